@@ -1,0 +1,110 @@
+"""`python -m benchmarks`: measures this library, its peers and the original in turn, and writes the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import latency, singles
+from .connection import WorkerError
+from .environments import ROOT, Environment, EnvironmentFailedError, prepare
+from .latency import CASES, Effort
+from .machine import facts
+from .plot import picture
+from .progress import show
+from .report import page
+from .results import Results
+from .singles import Single
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured."""
+
+    effort: Effort
+    keys: int
+    values: tuple[str, ...]
+    rounds: int
+
+
+FULL = Extent(
+    Effort(rounds=15, seconds=0.1, crowd_rounds=5), keys=1_000_000, values=("small int", "short string"), rounds=15
+)
+QUICK = Extent(Effort(rounds=5, seconds=0.02, crowd_rounds=1), keys=100_000, values=("short string",), rounds=5)
+
+SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
+    "stall": lambda environments, extent: singles.stalls(environments, extent.keys),
+    "memory": lambda environments, extent: singles.memory(environments, extent.keys, extent.values),
+    "imports": lambda environments, extent: singles.imports(environments, extent.rounds),
+    "hot_path": lambda environments, extent: singles.hot_path(environments, extent.rounds),
+}
+
+
+def main() -> int:
+    """Run the command and return its exit status."""
+    options = _options()
+    try:
+        results = _measure(options)
+    except (EnvironmentFailedError, WorkerError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    _publish(results, options)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    names = [*[case.name for case in CASES], *SINGLES]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: less than a minute")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=names,
+        metavar="CASE",
+        help=f"measure this alone; repeatable: {', '.join(names)}",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with each round, instead of the page")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder for benchmarks.md and benchmarks.svg; docs/ after a full run, otherwise nothing is written",
+    )
+    return parser.parse_args()
+
+
+def _measure(options: argparse.Namespace) -> Results:
+    extent = QUICK if options.quick else FULL
+    wanted: list[str] = options.only or [*[case.name for case in CASES], *SINGLES]
+    environments = prepare()
+    results = Results(facts(), options.quick)
+    cases = [case for case in CASES if case.name in wanted]
+    if cases:
+        results.latency = latency.measure(environments, cases, extent.effort)
+    results.singles = {name: single(environments, extent) for name, single in SINGLES.items() if name in wanted}
+    return results
+
+
+def _publish(results: Results, options: argparse.Namespace) -> None:
+    complete = not (options.quick or options.only)
+    folder: Path | None = options.output or (ROOT / "docs" if complete else None)
+    drawing = picture(results)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "benchmarks.md").write_text(page(results, "benchmarks.svg" if drawing else None), encoding="utf-8")
+        if drawing:
+            (folder / "benchmarks.svg").write_text(drawing, encoding="utf-8")
+        show(f"written: {folder / 'benchmarks.md'}")
+    print(json.dumps(results.as_json(), indent=2) if options.json else page(results, None))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

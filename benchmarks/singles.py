@@ -1,0 +1,72 @@
+"""What is measured in fresh processes: stalls of the event loop, memory, imports, and the steps of the hot path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from .connection import WorkerError, run_script
+from .environments import Environment
+from .progress import show
+from .subjects import ORIGINAL, OURS, Subject
+
+RIVALS = (OURS, ORIGINAL)
+BASES = {OURS: "anyio", ORIGINAL: "asyncio"}
+"""What an application has imported anyway, before it imports the library."""
+
+
+@dataclass(frozen=True)
+class Single:
+    """What one script said about one subject, or why it said nothing."""
+
+    subject: Subject
+    answer: dict[str, Any]
+    error: str | None = None
+
+
+def stalls(environments: dict[str, Environment], keys: int) -> list[Single]:
+    """Measure how long the event loop stands still while keys expire."""
+    return [_single(environments, subject, "stall.py", str(keys)) for subject in RIVALS]
+
+
+def memory(environments: dict[str, Environment], keys: int, values: tuple[str, ...]) -> list[Single]:
+    """Measure how many bytes a key takes, for each kind of value."""
+    return [_single(environments, subject, "memory.py", str(keys), value) for value in values for subject in RIVALS]
+
+
+def imports(environments: dict[str, Environment], rounds: int) -> list[Single]:
+    """Measure how long importing takes, in turn; each answer has the median."""
+    for subject in RIVALS:  # compiles what is not compiled yet
+        _single(environments, subject, "imports.py", BASES[subject], "cashews")
+    tries = [
+        _single(environments, subject, "imports.py", BASES[subject], "cashews", quietly=True)
+        for _ in range(rounds)
+        for subject in RIVALS
+    ]
+    return [_middle([each for each in tries if each.subject == subject]) for subject in RIVALS]
+
+
+def hot_path(environments: dict[str, Environment], rounds: int) -> list[Single]:
+    """Measure the steps of a decorated hit."""
+    return [_single(environments, OURS, "hot_path.py", str(rounds))]
+
+
+def _middle(tries: list[Single]) -> Single:
+    if failed := [each for each in tries if each.error is not None]:
+        return failed[0]
+    middles = {name: median([each.answer[name] for each in tries]) for name in ("seconds", "base_seconds")}
+    return Single(tries[0].subject, {**tries[0].answer, **middles})
+
+
+def _single(
+    environments: dict[str, Environment], subject: Subject, script: str, *arguments: str, quietly: bool = False
+) -> Single:
+    if not quietly:
+        show(f"{script} {' '.join(arguments)}: {subject.name}")
+    try:
+        return Single(subject, run_script(environments[subject.environment], script, *arguments))
+    except WorkerError as error:
+        if not quietly:
+            show(f"  {subject.name}: {error}")
+        return Single(subject, {}, str(error))

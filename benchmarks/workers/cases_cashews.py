@@ -1,0 +1,87 @@
+"""Cases of this library and, word for word the same, of the original: which of the two depends on the environment."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count, cycle
+
+import cases
+from cases import KEYS, SIZE, TEN_KEYS, Call, Stampede, consume, echo, ten
+
+import cashews
+
+cache = cashews.Cache()
+cache.setup(f"mem://?size={SIZE}&check_interval=1")
+
+
+class Library(cases.Library):
+    package = "cashews"
+
+    def version(self) -> str:
+        own: str | None = getattr(cashews, "__version__", None)
+        return own or super().version()
+
+    async def decorated_hit(self) -> Call:
+        user = cache(ttl="10m", key="user:{uid}")(echo)
+        await user(7)
+        return partial(user, 7)
+
+    async def decorated_miss(self) -> Call:
+        user = cache(ttl="10m", key="cold:{uid}")(echo)
+        cold = count()
+        return lambda: user(next(cold))
+
+    async def get(self) -> Call:
+        await cache.set("user:7", 7, expire=600)
+        return partial(cache.get, "user:7")
+
+    async def set(self) -> Call:
+        keys = cycle(KEYS)
+        return lambda: cache.set(next(keys), 7, expire=600)
+
+    async def get_many(self) -> Call:
+        for key in TEN_KEYS:
+            await cache.set(key, 7, expire=600)
+        return partial(cache.get_many, *TEN_KEYS)
+
+    async def incr(self) -> Call:
+        return partial(cache.incr, "counter")
+
+    async def stampede(self) -> Call:
+        return Stampede(self.loop, cache(ttl="10m", key="stampede:{uid}"))
+
+    async def early_hit(self) -> Call:
+        user = cache.early(ttl="10m", early_ttl="7m", key="early:{uid}")(echo)
+        await user(7)
+        return partial(user, 7)
+
+    async def soft_hit(self) -> Call:
+        user = cache.soft(ttl="10m", soft_ttl="7m", key="soft:{uid}")(echo)
+        await user(7)
+        return partial(user, 7)
+
+    async def hit_hit(self) -> Call:
+        user = cache.hit(ttl="10m", cache_hits=1_000_000_000, key="hit:{uid}")(echo)
+        await user(7)
+        return partial(user, 7)
+
+    async def failover(self) -> Call:
+        user = cache.failover(ttl="10m", key="failover:{uid}")(echo)
+        return partial(user, 7)
+
+    async def rate_limit(self) -> Call:
+        user = cache.rate_limit(limit=1_000_000_000, period="10m", ttl="10m", key="rate:{uid}")(echo)
+        return partial(user, 7)
+
+    async def circuit_breaker(self) -> Call:
+        user = cache.circuit_breaker(errors_rate=10, period="10m", ttl="10m", key="breaker:{uid}")(echo)
+        return partial(user, 7)
+
+    async def locked(self) -> Call:
+        user = cache.locked(ttl="10m", key="locked:{uid}")(echo)
+        return partial(user, 7)
+
+    async def iterator_hit(self) -> Call:
+        users = cache.iterator(ttl="10m", key="iterator:{uid}")(ten)
+        await consume(users, 7)
+        return partial(consume, users, 7)

@@ -1,0 +1,42 @@
+"""Caching for asyncio and trio: decorators and strategies over several stores, on structured concurrency.
+
+The names below are the public ones. `cache` is a ready-made cache that wants `cache.setup(url)`; `mem` keeps a million
+values in memory. The decorators of `cache` are here under their own names.
+"""
+
+from __future__ import annotations
+
+from cashews._typing import TTL as TTL
+from cashews._version import __version__ as __version__
+from cashews.backends.interface import Backend as Backend
+from cashews.backends.interface import Cause as Cause
+from cashews.cache import Cache as Cache
+from cashews.clock import Clock as Clock
+from cashews.commands import Command as Command
+from cashews.conditions import NOT_NONE as NOT_NONE
+from cashews.conditions import only_exceptions as only_exceptions
+from cashews.conditions import with_exceptions as with_exceptions
+from cashews.decorating import noself as noself
+from cashews.engine.detection import Detector as Detector
+from cashews.exceptions import CacheBackendInteractionError as CacheBackendInteractionError
+from cashews.exceptions import CacheError as CacheError
+from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen
+from cashews.exceptions import LockedError as LockedError
+from cashews.exceptions import RateLimitError as RateLimitError
+from cashews.formatter import default_formatter as default_formatter
+from cashews.key import get_cache_key_template as get_cache_key_template
+from cashews.key_context import key_context as key_context
+from cashews.key_context import register_key_context as register_key_context
+from cashews.settings import register_backend as register_backend
+
+CacheDetect = Detector
+
+cache = Cache("default")
+mem = Cache("mem")
+mem.setup("mem://", size=1_000_000)
+
+setup = cache.setup
+disable, enable, disabling = cache.disable, cache.enable, cache.disabling
+early, soft, hit, dynamic, failover = cache.early, cache.soft, cache.hit, cache.dynamic, cache.failover
+locked, rate_limit, slice_rate_limit = cache.locked, cache.rate_limit, cache.slice_rate_limit
+noself_cache = noself(cache)

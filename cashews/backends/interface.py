@@ -1,0 +1,95 @@
+"""The contract of a store: what the engine asks of it, and what it may ask of the engine."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+
+from cashews.clock import Clock
+from cashews.exceptions import NotSupportedError
+from cashews.messages import Message
+
+R = TypeVar("R")
+
+Turn: TypeAlias = Callable[[Any, float], Any]
+"""Serves one message at an instant, awaiting nothing: `turn(message, now)` answers the message's reply type."""
+
+Service: TypeAlias = Callable[[], Awaitable[None]]
+"""A task of a backend that runs for as long as the scope does."""
+
+
+class Cause(enum.Enum):
+    """Why a value left a store."""
+
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+    REPLACED = "replaced"
+    DELETED = "deleted"
+
+
+OnRemove: TypeAlias = Callable[[str, object, Cause], object]
+"""Called with the key, the value and the cause, after the turn that removed it."""
+
+
+class Asks(Protocol):
+    """Whoever takes messages and answers them."""
+
+    async def ask(self, message: Message[R]) -> R:
+        """Serve a message and return its reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an engine gives to the backends it mounts."""
+
+    clock: Clock
+    random: Random
+    need_scope: Callable[[], None]
+    """Say that a service has work to do; starts the engine in the running event loop if nothing else has."""
+    turns_changed: Callable[[], None]
+    """Say that `turns` answers other turns now."""
+
+
+class Backend(ABC):
+    """Where values are kept: an actor whose state changes only in its turns."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def turns(self) -> Mapping[type[Message[Any]], Turn]:
+        """The turns that may be served at once in the asker's task; a message without one goes through `ask`."""
+
+    @abstractmethod
+    async def ask(self, message: Message[R]) -> R:
+        """Serve a message and return its reply.
+
+        :raises CacheBackendInteractionError: if the store cannot be reached
+        """
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """The tasks this backend needs while the engine runs."""
+        return ()
+
+    def attached(self) -> None:  # noqa: B027  most stores have nothing to do
+        """Take note that the engine has met an event loop: the first, or another after that one has ended."""
+
+    @abstractmethod
+    def statistics(self) -> Mapping[str, int]:
+        """Return counters and sizes by name."""
+
+    async def close(self) -> None:  # noqa: B027  nothing to let go of by default
+        """Let go of everything; a closed backend is not used again."""
+
+    def on_remove(self, listener: OnRemove) -> Callable[[], None]:
+        """Have a function called for every removed value; returns a function that stops it.
+
+        :raises NotSupportedError: if this store cannot tell
+        """
+        raise NotSupportedError(self.name, "removal callbacks")

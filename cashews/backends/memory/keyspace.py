@@ -1,0 +1,149 @@
+"""The slots of the memory store: by key, in the order of use, and by when they expire."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from cashews.backends.interface import Cause
+from cashews.backends.memory.recency import Recency
+from cashews.backends.memory.wheel import Slot, Wheel
+
+NEVER = math.inf
+PAGE = 2_000
+"""How many keys one turn handles at most: about a millisecond."""
+
+Removed = Callable[["tuple[str, object, Cause]"], None]
+
+
+class Keyspace:
+    """Values with deadlines, at most `size` of them (the least recently used leaves first).
+
+    Sets, windows, bit fields and locks are kept apart: they are never evicted. Locks have a name space of their own.
+    """
+
+    def __init__(self, size: int, tick: float, on_earlier: Callable[[], None]) -> None:
+        self._size = size
+        self._tick = tick
+        self._on_earlier = on_earlier
+        self._live: dict[str, Slot] = {}
+        self._kept: dict[str, Slot] = {}
+        self._locks: dict[str, Slot] = {}
+        self._order = Recency()
+        self._wheel = Wheel(tick, on_earlier)
+        self._graves: list[dict[str, Slot]] = []
+        self.removed: Removed | None = None
+        """Told of every value that leaves, if anybody listens."""
+        self.hits: int = 0
+        self.misses: int = 0
+        self.evicted: int = 0
+        self.expired: int = 0
+
+    def _find(self, key: str, now: float) -> Slot | None:
+        slot = self._live.get(key) or self._kept.get(key)
+        if slot is not None and slot.deadline <= now:
+            self._drop(slot, Cause.EXPIRED)
+            return None
+        return slot
+
+    def _store(self, slot: Slot | None, key: str, value: object, expire: float | None, now: float) -> bool:
+        if expire is not None and expire <= 0:
+            if (present := self._find(key, now)) is not None:
+                self._drop(present, Cause.DELETED)
+            return False
+        if slot is None:
+            slot = self._insert(key, value)
+        else:
+            if self.removed is not None:
+                self.removed((key, slot.value, Cause.REPLACED))
+            slot.value = value
+            self._order.touch(slot)
+        self._set_deadline(slot, expire, now)
+        return True
+
+    def _insert(self, key: str, value: object) -> Slot:
+        if key in self._kept:
+            self._drop(self._kept[key], Cause.REPLACED)
+        slot = self._live[key] = Slot(key, value, NEVER)
+        self._order.append(slot)
+        if len(self._live) > self._size:
+            self._drop(self._order.oldest(), Cause.EVICTED)
+        return slot
+
+    def _set_deadline(self, slot: Slot, expire: float | None, now: float) -> None:
+        """Set when a slot expires. It stays where it is filed unless it has to be looked at earlier."""
+        if expire is None:
+            slot.deadline = NEVER
+            return
+        if expire <= 0:
+            self._drop(slot, Cause.DELETED)
+            return
+        deadline = now + expire
+        earlier = deadline < slot.deadline
+        slot.deadline = deadline
+        if slot.before is None or earlier:
+            Wheel.take_out(slot)
+            if deadline < NEVER:
+                self._wheel.file(slot, now)
+
+    def _drop(self, slot: Slot, cause: Cause) -> None:
+        place = self._live if self._live.get(slot.key) is slot else self._kept
+        del place[slot.key]
+        Recency.remove(slot)
+        Wheel.take_out(slot)
+        if cause is Cause.EXPIRED:
+            self.expired += 1
+        elif cause is Cause.EVICTED:
+            self.evicted += 1
+        if self.removed is not None:
+            self.removed((slot.key, slot.value, cause))
+
+    def _release(self, lock: Slot) -> None:
+        del self._locks[lock.key]
+        Wheel.take_out(lock)
+
+    # --- the whole store
+
+    def clear(self, now: float) -> None:
+        """Remove every value at once; what they were made of is let go by `bury`. Locks stay with their holders."""
+        self._graves += [self._live, self._kept]
+        self._live, self._kept, self._order = {}, {}, Recency()
+        self._wheel = Wheel(self._tick, self._on_earlier)
+        for lock in self._locks.values():
+            Wheel.take_out(lock)
+            if now < lock.deadline < NEVER:
+                self._wheel.file(lock, now)
+
+    def bury(self, limit: int = PAGE) -> bool:
+        """Let go of some slots of cleared tables; says whether there are more.
+
+        Slots are linked in circles: taken apart here in small turns, they never wait for one long garbage collection.
+        """
+        while self._graves and limit > 0:
+            if not self._graves[-1]:
+                self._graves.pop()
+                continue
+            _, slot = self._graves[-1].popitem()
+            slot.older = slot.newer = slot.before = slot.after = None
+            if self.removed is not None:
+                self.removed((slot.key, slot.value, Cause.DELETED))
+            limit -= 1
+        return bool(self._graves)
+
+    @property
+    def due(self) -> float:
+        """The instant of the next sweep, `inf` while nothing can expire."""
+        return 0.0 if self._graves else self._wheel.due
+
+    def sweep(self, now: float, limit: int = PAGE // 2) -> float:
+        """Remove up to `limit` expired slots and return when to sweep again."""
+        self.bury(limit)
+        for slot in self._wheel.take_due(now, limit):
+            if slot.deadline > now:
+                if slot.deadline < NEVER:
+                    self._wheel.file(slot, now)
+            elif self._locks.get(slot.key) is slot:
+                self._release(slot)
+            else:
+                self._drop(slot, Cause.EXPIRED)
+        return self.due

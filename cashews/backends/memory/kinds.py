@@ -1,0 +1,57 @@
+"""Values that are changed in place by commands of their own: bit fields, windows of events, tallies, sets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+
+
+class Bits(bytearray):
+    """Unsigned fields of some bits each, in a row; what was never written reads as zero."""
+
+    def read(self, index: int, size: int) -> int:
+        """Return the field of `size` bits at an index."""
+        first, last, shift = self._place(index, size)
+        chunk = self[first:last].ljust(last - first, b"\0")
+        return int.from_bytes(chunk, "big") >> shift & (1 << size) - 1
+
+    def add(self, index: int, size: int, by: int) -> int:
+        """Add to a field within its range and return it."""
+        first, last, shift = self._place(index, size)
+        if len(self) < last:
+            self.extend(bytes(last - len(self)))
+        mask = (1 << size) - 1
+        chunk = int.from_bytes(self[first:last], "big")
+        field = max(0, min((chunk >> shift & mask) + by, mask))
+        self[first:last] = (chunk & ~(mask << shift) | field << shift).to_bytes(last - first, "big")
+        return field
+
+    @staticmethod
+    def _place(index: int, size: int) -> tuple[int, int, int]:
+        begin, end = index * size, (index + 1) * size
+        last = (end + 7) // 8
+        return begin // 8, last, last * 8 - end
+
+
+class Window(list[float]):
+    """The instants of the admitted events, in order."""
+
+    def admit(self, start: float, end: float, limit: int) -> int:
+        """Count an event at `end` among those after `start`; `limit` + 1 says that there was no room."""
+        del self[: bisect_right(self, start)]
+        if len(self) >= limit:
+            return limit + 1
+        insort(self, end)
+        return len(self)
+
+
+class Tally:
+    """How many calls a window has seen."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls = 1
+
+
+class Members(set[str]):
+    """The members of a set."""

@@ -1,0 +1,273 @@
+"""The memory store's state: pure, every instant is an argument, no turn awaits anything."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+from sys import getsizeof
+from typing import TypeVar
+
+from cashews import messages as m
+from cashews.backends.interface import Cause
+from cashews.backends.memory.keyspace import NEVER, PAGE, Keyspace
+from cashews.backends.memory.kinds import Bits, Members, Tally, Window
+from cashews.backends.memory.wheel import Slot
+from cashews.entry import Entry
+from cashews.exceptions import CounterOverflowError, WrongTypeError
+from cashews.pattern import matcher
+
+COUNTER_MAX = 2**63 - 1
+
+Kept = TypeVar("Kept", Bits, Window, Members, Tally)
+
+
+class Cursor:
+    """Where a scan stands: the keys of its first turn, and how many of them have been examined."""
+
+    __slots__ = ("keys", "position")
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = keys
+        self.position = 0
+
+
+class Table(Keyspace):
+    """The turns. `turn(message, now)` answers what the message asks."""
+
+    # --- values
+
+    def get(self, message: m.Get | m.GetRaw, now: float) -> object:
+        slot = self._live.get(message.key)
+        if slot is None or slot.deadline <= now:
+            self.misses += 1
+            if slot is not None:
+                self._drop(slot, Cause.EXPIRED)
+            return message.default
+        self.hits += 1
+        self._order.touch(slot)
+        return slot.value
+
+    def get_hit(self, message: m.GetHit, now: float) -> object:
+        found = self.get(message, now)
+        if not isinstance(found, Entry):
+            return found
+        found.hits += 1
+        return Entry(found.outcome, found.deadline, found.cost, found.hits)
+
+    def get_many(self, message: m.GetMany, now: float) -> tuple[object, ...]:
+        return tuple(self.get(m.Get(key, message.default), now) for key in message.keys)
+
+    def set(self, message: m.Set, now: float) -> bool:
+        slot = self._live.get(message.key)
+        if slot is not None and slot.deadline <= now:
+            self._drop(slot, Cause.EXPIRED)
+            slot = None
+        if message.exist is not None and message.exist is (self._find(message.key, now) is None):
+            return False
+        if message.lease is not None and message.lease.void:
+            return False
+        return self._store(slot, message.key, message.value, message.expire, now)
+
+    def set_raw(self, message: m.SetRaw, now: float) -> bool:
+        return self.set(m.Set(message.key, message.value, message.expire), now)
+
+    def set_many(self, message: m.SetMany, now: float) -> None:
+        for key, value in message.pairs.items():
+            self.set(m.Set(key, value, message.expire), now)
+
+    def incr(self, message: m.Incr, now: float) -> int:
+        slot = self._find(message.key, now)
+        if slot is None:
+            value = _counter(message.key, message.value)
+            self._store(None, message.key, value, message.expire, now)
+            return value
+        if type(slot.value) is not int:
+            raise WrongTypeError(message.key, slot.value, "an integer")
+        slot.value = value = _counter(message.key, slot.value + message.value)
+        self._order.touch(slot)
+        return value
+
+    def exists(self, message: m.Exists, now: float) -> bool:
+        return self._find(message.key, now) is not None
+
+    def delete(self, message: m.Delete, now: float) -> bool:
+        slot = self._find(message.key, now)
+        if slot is not None:
+            self._drop(slot, Cause.DELETED)
+        return slot is not None
+
+    def delete_many(self, message: m.DeleteMany, now: float) -> None:
+        for key in message.keys:
+            self.delete(m.Delete(key), now)
+
+    def expire(self, message: m.Expire, now: float) -> bool:
+        slot = self._find(message.key, now)
+        if slot is not None:
+            self._set_deadline(slot, message.timeout, now)
+        return slot is not None
+
+    def get_expire(self, message: m.GetExpire, now: float) -> int:
+        slot = self._find(message.key, now)
+        if slot is None:
+            return -2
+        return -1 if slot.deadline == NEVER else seconds_left(slot.deadline, now)
+
+    def get_size(self, message: m.GetSize, now: float) -> int:
+        slot = self._find(message.key, now)
+        return 0 if slot is None else getsizeof(slot.key) + getsizeof(slot.value) + getsizeof(slot)
+
+    # --- many keys, in pages
+
+    def scan(self, message: m.Scan, now: float) -> m.Page[str]:
+        cursor = message.cursor if isinstance(message.cursor, Cursor) else self.cursor()
+        matches = matcher(message.pattern)
+        keys = [key for key in self._examine(cursor) if matches(key) and self._find(key, now) is not None]
+        return m.Page(keys, cursor if cursor.position < len(cursor.keys) else None)
+
+    def get_match(self, message: m.GetMatch, now: float) -> m.Page[tuple[str, object]]:
+        page = self.scan(m.Scan(message.pattern, message.batch_size, message.cursor), now)
+        return m.Page([(key, self._live[key].value) for key in page.items if key in self._live], page.cursor)
+
+    def delete_page(self, message: m.DeleteMatch, cursor: Cursor, now: float) -> None:
+        """Remove what matches among the next keys of a cursor."""
+        matches = matcher(message.pattern)
+        for key in filter(matches, self._examine(cursor)):
+            self.delete(m.Delete(key), now)
+
+    def cursor(self) -> Cursor:
+        """Return the beginning of a scan over the keys there are now."""
+        return Cursor([*self._live, *self._kept])
+
+    @staticmethod
+    def _examine(cursor: Cursor) -> list[str]:
+        position = cursor.position
+        cursor.position += PAGE
+        return cursor.keys[position : cursor.position]
+
+    # --- bits, windows, sets
+
+    def get_bits(self, message: m.GetBits, now: float) -> tuple[int, ...]:
+        bits = self._peek(message.key, Bits, now)
+        return tuple(0 if bits is None else bits.read(index, message.size) for index in message.indexes)
+
+    def incr_bits(self, message: m.IncrBits, now: float) -> tuple[int, ...]:
+        bits = self._keep(message.key, Bits, now)
+        return tuple(bits.add(index, message.size, message.by) for index in message.indexes)
+
+    def slice_incr(self, message: m.SliceIncr, now: float) -> int:
+        window = self._keep(message.key, Window, now)
+        count = window.admit(message.start, message.end, message.maxvalue)
+        if count <= message.maxvalue and message.expire is not None:
+            self._set_deadline(self._kept[message.key], message.expire, now)
+        return count
+
+    def admit(self, message: m.Admit, now: float) -> bool:
+        tally = self._peek(message.key, Tally, now)
+        if tally is None:
+            slot = self._kept[message.key] = Slot(message.key, Tally(), NEVER)
+            self._set_deadline(slot, message.period, now)
+            return message.limit > 0
+        tally.calls += 1
+        if tally.calls == message.limit + 1 and message.ban is not None:
+            self._set_deadline(self._kept[message.key], message.ban, now)
+        return tally.calls <= message.limit
+
+    def set_add(self, message: m.SetAdd, now: float) -> None:
+        known = self._find(message.key, now)
+        self._keep(message.key, Members, now).update(message.values)
+        slot = self._kept[message.key]
+        if known is None or message.expire is None or slot.deadline < now + message.expire:
+            self._set_deadline(slot, message.expire, now)
+
+    def set_remove(self, message: m.SetRemove, now: float) -> None:
+        members = self._peek(message.key, Members, now)
+        if members is not None:
+            members.difference_update(message.values)
+            self._drop_empty(message.key, members)
+
+    def set_pop(self, message: m.SetPop, now: float) -> list[str]:
+        members = self._peek(message.key, Members, now)
+        if members is None:
+            return []
+        taken = list(islice(members, message.count))
+        members.difference_update(taken)
+        self._drop_empty(message.key, members)
+        return taken
+
+    def _drop_empty(self, key: str, members: Members) -> None:
+        if not members:
+            self._drop(self._kept[key], Cause.DELETED)
+
+    def _peek(self, key: str, kind: type[Kept], now: float) -> Kept | None:
+        slot = self._find(key, now)
+        if slot is None:
+            return None
+        if not isinstance(slot.value, kind):
+            raise WrongTypeError(key, slot.value, kind.__name__.lower())
+        return slot.value
+
+    def _keep(self, key: str, kind: type[Kept], now: float) -> Kept:
+        value = self._peek(key, kind, now)
+        if value is None:
+            value = kind()
+            self._kept[key] = Slot(key, value, NEVER)
+        return value
+
+    # --- locks
+
+    def set_lock(self, message: m.SetLock, now: float) -> bool:
+        if self._holder(message.key, now) is not None:
+            return False
+        slot = self._locks[message.key] = Slot(message.key, message.value, NEVER)
+        self._set_deadline(slot, message.expire, now)
+        return True
+
+    def unlock(self, message: m.Unlock, now: float) -> bool:
+        slot = self._holder(message.key, now)
+        if slot is None or slot.value != message.value:
+            return False
+        self._release(slot)
+        return True
+
+    def is_locked(self, message: m.IsLocked, now: float) -> float | None:
+        slot = self._holder(message.key, now)
+        return None if slot is None else slot.deadline - now
+
+    def _holder(self, key: str, now: float) -> Slot | None:
+        slot = self._locks.get(key)
+        if slot is not None and slot.deadline <= now:
+            self._release(slot)
+            return None
+        return slot
+
+    # --- the whole store
+
+    def count(self, now: float) -> int:
+        """Return the number of live keys, once everything due has been swept."""
+        locks = sum(1 for slot in self._locks.values() if slot.deadline <= now)
+        return len(self._live) + len(self._kept) + locks - self._wheel.overdue(now)
+
+    def ping(self, message: m.Ping, now: float) -> bytes:
+        return b"PONG" if message.message is None else message.message
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "keys": len(self._live),
+            "kept": len(self._kept),
+            "locks": len(self._locks),
+            "hits": self.hits,
+            "misses": self.misses,
+            "evicted": self.evicted,
+            "expired": self.expired,
+        }
+
+
+def seconds_left(deadline: float, now: float) -> int:
+    """Return the whole seconds until a deadline, rounded up but for what addition of floats has added."""
+    return max(1, math.ceil(deadline - now - 1e-6))
+
+
+def _counter(key: str, value: int) -> int:
+    if not -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
+        raise CounterOverflowError(key)
+    return value

@@ -1,0 +1,251 @@
+"""The commands of a cache, as users call them: each makes one message and asks the engine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import anyio
+
+from cashews import messages as m
+from cashews._typing import ABSENT, Duration
+from cashews.commands import Command
+from cashews.engine.engine import Engine
+from cashews.exceptions import LockedError, WrongArgumentError
+from cashews.ttl import seconds
+
+if TYPE_CHECKING:
+    from cashews._typing import Self
+
+T = TypeVar("T")
+LOCK_LEASE = 60.0
+"""Seconds a lock is held at most when no lease is given: a killed holder must not block others for ever."""
+
+
+class LockContext:
+    """``async with cache.lock(key, expire)``: holds a lock while the body runs."""
+
+    def __init__(self, engine: Engine, key: str, expire: float | None, *, wait: bool) -> None:
+        self._engine = engine
+        self._key = key
+        self._expire = LOCK_LEASE if expire is None else expire
+        self._wait = wait
+        self._token = ""
+
+    async def __aenter__(self) -> Self:
+        locks = self._engine.locks
+        if self._engine.is_off(Command.SET_LOCK, self._key):
+            return self
+        token = locks.token()
+        if self._wait:
+            await locks.wait(self._key, token, self._expire)
+        elif not await locks.take(self._key, token, self._expire):
+            raise LockedError(self._key)
+        self._token = token
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token:
+            with anyio.CancelScope(shield=True):
+                await self._engine.locks.release(self._key, self._token)
+
+
+class CommandAPI:
+    """The commands. Keys are text; every `expire` is a duration (see `cashews.ttl`), `None` for no expiry.
+
+    Each command may raise what `Engine.ask` raises, and WrongTTLError for a duration that cannot be understood.
+    """
+
+    _engine: Engine
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default."""
+        return await self._engine.ask(m.Get(key, default))
+
+    async def get_raw(self, key: str, default: Any = None) -> Any:
+        """Return what `set_raw` stored, without decoding."""
+        return await self._engine.ask(m.GetRaw(key, default))
+
+    async def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
+        """Return the values of several keys, in their order, the default for what is absent."""
+        return await self._engine.ask(m.GetMany(keys, default)) if keys else ()
+
+    async def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
+        """Yield the pairs whose key matches; `*` stands for any text."""
+        async for pair in self._engine.pages(m.GetMatch(pattern, _positive("batch_size", batch_size))):
+            yield pair
+
+    async def scan(self, pattern: str, batch_size: int = 100) -> AsyncIterator[str]:
+        """Yield the keys that match; `*` stands for any text."""
+        async for key in self._engine.pages(m.Scan(pattern, _positive("batch_size", batch_size))):
+            yield key
+
+    async def get_or_set(
+        self, key: str, default: T | Awaitable[T] | Callable[[], T | Awaitable[T]], expire: Duration | None = None
+    ) -> T:
+        """Return the value of a key; if there is none, store and return what the default gives.
+
+        :param default: a value, an awaitable, or a callable (plain or async), called only if the key is absent
+        """
+        found: Any = await self._engine.ask(m.Get(key, ABSENT))
+        if found is not ABSENT:
+            if inspect.iscoroutine(default):
+                default.close()
+            return cast("T", found)
+        value: Any = default() if callable(default) else default
+        if inspect.isawaitable(value):
+            value = await value
+        await self.set(key, value, expire)
+        return cast("T", value)
+
+    async def set(self, key: str, value: Any, expire: Duration | None = None, exist: bool | None = None) -> bool:  # noqa: FBT001  the specification's signature
+        """Store a value; says whether it was stored.
+
+        :param expire: 0 or negative stores nothing and removes what is there
+        :param exist: `True` stores only over a live value, `False` only where there is none
+        """
+        return await self._engine.ask(m.Set(_text(key), value, seconds(expire, "expire"), exist))
+
+    async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
+        """Store a value without encoding it; says whether it was stored."""
+        return await self._engine.ask(m.SetRaw(_text(key), value, seconds(expire, "expire")))
+
+    async def set_many(self, pairs: Mapping[str, Any], expire: Duration | None = None) -> None:
+        """Store several values under one time to live."""
+        if pairs:
+            await self._engine.ask(m.SetMany({_text(key): pairs[key] for key in pairs}, seconds(expire, "expire")))
+
+    async def incr(self, key: str, value: int = 1, expire: Duration | None = None) -> int:
+        """Add to a counter and return it; `expire` counts from its creation.
+
+        :raises WrongTypeError: if the key holds something else than an integer
+        :raises CounterOverflowError: if the counter would leave the range of a signed 64-bit integer
+        """
+        return await self._engine.ask(m.Incr(_text(key), value, seconds(expire, "expire")))
+
+    async def exists(self, key: str) -> bool:
+        """Say whether a key holds a live value."""
+        return await self._engine.ask(m.Exists(key))
+
+    async def delete(self, key: str) -> bool:
+        """Remove a key; says whether it held a live value."""
+        return await self._engine.ask(m.Delete(key))
+
+    async def delete_many(self, *keys: str) -> None:
+        """Remove several keys."""
+        if keys:
+            await self._engine.ask(m.DeleteMany(keys))
+
+    async def delete_match(self, pattern: str) -> None:
+        """Remove the keys that match, on every backend that may hold some; `*` stands for any text."""
+        await self._engine.ask(m.DeleteMatch(pattern))
+
+    async def expire(self, key: str, timeout: Duration | None) -> bool:  # noqa: ASYNC109  a time to live
+        """Give a live key another time to live, `None` for ever; says whether there was one."""
+        return await self._engine.ask(m.Expire(key, seconds(timeout, "timeout")))
+
+    async def get_expire(self, key: str) -> int:
+        """Return the seconds a key has left, rounded up; -1 without expiry, -2 absent."""
+        return await self._engine.ask(m.GetExpire(key))
+
+    async def get_size(self, key: str) -> int:
+        """Return how many bytes a key takes, roughly; 0 for an absent one."""
+        return await self._engine.ask(m.GetSize(key))
+
+    async def get_keys_count(self) -> int:
+        """Return the number of live keys, on all backends together."""
+        return await self._engine.ask(m.GetKeysCount())
+
+    async def ping(self, message: bytes | None = None) -> bytes:
+        """Ask whether the store answers: echoes the message, or returns ``b"PONG"``."""
+        return await self._engine.ask(m.Ping(message))
+
+    async def clear(self) -> None:
+        """Remove every value of every backend."""
+        await self._engine.ask(m.Clear())
+
+    async def get_bits(self, key: str, *indexes: int, size: int = 1) -> tuple[int, ...]:
+        """Return unsigned fields of `size` bits."""
+        return await self._engine.ask(m.GetBits(key, _not_negative(indexes), _positive("size", size)))
+
+    async def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> tuple[int, ...]:
+        """Add to unsigned fields of `size` bits and return them; a field stays within its range."""
+        return await self._engine.ask(m.IncrBits(_text(key), _not_negative(indexes), _positive("size", size), by))
+
+    async def slice_incr(
+        self, key: str, start: float, end: float, maxvalue: int, expire: Duration | None = None
+    ) -> int:
+        """Count an event at `end` in the window (`start`, `end`]; `maxvalue` + 1 says that there was no room for it."""
+        return await self._engine.ask(m.SliceIncr(_text(key), start, end, maxvalue, seconds(expire, "expire")))
+
+    async def set_add(self, key: str, *values: str, expire: Duration | None = None) -> None:
+        """Add members to a set; it lives at least as long as the longest `expire` it was given."""
+        await self._engine.ask(m.SetAdd(_text(key), values, seconds(expire, "expire")))
+
+    async def set_remove(self, key: str, *values: str) -> None:
+        """Remove members from a set."""
+        await self._engine.ask(m.SetRemove(key, values))
+
+    async def set_pop(self, key: str, count: int = 100) -> list[str]:
+        """Remove and return up to `count` members of a set."""
+        return await self._engine.ask(m.SetPop(key, _positive("count", count)))
+
+    # --- locks
+
+    def lock(
+        self,
+        key: str,
+        expire: Duration | None = None,
+        *,
+        wait: bool = True,
+        check_interval: float = 0,
+    ) -> LockContext:
+        """Return ``async with cache.lock(key, expire)``: the body runs alone, waiters follow first in, first out.
+
+        While `Command.SET_LOCK` is switched off the body runs without the lock.
+
+        :param expire: the lease, 60 seconds if `None`; after it others may take the lock
+        :param wait: raise instead of waiting, if `False`
+        :raises LockedError: on entering, if the lock is held and `wait` is `False`, or if the store refuses it
+        """
+        return LockContext(self._engine, key, seconds(expire, "expire"), wait=wait)
+
+    async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
+        """Take a lock with a token, for `expire`; says whether it was free."""
+        return await self._engine.ask(m.SetLock(_text(key), value, seconds(expire, "expire")))
+
+    async def unlock(self, key: str, value: str) -> bool:
+        """Release a lock that is held with this token; says whether it was."""
+        return await self._engine.locks.release(key, value)
+
+    async def is_locked(self, key: str, wait: Duration | None = None, step: float = 0.1) -> bool:
+        """Say whether a lock is held, still after waiting for it to be released if `wait` says how long."""
+        deadline = self._engine.clock.now() + (seconds(wait, "wait") or 0)
+        return not await self._engine.locks.until_free(key, deadline)
+
+
+def _text(key: str) -> str:
+    if _is_text(key):
+        return key
+    raise WrongArgumentError("key", key, "text")
+
+
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise WrongArgumentError(name, value, "an integer from 1")
+    return value
+
+
+def _not_negative(indexes: tuple[int, ...]) -> tuple[int, ...]:
+    for index in indexes:
+        if index < 0:
+            raise WrongArgumentError("indexes", index, "integers from 0")
+    return indexes

@@ -1,0 +1,47 @@
+"""The public verbs of a cache, and what each does to what is stored."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Effect(enum.Enum):
+    """What a command does to a store."""
+
+    READ = "read"
+    WRITE = "write"
+    LOCK = "lock"
+    ADMIN = "admin"
+
+
+class Command(enum.Enum):
+    """A public verb: names it for `disable()`, callbacks, metrics and middlewares."""
+
+    GET = "get"
+    GET_RAW = "get_raw"
+    GET_MANY = "get_many"
+    GET_MATCH = "get_match"
+    SET = "set"
+    SET_RAW = "set_raw"
+    SET_MANY = "set_many"
+    INCR = "incr"
+    EXISTS = "exists"
+    DELETE = "delete"
+    DELETE_MANY = "delete_many"
+    DELETE_MATCH = "delete_match"
+    SCAN = "scan"
+    EXPIRE = "expire"
+    GET_EXPIRE = "get_expire"
+    GET_BITS = "get_bits"
+    INCR_BITS = "incr_bits"
+    SLICE_INCR = "slice_incr"
+    SET_ADD = "set_add"
+    SET_REMOVE = "set_remove"
+    SET_POP = "set_pop"
+    GET_SIZE = "get_size"
+    GET_KEYS_COUNT = "get_keys_count"
+    SET_LOCK = "set_lock"
+    UNLOCK = "unlock"
+    IS_LOCKED = "is_locked"
+    PING = "ping"
+    CLEAR = "clear"

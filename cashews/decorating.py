@@ -1,0 +1,110 @@
+"""What all decorators share: how they make keys, and what they take from what they are told."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from cashews._typing import Duration
+from cashews.exceptions import NotAsyncError, WrongArgumentError
+from cashews.formatter import Formatter, default_formatter
+from cashews.key import compile_key
+from cashews.strategies.call import Target
+from cashews.ttl import seconds
+
+DEFAULT_LEASE: Final = 60.0
+"""Seconds for which a load locks its key against other processes (`lock=True`)."""
+
+Errors: TypeAlias = "type[Exception] | Iterable[type[Exception]] | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keying:
+    """How a decorator makes keys."""
+
+    template: str | None
+    prefix: str
+    noself: bool = False
+    strict: bool = False
+    formatter: Formatter = default_formatter
+
+    def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
+        """Work out the keys of a function.
+
+        :raises WrongKeyError: if the template does not fit it
+        """
+        key = compile_key(
+            function,
+            self.template,
+            prefix=self.prefix,
+            noself=self.noself,
+            formatter=self.formatter,
+            strict=self.strict,
+        )
+        return Target(function, key)
+
+
+def async_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a function that is async, by itself or inside of `functools.partial`.
+
+    :raises NotAsyncError: if it is not
+    """
+    inner: object = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    called: object = getattr(inner, "__call__", None)  # noqa: B004  of an object, the method is what is awaited
+    if any(map(inspect.iscoroutinefunction, (inner, called))):
+        return function
+    raise NotAsyncError(function)
+
+
+def errors_of(given: Errors, default: tuple[type[Exception], ...] = (Exception,)) -> tuple[type[Exception], ...]:
+    """Return exception types that were given as one, as several, or not at all.
+
+    :raises WrongArgumentError: if one is not an exception type
+    """
+    if given is None:
+        return default
+    errors = (given,) if isinstance(given, type) else tuple(given)
+    for error in errors:
+        if not _is_error(error):
+            raise WrongArgumentError("exceptions", error, "subclasses of Exception")
+    return errors
+
+
+def _is_error(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, Exception)
+
+
+def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  what users give to `lock=`
+    """Return the lease that `lock=` asks for, in seconds; `None` for no lock."""
+    if isinstance(lock, bool):
+        return DEFAULT_LEASE if lock else None
+    return seconds(lock, "lock")
+
+
+def share(argument: str, value: float) -> float:
+    """Return a number from 0 to 1.
+
+    :raises WrongArgumentError: if it is not
+    """
+    if not 0 <= value <= 1:
+        raise WrongArgumentError(argument, value, "a number from 0 to 1")
+    return value
+
+
+def noself(decorate: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a decorator factory like the given one, whose default keys leave out the first parameter of a method.
+
+    ``@noself(cache)(ttl="2h")``, ``@noself(cache.early)(ttl="2h")``.
+    """
+
+    @functools.wraps(decorate)
+    def factory(*args: Any, **kwargs: Any) -> Any:
+        decorator = decorate(*args, **kwargs)
+        return replace(decorator, keying=replace(decorator.keying, noself=True))
+
+    return factory

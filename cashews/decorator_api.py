@@ -1,0 +1,250 @@
+"""The decorators of a cache: each builds a strategy or a guard from what it is told, all at decoration."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+
+from cashews._typing import TTL, Duration
+from cashews.conditions import Condition, read_condition
+from cashews.decorated import Cached, P, R
+from cashews.decorating import Errors, Keying, async_function, errors_of, lease_of, share
+from cashews.engine.engine import Engine
+from cashews.exceptions import WrongArgumentError
+from cashews.messages import Delete
+from cashews.strategies.call import Compiled, Plan, Target
+from cashews.strategies.early import Early
+from cashews.strategies.failover import Failover
+from cashews.strategies.hit import Hit
+from cashews.strategies.runner import Runner
+from cashews.strategies.simple import Simple
+from cashews.strategies.soft import Soft
+from cashews.strategies.strategy import Strategy
+from cashews.ttl import compile_ttl, seconds
+
+DAY: Final = 86_400
+DYNAMIC_HITS: Final = 3
+DYNAMIC_UPDATE: Final = 1
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@dataclass(frozen=True, slots=True)
+class CachingDecorator:
+    """``@cache(...)`` and its kin: makes a cached function of an async one."""
+
+    engine: Engine
+    strategy: Strategy
+    keying: Keying
+    plan: Plan
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Cached[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        target = self.keying.target(async_function(function))
+        runner = Runner(self.engine, target, self.strategy, self.plan)
+        return equip(runner, target, self.engine)
+
+
+def equip(runner: Runner, target: Target, engine: Engine) -> Cached[Any, Any]:
+    """Return the cached function with all that it gains."""
+
+    async def invalidate(*args: object, **kwargs: object) -> bool:
+        return await engine.ask(Delete(target.key(*args, **kwargs)))
+
+    async def refresh(*args: object, **kwargs: object) -> object:
+        return await runner.refresh(target.call(args, kwargs))
+
+    async def peek(*args: object, **kwargs: object) -> object:
+        return await runner.peek(target.call(args, kwargs), None)
+
+    cached: Any = runner.decorated()
+    cached.key, cached.invalidate, cached.refresh, cached.peek = target.key, invalidate, refresh, peek
+    return cast("Cached[Any, Any]", cached)
+
+
+class Common(TypedDict, total=False):
+    """What every caching decorator takes.
+
+    `upper`: keep only what did not come from another cache. `lock`: lock the key against other processes while the
+    function runs, for 60 seconds or the given lease. `protected`: concurrent calls of one key run the function once
+    (on by default). `jitter`: shorten each ttl at random by up to this share, from 0 to 1. `soft_timeout`: if there is
+    an old value, wait this long for a new one, serve the old one and let the load end in the background.
+    `hard_timeout`: raise LoadTimeoutError if the function takes longer.
+    """
+
+    upper: bool
+    lock: bool | Duration
+    protected: bool
+    jitter: float
+    soft_timeout: Duration | None
+    hard_timeout: Duration | None
+
+
+class DecoratorAPI:
+    """The decorators. Every ttl is a duration (see `cashews.ttl`) or a callable of the call's arguments."""
+
+    _engine: Engine
+    _strict: bool = False
+    _default_errors: tuple[type[Exception], ...] = (Exception,)
+
+    def _caching(self, strategy: Strategy, key: str | None, prefix: str, plan: Plan) -> CachingDecorator:
+        keying = Keying(template=key, prefix=prefix, strict=self._strict)
+        return CachingDecorator(self._engine, strategy, keying, plan)
+
+    def __call__(
+        self,
+        ttl: TTL,
+        key: str | None = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "",
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: execute, store, and answer from the store until it expires.
+
+        What is said here holds for the other caching decorators too; `Common` lists what all of them take besides.
+
+        :param ttl: how long a result is kept, `None` for ever
+        :param key: the template of the keys, by default made of the function's name and parameters
+        :param condition: what is worth keeping, see `cashews.conditions`
+        :param time_condition: keep only what took at least this long
+        :param prefix: put before the template, with a colon
+        :raises WrongTTLError: if a duration cannot be understood
+        :raises WrongArgumentError: if another argument is not allowed
+        """
+        return self._caching(Simple(), key, prefix, _plan(ttl, None, condition, time_condition, common))
+
+    cache = __call__
+
+    def failover(
+        self,
+        ttl: TTL,
+        exceptions: Errors = None,
+        key: str | None = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "fail",
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: always execute; when that fails, answer with what was returned last.
+
+        :param exceptions: the failures that are covered, those of `set_default_fail_exceptions` if `None`
+        """
+        strategy = Failover(errors_of(exceptions, self._default_errors))
+        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common))
+
+    def set_default_fail_exceptions(self, *exceptions: type[Exception]) -> None:
+        """Set what `failover` covers when it is not told, for the functions that are decorated from now on."""
+        self._default_errors = errors_of(exceptions)
+
+    def early(
+        self,
+        ttl: TTL,
+        key: str | None = None,
+        early_ttl: TTL = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "early",
+        background: bool = True,
+        beta: float = 0.0,
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: answer from the store, and load anew in the background before the value expires.
+
+        :param early_ttl: when to load anew; a third of the ttl if `None`
+        :param background: load while the caller waits, if `False`; a failure then leaves the old value in use
+        :param beta: load at random before that, the more likely the nearer it is and the dearer the load was (XFetch);
+            1.0 is the value of the paper; without `early_ttl` it is the expiry that draws near
+        """
+        if beta < 0:
+            raise WrongArgumentError("beta", beta, "a number from 0")
+        strategy = Early(beta, background)
+        own = compile_ttl(early_ttl, "early_ttl")
+        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common))
+
+    def soft(
+        self,
+        ttl: TTL,
+        key: str | None = None,
+        soft_ttl: TTL = None,
+        exceptions: Errors = Exception,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "soft",
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: answer from the store for a while, then load, and fall back on the store until the ttl.
+
+        :param soft_ttl: when to load; after a third of the ttl if `None`
+        :param exceptions: the failures that are covered
+        """
+        own = compile_ttl(soft_ttl, "soft_ttl")
+        strategy = Soft(errors_of(exceptions))
+        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common))
+
+    def hit(
+        self,
+        ttl: TTL,
+        cache_hits: int,
+        update_after: int = 0,
+        key: str | None = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "hit",
+        background: bool = True,
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: answer a number of times from the store, then execute again.
+
+        :param cache_hits: how many answers come from the store after each execution
+        :param update_after: at which of them to load anew in the background, 0 for never
+        :param background: load while the caller waits, if `False`
+        """
+        if cache_hits < 1:
+            raise WrongArgumentError("cache_hits", cache_hits, "an integer from 1")
+        if update_after < 0:
+            raise WrongArgumentError("update_after", update_after, "an integer from 0")
+        strategy = Hit(cache_hits, update_after, background)
+        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common))
+
+    def dynamic(
+        self,
+        ttl: TTL = DAY,
+        key: str | None = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "dynamic",
+        **common: Unpack[Common],
+    ) -> CachingDecorator:
+        """Return a decorator: a `hit` that serves three times and loads anew in the background at the first."""
+        plan = _plan(ttl, None, condition, time_condition, common)
+        return self._caching(Hit(DYNAMIC_HITS, DYNAMIC_UPDATE), key, prefix, plan)
+
+
+def _plan(
+    ttl: TTL, own_ttl: Compiled, condition: Condition | str | None, min_cost: Duration | None, common: Common
+) -> Plan:
+    return Plan(
+        ttl=compile_ttl(ttl),
+        own_ttl=own_ttl,
+        condition=read_condition(condition),
+        min_cost=seconds(min_cost, "time_condition") or 0.0,
+        upper=common.get("upper", False),
+        lease=lease_of(common.get("lock", False)),
+        protected=common.get("protected", True),
+        jitter=share("jitter", common.get("jitter", 0.0)),
+        soft_timeout=seconds(common.get("soft_timeout"), "soft_timeout"),
+        hard_timeout=seconds(common.get("hard_timeout"), "hard_timeout"),
+    )

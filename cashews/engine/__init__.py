@@ -1,0 +1,1 @@
+"""The engine: actors, routes, the scope its tasks live in, and what stands between user and store."""

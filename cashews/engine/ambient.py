@@ -1,0 +1,47 @@
+"""What the current context adds to every message: read once a call, `None` in the common case."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cashews.commands import Command
+
+if TYPE_CHECKING:
+    from cashews.engine.detection import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """Commands of one engine that are switched off here; `prefix` names the route, `None` means all."""
+
+    engine: object
+    commands: frozenset[Command]
+    prefix: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """All that a context can carry for a cache."""
+
+    off: tuple[Off, ...] = ()
+    detectors: tuple[Detector, ...] = ()
+    further: bool = False
+    """Reads of cached values remove them and find nothing."""
+
+
+AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)
+NOTHING = Ambient()
+
+
+@contextmanager
+def ambient(**changes: Any) -> Generator[None]:
+    """Change the ambient of this context until the block ends, then restore what it was."""
+    token = AMBIENT.set(replace(AMBIENT.get() or NOTHING, **changes))
+    try:
+        yield
+    finally:
+        AMBIENT.reset(token)

@@ -1,0 +1,313 @@
+"""The engine: takes a message to the store that owns its state, in place when nothing stands between."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from threading import get_ident
+from types import TracebackType
+from typing import Final, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from cashews.backends.interface import Backend, Service, Surroundings
+from cashews.clock import Clock
+from cashews.commands import Command
+from cashews.engine.ambient import AMBIENT
+from cashews.engine.fence import Fence
+from cashews.engine.flights import Flights
+from cashews.engine.host import Home, current_home
+from cashews.engine.interceptors import Further, Interceptor, Middleware, MiddlewareAdapter, Switch, Watcher
+from cashews.engine.locks import LockQueues
+from cashews.engine.refresher import Refresher
+from cashews.engine.routes import Route, Routes
+from cashews.engine.scope import Scope
+from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
+from cashews.messages import Message, OneKey, Paged
+
+R = TypeVar("R")
+Item = TypeVar("Item")
+
+BUDGET = 128
+"""Turns served in place between two checkpoints: no loop of hits can starve the other tasks."""
+CLOSE_GRACE = 10.0
+"""Seconds that closing may take once it is shielded from cancellation."""
+
+
+class NotNowType(enum.Enum):
+    """The type of `NOT_NOW`."""
+
+    NOT_NOW = "not now"
+
+
+NOT_NOW: Final = NotNowType.NOT_NOW
+"""This message cannot be served in place: it has to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """A snapshot: what runs, who waits, what was refreshed, and the figures of each backend by prefix."""
+
+    tasks: int
+    lock_waiters: int
+    loads: int
+    load_waiters: int
+    refreshes: dict[str, int]
+    backends: dict[str, dict[str, int]]
+
+
+class Engine:
+    """Routes, scope, and `ask`: what lies between a cache's face and its stores.
+
+    It is *resting* until something needs a task, then *hosted* by the event loop or *open* in a block of the user's,
+    and *closed* after that block until it is opened or configured again.
+    """
+
+    def __init__(self, clock: Clock, random: Random) -> None:
+        self.clock = clock
+        self.random = random
+        self._now = clock.now
+        self._thread = 0
+        self._home: Home | None = None
+        self._credit = 0
+        self._closed = False
+        self._routes = Routes()
+        self._sole: Route | None = None
+        self._middlewares: dict[str, tuple[Middleware, ...]] = {}
+        self.scope = Scope(self._services, self._unbind)
+        self.fence = Fence()
+        self.flights = Flights(self.fence, self.home)
+        self.refresher = Refresher(clock, self._need_scope, self.home)
+        self.locks = LockQueues(self, clock, random)
+        self.watcher = Watcher(self.rebuild)
+        self._further = Further(self.ask)
+
+    # --- asking
+
+    def at_once(self, message: Message[R]) -> R | NotNowType:
+        """Serve a message in the caller's task, if nothing stands between it and a turn that cannot wait."""
+        route = self._sole
+        if route is None:
+            if not isinstance(message, OneKey):
+                return NOT_NOW
+            route = self._routes.of(message.key)
+        turn = route.turns.get(message.__class__)
+        if turn is None or self._credit <= 0 or AMBIENT.get() is not None or self._thread != get_ident():
+            return NOT_NOW
+        self._credit -= 1
+        return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
+
+    async def ask(self, message: Message[R]) -> R:
+        """Post a message and await its reply.
+
+        :raises NotConfiguredError: if no backend is mounted for a key of the message
+        :raises CacheClosedError: if the cache's scope has ended
+        :raises EventLoopError: if another event loop, still alive, uses this cache
+        :raises CacheBackendInteractionError: if a store cannot be reached
+        """
+        reply = self.at_once(message)
+        if reply is NOT_NOW:
+            return await self._pass(message)
+        return reply
+
+    async def _pass(self, message: Message[R]) -> R:
+        await self.breathe()
+        if message.covers is not None:
+            parts = [(message, route) for route in self._routes.matching(message.covers)]
+        else:
+            parts = [(part, route) for route, part in message.split(self._routes.of).items()]
+        if len(parts) == 1:
+            return await self.ask_route(*parts[0])
+        return message.merge([(part, await self.ask_route(part, route)) for part, route in parts])
+
+    async def ask_route(self, message: Message[R], route: Route) -> R:
+        """Pass a message along the chain of one route."""
+        reply: R = await route.chain(type(message))(message)
+        return reply
+
+    async def pages(self, message: Paged[Item]) -> AsyncIterator[Item]:
+        """Ask for page after page of every route that may hold matching keys, and yield their items."""
+        await self.breathe()
+        for route in self._routes.matching(message.pattern):
+            cursor: object = None
+            while True:
+                page = await self.ask_route(replace(message, cursor=cursor), route)
+                for item in page.items:
+                    yield item
+                cursor = page.cursor
+                if cursor is None:
+                    break
+                await checkpoint()
+
+    async def breathe(self) -> None:
+        """Let others run, after a full budget of turns in place; find out which event loop we are in.
+
+        :raises CacheClosedError: if the cache's scope has ended
+        :raises EventLoopError: if another event loop, still alive, uses this cache
+        """
+        if self._closed:
+            raise CacheClosedError
+        if self._thread != get_ident():
+            self._bind()
+        if self._credit <= 0:
+            await checkpoint()
+            self._credit = BUDGET
+
+    # --- configuration
+
+    def mount(
+        self, prefix: str, factory: Callable[[Surroundings], Backend], middlewares: Sequence[Middleware]
+    ) -> Backend:
+        """Put a backend under a key prefix and return it; what it replaces is closed."""
+        backend = factory(Surroundings(self.clock, self.random, self._need_scope, self.rebuild))
+        self._middlewares[prefix] = tuple(middlewares)
+        self._closed = False
+        route = Route(prefix, backend, Switch(self, prefix), self._chain_of)
+        self._retire(self._routes.mount(route))
+        self.rebuild()
+        if self.scope.running:
+            for service in backend.services:
+                self.scope.spawn(service)
+        return backend
+
+    def _chain_of(self, route: Route) -> Sequence[Interceptor]:
+        adapted = (
+            MiddlewareAdapter(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ())
+        )
+        return (route.switch, self.fence, self._further, self.watcher, *adapted)
+
+    def rebuild(self) -> None:
+        """Work out the chains again after a change of configuration."""
+        self._sole = self._routes.sole
+        for route in self._routes:
+            route.shut() if self._closed else route.rebuild()
+
+    # --- lifetime
+
+    async def open(self) -> None:
+        """Open the scope in the current task.
+
+        :raises EventLoopError: if it is open already, or another live event loop uses this cache
+        """
+        await self.reopen()
+        await self.scope.unhost()
+        await self.scope.open()
+
+    async def reopen(self) -> None:
+        """Allow use again after `close()`."""
+        self._closed = False
+        self.rebuild()
+        await self.breathe()
+
+    async def leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Close the stores and end the scope; see `Scope.leave`."""
+        await self.close()
+        return await self.scope.leave(kind, error, trace)
+
+    async def close(self) -> None:
+        """Refuse further use, let go of everything that the stores hold, and end hosted tasks."""
+        if self._closed:
+            return
+        self._closed = True
+        self.rebuild()
+        with self.clock.move_on_at(self.clock.now() + CLOSE_GRACE) as grace:
+            grace.shield = True
+            await self.refresher.drain()
+            for route in self._routes:
+                await route.backend.close()
+            await self.scope.unhost()
+
+    def _bind(self) -> None:
+        home = self._home
+        if home is not None and home.thread != get_ident() and home.alive:
+            message = "another event loop that is still running uses this cache; give each loop a cache of its own"
+            raise EventLoopError(message)
+        self._home = current_home()
+        self._thread = get_ident()
+        for route in self._routes:
+            route.backend.attached()
+
+    def home(self) -> Home:
+        """Return the event loop that the caller runs in."""
+        if self._home is None or not self._home.here:
+            self._home = current_home()
+        return self._home
+
+    def _unbind(self) -> None:
+        self._home = None
+        self._thread = 0
+
+    def _need_scope(self) -> None:
+        if self._closed or self.scope.running:
+            return
+        self.scope.host(self.home())
+
+    def _services(self) -> list[Service]:
+        return [self.refresher.run, *(service for route in self._routes for service in route.backend.services)]
+
+    def _retire(self, route: Route | None) -> None:
+        if route is not None and self.scope.running:
+            self.scope.spawn(route.backend.close)
+
+    # --- control
+
+    def switch(
+        self, *, off: frozenset[Command] = frozenset(), on: frozenset[Command] = frozenset(), prefix: str | None
+    ) -> None:
+        """Switch commands off and on, on all routes or on the one under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        for route in self._routes if prefix is None else [self._at(prefix)]:
+            route.switch.off = (route.switch.off | off) - on
+        self.rebuild()
+
+    def switch_of(self, prefix: str) -> Switch:
+        """Return the switch of the route under a prefix."""
+        return self._at(prefix).switch
+
+    def backend_at(self, prefix: str) -> Backend:
+        """Return the backend that is mounted under a prefix."""
+        return self._at(prefix).backend
+
+    def add_middleware(self, prefix: str, middleware: Middleware) -> None:
+        """Add an innermost middleware to the route under a prefix."""
+        self._middlewares[self._at(prefix).prefix] += (middleware,)
+        self.rebuild()
+
+    def _at(self, prefix: str) -> Route:
+        route = self._routes.at(prefix)
+        if route is None:
+            raise NotConfiguredError(prefix, [each.prefix for each in self._routes])
+        return route
+
+    def is_off(self, command: Command, key: str) -> bool:
+        """Say whether a command is declined for a key, here and now."""
+        return self._routes.of(key).switch.is_off(command)
+
+    def route_of(self, key: str) -> Route:
+        """Return the route of a key.
+
+        :raises NotConfiguredError: if no mounted prefix fits
+        """
+        return self._routes.of(key)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The mounted routes, the longest prefix first."""
+        return tuple(self._routes)
+
+    def statistics(self) -> EngineStatistics:
+        """Return what the engine holds and has done."""
+        return EngineStatistics(
+            tasks=self.scope.tasks,
+            lock_waiters=self.locks.waiting,
+            loads=len(self.fence),
+            load_waiters=self.flights.waiting,
+            refreshes=self.refresher.statistics(),
+            backends={route.prefix: dict(route.backend.statistics()) for route in self._routes},
+        )

@@ -1,0 +1,142 @@
+"""What stands between the engine and a store. Who has nothing to do with a command is not in its chain."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from cashews.commands import Command
+from cashews.compose import Proceed
+from cashews.engine.ambient import AMBIENT
+from cashews.messages import DeleteMany, GetMany, Message
+
+R = TypeVar("R")
+
+Middleware: TypeAlias = Callable[..., Awaitable[Any]]
+"""``async def middleware(call, cmd, backend, *args, **kwargs)``; it answers ``await call(*args, **kwargs)``."""
+
+Callback: TypeAlias = Callable[..., Any]
+"""``callback(key, result)``, plain or async, run after the command, on a miss too."""
+
+VALUE_READS = frozenset({Command.GET, Command.GET_RAW, Command.GET_MANY, Command.GET_MATCH})
+
+
+class Interceptor(Protocol):
+    """Wraps messages: `await proceed(message)` goes on to the store."""
+
+    def concerns(self, command: Command) -> bool:
+        """Say whether messages of this command have to pass."""
+        ...
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R: ...
+
+
+class Switch:
+    """Declines the commands that are switched off: for the process, or in this context."""
+
+    def __init__(self, engine: object, prefix: str) -> None:
+        self._engine = engine
+        self._prefix = prefix
+        self.off: frozenset[Command] = frozenset()
+
+    def is_off(self, command: Command) -> bool:
+        """Say whether a command is declined here and now."""
+        return command in self.off or self._is_off_here(command)
+
+    def _is_off_here(self, command: Command) -> bool:
+        here = AMBIENT.get()
+        return here is not None and any(
+            off.engine is self._engine and command in off.commands and off.prefix in {None, self._prefix}
+            for off in here.off
+        )
+
+    def concerns(self, command: Command) -> bool:
+        return self.is_off(command)
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        return message.declined()
+
+
+class Further:
+    """Under `invalidate_further()`, removes the cached values that are read, and finds nothing."""
+
+    def __init__(self, delete: Proceed) -> None:
+        self._delete = delete
+
+    def concerns(self, command: Command) -> bool:
+        here = AMBIENT.get()
+        return here is not None and here.further and command in VALUE_READS
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        if message.keys:
+            await self._delete(DeleteMany(message.keys))
+        else:
+            page = await proceed(message)
+            await self._delete(DeleteMany(tuple(key for key, _ in page.items)))
+        return message.declined()
+
+
+class Watcher:
+    """Calls the registered callbacks after their command."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._callbacks: dict[Command, tuple[Callback, ...]] = {}
+
+    def concerns(self, command: Command) -> bool:
+        return bool(self._callbacks.get(command))
+
+    @contextmanager
+    def watching(self, callback: Callback, command: Command) -> Generator[None]:
+        """Have a callback called until the block ends."""
+        self._set(command, (*self._callbacks.get(command, ()), callback))
+        try:
+            yield
+        finally:
+            callbacks = list(self._callbacks[command])
+            callbacks.remove(callback)
+            self._set(command, tuple(callbacks))
+
+    def _set(self, command: Command, callbacks: tuple[Callback, ...]) -> None:
+        self._callbacks[command] = callbacks  # a new tuple: who is iterating the old one is not disturbed
+        self._changed()
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        reply: R = await proceed(message)
+        for key, result in _results(message, reply):
+            for callback in self._callbacks.get(message.command, ()):
+                outcome = callback(key, result)
+                if inspect.isawaitable(outcome):
+                    await outcome
+        return reply
+
+
+def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
+    if isinstance(message, GetMany):
+        return list(zip(message.keys, reply, strict=True))  # type: ignore[call-overload]  # a tuple of values
+    if message.covers is not None:
+        return [(message.covers, reply)]
+    return [(key, reply) for key in message.keys]
+
+
+@dataclass(frozen=True, slots=True)
+class MiddlewareAdapter:
+    """A user's middleware, in the signature of the specification."""
+
+    middleware: Middleware
+    backend: object
+
+    def concerns(self, command: Command) -> bool:
+        return True
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        async def call(*args: object, **kwargs: object) -> R:
+            reply: R = await proceed(message.with_arguments(*args, **kwargs))
+            return reply
+
+        args, kwargs = message.arguments()
+        reply: R = await self.middleware(call, message.command, self.backend, *args, **kwargs)
+        return reply

@@ -1,0 +1,136 @@
+"""Who waits for which lock: first in, first out, without polling."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from random import Random
+
+import anyio
+
+from cashews.backends.interface import Asks
+from cashews.clock import Clock
+from cashews.exceptions import LockedError
+from cashews.messages import IsLocked, SetLock, Unlock
+
+REFUSALS = 3
+"""How often a store may refuse a lock that it says is free before waiting is given up."""
+
+
+class LockQueues:
+    """The waiters of this process by lock.
+
+    Only the first of each queue tries; an unlock or the holder's deadline wakes it.
+    """
+
+    def __init__(self, engine: Asks, clock: Clock, random: Random) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._random = random
+        self._queues: dict[str, deque[anyio.Event]] = {}
+        self._watched: dict[str, list[anyio.Event]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a lock."""
+        return sum(map(len, self._queues.values()))
+
+    def token(self) -> str:
+        """Return a new token: whoever knows it holds the lock."""
+        return f"{self._random.getrandbits(128):032x}"
+
+    def nobody_waits(self, key: str) -> bool:
+        """Say whether a lock may be tried without pushing in."""
+        return key not in self._queues
+
+    async def take(self, key: str, token: str, expire: float | None) -> bool:
+        """Take a lock that is free and that nobody waits for; says whether it was taken."""
+        return key not in self._queues and await self._try(key, token, expire)
+
+    async def wait(self, key: str, token: str, expire: float | None) -> None:
+        """Take a lock, behind all who wait for it.
+
+        :raises LockedError: if the store refuses it though it says that nobody holds it
+        """
+        if await self.take(key, token, expire):
+            return
+        turn = anyio.Event()
+        queue = self._queues.setdefault(key, deque())
+        queue.append(turn)
+        try:
+            if queue[0] is not turn:
+                await turn.wait()
+            await self._contend(key, token, expire)
+        finally:
+            self._leave(key, queue, turn)
+
+    def _leave(self, key: str, queue: deque[anyio.Event], turn: anyio.Event) -> None:
+        queue.remove(turn)
+        if queue:
+            queue[0].set()
+        elif self._queues.get(key) is queue:
+            del self._queues[key]
+
+    async def _contend(self, key: str, token: str, expire: float | None) -> None:
+        """Try, as the first of a queue, until the lock is ours."""
+        refusals = 0
+        while refusals < REFUSALS:
+            with self._watching(key) as released:
+                if await self._try(key, token, expire):
+                    return
+                left = await self._engine.ask(IsLocked(key))
+                if left is None:
+                    refusals += 1
+                else:
+                    await self._wait_for(released, left)
+        raise LockedError(key, "the store refuses it though nobody holds it")
+
+    async def until_free(self, key: str, deadline: float) -> bool:
+        """Wait until a lock is free, at the longest until an instant; says whether it is."""
+        while True:
+            with self._watching(key) as released:
+                left = await self._engine.ask(IsLocked(key))
+                if left is None:
+                    return True
+                rest = deadline - self._clock.now()
+                if rest <= 0:
+                    return False
+                await self._wait_for(released, min(left, rest))
+
+    async def release(self, key: str, token: str) -> bool:
+        """Give a lock back and wake who waits for it; says whether the token held it."""
+        released = await self._engine.ask(Unlock(key, token))
+        if released:
+            self.wake(key)
+        return released
+
+    def wake(self, key: str) -> None:
+        """Have those look again who wait for a lock."""
+        for released in self._watched.get(key, ()):
+            released.set()
+
+    async def _try(self, key: str, token: str, expire: float | None) -> bool:
+        try:
+            return await self._engine.ask(SetLock(key, token, expire))
+        except BaseException:
+            with anyio.CancelScope(shield=True):  # it may have been taken: its reply was on the way
+                await self.release(key, token)
+            raise
+
+    @contextmanager
+    def _watching(self, key: str) -> Generator[anyio.Event]:
+        """Be told of the releases of a lock from now on, so that none is missed while the store is asked."""
+        released = anyio.Event()
+        self._watched.setdefault(key, []).append(released)
+        try:
+            yield released
+        finally:
+            watched = self._watched[key]
+            watched.remove(released)
+            if not watched:
+                del self._watched[key]
+
+    async def _wait_for(self, released: anyio.Event, seconds: float) -> None:
+        with self._clock.move_on_at(self._clock.now() + seconds):
+            await released.wait()

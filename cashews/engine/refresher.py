@@ -1,0 +1,153 @@
+"""Loads behind the callers' backs: a bounded pool of workers, one job per key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from cashews.clock import Clock
+from cashews.engine.host import Home, Reply
+from cashews.entry import Outcome, Raised
+from cashews.log import logger
+
+Run: TypeAlias = Callable[[], Awaitable[Outcome]]
+
+WORKERS = 16
+"""How many refreshes of one cache run at once."""
+INBOX = 1024
+"""How many refreshes may wait for a worker; with more, the next hit asks again."""
+FIRST_REST, LONGEST_REST = 1.0, 60.0
+"""Seconds before a key is tried again after its refresh failed: doubled with each failure, up to the longest."""
+DRAIN = 5.0
+"""Seconds that closing waits for the refreshes that run."""
+
+
+@dataclass(slots=True, eq=False)
+class Letter:
+    """A refresh, and who waits for its outcome."""
+
+    key: str
+    run: Run
+    replies: list[Reply[Outcome]] = field(default_factory=list["Reply[Outcome]"])
+
+
+@dataclass(slots=True)
+class Rest:
+    """How often in a row the refresh of a key has failed, and until when it is left alone."""
+
+    failures: int
+    until: float
+
+
+class Refresher:
+    """Takes jobs from hits and runs them in workers that are born in the scope: no caller's context reaches them."""
+
+    def __init__(self, clock: Clock, need_scope: Callable[[], None], home: Callable[[], Home]) -> None:
+        self._clock = clock
+        self._need_scope = need_scope
+        self._home = home
+        self._letters: dict[str, Letter] = {}
+        self._rests: dict[str, Rest] = {}
+        self._inbox: MemoryObjectSendStream[Letter] | None = None
+        self._outbox: MemoryObjectReceiveStream[Letter] | None = None
+        self._idle: anyio.Event | None = None
+        self._draining = False
+        self._done = self._failed = self._refused = 0
+
+    # --- posting
+
+    def tell(self, key: str, run: Run) -> bool:
+        """Have a key refreshed; says whether it is going to be.
+
+        It is not while it is being refreshed already, while it rests after a failure, and while too many wait.
+        """
+        rest = self._rests.get(key)
+        if key in self._letters or (rest is not None and rest.until > self._clock.now()):
+            return False
+        return self._post(Letter(key, run))
+
+    async def ask(self, key: str, run: Run) -> Outcome | None:
+        """Have a key refreshed and wait for the outcome; `None` if it was not refreshed."""
+        letter = self._letters.get(key)
+        if letter is None:
+            letter = Letter(key, run)
+            if not self._post(letter):
+                return None
+        reply: Reply[Outcome] = self._home().reply()
+        letter.replies.append(reply)
+        try:
+            return await reply
+        finally:
+            letter.replies.remove(reply)
+
+    def _post(self, letter: Letter) -> bool:
+        if self._draining:
+            return False
+        if self._inbox is None:
+            self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
+        try:
+            self._inbox.send_nowait(letter)
+        except anyio.WouldBlock:
+            self._refused += 1
+            return False
+        self._letters[letter.key] = letter
+        self._need_scope()
+        return True
+
+    # --- working
+
+    async def run(self) -> None:
+        """Work until the scope ends."""
+        self._draining = False
+        if self._inbox is None:
+            self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
+        assert self._outbox is not None
+        try:
+            async with self._inbox, self._outbox, anyio.create_task_group() as workers:
+                for _ in range(WORKERS):
+                    workers.start_soon(self._work, self._outbox)
+        finally:
+            self._inbox = self._outbox = None
+            self._letters.clear()
+
+    async def _work(self, outbox: MemoryObjectReceiveStream[Letter]) -> None:
+        async for letter in outbox:
+            try:
+                outcome = await letter.run()
+            finally:
+                del self._letters[letter.key]
+                if self._idle is not None and not self._letters:
+                    self._idle.set()
+            self._note(letter.key, outcome)
+            for reply in letter.replies:
+                reply.give(outcome)
+
+    def _note(self, key: str, outcome: Outcome) -> None:
+        self._done += 1
+        if not isinstance(outcome, Raised):
+            self._rests.pop(key, None)
+            return
+        self._failed += 1
+        logger.warning("the refresh of %r failed; what is stored is served on", key, exc_info=outcome.error)
+        now = self._clock.now()
+        if len(self._rests) >= INBOX:
+            self._rests = {other: rest for other, rest in self._rests.items() if rest.until > now}
+        failures = self._rests[key].failures if key in self._rests else 0
+        self._rests[key] = Rest(failures + 1, now + min(FIRST_REST * 2**failures, LONGEST_REST))
+
+    async def drain(self) -> None:
+        """Take no more jobs, and let those that run end, for a while."""
+        self._draining = True
+        if self._letters and self._inbox is not None:
+            self._idle = anyio.Event()
+            with self._clock.move_on_at(self._clock.now() + DRAIN):
+                await self._idle.wait()
+            self._idle = None
+
+    def statistics(self) -> dict[str, int]:
+        """Return how many refreshes wait or run, are done, have failed, and were refused because too many waited."""
+        return {"pending": len(self._letters), "done": self._done, "failed": self._failed, "refused": self._refused}

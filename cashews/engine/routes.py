@@ -1,0 +1,112 @@
+"""Which store a key belongs to, and what its messages pass on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from cashews.backends.interface import Backend, Turn
+from cashews.compose import Proceed, compose
+from cashews.engine.ambient import AMBIENT
+from cashews.engine.interceptors import Interceptor, Switch
+from cashews.exceptions import NotConfiguredError
+from cashews.messages import Message
+from cashews.pattern import may_match_below
+
+
+class Route:
+    """A key prefix, the store behind it, and the chain between.
+
+    `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
+    """
+
+    __slots__ = ("_chains", "_interceptors", "backend", "prefix", "switch", "turns")
+
+    def __init__(
+        self, prefix: str, backend: Backend, switch: Switch, interceptors: Callable[[Route], Sequence[Interceptor]]
+    ) -> None:
+        self.prefix = prefix
+        self.backend = backend
+        self.switch = switch
+        self._interceptors = interceptors
+        self.turns: dict[type[Message[Any]], Turn] = {}
+        self._chains: dict[type[Message[Any]], Proceed] = {}
+
+    def __repr__(self) -> str:
+        return f"<Route {self.prefix!r} -> {self.backend.name}>"
+
+    def rebuild(self) -> None:
+        """Work out again which turns are served in place."""
+        interceptors = self._interceptors(self)
+        self._chains = {}
+        self.turns = {
+            kind: turn
+            for kind, turn in self.backend.turns.items()
+            if not any(interceptor.concerns(kind.command) for interceptor in interceptors)
+        }
+
+    def shut(self) -> None:
+        """Serve nothing in place any more."""
+        self.turns = {}
+
+    def chain(self, kind: type[Message[Any]]) -> Proceed:
+        """Return what a message of this type passes in the current context."""
+        if AMBIENT.get() is not None:
+            return self._compose(kind)
+        chain = self._chains.get(kind)
+        if chain is None:
+            chain = self._chains[kind] = self._compose(kind)
+        return chain
+
+    def _compose(self, kind: type[Message[Any]]) -> Proceed:
+        concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
+        return compose(concerned, self.backend.ask)
+
+
+class Routes:
+    """The mounted routes; a key belongs to the longest prefix it begins with."""
+
+    def __init__(self) -> None:
+        self._by_length: tuple[Route, ...] = ()
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._by_length)
+
+    def __len__(self) -> int:
+        return len(self._by_length)
+
+    @property
+    def sole(self) -> Route | None:
+        """The one route that every key belongs to, if there is just one and it has no prefix."""
+        return self._by_length[0] if len(self._by_length) == 1 and not self._by_length[0].prefix else None
+
+    def mount(self, route: Route) -> Route | None:
+        """Add a route; returns the one it replaces."""
+        replaced = self.at(route.prefix)
+        others = [each for each in self._by_length if each is not replaced]
+        self._by_length = tuple(sorted([*others, route], key=lambda each: -len(each.prefix)))
+        return replaced
+
+    def at(self, prefix: str) -> Route | None:
+        """Return the route that is mounted under exactly this prefix."""
+        return next((route for route in self._by_length if route.prefix == prefix), None)
+
+    def of(self, key: str) -> Route:
+        """Return the route of a key.
+
+        :raises NotConfiguredError: if no mounted prefix fits
+        """
+        for route in self._by_length:
+            if key.startswith(route.prefix):
+                return route
+        raise NotConfiguredError(key, [route.prefix for route in self._by_length])
+
+    def matching(self, pattern: str) -> list[Route]:
+        """Return the routes that may hold keys which match a pattern.
+
+        :raises NotConfiguredError: if nothing is mounted
+        """
+        routes = [route for route in self._by_length if may_match_below(pattern, route.prefix)]
+        if not routes:
+            raise NotConfiguredError(pattern, [route.prefix for route in self._by_length])
+        return routes

@@ -1,0 +1,119 @@
+"""Where the engine's tasks live: in the block that opened it, or in the event loop itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+import anyio
+from anyio.abc import TaskGroup
+
+from cashews.backends.interface import Service
+from cashews.engine.host import Home
+from cashews.exceptions import EventLoopError
+from cashews.log import logger
+
+
+class Scope:
+    """The task group of one engine.
+
+    `services` names the tasks to start whenever the group opens; `on_end` is called when it has ended.
+    """
+
+    def __init__(self, services: Callable[[], Iterable[Service]], on_end: Callable[[], None]) -> None:
+        self._services = services
+        self._on_end = on_end
+        self._group: TaskGroup | None = None
+        self._hosting: Home | None = None
+        self._ended: anyio.Event | None = None
+        self.tasks = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether tasks can live here now."""
+        return self._group is not None
+
+    def spawn(self, service: Service) -> None:
+        """Start a task that ends with the scope."""
+        assert self._group is not None
+        self._group.start_soon(self._counted, service)
+
+    async def _counted(self, service: Service) -> None:
+        self.tasks += 1
+        try:
+            await service()
+        finally:
+            self.tasks -= 1
+
+    # --- hosted
+
+    def host(self, home: Home) -> None:
+        """Start in a task of the event loop itself, unless the scope runs or is about to."""
+        if self._group is None and (self._hosting is None or not self._hosting.here):
+            self._hosting = home
+            home.spawn(self._main)
+
+    async def _main(self) -> None:
+        self._ended = anyio.Event()
+        try:
+            async with anyio.create_task_group() as group:
+                self._start(group)
+                await anyio.sleep(math.inf)
+        finally:
+            self._end()
+            self._ended.set()
+
+    async def unhost(self) -> None:
+        """Stop hosted tasks and wait for their end."""
+        if self._group is not None and self._ended is not None:
+            self._group.cancel_scope.cancel()
+            await self._ended.wait()
+
+    # --- open
+
+    async def open(self) -> None:
+        """Start in the current task.
+
+        :raises EventLoopError: if the scope is open already
+        """
+        if self._group is not None:
+            message = "the cache is open already; one scope at a time"
+            raise EventLoopError(message)
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._start(group)
+
+    async def leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """End all tasks. What the body raised leaves as it is; the failure of a task of ours is raised by itself."""
+        group = self._group
+        assert group is not None
+        group.cancel_scope.cancel()
+        cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+        try:
+            return await (group.__aexit__(kind, error, trace) if cancelled else group.__aexit__(None, None, None))
+        except BaseException as failure:
+            failure = _alone(failure)
+            if error is None or cancelled:
+                raise failure from None
+            logger.error("a task of the cache failed while its scope was left", exc_info=failure)
+            return None
+        finally:
+            self._end()
+
+    def _start(self, group: TaskGroup) -> None:
+        self._group = group
+        for service in self._services():
+            self.spawn(service)
+
+    def _end(self) -> None:
+        self._group = self._hosting = None
+        self._on_end()
+
+
+def _alone(error: BaseException) -> BaseException:
+    """Return the only error of a group, or the group."""
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return _alone(inner[0]) if len(inner) == 1 else error

@@ -1,0 +1,195 @@
+"""Every error a user can see. Each is raised with facts; the class builds the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def unstable_key(kind: str) -> str:
+    """Say what is wrong with a key that is made of a memory address, and what helps."""
+    return (
+        f"the text of {kind} in a cache key is a memory address: define {kind}.__str__, register a type_format for it,"
+        " name the fields of the key, or leave self out with noself"
+    )
+
+
+class CacheError(Exception):
+    """The base of every error of this package."""
+
+
+class NotConfiguredError(CacheError):
+    """No backend is mounted for a key."""
+
+    def __init__(self, key: str = "", prefixes: Iterable[str] = ()) -> None:
+        self.key = key
+        super().__init__(
+            f"no backend for the key {key!r}: call cache.setup(url) first"
+            f" (prefixes that have a backend: {_listed(repr(prefix) for prefix in prefixes)})"
+        )
+
+
+class CacheClosedError(CacheError):
+    """The cache was used after its scope had ended."""
+
+    def __init__(self, name: str = "cache") -> None:
+        super().__init__(f"the {name} is closed: its scope has ended; open it again or call setup()")
+
+
+class EventLoopError(CacheError):
+    """The cache was used from a second event loop while the first is alive, or outside of any."""
+
+
+class SettingsError(CacheError, ValueError):
+    """A URL or keyword of `setup()` is wrong."""
+
+
+class UnknownSchemeError(SettingsError):
+    """No backend is registered for the scheme of a URL."""
+
+    def __init__(self, url: str, known: Iterable[str]) -> None:
+        scheme, separator, _ = url.partition("://")
+        named = repr(scheme) if separator else "without a scheme"
+        super().__init__(f"unknown backend {named}; known schemes: {_listed(f'{name}://' for name in known)}")
+
+
+class UnknownOptionError(SettingsError):
+    """A backend has no option of this name."""
+
+    def __init__(self, backend: str, option: str, known: Iterable[str]) -> None:
+        self.option = option
+        super().__init__(f"{backend} has no option {option!r}; its options: {_listed(known)}")
+
+
+class WrongOptionError(SettingsError):
+    """An option has a value that is not allowed."""
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        self.option = option
+        super().__init__(f"option {option!r} is {value!r}; allowed: {allowed}")
+
+
+class MissingExtraError(CacheError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install cashews[{extra}]")
+
+
+class WrongTTLError(CacheError, ValueError):
+    """A time to live cannot be understood."""
+
+    def __init__(self, value: object, field: str = "ttl") -> None:
+        super().__init__(
+            f"{field} is {value!r}; allowed: seconds as a number, a timedelta, None, or text made of numbers with"
+            " the units w, d, h, m, s, ms, such as '1h30m', '1.5s' or '500ms'"
+        )
+
+
+class WrongKeyError(CacheError, ValueError):
+    """A key template does not fit its function."""
+
+    def __init__(self, function: str, field: str, reason: str) -> None:
+        self.function, self.field = function, field
+        super().__init__(f"key template of {function}: field {{{field}}}: {reason}")
+
+
+class WrongTokenError(CacheError, ValueError):
+    """A token of a key is no JWT with the wanted field; the token itself is a secret and is not named."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(f"no field {field!r} in the JWT: {reason}")
+
+
+class UnstableKeyError(CacheError, TypeError):
+    """With strict keys: the text of an object is its memory address, which another object may have later."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(unstable_key(kind))
+
+
+class UnstableKeyWarning(UserWarning):
+    """The text of an object is its memory address, which another object may have later."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(unstable_key(kind))
+
+
+class NotAsyncError(CacheError, TypeError):
+    """A function was decorated that is not a coroutine function (or an async generator, for `iterator`)."""
+
+    def __init__(self, function: object, allowed: str = "async def functions") -> None:
+        super().__init__(f"{function!r} cannot be cached; allowed: {allowed}")
+
+
+class WrongArgumentError(CacheError, ValueError):
+    """An argument of a decorator or command has a value that is not allowed."""
+
+    def __init__(self, argument: str, value: object, allowed: str) -> None:
+        self.argument = argument
+        super().__init__(f"{argument} is {value!r}; allowed: {allowed}")
+
+
+class WrongTypeError(CacheError, TypeError):
+    """A command met a stored value of another kind; the value stays."""
+
+    def __init__(self, key: str, found: object, expected: str) -> None:
+        self.key = key
+        super().__init__(f"the key {key!r} holds {type(found).__name__}, the command needs {expected}")
+
+
+class CounterOverflowError(CacheError, OverflowError):
+    """A counter would leave the range of a signed 64-bit integer; its value stays."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the counter {key!r} would leave the range of a signed 64-bit integer")
+
+
+class CacheBackendInteractionError(CacheError):
+    """A backend could not be reached, or answered with an error."""
+
+
+class LockedError(CacheError):
+    """A lock could not be taken, was lost, or is held by another."""
+
+    def __init__(self, key: str = "", reason: str = "it is held by another") -> None:
+        self.key = key
+        super().__init__(f"the lock {key!r} cannot be taken: {reason}")
+
+
+class LoadTimeoutError(CacheError, TimeoutError):
+    """A load took longer than its hard timeout."""
+
+    def __init__(self, key: str = "", seconds: float = 0.0) -> None:
+        self.key = key
+        super().__init__(f"the load of {key!r} took longer than {seconds:g} s")
+
+
+class RateLimitError(CacheError):
+    """A rate limit was passed."""
+
+    def __init__(self, key: str = "", limit: int = 0) -> None:
+        self.key = key
+        super().__init__(f"more than {limit} calls of {key!r}")
+
+
+class CircuitBreakerOpen(CacheError):  # noqa: N818  the specification's name
+    """A circuit breaker is open: too many calls failed."""
+
+    def __init__(self, key: str = "") -> None:
+        self.key = key
+        super().__init__(f"too many calls of {key!r} failed: the circuit is open")
+
+
+class NotSupportedError(CacheError):
+    """A backend cannot do what was asked."""
+
+    def __init__(self, backend: str, what: str) -> None:
+        super().__init__(f"the {backend} backend does not support {what}")

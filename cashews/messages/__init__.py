@@ -1,0 +1,54 @@
+"""Commands with their arguments, each typed by its reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cashews.messages.locks import IsLocked as IsLocked
+from cashews.messages.locks import SetLock as SetLock
+from cashews.messages.locks import Unlock as Unlock
+from cashews.messages.message import Lease as Lease
+from cashews.messages.message import ManyKeys as ManyKeys
+from cashews.messages.message import Matching as Matching
+from cashews.messages.message import Message as Message
+from cashews.messages.message import OneKey as OneKey
+from cashews.messages.message import Page as Page
+from cashews.messages.message import Paged as Paged
+from cashews.messages.message import WholeStore as WholeStore
+from cashews.messages.message import public_fields as public_fields
+from cashews.messages.stores import Clear as Clear
+from cashews.messages.stores import GetKeysCount as GetKeysCount
+from cashews.messages.stores import Ping as Ping
+from cashews.messages.structures import Admit as Admit
+from cashews.messages.structures import GetBits as GetBits
+from cashews.messages.structures import IncrBits as IncrBits
+from cashews.messages.structures import SetAdd as SetAdd
+from cashews.messages.structures import SetPop as SetPop
+from cashews.messages.structures import SetRemove as SetRemove
+from cashews.messages.structures import SliceIncr as SliceIncr
+from cashews.messages.values import Delete as Delete
+from cashews.messages.values import DeleteMany as DeleteMany
+from cashews.messages.values import DeleteMatch as DeleteMatch
+from cashews.messages.values import Exists as Exists
+from cashews.messages.values import Expire as Expire
+from cashews.messages.values import Get as Get
+from cashews.messages.values import GetExpire as GetExpire
+from cashews.messages.values import GetHit as GetHit
+from cashews.messages.values import GetMany as GetMany
+from cashews.messages.values import GetMatch as GetMatch
+from cashews.messages.values import GetRaw as GetRaw
+from cashews.messages.values import GetSize as GetSize
+from cashews.messages.values import Incr as Incr
+from cashews.messages.values import Scan as Scan
+from cashews.messages.values import Set as Set
+from cashews.messages.values import SetMany as SetMany
+from cashews.messages.values import SetRaw as SetRaw
+
+
+def _concrete(shape: type[Message[Any]]) -> list[type[Message[Any]]]:
+    below = [kind for child in shape.__subclasses__() for kind in _concrete(child)]
+    return [shape, *below] if hasattr(shape, "command") else below
+
+
+MESSAGES: tuple[type[Message[Any]], ...] = tuple(_concrete(Message))
+"""The type of every message."""

@@ -1,0 +1,45 @@
+"""Messages about locks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cashews.commands import Command, Effect
+from cashews.messages.message import OneKey
+
+
+@dataclass(slots=True)
+class SetLock(OneKey[bool]):
+    """Take a lock for `expire` seconds with a token; says whether it was free."""
+
+    value: str
+    expire: float | None = None
+    command: ClassVar[Command] = Command.SET_LOCK
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class Unlock(OneKey[bool]):
+    """Release a lock that is held with this token; says whether it was."""
+
+    value: str
+    command: ClassVar[Command] = Command.UNLOCK
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class IsLocked(OneKey["float | None"]):
+    """Read how many seconds a lock is still held; `None` when it is free."""
+
+    command: ClassVar[Command] = Command.IS_LOCKED
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> float | None:
+        return None

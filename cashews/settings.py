@@ -1,0 +1,140 @@
+"""Backends by URL: which scheme makes which store, and options as URL text or keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from cashews.backends.interface import Backend, Surroundings
+from cashews.exceptions import UnknownOptionError, UnknownSchemeError, WrongOptionError, WrongTTLError
+from cashews.ttl import seconds
+
+Options = TypeVar("Options")
+BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Surroundings], Backend]
+"""``factory(url, options, surroundings)``: the split URL, and its query and the keywords together."""
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_factories: dict[str, BackendFactory | str] = {"mem": "cashews.settings:memory"}
+
+
+def register_backend(scheme: str, factory: BackendFactory | str) -> None:
+    """Have URLs of a scheme make stores with a factory.
+
+    :param factory: the function, or where to import it from, as ``"package.module:name"``
+    """
+    _factories[scheme] = factory
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What one call of `setup()` says: how to make the backend, and whether it starts switched on."""
+
+    factory: Callable[[Surroundings], Backend]
+    enabled: bool
+
+
+def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
+    """Work out the URL and keywords of `setup()`.
+
+    :raises UnknownSchemeError: if no backend is registered for the scheme
+    :raises UnknownOptionError: if the backend has no such option
+    :raises WrongOptionError: if the value of an option is not allowed
+    """
+    split = urlsplit(url)
+    if "://" not in url or split.scheme not in _factories:
+        raise UnknownSchemeError(url, _factories)
+    options = {**dict(parse_qsl(split.query, keep_blank_values=True)), **keywords}
+    enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
+    factory = _load(_factories[split.scheme])
+    return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
+
+
+def _load(factory: BackendFactory | str) -> BackendFactory:
+    if not isinstance(factory, str):
+        return factory
+    module, _, name = factory.partition(":")
+    loaded: BackendFactory = getattr(import_module(module), name)
+    return loaded
+
+
+def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``mem://``."""
+    from cashews.backends.memory import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
+
+    if url.netloc or url.path.strip("/"):
+        raise WrongOptionError("url", url.geturl(), "mem:// and options after '?'")
+    return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
+
+
+def read_options(backend: str, kind: type[Options], given: Mapping[str, Any]) -> Options:
+    """Make an options record; text becomes what the field's annotation says.
+
+    :raises UnknownOptionError: if the record has no such field
+    :raises WrongOptionError: if a value is not allowed
+    """
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # options are dataclasses
+    for name in given:
+        if name not in known:
+            raise UnknownOptionError(backend, name, [*known, "enable", "disable"])
+    return kind(**{name: _read(name, value, hints[name]) for name, value in given.items()})
+
+
+def _read(name: str, value: object, kind: Any) -> object:
+    if get_origin(kind) in {Union, UnionType}:
+        if value is None and type(None) in get_args(kind):
+            return None
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise WrongOptionError(name, value, ", ".join(map(repr, get_args(kind))))
+        return value
+    return _READERS.get(kind, _as_it_is)(name, value)
+
+
+def _as_it_is(_: str, value: object) -> object:
+    return value
+
+
+def _read_flag(name: str, value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise WrongOptionError(name, value, ", ".join(sorted(_TRUE | _FALSE)))
+    return text in _TRUE
+
+
+def _read_int(name: str, value: object) -> int:
+    try:
+        return int(str(value))  # the text, so that neither 1.5 nor True passes
+    except ValueError:
+        raise WrongOptionError(name, value, "an integer") from None
+
+
+def _read_seconds(name: str, value: object) -> float:
+    try:
+        read = seconds(float(value) if isinstance(value, str) and _is_number(value) else value, name)
+    except WrongTTLError as error:
+        raise WrongOptionError(name, value, str(error).partition("allowed: ")[2]) from None
+    if read is None:
+        raise WrongOptionError(name, value, "seconds")
+    return read
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_READERS: Mapping[object, Callable[[str, object], object]] = {bool: _read_flag, int: _read_int, float: _read_seconds}
+
+
+def _pop_flag(options: dict[str, Any], name: str, *, default: bool) -> bool:
+    return _read_flag(name, options.pop(name)) if name in options else default

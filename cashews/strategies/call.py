@@ -1,0 +1,66 @@
+"""One decorated call, worked out; and what is known of its function."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from cashews.conditions import Condition
+from cashews.ttl import TTLRule
+
+Compiled: TypeAlias = "TTLRule | float | None"
+"""A duration as a decorator keeps it: seconds, `None`, or a rule to ask at each call."""
+
+
+@dataclass(slots=True)
+class Call:
+    """The arguments of one call, and its key."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A decorated function, and what makes the keys of its calls."""
+
+    function: Callable[..., Awaitable[Any]]
+    key: Callable[..., str]
+
+    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """Work out a call.
+
+        :raises WrongKeyError: if an argument does not have what the template asks for
+        """
+        return Call(args, kwargs, self.key(*args, **kwargs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a caching decorator was told; durations in seconds.
+
+    `ttl`: how long an outcome is kept. `own_ttl`: after how long the strategy wants a new one. `condition`: what is
+    worth keeping. `min_cost`: how long a load has to take to be worth it. `jitter`: by which share a ttl is shortened
+    at random. `protected`: whether concurrent calls share one load. `lease`: for how long a load locks its key against
+    other processes, `None` if it does not. `upper`: whether what came from another cache is not kept.
+    `soft_timeout`: how long callers wait for a new value if there is an old one. `hard_timeout`: how long a load may
+    take.
+    """
+
+    ttl: Compiled
+    own_ttl: Compiled = None
+    condition: Condition | None = None
+    min_cost: float = 0.0
+    jitter: float = 0.0
+    protected: bool = True
+    lease: float | None = None
+    upper: bool = False
+    soft_timeout: float | None = None
+    hard_timeout: float | None = None
+
+
+def resolve(ttl: Compiled, call: Call, result: object) -> float | None:
+    """Return the seconds of a duration for one call."""
+    return ttl(call.args, call.kwargs, result) if isinstance(ttl, TTLRule) else ttl

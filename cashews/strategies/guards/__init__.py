@@ -1,0 +1,1 @@
+"""Guards wrap calls: each decides whether, when and how often the function runs."""

@@ -1,0 +1,48 @@
+"""Locked: one call of a key at a time, across processes where the store is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from cashews.commands import Command
+from cashews.engine.engine import NOT_NOW, Engine
+from cashews.exceptions import LockedError
+from cashews.messages import SetLock, Unlock
+from cashews.strategies.call import Call, Compiled, resolve
+
+LEASE = 60.0
+"""Seconds that a call holds its lock at most, if it was not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Holds a lock while the function runs; without `wait` a second call raises LockedError instead of waiting."""
+
+    engine: Engine
+    lease: Compiled
+    wait: bool
+
+    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
+        locks, key = self.engine.locks, call.key
+        if self.engine.is_off(Command.SET_LOCK, key):
+            return await proceed(call)
+        token = locks.token()
+        lease = resolve(self.lease, call, None) or LEASE
+        if locks.nobody_waits(key) and self.engine.at_once(SetLock(key, token, lease)) is True:
+            pass
+        elif self.wait:
+            await locks.wait(key, token, lease)
+        elif not await locks.take(key, token, lease):
+            raise LockedError(key)
+        try:
+            return await proceed(call)
+        finally:
+            if self.engine.at_once(Unlock(key, token)) is NOT_NOW:
+                with anyio.CancelScope(shield=True):
+                    await locks.release(key, token)
+            else:
+                locks.wake(key)

@@ -1,0 +1,65 @@
+"""What differs between strategies: the judgement of what was found, and the form in which an outcome is kept."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from cashews._typing import ABSENT, Absent
+from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
+from cashews.messages import Get
+from cashews.verdicts import LOAD, Load, LoadOrServe, Serve, Verdict
+
+Draw = Callable[[], float]
+"""Draws a number from [0, 1)."""
+
+
+class Strategy(ABC):
+    """A small value object. What it answers depends on its arguments alone."""
+
+    name: ClassVar[str]
+    read: ClassVar[type[Get]] = Get
+    """The message that reads what is kept."""
+    reads_first: ClassVar[bool] = True
+    """Whether what is kept is read before the function runs, and not only when it fails."""
+
+    def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
+        """Say what to do, given what was found at a wall time."""
+        if isinstance(found, Entry):
+            return self.judge_entry(found, now, draw)
+        if found is ABSENT:
+            return self.judge_absent()
+        return Serve(outcome_of(found))
+
+    def judge_absent(self) -> Load | LoadOrServe:
+        """Say what to do when nothing is kept."""
+        return LOAD
+
+    @abstractmethod
+    def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
+        """Say what to do with an entry of this strategy."""
+
+    @abstractmethod
+    def seal(self, loaded: Loaded) -> object:
+        """Return the form in which an outcome is kept."""
+
+
+def bare(outcome: Outcome) -> object:
+    """Return the form that is served without a judgement."""
+    return outcome if isinstance(outcome, Raised) else outcome.value
+
+
+def share_of(loaded: Loaded, share: float = 1 / 3) -> float:
+    """Return the strategy's own ttl, or if it was not told, a share of the lifetime."""
+    if loaded.own_ttl is not None:
+        return loaded.own_ttl
+    return math.inf if loaded.ttl is None else loaded.ttl * share
+
+
+def outcome_of(found: object) -> Outcome:
+    """Return the outcome in something that was found."""
+    if isinstance(found, Entry):
+        return found.outcome
+    return found if isinstance(found, Raised) else Returned(found)

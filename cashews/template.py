@@ -1,0 +1,159 @@
+"""The grammar of key templates: literals and fields such as `{user.name}`, `{x[0]!r}`, `{password:hash(sha1)}`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from cashews.exceptions import WrongKeyError
+
+ARGS: Final = "__args__"
+KWARGS: Final = "__kwargs__"
+CONTEXT: Final = "@"
+
+_STEP: Final = r"\.(?P<attribute>[^\W\d]\w*)|\[(?P<item>[^\[\]]+)\]"
+_PATH: Final = re.compile(rf"(?P<root>@|[^\W\d]\w*)(?P<steps>(?:{re.sub(r'[?]P<[a-z]+>', '?:', _STEP)})*)")
+_STEPS: Final = re.compile(_STEP)
+# What looks like a name is meant as a function; everything else is left to the value's own __format__.
+_CALL: Final = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\((?P<arguments>.*)\))?", re.DOTALL)
+_ARGUMENT: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"])+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """The step `.name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The step `[key]`; digits are an index."""
+
+    key: str | int
+
+
+Step: TypeAlias = Attribute | Item
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """The function of a field and its arguments."""
+
+    name: str
+    arguments: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a template says between braces."""
+
+    source: str
+    root: str
+    steps: tuple[Step, ...]
+    conversion: str
+    spec: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the field is nothing but a name."""
+        return self.source == self.root
+
+    @property
+    def call(self) -> FunctionCall | None:
+        """The function that the field asks for, if it does."""
+        match = _CALL.fullmatch(self.spec)
+        return match and FunctionCall(match["name"], tuple(_arguments(match["arguments"] or "")))
+
+
+Template: TypeAlias = "tuple[str | Field, ...]"
+
+
+def parse_template(template: str, function: str = "a pattern") -> Template:
+    """Return the literals and fields of a template.
+
+    :raises WrongKeyError: a brace is not closed, or a field is not understood.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise WrongKeyError(function, template, str(error)) from error
+    return tuple(_joined(_parts(parts, function)))
+
+
+def template_pattern(template: str) -> str:
+    """Return the pattern of all keys that a template can give: every field is `*`."""
+    parts = parse_template(template)
+    if ends_in_kwargs(parts):
+        parts = (*parts[:-2], str(parts[-2])[:-1], parts[-1])
+    return re.sub(r"\*+", "*", "".join([part if isinstance(part, str) else "*" for part in parts]))
+
+
+def ends_in_kwargs(parts: Template) -> bool:
+    """Whether the template ends in `:{__kwargs__}`, whose colon is only there when there are any."""
+    match parts:
+        case [*_, str(literal), Field(source="__kwargs__")]:
+            return literal.endswith(":")
+        case _:
+            return False
+
+
+_Parsed: TypeAlias = "tuple[str, str | None, str | None, str | None]"
+
+
+def _parts(parsed: list[_Parsed], function: str) -> Iterator[str | Field]:
+    for literal, path, spec, conversion in parsed:
+        yield literal
+        if path is not None:
+            yield _field(path, spec or "", conversion or "", function)
+
+
+def _joined(parts: Iterator[str | Field]) -> Iterator[str | Field]:
+    # The parser cuts literals at doubled braces; a field must see what really stands beside it.
+    text = ""
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+            continue
+        if text:
+            yield text
+        text = ""
+        yield part
+    if text:
+        yield text
+
+
+def _field(path: str, spec: str, conversion: str, function: str) -> Field:
+    source = path + (conversion and f"!{conversion}") + (spec and f":{spec}")
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise WrongKeyError(function, source, "a field is a parameter's name, then .attribute or [item]")
+    if conversion not in {"", "r", "s", "a"}:
+        raise WrongKeyError(function, source, f"the conversion !{conversion} is not one of !r, !s, !a")
+    if "{" in spec:
+        raise WrongKeyError(function, source, "fields cannot be nested")
+    return Field(source, match["root"], tuple(map(_step, _STEPS.finditer(match["steps"]))), conversion, spec)
+
+
+def _step(match: re.Match[str]) -> Step:
+    if match["attribute"]:
+        return Attribute(match["attribute"])
+    key = match["item"]
+    return Item(int(key) if key.isdecimal() else key)
+
+
+def _arguments(arguments: str) -> Iterator[object]:
+    for match in _ARGUMENT.finditer(arguments):
+        yield _literal(match[0].strip())
+
+
+def _literal(argument: str) -> object:
+    # Quotes are optional for text, so what Python cannot read is text.
+    try:
+        return ast.literal_eval(argument)
+    except (ValueError, SyntaxError):
+        return argument

@@ -1,0 +1,82 @@
+"""Every coroutine test runs on asyncio and on trio; hypothesis finds the same examples in every run.
+
+`--loops=asyncio` runs on one loop alone. A loop that was asked for and is not installed is an error, never a skip.
+Tests in a directory named after a loop (tests/trio) run on that loop only.
+"""
+
+import importlib.util
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+HERE = Path(__file__).parent
+LOOPS = ("asyncio", "trio")
+
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile("repeatable")  # the other one: --hypothesis-profile=explore
+
+
+def pytest_addoption(parser):
+    parser.addoption("--loops", default=",".join(LOOPS), help="the event loops to run on (default: %(default)s)")
+
+
+def pytest_configure(config):
+    for loop in loops_asked_for(config):
+        if loop not in LOOPS:
+            message = f"--loops: unknown loop {loop!r}; known loops: {', '.join(LOOPS)}"
+            raise pytest.UsageError(message)
+        if importlib.util.find_spec(loop) is None:
+            message = f"--loops: {loop} is not installed; install it, or name the loops to run on"
+            raise pytest.UsageError(message)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out the directory of a loop that was not asked for: its modules may import that loop."""
+    own = loop_of(collection_path)
+    return True if own and own not in loops_asked_for(config) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector, name, obj):
+    """Mark coroutine tests for anyio's plugin; its own automatic mode is younger than the oldest anyio we support."""
+    inner = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
+    if iscoroutinefunction(inner) and collector.istestfunction(obj, name):
+        pytest.mark.anyio(obj)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Give a test with generated examples back as it was: older anyios run it on its first loop for ever after."""
+    generated = getattr(pyfuncitem.obj, "hypothesis", None)
+    inner = generated and generated.inner_test
+    try:
+        return (yield)
+    finally:
+        if generated:
+            generated.inner_test = inner
+
+
+def pytest_generate_tests(metafunc):
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "anyio_backend" in metafunc.fixturenames and not any("anyio_backend" in names for names in chosen):
+        own = loop_of(metafunc.definition.path)
+        loops = [own] if own else loops_asked_for(metafunc.config)
+        metafunc.parametrize("anyio_backend", loops, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend(request):
+    return request.param
+
+
+def loop_of(path):
+    """Return the loop that a directory of tests is named after."""
+    parts = path.relative_to(HERE).parts if path.is_relative_to(HERE) else ()
+    return next((loop for loop in LOOPS if loop in parts), None)
+
+
+def loops_asked_for(config):
+    return config.getoption("--loops").split(",")

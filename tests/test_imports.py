@@ -1,0 +1,40 @@
+"""What `import cashews` costs, seen from a fresh interpreter."""
+
+import subprocess
+import sys
+
+OPTIONAL = {
+    "redis",
+    "hiredis",
+    "diskcache",
+    "trio",
+    "fastapi",
+    "starlette",
+    "prometheus_client",
+    "dill",
+    "bitarray",
+    "xxhash",
+}
+BUDGET = 0.15
+
+
+def fresh(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
+
+
+def seconds_to(statement: str) -> float:
+    clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    return float(fresh(clock.format(statement)))
+
+
+def test_import_pulls_in_nothing_optional():
+    loaded = fresh("import sys, cashews; print(*{name.partition('.')[0] for name in sys.modules})").split()
+    assert OPTIONAL.isdisjoint(loaded)
+
+
+def test_import_takes_little_more_than_anyio_alone():
+    """Both in turn, the best of each: a slow moment of the machine meets both alike."""
+    runs = [(seconds_to("import anyio"), seconds_to("import anyio, cashews")) for _ in range(5)]
+    alone, both = (min(times) for times in zip(*runs, strict=True))
+    assert both - alone < BUDGET
