@@ -17,6 +17,7 @@ from cashews.conditions import NOT_NONE as NOT_NONE
 from cashews.conditions import only_exceptions as only_exceptions
 from cashews.conditions import with_exceptions as with_exceptions
 from cashews.decorating import noself as noself
+from cashews.engine.ambient import invalidate_further as invalidate_further
 from cashews.engine.detection import Detector as Detector
 from cashews.exceptions import CacheBackendInteractionError as CacheBackendInteractionError
 from cashews.exceptions import CacheError as CacheError
@@ -24,6 +25,10 @@ from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen
 from cashews.exceptions import LockedError as LockedError
 from cashews.exceptions import RateLimitError as RateLimitError
 from cashews.formatter import default_formatter as default_formatter
+from cashews.helpers import add_prefix as add_prefix
+from cashews.helpers import all_keys_lower as all_keys_lower
+from cashews.helpers import fast_condition as fast_condition
+from cashews.helpers import memory_limit as memory_limit
 from cashews.key import get_cache_key_template as get_cache_key_template
 from cashews.key_context import key_context as key_context
 from cashews.key_context import register_key_context as register_key_context
@@ -38,5 +43,8 @@ mem.setup("mem://", size=1_000_000)
 setup = cache.setup
 disable, enable, disabling = cache.disable, cache.enable, cache.disabling
 early, soft, hit, dynamic, failover = cache.early, cache.soft, cache.hit, cache.dynamic, cache.failover
+invalidate = cache.invalidate
+iterator = cache.iterator
 locked, rate_limit, slice_rate_limit = cache.locked, cache.rate_limit, cache.slice_rate_limit
+circuit_breaker, thunder_protection = cache.circuit_breaker, cache.thunder_protection
 noself_cache = noself(cache)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,6 +14,8 @@ from cashews import messages as m
 from cashews._typing import ABSENT, Duration
 from cashews.commands import Command
 from cashews.engine.engine import Engine
+from cashews.engine.flights import Load
+from cashews.entry import Outcome, Raised, Returned
 from cashews.exceptions import LockedError, WrongArgumentError
 from cashews.ttl import seconds
 
@@ -74,33 +77,51 @@ class CommandAPI:
         """Return the values of several keys, in their order, the default for what is absent."""
         return await self._engine.ask(m.GetMany(keys, default)) if keys else ()
 
-    async def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
-        """Yield the pairs whose key matches; `*` stands for any text."""
-        async for pair in self._engine.pages(m.GetMatch(pattern, _positive("batch_size", batch_size))):
-            yield pair
+    def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
+        """Iterate over the pairs whose key matches; `*` stands for any text."""
+        return self._engine.pages(m.GetMatch(pattern, _positive("batch_size", batch_size)))
 
-    async def scan(self, pattern: str, batch_size: int = 100) -> AsyncIterator[str]:
-        """Yield the keys that match; `*` stands for any text."""
-        async for key in self._engine.pages(m.Scan(pattern, _positive("batch_size", batch_size))):
-            yield key
+    def scan(self, pattern: str, batch_size: int = 100) -> AsyncIterator[str]:
+        """Iterate over the keys that match; `*` stands for any text."""
+        return self._engine.pages(m.Scan(pattern, _positive("batch_size", batch_size)))
 
     async def get_or_set(
         self, key: str, default: T | Awaitable[T] | Callable[[], T | Awaitable[T]], expire: Duration | None = None
     ) -> T:
         """Return the value of a key; if there is none, store and return what the default gives.
 
+        Concurrent callers share one call of the default. What an invalidation overtakes is returned and not stored.
+
         :param default: a value, an awaitable, or a callable (plain or async), called only if the key is absent
         """
-        found: Any = await self._engine.ask(m.Get(key, ABSENT))
-        if found is not ABSENT:
+        try:
+            found = await self._engine.ask(m.Get(_text(key), ABSENT))
+            if found is not ABSENT:
+                return cast("T", found)
+            outcome, shared = await self._filled(key, partial(self._fill, key, default, seconds(expire, "expire")))
+        finally:
             if inspect.iscoroutine(default):
-                default.close()
-            return cast("T", found)
-        value: Any = default() if callable(default) else default
-        if inspect.isawaitable(value):
-            value = await value
-        await self.set(key, value, expire)
-        return cast("T", value)
+                default.close()  # nothing to do if it has run
+        if isinstance(outcome, Raised):
+            raise outcome.fresh() if shared else outcome.error
+        return cast("T", outcome.value)
+
+    async def _filled(self, key: str, load: Load) -> tuple[Outcome, bool]:
+        """Load a key, or share the load that runs; says whether the outcome is another caller's."""
+        flights = self._engine.flights
+        if self._engine.is_off(Command.GET, key):
+            return await flights.alone(key, load), False
+        return await flights.run(key, load)
+
+    async def _fill(self, key: str, default: object, expire: float | None, lease: m.Lease) -> Outcome:
+        try:
+            value: object = default() if callable(default) else default
+            if inspect.isawaitable(value):
+                value = await value
+        except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
+            return Raised(error)
+        await self._engine.ask(m.Set(key, value, expire, None, lease))
+        return Returned(value)
 
     async def set(self, key: str, value: Any, expire: Duration | None = None, exist: bool | None = None) -> bool:  # noqa: FBT001  the specification's signature
         """Store a value; says whether it was stored.

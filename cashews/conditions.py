@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cashews.entry import Outcome, Raised, Returned
+from cashews.entry import Outcome, Raised, Returned, copied
 from cashews.exceptions import WrongArgumentError
 
 Condition: TypeAlias = "Callable[..., object | Awaitable[object]]"
@@ -75,5 +75,5 @@ def subject(outcome: Outcome) -> Any:
 def worth(outcome: Outcome, answer: object) -> Outcome | None:
     """Return what is to be remembered after a condition's answer."""
     if isinstance(answer, Exception):
-        return Raised(answer)
+        return Raised(copied(answer))
     return outcome if answer and isinstance(outcome, Returned) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
@@ -50,4 +50,31 @@ class Cached(Protocol[P, R_co]):
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
         """Return what is remembered for a call, or `None`, without running the function."""
+        ...
+
+
+class CachedIterator(Protocol[P, R_co]):
+    """A cached async generator function, still one to `inspect`; on a method, see `Cached`."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R_co, None]:
+        """Replay a complete run, or run the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> CachedIterator[P, R_co]: ...
+    @overload
+    def __get__(
+        self: CachedIterator[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
+    ) -> Callable[Q, AsyncGenerator[R, None]]: ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget the run that is remembered for a call; says whether there was one."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -32,11 +32,18 @@ class Keying:
     formatter: Formatter = default_formatter
 
     def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
-        """Work out the keys of a function.
+        """Work out the keys of an async function.
 
         :raises WrongKeyError: if the template does not fit it
         """
-        key = compile_key(
+        return Target(function, self.key_of(function))
+
+    def key_of(self, function: Callable[..., object]) -> Callable[..., str]:
+        """Return what makes the keys of a function's calls.
+
+        :raises WrongKeyError: if the template does not fit it
+        """
+        return compile_key(
             function,
             self.template,
             prefix=self.prefix,
@@ -44,7 +51,6 @@ class Keying:
             formatter=self.formatter,
             strict=self.strict,
         )
-        return Target(function, key)
 
 
 def async_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -52,13 +58,27 @@ def async_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]
 
     :raises NotAsyncError: if it is not
     """
+    if any(map(inspect.iscoroutinefunction, _forms(function))):
+        return function
+    raise NotAsyncError(function)
+
+
+def async_generator_function(function: Callable[..., Any]) -> Callable[..., AsyncGenerator[Any, None]]:
+    """Return a function that makes async generators, by itself or inside of `functools.partial`.
+
+    :raises NotAsyncError: if it does not
+    """
+    if any(map(inspect.isasyncgenfunction, _forms(function))):
+        return function
+    raise NotAsyncError(function, "async generator functions")
+
+
+def _forms(function: Callable[..., Any]) -> tuple[object, object]:
+    """Return what may show the kind of a function: itself, out of its partials, and of an object its call method."""
     inner: object = function
     while isinstance(inner, functools.partial):
         inner = inner.func
-    called: object = getattr(inner, "__call__", None)  # noqa: B004  of an object, the method is what is awaited
-    if any(map(inspect.iscoroutinefunction, (inner, called))):
-        return function
-    raise NotAsyncError(function)
+    return inner, getattr(inner, "__call__", None)  # noqa: B004  of an object, the method is what is called
 
 
 def errors_of(given: Errors, default: tuple[type[Exception], ...] = (Exception,)) -> tuple[type[Exception], ...]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from cashews._typing import TTL, Duration
 from cashews.conditions import Condition, read_condition
-from cashews.decorated import Cached, P, R
-from cashews.decorating import Errors, Keying, async_function, errors_of, lease_of, share
+from cashews.decorated import Cached, CachedIterator, P, R
+from cashews.decorating import (
+    Errors,
+    Keying,
+    async_function,
+    async_generator_function,
+    errors_of,
+    lease_of,
+    share,
+)
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.messages import Delete
@@ -21,6 +29,7 @@ from cashews.strategies.runner import Runner
 from cashews.strategies.simple import Simple
 from cashews.strategies.soft import Soft
 from cashews.strategies.strategy import Strategy
+from cashews.strategies.streams import MOST_ITEMS, StreamRunner
 from cashews.ttl import compile_ttl, seconds
 
 DAY: Final = 86_400
@@ -66,6 +75,32 @@ def equip(runner: Runner, target: Target, engine: Engine) -> Cached[Any, Any]:
     cached: Any = runner.decorated()
     cached.key, cached.invalidate, cached.refresh, cached.peek = target.key, invalidate, refresh, peek
     return cast("Cached[Any, Any]", cached)
+
+
+@dataclass(frozen=True, slots=True)
+class IteratorDecorator:
+    """``@cache.iterator(...)``: makes a cached async generator function of another."""
+
+    engine: Engine
+    keying: Keying
+    plan: Plan
+    most: int
+
+    def __call__(self, function: Callable[P, AsyncIterator[R]]) -> CachedIterator[P, R]:
+        """Decorate an async generator function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        generator = async_generator_function(function)
+        key = self.keying.key_of(function)
+
+        async def invalidate(*args: object, **kwargs: object) -> bool:
+            return await self.engine.ask(Delete(key(*args, **kwargs)))
+
+        stream: Any = StreamRunner(self.engine, generator, key, self.plan, self.most).decorated()
+        stream.key, stream.invalidate = key, invalidate
+        return cast("CachedIterator[P, R]", stream)
 
 
 class Common(TypedDict, total=False):
@@ -231,6 +266,35 @@ class DecoratorAPI:
         """Return a decorator: a `hit` that serves three times and loads anew in the background at the first."""
         plan = _plan(ttl, None, condition, time_condition, common)
         return self._caching(Hit(DYNAMIC_HITS, DYNAMIC_UPDATE), key, prefix, plan)
+
+    def iterator(
+        self,
+        ttl: TTL,
+        key: str | None = None,
+        condition: Condition | str | None = None,
+        *,
+        time_condition: Duration | None = None,
+        prefix: str = "",
+        jitter: float = 0.0,
+        max_items: int = MOST_ITEMS,
+    ) -> IteratorDecorator:
+        """Return a decorator of async generator functions: replay exactly what one complete run yielded.
+
+        A run is stored when it has come to its end: not if its consumer left early, not if it raised, and not if its
+        key was invalidated meanwhile. A run is read in full before its first item is replayed. Consumers that find
+        nothing run the function each for itself.
+
+        :param ttl: counts from the end of the run; a callable gets the list of its items as `result`
+        :param condition: asked about every item; one that it refuses keeps the whole run from being stored
+        :param time_condition: store only runs that took at least this long, without the time of their consumer
+        :param jitter: shorten each ttl at random by up to this share, from 0 to 1
+        :param max_items: a run that yields more is not stored
+        """
+        if max_items < 1:
+            raise WrongArgumentError("max_items", max_items, "an integer from 1")
+        plan = _plan(ttl, None, condition, time_condition, {"jitter": jitter})
+        keying = Keying(template=key, prefix=prefix, strict=self._strict)
+        return IteratorDecorator(self._engine, keying, plan, max_items)
 
 
 def _plan(

@@ -65,6 +65,24 @@ class Loaded:
         return Entry(self.outcome, self.now + after, self.cost)
 
 
+@dataclass(slots=True)
+class Manifest:
+    """What is remembered of one complete run of a generator.
+
+    `head` is what it yielded first; the rest of its `count` items follows in `chunks` further tuples, each under a key
+    of its own that no other run has.
+    """
+
+    run: str
+    head: tuple[object, ...]
+    chunks: int
+    count: int
+
+    def keys(self, key: str) -> tuple[str, ...]:
+        """Return the keys of the further chunks, in order."""
+        return tuple(f"{key}:{self.run}:{number}" for number in range(1, self.chunks + 1))
+
+
 def copied(error: Exception) -> Exception:
     """Return an exception of the same type, arguments and attributes, without a traceback."""
     kind = type(error)

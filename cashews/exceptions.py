@@ -93,7 +93,7 @@ class WrongKeyError(CacheError, ValueError):
     """A key template does not fit its function."""
 
     def __init__(self, function: str, field: str, reason: str) -> None:
-        self.function, self.field = function, field
+        self.function, self.field, self.reason = function, field, reason
         super().__init__(f"key template of {function}: field {{{field}}}: {reason}")
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from cashews._typing import TTL
+from cashews.attributes import signature_of
+from cashews.bloom import BloomShape
 from cashews.decorated import AsyncFunction, P, R
-from cashews.decorating import Keying, async_function
+from cashews.decorating import Errors, Keying, async_function, errors_of
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
-from cashews.strategies.guards.guard import Guard, guarded
+from cashews.filtering import BloomDecorator, DualBloomDecorator
+from cashews.formatter import default_formatter
+from cashews.key import default_template
+from cashews.strategies.call import Compiled, Target
+from cashews.strategies.guards.circuit_breaker import CircuitBreaker, RulesPerCall, read_rules
+from cashews.strategies.guards.guard import Guard, check_lasting, guarded
+from cashews.strategies.guards.invalidate import Invalidate, pieces_for
 from cashews.strategies.guards.locked import Locked
 from cashews.strategies.guards.rate_limit import Action, FixedWindow, SlidingWindow
+from cashews.strategies.guards.single_flight import SingleFlight
 from cashews.ttl import compile_ttl
 
 
@@ -23,6 +32,8 @@ class GuardDecorator:
 
     guard: Guard
     keying: Keying
+    per_function: bool = False
+    """Whether the default key is the same for all calls of a function."""
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.
@@ -30,10 +41,37 @@ class GuardDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the key template does not fit it
         """
-        target = self.keying.target(async_function(function))
+        keying = self.keying
+        if self.per_function and keying.template is None:
+            keying = replace(keying, template=default_template(function, signature_of(function).parameters))
+        target = keying.target(async_function(function))
         run: Any = guarded(target, self.guard)
         run.key = target.key
         return cast("AsyncFunction[P, R]", run)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidateDecorator:
+    """``@cache.invalidate(...)``: has an async function remove keys when it has returned."""
+
+    engine: Engine
+    template: str
+    args_map: Mapping[str, str]
+    defaults: Mapping[str, object]
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the template has a field that nothing stands for
+        """
+        target = Target(async_function(function), _no_key)
+        pieces = pieces_for(function, self.template, self.args_map, self.defaults, default_formatter)
+        return cast("AsyncFunction[P, R]", guarded(target, Invalidate(self.engine, pieces)))
+
+
+def _no_key(*_: object, **__: object) -> str:
+    return ""
 
 
 class GuardAPI:
@@ -58,8 +96,10 @@ class GuardAPI:
 
         :param ttl: the lease, 60 seconds if `None`
         :param wait: raise LockedError instead of waiting, if `False`
+        :raises WrongArgumentError: if the lease is 0 or negative
         """
-        return self._guarding(Locked(self._engine, compile_ttl(ttl), wait), key, prefix)
+        lease = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        return self._guarding(Locked(self._engine, lease, wait), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature
         self,
@@ -74,8 +114,10 @@ class GuardAPI:
 
         :param ttl: for how long everything is refused once the limit is passed; to the period's end if `None`
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
+        :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
-        window = FixedWindow(self._engine, _limit(limit), compile_ttl(period, "period"), compile_ttl(ttl), action)
+        ban = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        window = FixedWindow(self._engine, _limit(limit), _period(period), ban, action)
         return self._guarding(window, key, prefix)
 
     def slice_rate_limit(
@@ -89,12 +131,126 @@ class GuardAPI:
         """Return a decorator: no more than `limit` calls in any `period`; refused calls do not count.
 
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
+        :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
-        window = SlidingWindow(self._engine, _limit(limit), compile_ttl(period, "period"), action)
+        window = SlidingWindow(self._engine, _limit(limit), _period(period), action)
         return self._guarding(window, key, prefix)
+
+    def circuit_breaker(  # noqa: PLR0917  the specification's signature
+        self,
+        errors_rate: float,
+        period: TTL,
+        ttl: TTL,
+        half_open_ttl: TTL = None,
+        exceptions: Errors = None,
+        key: str | None = None,
+        min_calls: int = 1,
+        prefix: str = "circuit_breaker",
+    ) -> GuardDecorator:
+        """Return a decorator: when too many calls fail, raise CircuitBreakerOpen for a while instead of calling.
+
+        One circuit serves all calls of the function, or all calls of one key if a key template is given.
+
+        :param errors_rate: open when this percentage of the calls has failed
+        :param period: the time in which calls are counted; it begins with the first of them
+        :param ttl: how long the circuit is open
+        :param half_open_ttl: how long every other call is let through after that; one failure opens the circuit again
+        :param exceptions: the failures that count, all if `None`
+        :param min_calls: how many calls have to be counted before it may open
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        rules = RulesPerCall(
+            errors_rate=errors_rate,
+            period=compile_ttl(period, "period"),
+            ttl=compile_ttl(ttl),
+            half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
+            min_calls=min_calls,
+        )
+        breaker = CircuitBreaker(self._engine, read_rules(rules), errors_of(exceptions))
+        return GuardDecorator(breaker, Keying(template=key, prefix=prefix, strict=self._strict), per_function=True)
+
+    def thunder_protection(self, key: str | None = None, *, prefix: str = "thunder_protection") -> GuardDecorator:
+        """Return a decorator: concurrent calls of one key run the function once and share its outcome; none is kept."""
+        return self._guarding(SingleFlight(self._engine.flights), key, prefix)
+
+    def bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false_positives: float = 1,
+        check_false_positive: bool = True,
+        prefix: str = "bloom",
+    ) -> BloomDecorator:
+        """Return a decorator: a call that is not in a Bloom filter is answered `False` without running the function.
+
+        ``await function.set(...)`` runs the function and puts the call in the filter if its result is true. As long as
+        there is no filter, because nothing was put in or the store cannot tell, the function answers.
+
+        :param capacity: how many calls the filter is to hold
+        :param name: the template of what is put in the filter, by default the function's name and parameters;
+            functions of the same name share a filter
+        :param false_positives: the percentage of other calls that the filter may take for its own
+        :param check_false_positive: run the function when the filter says yes; answer `True` if `False`
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        return BloomDecorator(
+            engine=self._engine,
+            keying=Keying(template=name, prefix=prefix, strict=self._strict),
+            shape=BloomShape.holding(capacity, false_positives),
+            check=check_false_positive,
+        )
+
+    def dual_bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false: float | tuple[float, float] = 1,
+        no_collisions: bool = False,
+        prefix: str = "dual_bloom",
+    ) -> DualBloomDecorator:
+        """Return a decorator: calls are put in one of two Bloom filters, for yes and for no, and answered from there.
+
+        A call that is in neither filter, or in both, runs the function. The first answer is what the function returns,
+        the later ones are `True` and `False`; a wrong one is as likely as `false` says.
+
+        :param capacity: how many calls each filter is to hold
+        :param name: the template of what is put in, by default the function's name and parameters
+        :param false: the percentage of other calls that a filter may take for its own; or one for yes and one for no
+        :param no_collisions: answer only if the other filter knows nothing of the call at all: less often, and surer
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        yes, no = (false, false) if isinstance(false, (int, float)) else false
+        return DualBloomDecorator(
+            engine=self._engine,
+            keying=Keying(template=name, prefix=prefix, strict=self._strict),
+            yes=BloomShape.holding(capacity, yes, "false"),
+            no=BloomShape.holding(capacity, no, "false"),
+            strict=no_collisions,
+        )
+
+    def invalidate(
+        self,
+        key_template: str,
+        args_map: Mapping[str, str] | None = None,
+        defaults: Mapping[str, object] | None = None,
+    ) -> InvalidateDecorator:
+        """Return a decorator: when the function has returned, remove the keys of a template.
+
+        :param key_template: its fields are filled with the call's arguments, and a `*` of its own matches any text; a
+            `*` in an argument is only that character
+        :param args_map: which parameter stands for a field, where their names differ
+        :param defaults: the values of fields that no parameter stands for
+        """
+        return InvalidateDecorator(self._engine, key_template, args_map or {}, defaults or {})
 
 
 def _limit(limit: int) -> int:
     if limit < 1:
         raise WrongArgumentError("limit", limit, "an integer from 1")
     return limit
+
+
+def _period(period: TTL) -> Compiled:
+    return check_lasting("period", compile_ttl(period, "period"))

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+
+
+class Pattern(str):
+    """A pattern whose stars are known by their places, so that a `*` in what stands between them is an ordinary one.
+
+    Its text, with all stars alike, is for people to read.
+    """
+
+    __slots__ = ("pieces",)
+    pieces: tuple[str, ...]
+    """The literal text before the first star, between two stars, and after the last."""
+
+    @classmethod
+    def of(cls, pieces: Iterable[str]) -> Pattern:
+        """Return the pattern with a star between any two pieces."""
+        pieces = tuple(pieces)
+        pattern = cls("*".join(pieces))
+        pattern.pieces = pieces
+        return pattern
+
+    def __radd__(self, prefix: str) -> Pattern:
+        return Pattern.of((prefix + self.pieces[0], *self.pieces[1:]))
+
+    def lower(self) -> Pattern:
+        return Pattern.of(piece.lower() for piece in self.pieces)
+
+
+def pieces_of(pattern: str) -> tuple[str, ...]:
+    """Return the literal text between the stars of a pattern; a single piece if it has none."""
+    return pattern.pieces if isinstance(pattern, Pattern) else tuple(pattern.split("*"))
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Return a predicate that says whether a key matches, in time linear in the key's length."""
-    head, *rest = pattern.split("*")
+    head, *rest = pieces_of(pattern)
     if not rest:
-        return pattern.__eq__
+        return head.__eq__
     *middle, tail = rest
     return partial(_matches, head, tuple(filter(None, middle)), tail)
 
@@ -29,5 +59,5 @@ def _matches(head: str, middle: tuple[str, ...], tail: str, key: str) -> bool:
 
 def may_match_below(pattern: str, prefix: str) -> bool:
     """Say whether a pattern can match a key that begins with a prefix."""
-    head, star, _ = pattern.partition("*")
-    return head.startswith(prefix) or (bool(star) and prefix.startswith(head))
+    head, *rest = pieces_of(pattern)
+    return head.startswith(prefix) or (bool(rest) and prefix.startswith(head))

@@ -18,7 +18,20 @@ PACKAGE = Path(next(iter(cashews.__path__)))
 
 ROWS = {
     7: ["__init__", "__main__"],
-    6: ["cache", "command_api", "decorator_api", "guard_api", "decorating", "decorated", "settings", "testing", "helpers", "contrib", "contrib.*"],
+    6: [
+        "cache",
+        "command_api",
+        "decorator_api",
+        "guard_api",
+        "filtering",
+        "decorating",
+        "decorated",
+        "settings",
+        "testing",
+        "helpers",
+        "contrib",
+        "contrib.*",
+    ],
     5: ["strategies", "strategies.*"],
     4: [
         "backends.memory",
@@ -30,8 +43,32 @@ ROWS = {
     ],
     3: ["engine", "engine.*"],
     2: ["backends", "backends.interface", "serialize", "codecs"],
-    1: ["key", "formatter", "template", "attributes", "text", "key_context", "entry", "conditions", "verdicts"],
-    0: ["_typing", "_version", "commands", "messages", "messages.*", "exceptions", "clock", "ttl", "pattern", "compose", "log"],
+    1: [
+        "key",
+        "formatter",
+        "template",
+        "attributes",
+        "text",
+        "key_context",
+        "entry",
+        "conditions",
+        "verdicts",
+        "circuit",
+        "bloom",
+    ],
+    0: [
+        "_typing",
+        "_version",
+        "commands",
+        "messages",
+        "messages.*",
+        "exceptions",
+        "clock",
+        "ttl",
+        "pattern",
+        "compose",
+        "log",
+    ],
 }
 """Row -> its modules, named as in `cashews.<name>`. A module knows its own row and those below."""
 

@@ -102,6 +102,11 @@ class Awaited:
         self.times.append((time.perf_counter() - started) / CALLS)
 
 
+async def checkpoint(_: int) -> None:
+    """Let the event loop turn."""
+    await loop_asyncio.sleep(0)
+
+
 def hot_function() -> Callable[[int], Awaitable[object]]:
     """Return the decorated function whose hits are measured."""
     cache = cashews.Cache()
@@ -119,6 +124,7 @@ def measure(rounds: int) -> dict[str, object]:
         except Exception as error:  # noqa: BLE001  a step that has gone must not hide the others
             broken.append({"name": (prepare.__doc__ or "").rstrip("."), "error": describe(error)})
     steps.append(Awaited("Awaiting a function that does nothing", echo))
+    steps.append(Awaited("A checkpoint, which is due once for each budget of turns", checkpoint))
     steps.append(Awaited("A whole decorated hit", hot_function()))
 
     async def main() -> None:

@@ -49,8 +49,8 @@ class Surroundings:
 
     clock: Clock
     random: Random
-    need_scope: Callable[[], None]
-    """Say that a service has work to do; starts the engine in the running event loop if nothing else has."""
+    need_scope: Callable[[], bool]
+    """Say that a service has work to do; says whether services run here, and sees to it that they soon do."""
     turns_changed: Callable[[], None]
     """Say that `turns` answers other turns now."""
 
@@ -71,6 +71,11 @@ class Backend(ABC):
 
         :raises CacheBackendInteractionError: if the store cannot be reached
         """
+
+    @property
+    def shares(self) -> bool:
+        """Whether it keeps and returns the very objects it is given, not copies of them or bytes."""
+        return False
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -45,3 +45,14 @@ def ambient(**changes: Any) -> Generator[None]:
         yield
     finally:
         AMBIENT.reset(token)
+
+
+@contextmanager
+def invalidate_further() -> Generator[None]:
+    """Until the block ends, have reads of cached values in this context remove them and find nothing.
+
+    So the functions that are called in it run anew, and what they return is stored. Counters, locks, rate limits and
+    circuit breakers are left alone.
+    """
+    with ambient(further=True):
+        yield

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -19,19 +19,20 @@ from cashews.engine.ambient import AMBIENT
 from cashews.engine.fence import Fence
 from cashews.engine.flights import Flights
 from cashews.engine.host import Home, current_home
-from cashews.engine.interceptors import Further, Interceptor, Middleware, MiddlewareAdapter, Switch, Watcher
+from cashews.engine.interceptors import Further, Interceptor, Middleware, Switch, Watcher, interceptor_of
 from cashews.engine.locks import LockQueues
+from cashews.engine.pages import Pages
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Route, Routes
 from cashews.engine.scope import Scope
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
-from cashews.messages import Message, OneKey, Paged
+from cashews.messages import Message, OneKey, Page, Paged
 
 R = TypeVar("R")
 Item = TypeVar("Item")
 
 BUDGET = 128
-"""Turns served in place between two checkpoints: no loop of hits can starve the other tasks."""
+"""Messages served between two checkpoints: no loop of hits can starve the other tasks."""
 CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
 
@@ -75,6 +76,7 @@ class Engine:
         self._closed = False
         self._routes = Routes()
         self._sole: Route | None = None
+        self._all_on = True
         self._middlewares: dict[str, tuple[Middleware, ...]] = {}
         self.scope = Scope(self._services, self._unbind)
         self.fence = Fence()
@@ -127,22 +129,19 @@ class Engine:
         reply: R = await route.chain(type(message))(message)
         return reply
 
-    async def pages(self, message: Paged[Item]) -> AsyncIterator[Item]:
-        """Ask for page after page of every route that may hold matching keys, and yield their items."""
-        await self.breathe()
-        for route in self._routes.matching(message.pattern):
-            cursor: object = None
-            while True:
-                page = await self.ask_route(replace(message, cursor=cursor), route)
-                for item in page.items:
-                    yield item
-                cursor = page.cursor
-                if cursor is None:
-                    break
-                await checkpoint()
+    def pages(self, message: Paged[Item]) -> Pages[Item]:
+        """Return an iterator over the items of every page, on every route that may hold matching keys.
+
+        :raises NotConfiguredError: if no backend is mounted
+        """
+        return Pages(message, self._routes.matching(message.pattern), self._ask_page)
+
+    async def _ask_page(self, message: Paged[Item], route: Route) -> Page[Item]:
+        await (self.breathe() if message.cursor is None else checkpoint())
+        return await self.ask_route(message, route)
 
     async def breathe(self) -> None:
-        """Let others run, after a full budget of turns in place; find out which event loop we are in.
+        """Draw on the budget, and let others run when it is spent; find out which event loop we are in.
 
         :raises CacheClosedError: if the cache's scope has ended
         :raises EventLoopError: if another event loop, still alive, uses this cache
@@ -152,8 +151,11 @@ class Engine:
         if self._thread != get_ident():
             self._bind()
         if self._credit <= 0:
+            self._credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
             await checkpoint()
-            self._credit = BUDGET
+            if self._closed:  # meanwhile
+                raise CacheClosedError
+        self._credit -= 1
 
     # --- configuration
 
@@ -164,6 +166,7 @@ class Engine:
         backend = factory(Surroundings(self.clock, self.random, self._need_scope, self.rebuild))
         self._middlewares[prefix] = tuple(middlewares)
         self._closed = False
+        self.refresher.resume()
         route = Route(prefix, backend, Switch(self, prefix), self._chain_of)
         self._retire(self._routes.mount(route))
         self.rebuild()
@@ -173,14 +176,13 @@ class Engine:
         return backend
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
-        adapted = (
-            MiddlewareAdapter(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ())
-        )
+        adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
         return (route.switch, self.fence, self._further, self.watcher, *adapted)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""
         self._sole = self._routes.sole
+        self._all_on = not any(route.switch.off for route in self._routes)
         for route in self._routes:
             route.shut() if self._closed else route.rebuild()
 
@@ -193,11 +195,12 @@ class Engine:
         """
         await self.reopen()
         await self.scope.unhost()
-        await self.scope.open()
+        await self.scope.open(self.home())
 
     async def reopen(self) -> None:
         """Allow use again after `close()`."""
         self._closed = False
+        self.refresher.resume()
         self.rebuild()
         await self.breathe()
 
@@ -205,21 +208,27 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         """Close the stores and end the scope; see `Scope.leave`."""
-        await self.close()
+        try:
+            await self.close()
+        except BaseException as failure:
+            await self.scope.leave(type(failure), failure, failure.__traceback__)
+            raise
         return await self.scope.leave(kind, error, trace)
 
     async def close(self) -> None:
-        """Refuse further use, let go of everything that the stores hold, and end hosted tasks."""
-        if self._closed:
+        """Let the refreshes that run end and be stored, then refuse further use and let go of everything."""
+        if self._closed or self.refresher.draining:
             return
-        self._closed = True
-        self.rebuild()
         with self.clock.move_on_at(self.clock.now() + CLOSE_GRACE) as grace:
             grace.shield = True
-            await self.refresher.drain()
-            for route in self._routes:
-                await route.backend.close()
-            await self.scope.unhost()
+            try:
+                await self.refresher.drain()
+            finally:  # asyncio's own Task.cancel() goes through shields, once
+                self._closed = True
+                self.rebuild()
+                for route in self._routes:
+                    await route.backend.close()
+                await self.scope.unhost()
 
     def _bind(self) -> None:
         home = self._home
@@ -241,10 +250,8 @@ class Engine:
         self._home = None
         self._thread = 0
 
-    def _need_scope(self) -> None:
-        if self._closed or self.scope.running:
-            return
-        self.scope.host(self.home())
+    def _need_scope(self) -> bool:
+        return not self._closed and self.scope.host(self.home())
 
     def _services(self) -> list[Service]:
         return [self.refresher.run, *(service for route in self._routes for service in route.backend.services)]
@@ -287,6 +294,8 @@ class Engine:
 
     def is_off(self, command: Command, key: str) -> bool:
         """Say whether a command is declined for a key, here and now."""
+        if self._all_on and AMBIENT.get() is None:
+            return False
         return self._routes.of(key).switch.is_off(command)
 
     def route_of(self, key: str) -> Route:

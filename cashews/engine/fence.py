@@ -15,43 +15,48 @@ INVALIDATING = frozenset({Command.DELETE, Command.DELETE_MANY, Command.DELETE_MA
 
 
 class Fence:
-    """The leases of the loads that run.
+    """The leases of the loads that run: at most one shared by key, and any number for those who load alone.
 
     An invalidating message voids them before it goes on, and a store refuses to fill under a void one. So
     whichever comes first at the store, the value that was loaded before the invalidation does not stay.
     """
 
     def __init__(self) -> None:
-        self._leases: dict[str, list[Lease]] = {}
+        self.shared: dict[str, Lease] = {}
+        """A void lease is not shared any more: who comes after the invalidation loads anew."""
+        self._alone: dict[str, list[Lease]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._leases.values()))
+        return len(self.shared) + sum(map(len, self._alone.values()))
 
     def take(self, key: str) -> Lease:
-        """Return a lease for a load that begins now."""
+        """Return a lease for somebody who loads alone."""
         lease = Lease(key)
-        self._leases.setdefault(key, []).append(lease)
+        self._alone.setdefault(key, []).append(lease)
         return lease
 
     def drop(self, lease: Lease) -> None:
-        """Forget a lease whose load has ended."""
-        leases = self._leases[lease.key]
+        """Forget the lease of somebody who has loaded alone."""
+        leases = self._alone[lease.key]
         leases.remove(lease)
         if not leases:
-            del self._leases[lease.key]
+            del self._alone[lease.key]
 
     def void(self, keys: Iterable[str]) -> None:
         """Void the leases of some keys."""
         for key in keys:
-            for lease in self._leases.get(key, ()):
+            if key in self.shared:
+                self.shared.pop(key).void = True
+            for lease in self._alone.get(key, ()):
                 lease.void = True
 
     def concerns(self, command: Command) -> bool:
         return command in INVALIDATING
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        if self._leases:
+        if self.shared or self._alone:
             pattern = message.covers
-            self.void(message.keys if pattern is None else filter(matcher(pattern), self._leases))
+            keys = message.keys if pattern is None else filter(matcher(pattern), {*self.shared, *self._alone})
+            self.void(keys)
         reply: R = await proceed(message)
         return reply

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from cashews.engine.fence import Fence
 from cashews.engine.host import Home, Reply
-from cashews.entry import Outcome
+from cashews.entry import Outcome, Raised
 from cashews.messages import Lease
 
 Load: TypeAlias = Callable[[Lease], Awaitable[Outcome]]
@@ -27,28 +26,22 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 """The leader was cancelled: whoever receives this leads now."""
 
 
-class Flight:
-    """One load of one key: who waits for it, and for which other loads it waits itself."""
+class Flight(Lease):
+    """One load of one key: the lease it stores under, who waits for it, and for which loads it waits itself."""
 
-    __slots__ = ("blocked_on", "lease", "waiters")
+    __slots__ = ("blocked_on", "waiters")
 
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.void = False
         self.waiters: deque[Reply[Outcome | TakeOverType]] = deque()
         self.blocked_on: list[Flight] = []
 
-    def land(self, outcome: Outcome) -> None:
-        """Give every waiter the outcome."""
+    def tell(self, answer: Outcome | TakeOverType) -> None:
+        """Give every waiter an answer."""
         for waiter in self.waiters:
-            waiter.give(outcome)
+            waiter.give(answer)
         self.waiters.clear()
-
-    def hand_over(self) -> bool:
-        """Make the first waiter the leader; says whether there was one."""
-        if not self.waiters:
-            return False
-        self.waiters.popleft().give(TAKE_OVER)
-        return True
 
     def waits_for(self, others: tuple[Flight, ...]) -> bool:
         """Say whether this load cannot end before one of some others does."""
@@ -60,37 +53,51 @@ LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=
 
 
 class Flights:
-    """The loads of one cache by key."""
+    """The shared loads of one cache."""
 
     def __init__(self, fence: Fence, home: Callable[[], Home]) -> None:
         self._fence = fence
+        self._shared = cast("dict[str, Flight]", fence.shared)
         self._home = home
-        self._flights: dict[str, Flight] = {}
-
-    def __len__(self) -> int:
-        return len(self._flights)
 
     @property
     def waiting(self) -> int:
         """How many calls wait for a load of another."""
-        return sum(len(flight.waiters) for flight in self._flights.values())
+        return sum(len(flight.waiters) for flight in self._shared.values())
 
     async def run(self, key: str, load: Load) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
         Not waited for is a load that was invalidated while it ran, and one that cannot end before the current one.
         """
-        flight = self._flights.get(key)
-        if flight is None or flight.lease.void:
-            flight = self._flights[key] = Flight(self._fence.take(key))
-            return await self._lead(key, flight, load), False
-        if flight.waits_for(LOADING.get()):
-            return await self.alone(key, load), False
-        outcome = await self._follow(key, flight)
-        if outcome is TAKE_OVER:
-            flight.lease = self._fence.take(key)
-            return await self._lead(key, flight, load), False
-        return outcome, True
+        while (flight := self._shared.get(key)) is not None:
+            loading = LOADING.get()
+            if loading and flight.waits_for(loading):
+                return await self.alone(key, load), False
+            answer = await self._follow(flight, loading)
+            if answer is not TAKE_OVER:
+                return answer, True
+            if self._shared.get(key) is flight:
+                break
+            flight.tell(TAKE_OVER)  # invalidated meanwhile: they find the load that came after it, or lead one
+        else:
+            flight = self._shared[key] = Flight(key)
+        outer = LOADING.set((*LOADING.get(), flight))
+        try:
+            outcome = await load(flight)
+        except Exception as error:  # of a condition or a store: the function has run, and does not run again
+            self._remove(flight)
+            flight.tell(Raised(error))
+            raise
+        except BaseException:
+            self._abandon(flight)
+            raise
+        finally:
+            LOADING.reset(outer)
+        self._remove(flight)
+        if flight.waiters:
+            flight.tell(outcome)
+        return outcome, False
 
     async def alone(self, key: str, load: Load) -> Outcome:
         """Load for oneself."""
@@ -100,52 +107,30 @@ class Flights:
         finally:
             self._fence.drop(lease)
 
-    async def _lead(self, key: str, flight: Flight, load: Load) -> Outcome:
-        lease = flight.lease
-        outer = LOADING.set((*LOADING.get(), flight))
-        try:
-            outcome = await load(lease)
-        except BaseException:
-            self._abandon(key, flight)
-            raise
-        else:
-            self._remove(key, flight)
-            flight.land(outcome)
-            return outcome
-        finally:
-            LOADING.reset(outer)
-            self._fence.drop(lease)
-
-    async def _follow(self, key: str, flight: Flight) -> Outcome | TakeOverType:
+    async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
         reply: Reply[Outcome | TakeOverType] = self._home().reply()
         flight.waiters.append(reply)
+        for load in loading:
+            load.blocked_on.append(flight)
         try:
-            with _blocking(LOADING.get(), flight):
-                return await reply
+            return await reply
         except BaseException:
             if not reply.given:
                 flight.waiters.remove(reply)
             elif reply.answer is TAKE_OVER:  # we were chosen, and cancelled before we ran
-                self._abandon(key, flight)
+                self._abandon(flight)
             raise
+        finally:
+            for load in loading:
+                load.blocked_on.remove(flight)
 
-    def _abandon(self, key: str, flight: Flight) -> None:
-        """Give up leading: a waiter takes over, or the load is forgotten."""
-        if not flight.hand_over():
-            self._remove(key, flight)
+    def _abandon(self, flight: Flight) -> None:
+        """Give up leading: the first waiter takes over, or the load is forgotten."""
+        if flight.waiters:
+            flight.waiters.popleft().give(TAKE_OVER)
+        else:
+            self._remove(flight)
 
-    def _remove(self, key: str, flight: Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
-
-
-@contextmanager
-def _blocking(loads: tuple[Flight, ...], flight: Flight) -> Generator[None]:
-    """Note for the time of a wait which load it is for."""
-    for load in loads:
-        load.blocked_on.append(flight)
-    try:
-        yield
-    finally:
-        for load in loads:
-            load.blocked_on.remove(flight)
+    def _remove(self, flight: Flight) -> None:
+        if self._shared.get(flight.key) is flight:
+            del self._shared[flight.key]

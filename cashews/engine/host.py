@@ -72,24 +72,33 @@ class Home(ABC):
 
 
 class AsyncioReply(Reply[T]):
-    """A reply slot on asyncio: a future."""
+    """A reply slot on asyncio: a future.
 
-    __slots__ = ("_future",)
+    It keeps the reply by itself: a reply given between the cancellation of the future and the moment at which its task
+    learns of it would be lost, and nobody would know.
+    """
+
+    __slots__ = ("_answer", "_future", "_given")
+    _answer: T
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._future: asyncio.Future[T] = loop.create_future()
+        self._given = False
 
     @property
     def given(self) -> bool:
-        return self._future.done() and not self._future.cancelled()
+        return self._given
 
     @property
     def answer(self) -> T:
-        return self._future.result()
+        return self._answer
 
     def give(self, value: T) -> None:
-        if not self._future.done():
-            self._future.set_result(value)
+        if not self._given:
+            self._given = True
+            self._answer = value
+            if not self._future.done():
+                self._future.set_result(value)
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._future.__await__()

@@ -16,7 +16,10 @@ from cashews.messages import DeleteMany, GetMany, Message
 R = TypeVar("R")
 
 Middleware: TypeAlias = Callable[..., Awaitable[Any]]
-"""``async def middleware(call, cmd, backend, *args, **kwargs)``; it answers ``await call(*args, **kwargs)``."""
+"""``async def middleware(call, cmd, backend, *args, **kwargs)``; it answers ``await call(*args, **kwargs)``.
+
+Or an `Interceptor`, which is handed the message itself.
+"""
 
 Callback: TypeAlias = Callable[..., Any]
 """``callback(key, result)``, plain or async, run after the command, on a miss too."""
@@ -120,6 +123,12 @@ def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
     if message.covers is not None:
         return [(message.covers, reply)]
     return [(key, reply) for key in message.keys]
+
+
+def interceptor_of(middleware: Middleware, backend: object) -> Interceptor:
+    """Return what takes part in a chain for a middleware: itself, if it is an interceptor already."""
+    native: Any = middleware
+    return native if callable(getattr(middleware, "concerns", None)) else MiddlewareAdapter(middleware, backend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import count
 from random import Random
 
 import anyio
@@ -27,7 +28,8 @@ class LockQueues:
     def __init__(self, engine: Asks, clock: Clock, random: Random) -> None:
         self._engine = engine
         self._clock = clock
-        self._random = random
+        self._nonce = f"{random.getrandbits(96):024x}"
+        self._numbers = count(1)
         self._queues: dict[str, deque[anyio.Event]] = {}
         self._watched: dict[str, list[anyio.Event]] = {}
 
@@ -38,7 +40,7 @@ class LockQueues:
 
     def token(self) -> str:
         """Return a new token: whoever knows it holds the lock."""
-        return f"{self._random.getrandbits(128):032x}"
+        return f"{self._nonce}:{next(self._numbers)}"
 
     def nobody_waits(self, key: str) -> bool:
         """Say whether a lock may be tried without pushing in."""
@@ -100,7 +102,13 @@ class LockQueues:
 
     async def release(self, key: str, token: str) -> bool:
         """Give a lock back and wake who waits for it; says whether the token held it."""
-        released = await self._engine.ask(Unlock(key, token))
+        try:
+            released = await self._engine.ask(Unlock(key, token))
+        except anyio.get_cancelled_exc_class():
+            # asyncio's own Task.cancel() goes through shields, once; nobody knows whether the lock was free by then.
+            await self._engine.ask(Unlock(key, token))
+            self.wake(key)
+            raise
         if released:
             self.wake(key)
         return released

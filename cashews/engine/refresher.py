@@ -46,7 +46,7 @@ class Rest:
 class Refresher:
     """Takes jobs from hits and runs them in workers that are born in the scope: no caller's context reaches them."""
 
-    def __init__(self, clock: Clock, need_scope: Callable[[], None], home: Callable[[], Home]) -> None:
+    def __init__(self, clock: Clock, need_scope: Callable[[], bool], home: Callable[[], Home]) -> None:
         self._clock = clock
         self._need_scope = need_scope
         self._home = home
@@ -55,7 +55,8 @@ class Refresher:
         self._inbox: MemoryObjectSendStream[Letter] | None = None
         self._outbox: MemoryObjectReceiveStream[Letter] | None = None
         self._idle: anyio.Event | None = None
-        self._draining = False
+        self.draining = False
+        """Whether no more jobs are taken."""
         self._done = self._failed = self._refused = 0
 
     # --- posting
@@ -85,7 +86,7 @@ class Refresher:
             letter.replies.remove(reply)
 
     def _post(self, letter: Letter) -> bool:
-        if self._draining:
+        if self.draining:
             return False
         if self._inbox is None:
             self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
@@ -102,7 +103,6 @@ class Refresher:
 
     async def run(self) -> None:
         """Work until the scope ends."""
-        self._draining = False
         if self._inbox is None:
             self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
         assert self._outbox is not None
@@ -118,6 +118,8 @@ class Refresher:
         async for letter in outbox:
             try:
                 outcome = await letter.run()
+            except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
+                outcome = Raised(error)
             finally:
                 del self._letters[letter.key]
                 if self._idle is not None and not self._letters:
@@ -139,9 +141,13 @@ class Refresher:
         failures = self._rests[key].failures if key in self._rests else 0
         self._rests[key] = Rest(failures + 1, now + min(FIRST_REST * 2**failures, LONGEST_REST))
 
+    def resume(self) -> None:
+        """Take jobs again."""
+        self.draining = False
+
     async def drain(self) -> None:
         """Take no more jobs, and let those that run end, for a while."""
-        self._draining = True
+        self.draining = True
         if self._letters and self._inbox is not None:
             self._idle = anyio.Event()
             with self._clock.move_on_at(self._clock.now() + DRAIN):

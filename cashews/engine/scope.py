@@ -25,44 +25,57 @@ class Scope:
         self._services = services
         self._on_end = on_end
         self._group: TaskGroup | None = None
-        self._hosting: Home | None = None
+        self._home: Home | None = None
         self._ended: anyio.Event | None = None
-        self.tasks = 0
+        self._running: set[object] = set()
 
     @property
     def running(self) -> bool:
         """Whether tasks can live here now."""
         return self._group is not None
 
+    @property
+    def tasks(self) -> int:
+        """How many services run."""
+        return len(self._running)
+
     def spawn(self, service: Service) -> None:
         """Start a task that ends with the scope."""
         assert self._group is not None
-        self._group.start_soon(self._counted, service)
+        self._group.start_soon(self._counted, service, self._running)
 
-    async def _counted(self, service: Service) -> None:
-        self.tasks += 1
+    async def _counted(self, service: Service, running: set[object]) -> None:
+        task = object()
+        running.add(task)
         try:
             await service()
         finally:
-            self.tasks -= 1
+            running.discard(task)
 
     # --- hosted
 
-    def host(self, home: Home) -> None:
-        """Start in a task of the event loop itself, unless the scope runs or is about to."""
-        if self._group is None and (self._hosting is None or not self._hosting.here):
-            self._hosting = home
+    def host(self, home: Home) -> bool:
+        """Start in a task of the event loop itself, unless the scope is about to; says whether it runs already.
+
+        A loop that was closed by hand, its tasks still pending, takes ours with it: they are given up.
+        """
+        if self._home is None or not self._home.here:
+            self._group = None
+            self._home = home
             home.spawn(self._main)
+        return self._group is not None
 
     async def _main(self) -> None:
-        self._ended = anyio.Event()
+        self._ended = ended = anyio.Event()
+        group = anyio.create_task_group()
         try:
-            async with anyio.create_task_group() as group:
+            async with group:
                 self._start(group)
                 await anyio.sleep(math.inf)
         finally:
-            self._end()
-            self._ended.set()
+            if self._group is group:
+                self._end()
+            ended.set()
 
     async def unhost(self) -> None:
         """Stop hosted tasks and wait for their end."""
@@ -72,7 +85,7 @@ class Scope:
 
     # --- open
 
-    async def open(self) -> None:
+    async def open(self, home: Home) -> None:
         """Start in the current task.
 
         :raises EventLoopError: if the scope is open already
@@ -80,6 +93,7 @@ class Scope:
         if self._group is not None:
             message = "the cache is open already; one scope at a time"
             raise EventLoopError(message)
+        self._home, self._ended = home, None
         group = anyio.create_task_group()
         await group.__aenter__()
         self._start(group)
@@ -93,7 +107,10 @@ class Scope:
         group.cancel_scope.cancel()
         cancelled = isinstance(error, anyio.get_cancelled_exc_class())
         try:
-            return await (group.__aexit__(kind, error, trace) if cancelled else group.__aexit__(None, None, None))
+            if cancelled:
+                return await group.__aexit__(kind, error, trace)
+            await group.__aexit__(None, None, None)  # its answer is about our own cancellation, not about the body
+            return None
         except BaseException as failure:
             failure = _alone(failure)
             if error is None or cancelled:
@@ -104,12 +121,12 @@ class Scope:
             self._end()
 
     def _start(self, group: TaskGroup) -> None:
-        self._group = group
+        self._group, self._running = group, set()
         for service in self._services():
             self.spawn(service)
 
     def _end(self) -> None:
-        self._group = self._hosting = None
+        self._group = self._home = None
         self._on_end()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, cast
 
 from cashews.messages.locks import IsLocked as IsLocked
 from cashews.messages.locks import SetLock as SetLock
@@ -19,9 +19,13 @@ from cashews.messages.message import public_fields as public_fields
 from cashews.messages.stores import Clear as Clear
 from cashews.messages.stores import GetKeysCount as GetKeysCount
 from cashews.messages.stores import Ping as Ping
+from cashews.messages.structures import UNCOUNTED as UNCOUNTED
 from cashews.messages.structures import Admit as Admit
+from cashews.messages.structures import CircuitRules as CircuitRules
+from cashews.messages.structures import EnterCircuit as EnterCircuit
 from cashews.messages.structures import GetBits as GetBits
 from cashews.messages.structures import IncrBits as IncrBits
+from cashews.messages.structures import ReportCircuit as ReportCircuit
 from cashews.messages.structures import SetAdd as SetAdd
 from cashews.messages.structures import SetPop as SetPop
 from cashews.messages.structures import SetRemove as SetRemove
@@ -44,11 +48,9 @@ from cashews.messages.values import Set as Set
 from cashews.messages.values import SetMany as SetMany
 from cashews.messages.values import SetRaw as SetRaw
 
-
-def _concrete(shape: type[Message[Any]]) -> list[type[Message[Any]]]:
-    below = [kind for child in shape.__subclasses__() for kind in _concrete(child)]
-    return [shape, *below] if hasattr(shape, "command") else below
-
-
-MESSAGES: tuple[type[Message[Any]], ...] = tuple(_concrete(Message))
+MESSAGES: Final[tuple[type[Message[Any]], ...]] = tuple(
+    cast("type[Message[Any]]", kind)
+    for kind in tuple(globals().values())
+    if isinstance(kind, type) and "command" in dir(kind)
+)
 """The type of every message."""

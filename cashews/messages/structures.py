@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
+
+UNCOUNTED: Final = -math.inf
+"""When a call entered that no circuit counts: at no time."""
 
 
 @dataclass(slots=True)
@@ -71,6 +75,47 @@ class Admit(OneKey[bool]):
 
     def declined(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitRules:
+    """When a circuit opens, and for how long; durations in seconds.
+
+    It opens when, of at least `min_calls` calls that ended in a window of `period` from the first call, `errors_rate`
+    percent or more have failed. It is open for `ttl`, then half open for `half_open_ttl`, if that is given.
+    """
+
+    errors_rate: float
+    period: float
+    ttl: float
+    half_open_ttl: float | None = None
+    min_calls: int = 1
+
+
+@dataclass(slots=True)
+class EnterCircuit(OneKey["float | None"]):
+    """Ask whether a call may run: answers at which instant of the store's clock it entered, `None` if it may not."""
+
+    rules: CircuitRules
+    command: ClassVar[Command] = Command.INCR
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> float | None:
+        return UNCOUNTED
+
+
+@dataclass(slots=True)
+class ReportCircuit(OneKey[None]):
+    """Say how a call ended that entered a circuit at an instant."""
+
+    rules: CircuitRules
+    entered: float
+    failed: bool
+    command: ClassVar[Command] = Command.INCR
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> None:
+        return None
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cashews.conditions import Condition
+from cashews.engine.engine import Engine
 from cashews.ttl import TTLRule
 
 Compiled: TypeAlias = "TTLRule | float | None"
@@ -36,6 +38,10 @@ class Target:
         """
         return Call(args, kwargs, self.key(*args, **kwargs))
 
+    def invoke(self, call: Call) -> Awaitable[Any]:
+        """Run the function."""
+        return self.function(*call.args, **call.kwargs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -59,6 +65,23 @@ class Plan:
     upper: bool = False
     soft_timeout: float | None = None
     hard_timeout: float | None = None
+
+
+async def consult(condition: Condition, about: object, call: Call) -> object:
+    """Return what a condition, plain or async, answers about a result, an exception or an item."""
+    answer = condition(about, call.args, call.kwargs, key=call.key)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def lifetime(plan: Plan, call: Call, result: object, draw: Callable[[], float]) -> float | None:
+    """Return for how many seconds a result is kept, shortened at random by up to the plan's jitter."""
+    ttl = resolve(plan.ttl, call, result)
+    return ttl if ttl is None or not plan.jitter else ttl * (1.0 - plan.jitter * draw())
+
+
+def record_of(engine: Engine, name: str, plan: Plan, call: Call, result: object) -> dict[str, Any]:
+    """Return what `detect` tells of a call that was answered from the cache."""
+    return {"name": name, "ttl": resolve(plan.ttl, call, result), "backend": engine.route_of(call.key).backend.name}
 
 
 def resolve(ttl: Compiled, call: Call, result: object) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import Any
@@ -15,12 +14,12 @@ from cashews.conditions import subject, worth
 from cashews.engine.ambient import AMBIENT, ambient
 from cashews.engine.detection import Detector
 from cashews.engine.engine import NOT_NOW, Engine, NotNowType
-from cashews.entry import Entry, Loaded, Outcome, Raised, Returned, copied
+from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.exceptions import LoadTimeoutError
-from cashews.messages import Lease, Set
-from cashews.strategies.call import Call, Plan, Target, resolve
+from cashews.messages import Get, Lease, Set
+from cashews.strategies.call import Call, Plan, Target, consult, lifetime, record_of, resolve
 from cashews.strategies.strategy import Strategy, outcome_of
-from cashews.verdicts import Load, LoadOrServe, Serve, ServeAndRefresh
+from cashews.verdicts import Load, LoadOrServe, Serve, ServeAndRefresh, Verdict
 
 JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised})
 """What needs a judgement; every other thing found is a value, and served as it is."""
@@ -34,17 +33,22 @@ class Runner:
         self._target = target
         self._strategy = strategy
         self._plan = plan
+        self._invoke = target.invoke if plan.hard_timeout is None else self._in_time
+        self._load_unlocked = self._over_caches if plan.upper else self._execute
+        self._load_once = self._load_unlocked if plan.lease is None else self._under_lock
+        self._outcome_or_none = self._outcome if plan.soft_timeout is None else self._outcome_in_time
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call. A fresh bare value is served by a straight line."""
         key_of, at_once, read = self._target.key, self._engine.at_once, self._strategy.read
         settle, call = self.settle, Call
 
-        if not self._strategy.reads_first:
+        if self._strategy.covers is not None:
+            load_or_serve, covered = self._load_or_serve, self._strategy.covers
 
             @wraps(self._target.function)
             async def run(*args: Any, **kwargs: Any) -> Any:
-                return await settle(call(args, kwargs, key_of(*args, **kwargs)), ABSENT)
+                return await load_or_serve(call(args, kwargs, key_of(*args, **kwargs)), covered)
 
             return run
 
@@ -58,17 +62,19 @@ class Runner:
 
         return cached
 
-    async def settle(self, call: Call, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
+    async def settle(self, call: Call, found: object) -> Any:
         """Answer a call, given what was found in place."""
         engine = self._engine
         if found is NOT_NOW:
             found = await engine.ask(self._strategy.read(call.key, ABSENT))
-        verdict = self._strategy.judge(found, engine.clock.wall(), engine.random.random)
+        return await self._act(call, self._strategy.judge(found, engine.clock.wall(), engine.random.random))
+
+    async def _act(self, call: Call, verdict: Verdict) -> Any:  # noqa: RET503  `assert_never` does not return
         match verdict:
             case Serve(outcome):
                 return self._served(call, outcome)
             case ServeAndRefresh(outcome):
-                engine.refresher.tell(call.key, partial(self._refresh, call))
+                self._engine.refresher.tell(call.key, partial(self._refresh, call))
                 return self._served(call, outcome)
             case Load():
                 return await self._load(call)
@@ -91,11 +97,7 @@ class Runner:
     def _record(
         self, call: Call, outcome: Outcome, error: BaseException | None, detectors: tuple[Detector, ...]
     ) -> None:
-        record: dict[str, Any] = {
-            "name": self._strategy.name,
-            "ttl": resolve(self._plan.ttl, call, subject(outcome)),
-            "backend": self._engine.route_of(call.key).backend.name,
-        }
+        record = record_of(self._engine, self._strategy.name, self._plan, call, subject(outcome))
         if error is not None:
             record["exc"] = type(error)
         for detector in detectors:
@@ -113,9 +115,9 @@ class Runner:
 
     async def _load_or_serve(self, call: Call, errors: tuple[type[Exception], ...]) -> Any:
         """Load; if that fails or takes too long, serve what is remembered by then."""
-        outcome, shared = await self._outcome_in_time(call)
+        outcome, shared = await self._outcome_or_none(call)
         if outcome is None or (isinstance(outcome, Raised) and isinstance(outcome.error, errors)):
-            remembered = await self._engine.ask(self._strategy.read(call.key, ABSENT))
+            remembered = await self._engine.ask(Get(call.key, ABSENT))  # a plain read: this call has had its hit
             if remembered is not ABSENT:
                 return self._served(
                     call, outcome_of(remembered), outcome.error if isinstance(outcome, Raised) else None
@@ -127,98 +129,84 @@ class Runner:
         return self._served(call, outcome) if shared else outcome.value
 
     async def _outcome_in_time(self, call: Call) -> tuple[Outcome | None, bool]:
-        """Load, within the soft timeout if there is one; no outcome when that has passed, the load goes on behind."""
-        if self._plan.soft_timeout is None:
-            return await self._outcome(call)
+        """Load, within the soft timeout; no outcome when that has passed, the load goes on behind."""
         clock = self._engine.clock
-        with clock.move_on_at(clock.now() + self._plan.soft_timeout):
+        with clock.move_on_at(clock.now() + (self._plan.soft_timeout or 0.0)):
             return await self._engine.refresher.ask(call.key, partial(self._refresh, call)), True
         return None, False
 
     async def _outcome(self, call: Call) -> tuple[Outcome, bool]:
-        """Load alone, or share the load that runs."""
-        load = partial(self._run, call)
+        """Load alone, or share the load that runs; says whether the outcome is another call's."""
+        flights = self._engine.flights
         if not self._plan.protected or self._engine.is_off(Command.GET, call.key):
-            return await self._engine.flights.alone(call.key, load), False
-        return await self._engine.flights.run(call.key, load)
+            return await flights.alone(call.key, partial(self._load_once, call)), False
+        return await flights.run(call.key, partial(self._load_once, call))
 
     async def _refresh(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
         outcome, _ = await self._outcome(call)
         return outcome
 
-    async def _run(self, call: Call, lease: Lease) -> Outcome:
-        """Run the function and keep what is worth it; under a lock against other processes if the plan says so."""
-        if self._plan.lease is None or self._engine.is_off(Command.SET_LOCK, call.key):
-            return await self._execute(call, lease)
+    async def _under_lock(self, call: Call, lease: Lease) -> Outcome:
+        """Load, locked against other processes; serve what one of them has stored meanwhile."""
+        if self._engine.is_off(Command.SET_LOCK, call.key):
+            return await self._load_unlocked(call, lease)
         locks, name = self._engine.locks, f"lock:{call.key}"
         token = locks.token()
         await locks.wait(name, token, self._plan.lease)
         try:
             found = await self._engine.ask(self._strategy.read(call.key, ABSENT))
             verdict = self._strategy.judge(found, self._engine.clock.wall(), self._engine.random.random)
-            if isinstance(verdict, Serve):
-                return verdict.outcome
-            return await self._execute(call, lease)
+            return verdict.outcome if isinstance(verdict, Serve) else await self._load_unlocked(call, lease)
         finally:
             with anyio.CancelScope(shield=True):
                 await locks.release(name, token)
 
-    async def _execute(self, call: Call, lease: Lease) -> Outcome:
-        clock = self._engine.clock
-        beneath = Detector()
-        started = clock.now()
+    async def _over_caches(self, call: Call, lease: Lease) -> Outcome:
+        """Load, and keep nothing that came from a cache beneath."""
+        here, beneath = AMBIENT.get(), Detector()
+        with ambient(detectors=(*(here.detectors if here else ()), beneath)):
+            return await self._execute(call, lease, beneath)
+
+    async def _execute(self, call: Call, lease: Lease, beneath: Detector | None = None) -> Outcome:
+        """Run the function and keep its outcome, if it is worth it."""
+        plan, now = self._plan, self._engine.clock.now
+        started = now()
         try:
-            outcome: Outcome = Returned(await self._invoke(call, beneath))
+            outcome: Outcome = Returned(await self._invoke(call))
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
-        cost = clock.now() - started
-        if not (self._plan.upper and beneath.keys) and cost >= self._plan.min_cost:
-            kept = await self._worth(call, outcome)
-            if kept is not None:
-                await self._keep(call, kept, cost, lease)
+        cost = now() - started
+        if cost < plan.min_cost or (beneath is not None and beneath.keys):
+            return outcome
+        if plan.condition is not None:
+            kept = worth(outcome, await consult(plan.condition, subject(outcome), call))
+        else:
+            kept = outcome if isinstance(outcome, Returned) else None
+        if kept is not None:
+            await self._engine.ask(self._sealed(call, kept, cost, lease))
         return outcome
 
-    async def _invoke(self, call: Call, beneath: Detector) -> object:
-        if self._plan.upper:
-            here = AMBIENT.get()
-            with ambient(detectors=(*(here.detectors if here else ()), beneath)):
-                return await self._call(call)
-        return await self._call(call)
-
-    async def _call(self, call: Call) -> object:
-        timeout = self._plan.hard_timeout
-        if timeout is None:
-            return await self._target.function(*call.args, **call.kwargs)
-        clock = self._engine.clock
+    async def _in_time(self, call: Call) -> object:
+        """Run the function, at most for the hard timeout."""
+        clock, timeout = self._engine.clock, self._plan.hard_timeout or 0.0
         with clock.move_on_at(clock.now() + timeout):
-            return await self._target.function(*call.args, **call.kwargs)
+            return await self._target.invoke(call)
         raise LoadTimeoutError(call.key, timeout)
 
-    async def _worth(self, call: Call, outcome: Outcome) -> Outcome | None:
-        condition = self._plan.condition
-        if condition is None:
-            return outcome if isinstance(outcome, Returned) else None
-        answer = condition(subject(outcome), call.args, call.kwargs, key=call.key)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        return worth(outcome, answer)
-
-    async def _keep(self, call: Call, outcome: Outcome, cost: float, lease: Lease) -> None:
+    def _sealed(self, call: Call, outcome: Outcome, cost: float, lease: Lease) -> Set:
+        """Return the message that has an outcome kept."""
         engine, result = self._engine, subject(outcome)
-        if isinstance(outcome, Raised):
-            outcome = Raised(copied(outcome.error))
-        ttl = resolve(self._plan.ttl, call, result)
-        if ttl is not None and self._plan.jitter:
-            ttl *= 1.0 - self._plan.jitter * engine.random.random()
-        loaded = Loaded(outcome, cost, ttl, resolve(self._plan.own_ttl, call, result), engine.clock.wall())
-        await engine.ask(Set(call.key, self._strategy.seal(loaded), ttl, None, lease))
+        ttl = lifetime(self._plan, call, result, engine.random.random)
+        own_ttl = resolve(self._plan.own_ttl, call, result)
+        kept = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
+        return Set(call.key, kept, ttl, None, lease)
 
     # --- what users may ask of a decorated function
 
     async def peek(self, call: Call, default: object) -> Any:
         """Return what is remembered for a call, without running the function."""
-        found = await self._engine.ask(self._strategy.read(call.key, ABSENT))
+        found = await self._engine.ask(Get(call.key, ABSENT))
         if found is ABSENT:
             return default
         outcome = outcome_of(found)

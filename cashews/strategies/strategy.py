@@ -10,7 +10,7 @@ from typing import ClassVar
 from cashews._typing import ABSENT, Absent
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.messages import Get
-from cashews.verdicts import LOAD, Load, LoadOrServe, Serve, Verdict
+from cashews.verdicts import LOAD, Serve, Verdict
 
 Draw = Callable[[], float]
 """Draws a number from [0, 1)."""
@@ -22,20 +22,19 @@ class Strategy(ABC):
     name: ClassVar[str]
     read: ClassVar[type[Get]] = Get
     """The message that reads what is kept."""
-    reads_first: ClassVar[bool] = True
-    """Whether what is kept is read before the function runs, and not only when it fails."""
+
+    @property
+    def covers(self) -> tuple[type[Exception], ...] | None:
+        """The failures that what is kept stands in for, if it is read only when the function fails."""
+        return None
 
     def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
         """Say what to do, given what was found at a wall time."""
         if isinstance(found, Entry):
             return self.judge_entry(found, now, draw)
         if found is ABSENT:
-            return self.judge_absent()
+            return LOAD
         return Serve(outcome_of(found))
-
-    def judge_absent(self) -> Load | LoadOrServe:
-        """Say what to do when nothing is kept."""
-        return LOAD
 
     @abstractmethod
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:

@@ -22,7 +22,7 @@ def test_parameters_may_have_any_name():
     assert compile_key(function)(*range(9)).endswith("_text:4:__text:5:_error:6:self:7:_1:8:format:1")
     async_source = f"async def named({', '.join(names.split())}): ..."
     scope = {"__name__": "made"}
-    exec(async_source, scope)  # noqa: S102  the names are above
+    exec(async_source, scope)
     assert compile_key(scope["named"], "{text}{getattr.real}{_1!r}")(*range(16)) == "5714"
 
 

@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 
 from cashews.backends.interface import Cause
+from cashews.backends.memory.leases import Locks
 from cashews.backends.memory.recency import Recency
 from cashews.backends.memory.wheel import Slot, Wheel
 
 NEVER = math.inf
+BURST = 0.001
+"""Deadlines less than these seconds apart that are given in a row share the first one's object: 32 bytes a key."""
 PAGE = 2_000
 """How many keys one turn handles at most: about a millisecond."""
 
@@ -19,7 +22,7 @@ Removed = Callable[["tuple[str, object, Cause]"], None]
 class Keyspace:
     """Values with deadlines, at most `size` of them (the least recently used leaves first).
 
-    Sets, windows, bit fields and locks are kept apart: they are never evicted. Locks have a name space of their own.
+    Sets, windows, bit fields and the like are kept apart: they are never evicted. Locks have a name space of their own.
     """
 
     def __init__(self, size: int, tick: float, on_earlier: Callable[[], None]) -> None:
@@ -28,9 +31,10 @@ class Keyspace:
         self._on_earlier = on_earlier
         self._live: dict[str, Slot] = {}
         self._kept: dict[str, Slot] = {}
-        self._locks: dict[str, Slot] = {}
+        self._locks = Locks()
         self._order = Recency()
         self._wheel = Wheel(tick, on_earlier)
+        self._recent = 0.0
         self._graves: list[dict[str, Slot]] = []
         self.removed: Removed | None = None
         """Told of every value that leaves, if anybody listens."""
@@ -52,7 +56,7 @@ class Keyspace:
                 self._drop(present, Cause.DELETED)
             return False
         if slot is None:
-            slot = self._insert(key, value)
+            slot = self._insert(key, value, now)
         else:
             if self.removed is not None:
                 self.removed((key, slot.value, Cause.REPLACED))
@@ -61,13 +65,18 @@ class Keyspace:
         self._set_deadline(slot, expire, now)
         return True
 
-    def _insert(self, key: str, value: object) -> Slot:
+    def _insert(self, key: str, value: object, now: float) -> Slot:
         if key in self._kept:
-            self._drop(self._kept[key], Cause.REPLACED)
-        slot = self._live[key] = Slot(key, value, NEVER)
+            kept = self._kept[key]
+            self._drop(kept, Cause.EXPIRED if kept.deadline <= now else Cause.REPLACED)
+        if len(self._live) < self._size:
+            slot = Slot(key, value, NEVER)
+        else:  # taken over from the oldest: nothing is allocated, so the garbage collector has nothing to walk for
+            slot = self._order.oldest()
+            self._drop(slot, Cause.EVICTED)
+            slot.key, slot.value, slot.deadline = key, value, NEVER
+        self._live[key] = slot
         self._order.append(slot)
-        if len(self._live) > self._size:
-            self._drop(self._order.oldest(), Cause.EVICTED)
         return slot
 
     def _set_deadline(self, slot: Slot, expire: float | None, now: float) -> None:
@@ -79,6 +88,10 @@ class Keyspace:
             self._drop(slot, Cause.DELETED)
             return
         deadline = now + expire
+        if now < self._recent <= deadline < self._recent + BURST:
+            deadline = self._recent
+        else:
+            self._recent = deadline
         earlier = deadline < slot.deadline
         slot.deadline = deadline
         if slot.before is None or earlier:
@@ -98,21 +111,13 @@ class Keyspace:
         if self.removed is not None:
             self.removed((slot.key, slot.value, cause))
 
-    def _release(self, lock: Slot) -> None:
-        del self._locks[lock.key]
-        Wheel.take_out(lock)
-
     # --- the whole store
 
-    def clear(self, now: float) -> None:
+    def clear(self) -> None:
         """Remove every value at once; what they were made of is let go by `bury`. Locks stay with their holders."""
         self._graves += [self._live, self._kept]
         self._live, self._kept, self._order = {}, {}, Recency()
         self._wheel = Wheel(self._tick, self._on_earlier)
-        for lock in self._locks.values():
-            Wheel.take_out(lock)
-            if now < lock.deadline < NEVER:
-                self._wheel.file(lock, now)
 
     def bury(self, limit: int = PAGE) -> bool:
         """Let go of some slots of cleared tables; says whether there are more.
@@ -139,11 +144,8 @@ class Keyspace:
         """Remove up to `limit` expired slots and return when to sweep again."""
         self.bury(limit)
         for slot in self._wheel.take_due(now, limit):
-            if slot.deadline > now:
-                if slot.deadline < NEVER:
-                    self._wheel.file(slot, now)
-            elif self._locks.get(slot.key) is slot:
-                self._release(slot)
-            else:
+            if slot.deadline <= now:
                 self._drop(slot, Cause.EXPIRED)
+            elif slot.deadline < NEVER:
+                self._wheel.file(slot, now)
         return self.due

@@ -10,6 +10,9 @@ class Bits(bytearray):
 
     def read(self, index: int, size: int) -> int:
         """Return the field of `size` bits at an index."""
+        if size == 1:  # Bloom filters read many
+            byte = index >> 3
+            return self[byte] >> (~index & 7) & 1 if byte < len(self) else 0
         first, last, shift = self._place(index, size)
         chunk = self[first:last].ljust(last - first, b"\0")
         return int.from_bytes(chunk, "big") >> shift & (1 << size) - 1
@@ -50,7 +53,7 @@ class Tally:
     __slots__ = ("calls",)
 
     def __init__(self) -> None:
-        self.calls = 1
+        self.calls = 0
 
 
 class Members(set[str]):

@@ -58,15 +58,15 @@ class CopyIn:
 
 @dataclass(frozen=True, slots=True)
 class CopyOut:
-    """A turn that answers with copies."""
+    """A turn that answers with copies of what is stored; a default is the asker's own."""
 
     turn: Turn
 
-    def __call__(self, message: m.Message[Any], now: float) -> object:
+    def __call__(self, message: m.Get | m.GetRaw | m.GetMany | m.GetMatch, now: float) -> object:
         reply = self.turn(message, now)
         if isinstance(message, m.GetMatch):  # the cursor stays what it is
             return replace(reply, items=deepcopy(reply.items))
-        return deepcopy(reply)
+        return deepcopy(reply, {id(message.default): message.default})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class MemoryStore(Backend):
         self._clock = surroundings.clock
         self._need_scope = surroundings.need_scope
         self._earlier: anyio.Event | None = None
-        self._closing = False
+        self._closings = 0
         self._listeners: tuple[OnRemove, ...] = ()
         self._removals: list[tuple[str, object, Cause]] = []
         self._turns_changed = surroundings.turns_changed
@@ -120,6 +120,8 @@ class MemoryStore(Backend):
             m.IncrBits: table.incr_bits,
             m.SliceIncr: table.slice_incr,
             m.Admit: table.admit,
+            m.EnterCircuit: table.enter_circuit,
+            m.ReportCircuit: table.report_circuit,
             m.SetAdd: table.set_add,
             m.SetRemove: table.set_remove,
             m.SetPop: table.set_pop,
@@ -144,6 +146,10 @@ class MemoryStore(Backend):
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
         return self._turns
 
+    @property
+    def shares(self) -> bool:
+        return self._options.copy == "share"
+
     async def ask(self, message: m.Message[R]) -> R:
         turn = self._turns.get(type(message))
         if turn is not None:
@@ -154,7 +160,7 @@ class MemoryStore(Backend):
         return self._table.statistics()
 
     async def close(self) -> None:
-        self._closing = True
+        self._closings += 1
         if self._earlier is not None:
             self._earlier.set()
         await self._clear(m.Clear())
@@ -163,16 +169,20 @@ class MemoryStore(Backend):
 
     async def _delete_match(self, message: m.DeleteMatch) -> None:
         cursor = self._table.cursor()
-        while cursor.position < len(cursor.keys):
+        while cursor.keys:
             self._table.delete_page(message, cursor, self._clock.now())
             self._tell_removals()
             await checkpoint()
 
     async def _clear(self, _: m.Clear) -> None:
-        self._table.clear(self._clock.now())
-        while self._table.bury():
-            self._tell_removals()
-            await checkpoint()
+        self._table.clear()
+        try:
+            while self._table.bury():
+                self._tell_removals()
+                await checkpoint()
+        except BaseException:  # cancelled: the rest is the sweeper's
+            self._on_earlier()
+            raise
         self._tell_removals()
 
     async def _count_keys(self, _: m.GetKeysCount) -> int:
@@ -188,33 +198,35 @@ class MemoryStore(Backend):
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (self._sweep_forever,) if self._options.check_interval else ()
+        return (partial(self._sweep_until_closed, self._closings),) if self._options.check_interval else ()
 
     def _on_earlier(self) -> None:
-        if self._earlier is not None:
+        if self._options.check_interval and self._need_scope() and self._earlier is not None:
             self._earlier.set()
-        elif self._options.check_interval:
-            self._need_scope()
 
     def _sweep(self) -> float:
         due = self._table.sweep(self._clock.now())
         self._tell_removals()
         return due
 
-    async def _sweep_forever(self) -> None:
-        """Sweep in small turns whenever something may have expired; sleep until then."""
+    async def _sweep_until_closed(self, closings: int) -> None:
+        """Sweep in small turns whenever something may have expired; sleep until then.
+
+        `closings` is how often the store had been closed when this task was asked for: it may begin after the next.
+        """
+        earlier = None
         try:
-            self._closing = False
-            while not self._closing:
-                self._earlier = anyio.Event()
+            while self._closings == closings:
+                self._earlier = earlier = anyio.Event()
                 due = self._sweep()
                 if due <= self._clock.now():
                     await checkpoint()
                     continue
                 with self._clock.move_on_at(due):
-                    await self._earlier.wait()
+                    await earlier.wait()
         finally:
-            self._earlier = None
+            if self._earlier is earlier:
+                self._earlier = None
 
     # --- what leaves, and copies
 

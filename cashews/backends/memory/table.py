@@ -5,30 +5,36 @@ from __future__ import annotations
 import math
 from itertools import islice
 from sys import getsizeof
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cashews import messages as m
 from cashews.backends.interface import Cause
 from cashews.backends.memory.keyspace import NEVER, PAGE, Keyspace
 from cashews.backends.memory.kinds import Bits, Members, Tally, Window
 from cashews.backends.memory.wheel import Slot
+from cashews.circuit import Circuit
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.pattern import matcher
 
 COUNTER_MAX = 2**63 - 1
 
-Kept = TypeVar("Kept", Bits, Window, Members, Tally)
+Kept = TypeVar("Kept", Bits, Circuit, Window, Members, Tally)
 
 
 class Cursor:
-    """Where a scan stands: the keys of its first turn, and how many of them have been examined."""
+    """Where a scan stands: the keys of its first turn that have not been examined yet."""
 
-    __slots__ = ("keys", "position")
+    __slots__ = ("keys",)
 
     def __init__(self, keys: list[str]) -> None:
         self.keys = keys
-        self.position = 0
+
+    def take(self, count: int) -> list[str]:
+        """Return the next keys and forget them: a million are never let go of at once."""
+        taken = self.keys[-count:]
+        del self.keys[-count:]
+        return taken
 
 
 class Table(Keyspace):
@@ -121,8 +127,8 @@ class Table(Keyspace):
     def scan(self, message: m.Scan, now: float) -> m.Page[str]:
         cursor = message.cursor if isinstance(message.cursor, Cursor) else self.cursor()
         matches = matcher(message.pattern)
-        keys = [key for key in self._examine(cursor) if matches(key) and self._find(key, now) is not None]
-        return m.Page(keys, cursor if cursor.position < len(cursor.keys) else None)
+        keys = [key for key in cursor.take(PAGE) if matches(key) and self._find(key, now) is not None]
+        return m.Page(keys, cursor if cursor.keys else None)
 
     def get_match(self, message: m.GetMatch, now: float) -> m.Page[tuple[str, object]]:
         page = self.scan(m.Scan(message.pattern, message.batch_size, message.cursor), now)
@@ -131,30 +137,29 @@ class Table(Keyspace):
     def delete_page(self, message: m.DeleteMatch, cursor: Cursor, now: float) -> None:
         """Remove what matches among the next keys of a cursor."""
         matches = matcher(message.pattern)
-        for key in filter(matches, self._examine(cursor)):
+        for key in filter(matches, cursor.take(PAGE)):
             self.delete(m.Delete(key), now)
 
     def cursor(self) -> Cursor:
         """Return the beginning of a scan over the keys there are now."""
         return Cursor([*self._live, *self._kept])
 
-    @staticmethod
-    def _examine(cursor: Cursor) -> list[str]:
-        position = cursor.position
-        cursor.position += PAGE
-        return cursor.keys[position : cursor.position]
-
     # --- bits, windows, sets
 
     def get_bits(self, message: m.GetBits, now: float) -> tuple[int, ...]:
         bits = self._peek(message.key, Bits, now)
-        return tuple(0 if bits is None else bits.read(index, message.size) for index in message.indexes)
+        if bits is None:
+            return (0,) * len(message.indexes)
+        read, size = bits.read, message.size
+        return tuple([read(index, size) for index in message.indexes])
 
     def incr_bits(self, message: m.IncrBits, now: float) -> tuple[int, ...]:
         bits = self._keep(message.key, Bits, now)
         return tuple(bits.add(index, message.size, message.by) for index in message.indexes)
 
     def slice_incr(self, message: m.SliceIncr, now: float) -> int:
+        if message.maxvalue < 1:
+            return message.maxvalue + 1
         window = self._keep(message.key, Window, now)
         count = window.admit(message.start, message.end, message.maxvalue)
         if count <= message.maxvalue and message.expire is not None:
@@ -162,18 +167,49 @@ class Table(Keyspace):
         return count
 
     def admit(self, message: m.Admit, now: float) -> bool:
-        tally = self._peek(message.key, Tally, now)
-        if tally is None:
-            slot = self._kept[message.key] = Slot(message.key, Tally(), NEVER)
-            self._set_deadline(slot, message.period, now)
-            return message.limit > 0
+        slot = self._kept.get(message.key)
+        if slot is None or slot.deadline <= now or slot.value.__class__ is not Tally:
+            slot = self._first_call(message, now)
+        tally = cast("Tally", slot.value)
         tally.calls += 1
         if tally.calls == message.limit + 1 and message.ban is not None:
-            self._set_deadline(self._kept[message.key], message.ban, now)
+            self._set_deadline(slot, message.ban, now)
         return tally.calls <= message.limit
+
+    def _first_call(self, message: m.Admit, now: float) -> Slot:
+        self._keep(message.key, Tally, now)
+        slot = self._kept[message.key]
+        self._set_deadline(slot, message.period, now)
+        return slot
+
+    def enter_circuit(self, message: m.EnterCircuit, now: float) -> float | None:
+        slot = self._circuit(message.key, now)
+        circuit = cast("Circuit", slot.value)
+        known = circuit.forget_at
+        entered = circuit.enter(message.rules, now)
+        if circuit.forget_at != known:
+            self._set_deadline(slot, circuit.forget_at - now, now)
+        return entered
+
+    def report_circuit(self, message: m.ReportCircuit, now: float) -> None:
+        slot = self._circuit(message.key, now)
+        circuit = cast("Circuit", slot.value)
+        known = circuit.forget_at
+        circuit.report(message.rules, message.entered, now, failed=message.failed)
+        if circuit.forget_at != known:
+            self._set_deadline(slot, circuit.forget_at - now, now)
+
+    def _circuit(self, key: str, now: float) -> Slot:
+        slot = self._kept.get(key)
+        if slot is None or slot.deadline <= now or slot.value.__class__ is not Circuit:
+            self._keep(key, Circuit, now)
+            slot = self._kept[key]
+        return slot
 
     def set_add(self, message: m.SetAdd, now: float) -> None:
         known = self._find(message.key, now)
+        if not message.values:
+            return
         self._keep(message.key, Members, now).update(message.values)
         slot = self._kept[message.key]
         if known is None or message.expire is None or slot.deadline < now + message.expire:
@@ -216,36 +252,19 @@ class Table(Keyspace):
     # --- locks
 
     def set_lock(self, message: m.SetLock, now: float) -> bool:
-        if self._holder(message.key, now) is not None:
-            return False
-        slot = self._locks[message.key] = Slot(message.key, message.value, NEVER)
-        self._set_deadline(slot, message.expire, now)
-        return True
+        return self._locks.take(message.key, message.value, message.expire, now)
 
     def unlock(self, message: m.Unlock, now: float) -> bool:
-        slot = self._holder(message.key, now)
-        if slot is None or slot.value != message.value:
-            return False
-        self._release(slot)
-        return True
+        return self._locks.give_back(message.key, message.value, now)
 
     def is_locked(self, message: m.IsLocked, now: float) -> float | None:
-        slot = self._holder(message.key, now)
-        return None if slot is None else slot.deadline - now
-
-    def _holder(self, key: str, now: float) -> Slot | None:
-        slot = self._locks.get(key)
-        if slot is not None and slot.deadline <= now:
-            self._release(slot)
-            return None
-        return slot
+        return self._locks.left(message.key, now)
 
     # --- the whole store
 
     def count(self, now: float) -> int:
         """Return the number of live keys, once everything due has been swept."""
-        locks = sum(1 for slot in self._locks.values() if slot.deadline <= now)
-        return len(self._live) + len(self._kept) + locks - self._wheel.overdue(now)
+        return len(self._live) + len(self._kept) - self._wheel.overdue(now)
 
     def ping(self, message: m.Ping, now: float) -> bytes:
         return b"PONG" if message.message is None else message.message

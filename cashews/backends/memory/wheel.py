@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 STEP_BITS = 6
+ROOM = 1024
+"""How many buckets there may be before the empty ones are thrown out."""
 
 
 class Slot:
@@ -46,12 +48,15 @@ class Wheel:
         self._on_earlier = on_earlier
         self._buckets: dict[int, Slot] = {}
         self._ticks: list[int] = []
+        self._room = ROOM
         self.due = math.inf
         """The instant at which the next bucket has to be looked at."""
 
     def file(self, slot: Slot, now: float) -> None:
         """Put a slot that is not filed where it is found at its deadline, at the latest one tick after it."""
         current = int(now / self._tick)
+        if (current + 1) * self._tick <= now:  # the quotient may fall short of what the product has reached
+            current += 1
         last = int(slot.deadline / self._tick) + 1
         level = ((last - current).bit_length() - 1) // STEP_BITS * STEP_BITS
         tick = last >> level << level
@@ -66,6 +71,8 @@ class Wheel:
         bucket.before = slot
 
     def _open(self, tick: int) -> Slot:
+        if len(self._ticks) >= self._room:
+            self._throw_out_empty()
         bucket = self._buckets[tick] = Slot("", None, math.inf)
         bucket.before = bucket.after = bucket
         heappush(self._ticks, tick)
@@ -73,6 +80,18 @@ class Wheel:
             self.due = tick * self._tick
             self._on_earlier()
         return bucket
+
+    def _throw_out_empty(self) -> None:
+        """Forget the buckets without slots: where nobody sweeps there would be more and more of them."""
+        filled: dict[int, Slot] = {}
+        for tick, bucket in self._buckets.items():
+            if bucket.after is bucket:
+                bucket.before = bucket.after = None
+            else:
+                filled[tick] = bucket
+        self._buckets = filled
+        self._ticks = sorted(filled)
+        self._room = max(ROOM, 2 * len(filled))
 
     @staticmethod
     def take_out(slot: Slot) -> None:
@@ -87,15 +106,15 @@ class Wheel:
         """Unfile and yield up to `limit` slots of the buckets that are due."""
         while self._ticks and self._ticks[0] * self._tick <= now:
             bucket = self._buckets[self._ticks[0]]
-            while (slot := bucket.after) is not bucket:
+            while (slot := bucket.after) is not bucket and slot is not None:
                 if limit <= 0:
                     return
                 limit -= 1
-                assert slot is not None
                 self.take_out(slot)
                 yield slot
-            del self._buckets[heappop(self._ticks)]
-            bucket.before = bucket.after = None
+            if slot is bucket:  # not thrown out while its last slot was filed anew
+                del self._buckets[heappop(self._ticks)]
+                bucket.before = bucket.after = None
             self.due = self._ticks[0] * self._tick if self._ticks else math.inf
 
     def overdue(self, now: float) -> int:

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Protocol
 
-from cashews.strategies.call import Call, Target
+from cashews.exceptions import WrongArgumentError
+from cashews.strategies.call import Call, Compiled, Target, resolve
+from cashews.ttl import TTLRule
 
 
 class Guard(Protocol):
@@ -19,13 +21,36 @@ class Guard(Protocol):
 
 def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
     """Return the function behind its guard."""
-    function, key_of = target.function, target.key
+    key_of, proceed = target.key, target.invoke
 
-    def proceed(call: Call) -> Awaitable[Any]:
-        return function(*call.args, **call.kwargs)
-
-    @wraps(function)
+    @wraps(target.function)
     async def run(*args: Any, **kwargs: Any) -> Any:
         return await guard(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
 
     return run
+
+
+def lasting(argument: str, duration: float | None) -> float:
+    """Return a duration that has a length and an end.
+
+    :raises WrongArgumentError: if it does not
+    """
+    if duration is None or duration <= 0:
+        raise WrongArgumentError(argument, duration, "a duration above 0")
+    return duration
+
+
+def check_lasting(argument: str, duration: Compiled) -> Compiled:
+    """Return a duration that has a length and an end, or is yet to be worked out.
+
+    :raises WrongArgumentError: if it does not
+    """
+    return duration if isinstance(duration, TTLRule) else lasting(argument, duration)
+
+
+def resolve_lasting(argument: str, duration: Compiled, call: Call) -> float:
+    """Return the seconds of a duration for one call.
+
+    :raises WrongArgumentError: if it has no length or no end
+    """
+    return lasting(argument, resolve(duration, call, None))

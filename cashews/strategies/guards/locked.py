@@ -28,16 +28,11 @@ class Locked:
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         locks, key = self.engine.locks, call.key
-        if self.engine.is_off(Command.SET_LOCK, key):
-            return await proceed(call)
-        token = locks.token()
-        lease = resolve(self.lease, call, None) or LEASE
-        if locks.nobody_waits(key) and self.engine.at_once(SetLock(key, token, lease)) is True:
-            pass
-        elif self.wait:
-            await locks.wait(key, token, lease)
-        elif not await locks.take(key, token, lease):
-            raise LockedError(key)
+        token, lease = locks.token(), resolve(self.lease, call, None) or LEASE
+        if not (locks.nobody_waits(key) and self.engine.at_once(SetLock(key, token, lease)) is True):
+            if self.engine.is_off(Command.SET_LOCK, key):
+                return await proceed(call)
+            await self._take(key, token, lease)
         try:
             return await proceed(call)
         finally:
@@ -46,3 +41,9 @@ class Locked:
                     await locks.release(key, token)
             else:
                 locks.wake(key)
+
+    async def _take(self, key: str, token: str, lease: float) -> None:
+        if self.wait:
+            await self.engine.locks.wait(key, token, lease)
+        elif not await self.engine.locks.take(key, token, lease):
+            raise LockedError(key)

@@ -11,6 +11,7 @@ from cashews.engine.engine import NOT_NOW, Engine
 from cashews.exceptions import RateLimitError
 from cashews.messages import Admit, SliceIncr
 from cashews.strategies.call import Call, Compiled, resolve
+from cashews.strategies.guards.guard import lasting, resolve_lasting
 
 Action = Callable[..., Any]
 """Called with the arguments of a refused call, plain or async, instead of raising RateLimitError."""
@@ -27,8 +28,8 @@ class FixedWindow:
     action: Action | None
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period, ban = resolve(self.period, call, None), resolve(self.ban, call, None)
-        message = Admit(call.key, self.limit, period or 0.0, ban)
+        period, ban = resolve_lasting("period", self.period, call), resolve(self.ban, call, None)
+        message = Admit(call.key, self.limit, period, None if ban is None else lasting("ttl", ban))
         admitted = self.engine.at_once(message)
         if admitted is NOT_NOW:
             admitted = await self.engine.ask(message)
@@ -47,7 +48,7 @@ class SlidingWindow:
     action: Action | None
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period = resolve(self.period, call, None) or 0.0
+        period = resolve_lasting("period", self.period, call)
         now = self.engine.clock.wall()
         count = await self.engine.ask(SliceIncr(call.key, now - period, now, self.limit, period))
         if count > self.limit:

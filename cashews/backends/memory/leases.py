@@ -1,0 +1,53 @@
+"""The locks of the memory store: who holds what until when. They are values of no kind: not evicted, not scanned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+NEVER = math.inf
+FEW = 1_000
+"""Up to so many locks nobody looks for those that their holders have left."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A token that holds a lock until a deadline."""
+
+    token: str
+    deadline: float
+
+
+class Locks:
+    """Held locks by key. One that its holder has left goes when it is asked for, or when many more have been taken."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}
+        self._many = FEW
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take(self, key: str, token: str, expire: float | None, now: float) -> bool:
+        """Hold a lock for some seconds; says whether it was free."""
+        held = self._held.get(key)
+        if (held is not None and held.deadline > now) or (expire is not None and expire <= 0):
+            return False
+        self._held[key] = Held(token, NEVER if expire is None else now + expire)
+        if len(self._held) > self._many:
+            self._held = {key: held for key, held in self._held.items() if held.deadline > now}
+            self._many = max(FEW, 2 * len(self._held))
+        return True
+
+    def give_back(self, key: str, token: str, now: float) -> bool:
+        """Release a lock; says whether the token held it."""
+        held = self._held.get(key)
+        if held is None or held.token != token:
+            return False
+        del self._held[key]
+        return held.deadline > now
+
+    def left(self, key: str, now: float) -> float | None:
+        """Return how many seconds a lock is still held, `None` if it is free."""
+        held = self._held.get(key)
+        return None if held is None or held.deadline <= now else held.deadline - now

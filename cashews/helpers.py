@@ -1,0 +1,194 @@
+"""Ready-made middlewares and conditions: keys under a prefix, keys in lower case, a limit on sizes, a second look.
+
+The middlewares here change messages, not arguments: what every message can say holds for every command.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from sys import getsizeof
+from typing import Any, Final, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from cashews.commands import Command
+from cashews.compose import Proceed
+from cashews.conditions import subject
+from cashews.entry import Entry, Raised
+from cashews.exceptions import WrongArgumentError
+from cashews.messages import (
+    Clear,
+    DeleteMatch,
+    GetKeysCount,
+    GetMatch,
+    Matching,
+    Message,
+    Page,
+    Scan,
+    Set,
+    SetMany,
+    SetRaw,
+)
+from cashews.pattern import Pattern, pieces_of
+
+R = TypeVar("R")
+_SIZED: Final = frozenset({Command.SET, Command.SET_RAW, Command.SET_MANY})
+
+
+@dataclass(frozen=True, slots=True)
+class AddPrefix:
+    """Puts a prefix before every key and pattern, and takes it off the keys that a scan finds."""
+
+    prefix: str
+
+    def concerns(self, command: Command) -> bool:
+        return True
+
+    async def __call__(self, message: Message[Any], proceed: Proceed) -> Any:
+        if isinstance(message, Clear):
+            return await proceed(DeleteMatch(self._pattern("*")))
+        if isinstance(message, GetKeysCount):
+            return await self._count(proceed)
+        if not isinstance(message, Matching):
+            return await proceed(message.rename(self.prefix.__add__))
+        reply = await proceed(message.rename(self._pattern))
+        length = len(self.prefix)
+        if isinstance(message, Scan):
+            return Page([key[length:] for key in reply.items], reply.cursor)
+        if isinstance(message, GetMatch):
+            return Page([(key[length:], value) for key, value in reply.items], reply.cursor)
+        return reply
+
+    async def _count(self, proceed: Proceed) -> int:
+        scan = Scan(self._pattern("*"))
+        page = await proceed(scan)
+        count = len(page.items)
+        while page.cursor is not None:
+            await checkpoint()
+            page = await proceed(replace(scan, cursor=page.cursor))
+            count += len(page.items)
+        return count
+
+    def _pattern(self, pattern: str) -> Pattern:
+        head, *rest = pieces_of(pattern)
+        return Pattern.of((self.prefix + head, *rest))  # a `*` in the prefix is only that character
+
+
+@dataclass(frozen=True, slots=True)
+class AllKeysLower:
+    """Turns every key and pattern into lower case."""
+
+    def concerns(self, command: Command) -> bool:
+        return True
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        reply: R = await proceed(message.rename(_lower))
+        return reply
+
+
+def _lower(key: str) -> str:
+    return key.lower()  # not `str.lower`: a pattern has its own
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimit:
+    """Stores only values of certain sizes; what is refused leaves the store as it is."""
+
+    min_bytes: int
+    max_bytes: int | None
+
+    def concerns(self, command: Command) -> bool:
+        return command in _SIZED
+
+    async def __call__(self, message: Message[Any], proceed: Proceed) -> Any:
+        if isinstance(message, SetMany):
+            pairs = {key: value for key, value in message.pairs.items() if self.allows(value)}
+            return await proceed(replace(message, pairs=pairs)) if pairs else message.declined()
+        if isinstance(message, (Set, SetRaw)) and not self.allows(message.value):
+            return message.declined()
+        return await proceed(message)
+
+    def allows(self, value: object) -> bool:
+        """Say whether a value may be stored."""
+        size = getsizeof(_bare(value))
+        return self.min_bytes <= size and (self.max_bytes is None or size <= self.max_bytes)
+
+
+def _bare(value: object) -> object:
+    """Return what a function returned or raised, of what a strategy remembers of it; any other value as it is."""
+    if isinstance(value, Raised):
+        return value.error
+    return subject(value.outcome) if isinstance(value, Entry) else value
+
+
+def add_prefix(prefix: str) -> AddPrefix:
+    """Return a middleware: the keys and patterns of every command get a prefix, which scanning takes off again.
+
+    `clear` and `get_keys_count` are then about the keys with this prefix; locks are not cleared.
+    """
+    return AddPrefix(prefix)
+
+
+def all_keys_lower() -> AllKeysLower:
+    """Return a middleware: the keys and patterns of every command are turned into lower case."""
+    return AllKeysLower()
+
+
+def memory_limit(min_bytes: int = 0, max_bytes: int | None = None) -> MemoryLimit:
+    """Return a middleware: `set`, `set_raw` and `set_many` store only values whose size is within limits.
+
+    The size is that of the object by itself, as `sys.getsizeof` tells it, without what it refers to. What is not stored
+    leaves the key as it was; `set` answers `False`.
+
+    :raises WrongArgumentError: if no size is within the limits
+    """
+    if min_bytes < 0:
+        raise WrongArgumentError("min_bytes", min_bytes, "an integer from 0")
+    if max_bytes is not None and max_bytes < min_bytes:
+        raise WrongArgumentError("max_bytes", max_bytes, f"an integer from min_bytes, which is {min_bytes}")
+    return MemoryLimit(min_bytes, max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class FastCondition:
+    """Store only what a getter does not know yet; a setter is told of what is stored."""
+
+    getter: Callable[[str], object]
+    setter: Callable[[str, Any], object] | None
+
+    def __call__(self, result: object, args: object = (), kwargs: object = None, key: str = "") -> object:
+        known = self.getter(key)
+        if inspect.isawaitable(known):
+            return self._later(known, key, result)
+        if known:
+            return False
+        told = self.setter(key, result) if self.setter is not None else None
+        return _after(told) if inspect.isawaitable(told) else True
+
+    async def _later(self, known: Awaitable[object], key: str, result: object) -> bool:
+        if await known:
+            return False
+        told = self.setter(key, result) if self.setter is not None else None
+        if inspect.isawaitable(told):
+            await told
+        return True
+
+
+async def _after(told: Awaitable[object]) -> bool:
+    await told
+    return True
+
+
+def fast_condition(
+    getter: Callable[[str], object], setter: Callable[[str, Any], object] | None = None
+) -> FastCondition:
+    """Return a condition for caching decorators: store a result only if ``getter(key)`` is falsy.
+
+    The getter is asked after the function has run, and says that the key is taken care of already.
+
+    :param getter: plain or async
+    :param setter: ``setter(key, result)``, plain or async, is called before a result is stored
+    """
+    return FastCondition(getter, setter)

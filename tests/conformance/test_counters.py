@@ -1,0 +1,72 @@
+"""Counters: signed, 64 bits, on every backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from cashews.exceptions import CacheError, CounterOverflowError, WrongTypeError
+
+MOST, LEAST = 2**63 - 1, -(2**63)
+
+
+async def test_a_counter_begins_at_zero_and_adds(cache):
+    assert [await cache.incr("k"), await cache.incr("k", 5), await cache.incr("k", value=-10)] == [1, 6, -4]
+    assert await cache.get("k") == -4
+
+
+async def test_a_stored_integer_is_a_counter(cache):
+    await cache.set("k", -5, expire=10)
+    assert await cache.incr("k", 2) == -3
+    assert await cache.get_expire("k") == 10
+
+
+async def test_adding_nothing_creates_a_counter(cache):
+    assert await cache.incr("k", 0) == 0
+    assert await cache.exists("k")
+    assert await cache.get("k", "default") == 0
+
+
+@pytest.mark.parametrize(("value", "by"), [(MOST, 1), (LEAST, -1), (MOST - 5, 6), (1, MOST), (-2, LEAST)])
+async def test_an_overflow_is_an_error_and_the_value_stays(cache, value, by):
+    """26."""
+    await cache.set("k", value, expire=10)
+    with pytest.raises(CounterOverflowError, match=r"'k'.*64-bit") as refused:
+        await cache.incr("k", by)
+    assert isinstance(refused.value, OverflowError)
+    assert isinstance(refused.value, CacheError)
+    assert await cache.get("k") == value
+    assert await cache.get_expire("k") == 10
+
+
+@pytest.mark.parametrize("by", [MOST + 1, LEAST - 1])
+async def test_a_step_out_of_range_creates_no_counter(cache, by):
+    """26."""
+    with pytest.raises(CounterOverflowError):
+        await cache.incr("k", by)
+    assert not await cache.exists("k")
+
+
+@pytest.mark.parametrize(("value", "by", "result"), [(MOST - 1, 1, MOST), (LEAST + 1, -1, LEAST), (LEAST, MOST, -1)])
+async def test_the_whole_range_can_be_reached(cache, value, by, result):
+    """26."""
+    await cache.set("k", value)
+    assert await cache.incr("k", by) == result
+    assert await cache.get("k") == result
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", 1.5, None, [1], {"a": 1}], ids=repr)
+async def test_a_value_of_another_type_is_no_counter_and_stays(cache, value):
+    await cache.set("k", value, expire=10)
+    with pytest.raises(WrongTypeError, match=r"the key 'k' holds .*, the command needs an integer"):
+        await cache.incr("k")
+    assert await cache.get("k") == value
+    assert await cache.get_expire("k") == 10
+
+
+async def test_structures_are_no_counters(cache):
+    await cache.set_add("set", "a")
+    await cache.incr_bits("bits", 1)
+    await cache.slice_incr("window", 0, 1, 5)
+    for key in ("set", "bits", "window"):
+        with pytest.raises(WrongTypeError, match=f"'{key}'"):
+            await cache.incr(key)

@@ -1,0 +1,50 @@
+"""The examples of the README and the docs run as they are written, on both loops."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cashews
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"#> (.*)$", re.MULTILINE)
+
+EXAMPLES = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}:{number}")
+    for page in PAGES
+    for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1)
+]
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    """Take back what an example registers for all keys of the process."""
+    registries = (cashews.default_formatter.functions, cashews.default_formatter._types)
+    before = [dict(registry) for registry in registries]
+    yield
+    for registry, known in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(known)
+    cashews.default_formatter.text.by_type.clear()
+    cashews.default_formatter.strict_text.by_type.clear()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_runs_and_prints_what_it_says(
+    example: str, loop: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cashews, "cache", cashews.Cache("fresh"))  # examples that set up the ready-made cache
+    source = example.replace("anyio.run(main)", f"anyio.run(main, backend={loop!r})")
+    exec(compile(source, "<example>", "exec"), {"__name__": "example"})
+    printed = capsys.readouterr().out.splitlines()
+    expected = OUTPUT.findall(example)
+    assert printed == expected or not expected
+
+
+def test_every_page_with_a_promise_has_an_example():
+    assert len(EXAMPLES) > 10

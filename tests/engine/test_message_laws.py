@@ -1,0 +1,229 @@
+"""What holds for every message: so whoever stands between user and store needs to know none of them."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cashews import Cache, Command
+from cashews import messages as m
+from cashews.commands import Effect
+from cashews.exceptions import WrongArgumentError
+from cashews.messages.message import public_fields
+
+RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
+FILLED = [
+    m.Set("value", 1),
+    m.SetAdd("set", ("a", "b")),
+    m.IncrBits("bits", (1, 3)),
+    m.SliceIncr("window", 0, 1, 5),
+    m.SetLock("lock", "token", 10),
+]
+EXAMPLES = [
+    m.Get("value"),
+    m.Get("absent", "default"),
+    m.GetHit("value"),
+    m.GetRaw("value", 0),
+    m.GetMany(("value", "absent", "value"), "default"),
+    m.GetMatch("v*"),
+    m.Set("value", 2, 10.0, exist=True),
+    m.SetRaw("raw", b"2"),
+    m.SetMany({"value": 1, "other": 2}, 10.0),
+    m.Incr("counter", 5, 10.0),
+    m.Exists("value"),
+    m.Delete("value"),
+    m.DeleteMany(("value", "absent")),
+    m.DeleteMatch("v*"),
+    m.Scan("*", 10),
+    m.Expire("value", 10.0),
+    m.GetExpire("absent"),
+    m.GetSize("value"),
+    m.GetBits("bits", (0, 1, 2), 1),
+    m.IncrBits("bits", (1,), 4, -1),
+    m.SliceIncr("window", 0, 2, 5, 10.0),
+    m.Admit("tally", 3, 10.0, 60.0),
+    m.EnterCircuit("circuit", RULES),
+    m.ReportCircuit("circuit", RULES, 1.0, failed=True),
+    m.SetAdd("set", ("c",), 10.0),
+    m.SetRemove("set", ("a",)),
+    m.SetPop("set", 1),
+    m.SetLock("other lock", "token", 10.0),
+    m.Unlock("lock", "token"),
+    m.IsLocked("lock"),
+    m.IsLocked("free"),
+    m.GetKeysCount(),
+    m.Ping(b"hello"),
+    m.Clear(),
+]
+"""Every message at least once, with arguments that are not the defaults."""
+
+OF_STRATEGIES = {m.Admit, m.EnterCircuit, m.ReportCircuit}
+"""Messages that no public command makes."""
+
+
+def name(message):
+    return type(message).__name__
+
+
+def rest(message):
+    """All but what the message is about."""
+    return {field.name: getattr(message, field.name) for field in fields(message) if field.name not in ABOUT}
+
+
+ABOUT = {"key", "many", "pattern", "pairs"}
+over_all = pytest.mark.parametrize("message", EXAMPLES, ids=name)
+
+
+def test_there_is_an_example_of_every_message():
+    """A message without an example escapes the laws: add one to EXAMPLES."""
+    assert {name(message) for message in EXAMPLES} == {kind.__name__ for kind in m.MESSAGES}
+
+
+def test_every_message_is_listed_once():
+    """A slotted dataclass is made twice: the class that the decorator threw away is no message."""
+    assert [kind for kind in m.MESSAGES if getattr(m, kind.__name__) is not kind] == []
+    assert len(m.MESSAGES) == len(set(m.MESSAGES))
+
+
+def test_every_command_has_a_message():
+    assert {kind.command for kind in m.MESSAGES} == set(Command)
+
+
+@over_all
+def test_a_message_is_a_slotted_value(message):
+    assert not hasattr(message, "__dict__")
+    assert replace(message) == message
+    assert isinstance(message.effect, Effect)
+
+
+@over_all
+def test_a_message_names_its_keys_or_says_what_it_covers(message):
+    assert isinstance(message.keys, tuple)
+    assert (message.covers is None) is bool(message.keys)
+
+
+@over_all
+@given(st.text(max_size=3), st.text(max_size=3))
+def test_renaming_changes_what_a_message_is_about_and_nothing_else(message, inner, outer):
+    def add_inner(key):
+        return inner + key
+
+    def add_outer(key):
+        return outer + key
+
+    assert message.rename(str) == message
+    renamed = message.rename(add_inner)
+    assert type(renamed) is type(message)
+    assert renamed.keys == tuple(map(add_inner, message.keys))
+    assert rest(renamed) == rest(message)
+    assert renamed.rename(add_outer) == message.rename(lambda key: add_outer(add_inner(key)))
+    if isinstance(message, m.Matching):
+        assert renamed.pattern == inner + message.pattern
+    if isinstance(message, m.SetMany):
+        assert list(renamed.pairs.values()) == list(message.pairs.values())
+
+
+@over_all
+def test_renaming_leaves_the_original_as_it_is(message):
+    before = replace(message)
+    message.rename(lambda key: f"other:{key}")
+    assert message == before
+
+
+@over_all
+@given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=6))
+def test_the_parts_of_a_message_have_its_keys_each_at_its_owner(message, keys):
+    if isinstance(message, m.ManyKeys):
+        message = replace(message, many=tuple(keys))
+    elif isinstance(message, m.SetMany):
+        message = replace(message, pairs={key: place for place, key in enumerate(keys)})
+    parts = message.split(lambda key: key[0])
+    if message.covers is not None:
+        assert parts == {}
+        return
+    for owner, part in parts.items():
+        assert type(part) is type(message)
+        assert part.keys == tuple(key for key in message.keys if key[0] == owner)
+        assert rest(part) == rest(message)
+    assert {key[0] for key in message.keys} == set(parts)
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=6))
+def test_the_replies_to_the_parts_make_the_reply_to_the_whole(keys):
+    """1: duplicates and order survive the split."""
+    whole = m.GetMany(tuple(keys))
+    parts = whole.split(lambda key: key[0]).values()
+    assert whole.merge([(part, tuple(map(str.upper, part.keys))) for part in parts]) == tuple(map(str.upper, keys))
+
+
+def test_counts_are_added_and_other_replies_are_the_last_ones():
+    count, clear = m.GetKeysCount(), m.Clear()
+    assert count.merge([(count, 2), (count, 3)]) == 5
+    assert clear.merge([(clear, None), (clear, None)]) is None
+    for message in EXAMPLES:
+        if message.covers is not None:
+            assert message.merge([]) == message.declined()
+
+
+@over_all
+def test_a_message_is_remade_from_its_arguments(message):
+    args, kwargs = message.arguments()
+    assert message.with_arguments(*args, **kwargs) == message
+    assert message.with_arguments(**{name: getattr(message, name) for name in public_fields(type(message))}) == message
+    assert not {"cursor", "lease"} & kwargs.keys()
+
+
+@over_all
+def test_what_no_argument_stands_for_is_kept(message):
+    if isinstance(message, m.Paged):
+        message = replace(message, cursor="place")
+    if isinstance(message, m.Set):
+        message = replace(message, lease=m.Lease("k"))
+    args, kwargs = message.arguments()
+    assert message.with_arguments(*args, **kwargs) == message
+
+
+@over_all
+def test_any_argument_may_be_changed(message):
+    args, kwargs = message.arguments()
+    for argument in kwargs:
+        changed = message.with_arguments(*args, **{**kwargs, argument: "changed"})
+        assert getattr(changed, argument) == "changed"
+        assert type(changed) is type(message)
+    if args:
+        changed = message.with_arguments("changed", *args[1:])
+        assert (changed.keys or (changed.covers,))[0] == "changed"
+
+
+@over_all
+def test_an_argument_that_the_command_has_not_is_an_error_that_names_those_it_has(message):
+    with pytest.raises(WrongArgumentError, match=rf"{message.command.value}\(nonsense=\) is 1; allowed:"):
+        message.with_arguments(nonsense=1)
+
+
+@over_all
+def test_the_arguments_are_those_of_the_public_command(message):
+    """20."""
+    if type(message) in OF_STRATEGIES:
+        return
+    args, kwargs = message.arguments()
+    inspect.signature(getattr(Cache, message.command.value)).bind(None, *args, **kwargs)
+
+
+@over_all
+async def test_a_message_declines_in_the_type_of_its_real_replies(message):
+    """19; D29: the types of the replies are those of an empty and of a filled store."""
+    async with Cache.open("mem://") as cache:
+        replies = [await cache._engine.ask(message)]
+        await cache._engine.ask(m.Clear())
+        for filling in FILLED:
+            await cache._engine.ask(filling)
+        replies.append(await cache._engine.ask(message))
+    declined = message.declined()
+    assert type(declined) in {type(reply) for reply in replies} | ({str} if message == EXAMPLES[1] else set())
+    if isinstance(declined, tuple):
+        assert len(declined) == len(replies[0])

@@ -1,0 +1,276 @@
+"""The table against a model of it: a dict, an order of use, and a list of what left."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cashews import messages as m
+from cashews.backends.interface import Cause
+from cashews.backends.memory.keyspace import BURST, NEVER
+from cashews.backends.memory.kinds import Members
+from cashews.backends.memory.table import Table
+from cashews.backends.memory.wheel import ROOM, Wheel
+
+KEYS = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+VALUES = st.integers(0, 99)
+TTLS = st.sampled_from([None, 0, -1, 0.0005, 0.003, 0.125, 0.25, 1, 2, 5, 63, 64, 65, 500, 4_096, 5_000, 1e6, 3e8])
+PASSING = st.sampled_from([0.0, 0.0002, 0.125, 1.0, 3.0, 64.0, 100.0, 5_000.0, 1e7])
+TICKS = st.sampled_from([1.0, 0.1, 0.3, 0.7, 60.0])
+
+
+class TableMachine(RuleBasedStateMachine):
+    """27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
+
+    @initialize(size=st.integers(1, 4), tick=TICKS)
+    def begin(self, size, tick):
+        self.told = 0
+        self.size, self.tick, self.now = size, tick, 1_000.0
+        self.table = Table(size, tick, self.count_telling)
+        self.events = []
+        self.table.removed = self.events.append
+        self.live = {}  # key -> [value, deadline], the least recently used first
+        self.kept = {}
+        self.left = []
+
+    def count_telling(self):
+        self.told += 1
+
+    # --- the model
+
+    def drop(self, key, cause):
+        value, _ = (self.live if key in self.live else self.kept).pop(key)
+        self.left.append((key, value, cause))
+
+    def find(self, key):
+        """What a command finds that looks at a key: an expired value goes."""
+        found = self.live.get(key) or self.kept.get(key)
+        if found is not None and found[1] <= self.now:
+            self.drop(key, Cause.EXPIRED)
+            return None
+        return found
+
+    def touch(self, key):
+        self.live[key] = self.live.pop(key)
+
+    def deadline(self, key, ttl):
+        """The table's deadline, checked: it may share that of its neighbours, less than a millisecond earlier."""
+        slot = self.table._live.get(key) or self.table._kept.get(key)
+        if ttl is None:
+            assert slot.deadline == NEVER
+        else:
+            assert self.now + ttl - BURST < slot.deadline <= self.now + ttl
+            assert slot.deadline > self.now
+        return slot.deadline
+
+    def insert(self, key, value, ttl):
+        if key in self.kept:
+            self.drop(key, Cause.EXPIRED if self.kept[key][1] <= self.now else Cause.REPLACED)
+        if len(self.live) >= self.size:
+            self.drop(next(iter(self.live)), Cause.EVICTED)
+        self.live[key] = [value, self.deadline(key, ttl)]
+
+    # --- rules
+
+    @rule(key=KEYS, value=VALUES, ttl=TTLS, exist=st.sampled_from([None, None, True, False]))
+    def set(self, key, value, ttl, exist):
+        stored = self.table.set(m.Set(key, value, ttl, exist), self.now)
+        if key in self.live:
+            self.find(key)
+        if exist is not None and exist is (self.find(key) is None):
+            assert stored is False
+        elif ttl is not None and ttl <= 0:
+            assert stored is False
+            if self.find(key):
+                self.drop(key, Cause.DELETED)
+        else:
+            assert stored is True
+            if key in self.live:
+                self.left.append((key, self.live[key][0], Cause.REPLACED))
+                self.live[key] = [value, self.deadline(key, ttl)]
+                self.touch(key)
+            else:
+                self.insert(key, value, ttl)
+
+    @rule(key=KEYS)
+    def get(self, key):
+        value = self.table.get(m.Get(key, "absent"), self.now)
+        found = self.find(key) if key in self.live else None
+        assert value == (found[0] if found else "absent")
+        if found:
+            self.touch(key)
+
+    @rule(key=KEYS, by=st.integers(-5, 5), ttl=TTLS)
+    def incr(self, key, by, ttl):
+        found = self.find(key)
+        if found and key in self.kept:
+            return
+        value = self.table.incr(m.Incr(key, by, ttl), self.now)
+        if found:
+            found[0] += by
+            assert value == found[0]
+            self.touch(key)
+        else:
+            assert value == by
+            if ttl is None or ttl > 0:
+                self.insert(key, by, ttl)
+
+    @rule(key=KEYS, ttl=TTLS)
+    def expire(self, key, ttl):
+        found = self.find(key)
+        assert self.table.expire(m.Expire(key, ttl), self.now) is bool(found)
+        if found and ttl is not None and ttl <= 0:
+            self.drop(key, Cause.DELETED)
+        elif found:
+            found[1] = self.deadline(key, ttl)
+
+    @rule(key=KEYS)
+    def delete(self, key):
+        found = self.find(key)
+        assert self.table.delete(m.Delete(key), self.now) is bool(found)
+        if found:
+            self.drop(key, Cause.DELETED)
+
+    @rule(key=KEYS)
+    def look(self, key):
+        found = self.find(key)
+        assert self.table.exists(m.Exists(key), self.now) is bool(found)
+        left = self.table.get_expire(m.GetExpire(key), self.now)
+        if not found:
+            assert left == -2
+        elif found[1] == NEVER:
+            assert left == -1
+        else:
+            assert 0 <= left - (found[1] - self.now) < 1 + 1e-5 or left == 1
+
+    @rule(key=KEYS, member=st.sampled_from("xyz"), ttl=TTLS)
+    def set_add(self, key, member, ttl):
+        found = self.find(key)
+        if found and key in self.live:
+            return
+        self.table.set_add(m.SetAdd(key, (member,), ttl), self.now)
+        members = found[0] if found else Members()
+        members.add(member)
+        if ttl is not None and ttl <= 0 and not found:
+            self.left.append((key, members, Cause.DELETED))
+        elif not found or ttl is None or found[1] < self.now + ttl:
+            self.kept[key] = [members, self.deadline(key, ttl)]
+
+    @rule(key=KEYS)
+    def set_pop(self, key):
+        found = self.find(key)
+        if found and key in self.live:
+            return
+        taken = self.table.set_pop(m.SetPop(key), self.now)
+        assert set(taken) == (found[0] if found else set())
+        if found:
+            found[0].clear()
+            self.drop(key, Cause.DELETED)
+
+    @rule(key=KEYS)
+    def scan(self, key):
+        page = self.table.scan(m.Scan(f"*{key}*"), self.now)
+        found = self.find(key)
+        assert page.items == ([key] if found else [])
+        assert page.cursor is None
+
+    @rule(passed=PASSING)
+    def pass_time(self, passed):
+        self.now += passed
+
+    @precondition(lambda self: self.table.due < math.inf)
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def sweep_when_it_is_due(self, limit):
+        """As the sweeper does: it comes to an end, and leaves nothing that was due."""
+        self.now = max(self.now, self.table.due)
+        for _ in range(200):
+            if self.examine(limit) > self.now:
+                break
+        else:
+            raise AssertionError
+        for _, deadline in [*self.live.values(), *self.kept.values()]:
+            assert deadline + self.tick * 1.000_001 > self.now
+
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def sweep(self, limit):
+        self.examine(limit)
+
+    def examine(self, limit):
+        before = len(self.events)
+        due = self.table.sweep(self.now, limit)
+        swept = self.events[before:]
+        assert len(swept) <= limit
+        for key, _, cause in swept:
+            assert cause is Cause.EXPIRED
+            assert self.find(key) is None
+        return due
+
+    @rule()
+    def count(self):
+        """As the store does: once everything due has been swept."""
+        while self.examine(100) <= self.now:
+            pass
+        values = [*self.live.values(), *self.kept.values()]
+        assert self.table.count(self.now) == sum(deadline > self.now for _, deadline in values)
+
+    @rule()
+    def clear(self):
+        self.table.clear()
+        while self.table.bury(2):
+            pass
+        leaving = {key: value for key, (value, _) in [*self.live.items(), *self.kept.items()]}
+        assert {key: value for key, value, _ in self.events[len(self.left) :]} == leaving
+        self.left += self.events[len(self.left) :]
+        self.live, self.kept = {}, {}
+
+    # --- what always holds
+
+    @invariant()
+    def values_and_order_agree_with_the_model(self):
+        table = self.table
+        assert {key: [slot.value, slot.deadline] for key, slot in table._live.items()} == self.live
+        assert {key: [slot.value, slot.deadline] for key, slot in table._kept.items()} == self.kept
+        assert len(table._live) <= self.size
+        end = table._order._end
+        forth, back, slot = [], [], end.newer
+        while slot is not end:
+            forth.append(slot)
+            slot = slot.newer
+        slot = end.older
+        while slot is not end:
+            back.append(slot)
+            slot = slot.older
+        assert forth == back[::-1]
+        assert [slot.key for slot in forth] == list(self.live)
+        assert all(table._live[slot.key] is slot for slot in forth)
+
+    @invariant()
+    def what_left_was_told_with_its_cause(self):
+        assert self.events == self.left
+
+    @invariant()
+    def what_can_expire_is_filed_once_and_nothing_else_is(self):
+        wheel: Wheel = self.table._wheel
+        filed = []
+        for tick, bucket in wheel._buckets.items():
+            slot = bucket.after
+            while slot is not bucket:
+                filed.append(slot)
+                if slot.deadline < NEVER:
+                    assert tick <= int(slot.deadline / self.tick) + 1
+                assert slot.after.before is slot
+                slot = slot.after
+        stored = [*self.table._live.values(), *self.table._kept.values()]
+        assert len(filed) == len(set(filed))
+        assert set(filed) <= set(stored)
+        assert {slot for slot in stored if slot.deadline < NEVER} <= set(filed)
+        assert sorted(wheel._ticks) == sorted(wheel._buckets)
+        assert len(wheel._ticks) <= ROOM + 1
+        assert wheel.due == (min(wheel._ticks) * self.tick if wheel._ticks else math.inf)
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=120, stateful_step_count=40)

@@ -1,0 +1,43 @@
+"""A cache whose time and chance the test owns, and a function that counts how often it runs."""
+
+from random import Random
+
+import pytest
+
+from cashews import Cache
+from cashews.testing import VirtualClock
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+@pytest.fixture
+async def cache(clock):
+    async with Cache.open("mem://", clock=clock, random=Random(1)) as opened:
+        yield opened
+
+
+class Origin:
+    """A function: answers the number of its run; fails and takes time on demand."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.runs = 0
+        self.error = None
+        self.takes = 0.0
+
+    async def __call__(self, *_, **__):
+        self.runs += 1
+        run = self.runs
+        if self.takes:
+            await self.clock.sleep(self.takes)
+        if self.error is not None:
+            raise self.error
+        return run
+
+
+@pytest.fixture
+def origin(clock):
+    return Origin(clock)
