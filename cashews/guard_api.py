@@ -20,7 +20,7 @@ from cashews.strategies.call import Compiled, Target
 from cashews.strategies.guards.circuit_breaker import CircuitBreaker, RulesPerCall, read_rules
 from cashews.strategies.guards.guard import Guard, check_lasting, guarded
 from cashews.strategies.guards.invalidate import Invalidate, pieces_for
-from cashews.strategies.guards.locked import Locked
+from cashews.strategies.guards.locked import LEASE, Locked
 from cashews.strategies.guards.rate_limit import Action, FixedWindow, SlidingWindow
 from cashews.strategies.guards.single_flight import SingleFlight
 from cashews.ttl import compile_ttl
@@ -98,7 +98,7 @@ class GuardAPI:
         :param wait: raise LockedError instead of waiting, if `False`
         :raises WrongArgumentError: if the lease is 0 or negative
         """
-        lease = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        lease = LEASE if ttl is None else check_lasting("ttl", compile_ttl(ttl))
         return self._guarding(Locked(self._engine, lease, wait), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature

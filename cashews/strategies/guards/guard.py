@@ -21,11 +21,11 @@ class Guard(Protocol):
 
 def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
     """Return the function behind its guard."""
-    key_of, proceed = target.key, target.invoke
+    key_of, proceed, answer = target.key, target.invoke, guard.__call__
 
     @wraps(target.function)
     async def run(*args: Any, **kwargs: Any) -> Any:
-        return await guard(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
+        return await answer(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
 
     return run
 
@@ -53,4 +53,6 @@ def resolve_lasting(argument: str, duration: Compiled, call: Call) -> float:
 
     :raises WrongArgumentError: if it has no length or no end
     """
+    if isinstance(duration, float):  # looked at when the function was decorated
+        return duration
     return lasting(argument, resolve(duration, call, None))

@@ -12,7 +12,8 @@ from cashews.commands import Command
 from cashews.engine.engine import NOT_NOW, Engine
 from cashews.exceptions import LockedError
 from cashews.messages import SetLock, Unlock
-from cashews.strategies.call import Call, Compiled, resolve
+from cashews.strategies.call import Call, Compiled
+from cashews.strategies.guards.guard import resolve_lasting
 
 LEASE = 60.0
 """Seconds that a call holds its lock at most, if it was not told."""
@@ -28,7 +29,7 @@ class Locked:
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         locks, key = self.engine.locks, call.key
-        token, lease = locks.token(), resolve(self.lease, call, None) or LEASE
+        token, lease = locks.token(), resolve_lasting("ttl", self.lease, call)
         if not (locks.nobody_waits(key) and self.engine.at_once(SetLock(key, token, lease)) is True):
             if self.engine.is_off(Command.SET_LOCK, key):
                 return await proceed(call)
