@@ -10,8 +10,8 @@ from typing import Any
 from cashews.engine.engine import NOT_NOW, Engine
 from cashews.exceptions import RateLimitError
 from cashews.messages import Admit, SliceIncr
-from cashews.strategies.call import Call, Compiled
-from cashews.strategies.guards.guard import resolve_lasting
+from cashews.strategies.call import Call, Compiled, resolve
+from cashews.strategies.guards.guard import lasting, resolve_lasting
 
 Action = Callable[..., Any]
 """Called with the arguments of a refused call, plain or async, instead of raising RateLimitError."""
@@ -29,8 +29,8 @@ class FixedWindow:
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         period = resolve_lasting("period", self.period, call)
-        ban = None if self.ban is None else resolve_lasting("ttl", self.ban, call)
-        message = Admit(call.key, self.limit, period, ban)
+        ban = resolve(self.ban, call, None)
+        message = Admit(call.key, self.limit, period, None if ban is None else lasting("ttl", ban))
         admitted = self.engine.at_once(message)
         if admitted is NOT_NOW:
             admitted = await self.engine.ask(message)
