@@ -19,7 +19,7 @@ from cashews.decorating import (
     share,
 )
 from cashews.engine.engine import Engine
-from cashews.exceptions import WrongArgumentError
+from cashews.exceptions import UnknownArgumentError, WrongArgumentError
 from cashews.messages import Delete
 from cashews.strategies.call import Compiled, Plan, Target
 from cashews.strategies.early import Early
@@ -300,6 +300,8 @@ class DecoratorAPI:
 def _plan(
     ttl: TTL, own_ttl: Compiled, condition: Condition | str | None, min_cost: Duration | None, common: Common
 ) -> Plan:
+    for name in common.keys() - Common.__annotations__.keys():
+        raise UnknownArgumentError(name, Common.__annotations__)
     return Plan(
         ttl=compile_ttl(ttl),
         own_ttl=own_ttl,

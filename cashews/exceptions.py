@@ -136,6 +136,14 @@ class WrongArgumentError(CacheError, ValueError):
         super().__init__(f"{argument} is {value!r}; allowed: {allowed}")
 
 
+class UnknownArgumentError(CacheError, TypeError):
+    """A decorator was given a keyword that it does not know."""
+
+    def __init__(self, argument: str, known: Iterable[str]) -> None:
+        self.argument = argument
+        super().__init__(f"no argument {argument!r}; besides its own, a caching decorator takes: {_listed(known)}")
+
+
 class WrongTypeError(CacheError, TypeError):
     """A command met a stored value of another kind; the value stays."""
 
