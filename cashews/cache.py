@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cashews.backends.interface import Backend, OnRemove
+from cashews.border import command_of, commands_of, runnable, runnables, text
 from cashews.clock import Clock, SystemClock
 from cashews.command_api import CommandAPI
 from cashews.commands import Command
@@ -92,9 +93,11 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI):
         :param middlewares: the first is the outermost
         :param options: the backend's, and `enable` or `disable`
         :raises SettingsError: if the URL or an option is wrong
+        :raises WrongArgumentError: if the prefix is not text, or a middleware cannot be called
         """
         read = read_setup(settings_url, options)
-        backend = self._engine.mount(prefix, read.factory, middlewares)
+        chain = runnables("middlewares", middlewares)
+        backend = self._engine.mount(text("prefix", prefix), read.factory, chain)
         if not read.enabled:
             self.disable(prefix=prefix)
         return backend
@@ -113,29 +116,34 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI):
 
     def add_middleware(self, middleware: Middleware, prefix: str = "") -> None:
         """Add an innermost middleware to a backend."""
-        self._engine.add_middleware(prefix, middleware)
+        self._engine.add_middleware(prefix, runnable("middleware", middleware))
 
     # --- control
 
     def disable(self, *commands: Command, prefix: str | None = None) -> None:
         """Switch commands off (all, if none is named) in every task of the process, on all backends or on one."""
-        self._engine.switch(off=frozenset(commands) or ALL, prefix=prefix)
+        self._engine.switch(off=commands_of(commands) or ALL, prefix=prefix)
 
     def enable(self, *commands: Command, prefix: str | None = None) -> None:
         """Switch commands on again (all, if none is named) in every task of the process."""
-        self._engine.switch(on=frozenset(commands) or ALL, prefix=prefix)
+        self._engine.switch(on=commands_of(commands) or ALL, prefix=prefix)
 
     @contextmanager
     def disabling(self, *commands: Command, prefix: str | None = None) -> Generator[None]:
-        """Switch commands off (all, if none is named) in this context until the block ends."""
+        """Switch commands off (all, if none is named) in this context until the block ends.
+
+        :raises NotConfiguredError: if there is no backend under the prefix
+        """
+        if prefix is not None:
+            self._engine.backend_at(prefix)
         here = AMBIENT.get()
-        off = Off(self._engine, frozenset(commands) or ALL, prefix)
+        off = Off(self._engine, commands_of(commands) or ALL, prefix)
         with ambient(off=(*(here.off if here else ()), off)):
             yield
 
     def is_disable(self, *commands: Command, prefix: str = "") -> bool:
         """Say whether any of the commands (of all, if none is named) is switched off here and now."""
-        return any(map(self._engine.switch_of(prefix).is_off, commands or ALL))
+        return any(map(self._engine.switch_of(prefix).is_off, commands_of(commands) or ALL))
 
     def is_enable(self, *commands: Command, prefix: str = "") -> bool:
         """Say whether all of the commands (all, if none is named) are switched on here and now."""
@@ -150,14 +158,14 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI):
 
     def callback(self, callback: Callback, cmd: Command) -> AbstractContextManager[None]:
         """Have ``callback(key, result)`` called after each command of a kind, until the block ends."""
-        return self._engine.watcher.watching(callback, cmd)
+        return self._engine.watcher.watching(runnable("callback", callback), command_of("cmd", cmd))
 
     def on_remove(self, listener: OnRemove, prefix: str = "") -> Callable[[], None]:
         """Have ``listener(key, value, cause)`` called for every value that leaves a backend; returns a stop function.
 
         :raises NotSupportedError: if the backend cannot tell
         """
-        return self._engine.backend_at(prefix).on_remove(listener)
+        return self._engine.backend_at(prefix).on_remove(runnable("listener", listener))
 
     @property
     @contextmanager

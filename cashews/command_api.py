@@ -6,12 +6,11 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-import anyio
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from cashews import messages as m
 from cashews._typing import ABSENT, Duration
+from cashews.border import fields, integer, lasting, mapping, number, text, texts, width
 from cashews.commands import Command
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Load
@@ -53,41 +52,49 @@ class LockContext:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token:
-            with anyio.CancelScope(shield=True):
-                await self._engine.locks.release(self._key, self._token)
+            await self._engine.locks.give_back(self._key, self._token)
 
 
 class CommandAPI:
     """The commands. Keys are text; every `expire` is a duration (see `cashews.ttl`), `None` for no expiry.
 
-    Each command may raise what `Engine.ask` raises, and WrongTTLError for a duration that cannot be understood.
+    Each command may raise what `Engine.ask` raises, WrongTTLError for a duration that cannot be understood, and
+    WrongArgumentError for any other argument that is not allowed; nothing has happened then.
     """
 
     _engine: Engine
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
+        if type(key) is not str:  # spares most calls the check
+            text("key", key)
         return await self._engine.ask(m.Get(key, default))
 
     async def get_raw(self, key: str, default: Any = None) -> Any:
         """Return what `set_raw` stored, without decoding."""
-        return await self._engine.ask(m.GetRaw(key, default))
+        return await self._engine.ask(m.GetRaw(text("key", key), default))
 
     async def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
         """Return the values of several keys, in their order, the default for what is absent."""
-        return await self._engine.ask(m.GetMany(keys, default)) if keys else ()
+        return await self._engine.ask(m.GetMany(texts("keys", keys), default)) if keys else ()
 
     def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
         """Iterate over the pairs whose key matches; `*` stands for any text."""
-        return self._engine.pages(m.GetMatch(pattern, _positive("batch_size", batch_size)))
+        return self._engine.pages(m.GetMatch(text("pattern", pattern), integer("batch_size", batch_size, 1)))
 
     def scan(self, pattern: str, batch_size: int = 100) -> AsyncIterator[str]:
         """Iterate over the keys that match; `*` stands for any text."""
-        return self._engine.pages(m.Scan(pattern, _positive("batch_size", batch_size)))
+        return self._engine.pages(m.Scan(text("pattern", pattern), integer("batch_size", batch_size, 1)))
 
-    async def get_or_set(
-        self, key: str, default: T | Awaitable[T] | Callable[[], T | Awaitable[T]], expire: Duration | None = None
-    ) -> T:
+    @overload
+    async def get_or_set(self, key: str, default: Callable[[], Awaitable[T]], expire: Duration | None = None) -> T: ...
+    @overload
+    async def get_or_set(self, key: str, default: Callable[[], T], expire: Duration | None = None) -> T: ...
+    @overload
+    async def get_or_set(self, key: str, default: Awaitable[T], expire: Duration | None = None) -> T: ...
+    @overload
+    async def get_or_set(self, key: str, default: T, expire: Duration | None = None) -> T: ...
+    async def get_or_set(self, key: str, default: Any, expire: Duration | None = None) -> Any:
         """Return the value of a key; if there is none, store and return what the default gives.
 
         Concurrent callers share one call of the default. What an invalidation overtakes is returned and not stored.
@@ -95,16 +102,17 @@ class CommandAPI:
         :param default: a value, an awaitable, or a callable (plain or async), called only if the key is absent
         """
         try:
-            found = await self._engine.ask(m.Get(_text(key), ABSENT))
+            lifetime = seconds(expire, "expire")
+            found = await self._engine.ask(m.Get(text("key", key), ABSENT))
             if found is not ABSENT:
-                return cast("T", found)
-            outcome, shared = await self._filled(key, partial(self._fill, key, default, seconds(expire, "expire")))
+                return found
+            outcome, shared = await self._filled(key, partial(self._fill, key, default, lifetime))
         finally:
             if inspect.iscoroutine(default):
                 default.close()  # nothing to do if it has run
         if isinstance(outcome, Raised):
             raise outcome.fresh() if shared else outcome.error
-        return cast("T", outcome.value)
+        return outcome.value
 
     async def _filled(self, key: str, load: Load) -> tuple[Outcome, bool]:
         """Load a key, or share the load that runs; says whether the outcome is another caller's."""
@@ -129,16 +137,17 @@ class CommandAPI:
         :param expire: 0 or negative stores nothing and removes what is there
         :param exist: `True` stores only over a live value, `False` only where there is none
         """
-        return await self._engine.ask(m.Set(_text(key), value, seconds(expire, "expire"), exist))
+        return await self._engine.ask(m.Set(text("key", key), value, seconds(expire, "expire"), _exist(exist)))
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
         """Store a value without encoding it; says whether it was stored."""
-        return await self._engine.ask(m.SetRaw(_text(key), value, seconds(expire, "expire")))
+        return await self._engine.ask(m.SetRaw(text("key", key), value, seconds(expire, "expire")))
 
     async def set_many(self, pairs: Mapping[str, Any], expire: Duration | None = None) -> None:
         """Store several values under one time to live."""
-        if pairs:
-            await self._engine.ask(m.SetMany({_text(key): pairs[key] for key in pairs}, seconds(expire, "expire")))
+        given = {text("key", key): value for key, value in mapping("pairs", pairs).items()}
+        if given:
+            await self._engine.ask(m.SetMany(given, seconds(expire, "expire")))
 
     async def incr(self, key: str, value: int = 1, expire: Duration | None = None) -> int:
         """Add to a counter and return it; `expire` counts from its creation.
@@ -146,36 +155,36 @@ class CommandAPI:
         :raises WrongTypeError: if the key holds something else than an integer
         :raises CounterOverflowError: if the counter would leave the range of a signed 64-bit integer
         """
-        return await self._engine.ask(m.Incr(_text(key), value, seconds(expire, "expire")))
+        return await self._engine.ask(m.Incr(text("key", key), integer("value", value), seconds(expire, "expire")))
 
     async def exists(self, key: str) -> bool:
         """Say whether a key holds a live value."""
-        return await self._engine.ask(m.Exists(key))
+        return await self._engine.ask(m.Exists(text("key", key)))
 
     async def delete(self, key: str) -> bool:
         """Remove a key; says whether it held a live value."""
-        return await self._engine.ask(m.Delete(key))
+        return await self._engine.ask(m.Delete(text("key", key)))
 
     async def delete_many(self, *keys: str) -> None:
         """Remove several keys."""
         if keys:
-            await self._engine.ask(m.DeleteMany(keys))
+            await self._engine.ask(m.DeleteMany(texts("keys", keys)))
 
     async def delete_match(self, pattern: str) -> None:
         """Remove the keys that match, on every backend that may hold some; `*` stands for any text."""
-        await self._engine.ask(m.DeleteMatch(pattern))
+        await self._engine.ask(m.DeleteMatch(text("pattern", pattern)))
 
-    async def expire(self, key: str, timeout: Duration | None) -> bool:  # noqa: ASYNC109  a time to live
+    async def expire(self, key: str, timeout: Duration | None) -> bool:
         """Give a live key another time to live, `None` for ever; says whether there was one."""
-        return await self._engine.ask(m.Expire(key, seconds(timeout, "timeout")))
+        return await self._engine.ask(m.Expire(text("key", key), seconds(timeout, "timeout")))
 
     async def get_expire(self, key: str) -> int:
         """Return the seconds a key has left, rounded up; -1 without expiry, -2 absent."""
-        return await self._engine.ask(m.GetExpire(key))
+        return await self._engine.ask(m.GetExpire(text("key", key)))
 
     async def get_size(self, key: str) -> int:
         """Return how many bytes a key takes, roughly; 0 for an absent one."""
-        return await self._engine.ask(m.GetSize(key))
+        return await self._engine.ask(m.GetSize(text("key", key)))
 
     async def get_keys_count(self) -> int:
         """Return the number of live keys, on all backends together."""
@@ -183,6 +192,8 @@ class CommandAPI:
 
     async def ping(self, message: bytes | None = None) -> bytes:
         """Ask whether the store answers: echoes the message, or returns ``b"PONG"``."""
+        if message is not None and not _is_bytes(message):
+            raise WrongArgumentError("message", message, "bytes")
         return await self._engine.ask(m.Ping(message))
 
     async def clear(self) -> None:
@@ -190,30 +201,36 @@ class CommandAPI:
         await self._engine.ask(m.Clear())
 
     async def get_bits(self, key: str, *indexes: int, size: int = 1) -> tuple[int, ...]:
-        """Return unsigned fields of `size` bits."""
-        return await self._engine.ask(m.GetBits(key, _not_negative(indexes), _positive("size", size)))
+        """Return unsigned fields of `size` bits, 1 to 63; a key holds up to 2**30 bits."""
+        message = m.GetBits(text("key", key), fields(indexes, width(size)), width(size))
+        return await self._engine.ask(message)
 
     async def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> tuple[int, ...]:
-        """Add to unsigned fields of `size` bits and return them; a field stays within its range."""
-        return await self._engine.ask(m.IncrBits(_text(key), _not_negative(indexes), _positive("size", size), by))
+        """Add to unsigned fields of `size` bits, 1 to 63, and return them; a field stays within its range.
+
+        A key holds up to 2**30 bits (128 MiB), and takes the room up to the last field that was written.
+        """
+        message = m.IncrBits(text("key", key), fields(indexes, width(size)), width(size), integer("by", by))
+        return await self._engine.ask(message)
 
     async def slice_incr(
         self, key: str, start: float, end: float, maxvalue: int, expire: Duration | None = None
     ) -> int:
         """Count an event at `end` in the window (`start`, `end`]; `maxvalue` + 1 says that there was no room for it."""
-        return await self._engine.ask(m.SliceIncr(_text(key), start, end, maxvalue, seconds(expire, "expire")))
+        window = number("start", start), number("end", end), integer("maxvalue", maxvalue)
+        return await self._engine.ask(m.SliceIncr(text("key", key), *window, seconds(expire, "expire")))
 
     async def set_add(self, key: str, *values: str, expire: Duration | None = None) -> None:
         """Add members to a set; it lives at least as long as the longest `expire` it was given."""
-        await self._engine.ask(m.SetAdd(_text(key), values, seconds(expire, "expire")))
+        await self._engine.ask(m.SetAdd(text("key", key), texts("values", values), seconds(expire, "expire")))
 
     async def set_remove(self, key: str, *values: str) -> None:
         """Remove members from a set."""
-        await self._engine.ask(m.SetRemove(key, values))
+        await self._engine.ask(m.SetRemove(text("key", key), texts("values", values)))
 
     async def set_pop(self, key: str, count: int = 100) -> list[str]:
         """Remove and return up to `count` members of a set."""
-        return await self._engine.ask(m.SetPop(key, _positive("count", count)))
+        return await self._engine.ask(m.SetPop(text("key", key), integer("count", count, 1)))
 
     # --- locks
 
@@ -231,42 +248,30 @@ class CommandAPI:
 
         :param expire: the lease, 60 seconds if `None`; after it others may take the lock
         :param wait: raise instead of waiting, if `False`
+        :raises WrongArgumentError: if the lease is 0 or negative
         :raises LockedError: on entering, if the lock is held and `wait` is `False`, or if the store refuses it
         """
-        return LockContext(self._engine, key, seconds(expire, "expire"), wait=wait)
+        return LockContext(self._engine, text("key", key), lasting("expire", expire), wait=wait)
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""
-        return await self._engine.ask(m.SetLock(_text(key), value, seconds(expire, "expire")))
+        return await self._engine.ask(m.SetLock(text("key", key), text("value", value), seconds(expire, "expire")))
 
     async def unlock(self, key: str, value: str) -> bool:
         """Release a lock that is held with this token; says whether it was."""
-        return await self._engine.locks.release(key, value)
+        return await self._engine.locks.release(text("key", key), text("value", value))
 
     async def is_locked(self, key: str, wait: Duration | None = None, step: float = 0.1) -> bool:
         """Say whether a lock is held, still after waiting for it to be released if `wait` says how long."""
         deadline = self._engine.clock.now() + (seconds(wait, "wait") or 0)
-        return not await self._engine.locks.until_free(key, deadline)
+        return not await self._engine.locks.until_free(text("key", key), deadline)
 
 
-def _text(key: str) -> str:
-    if _is_text(key):
-        return key
-    raise WrongArgumentError("key", key, "text")
+def _exist(given: object) -> bool | None:
+    if given is None or isinstance(given, bool):
+        return given
+    raise WrongArgumentError("exist", given, "True, False or None")
 
 
-def _is_text(key: object) -> bool:
-    return isinstance(key, str)
-
-
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise WrongArgumentError(name, value, "an integer from 1")
-    return value
-
-
-def _not_negative(indexes: tuple[int, ...]) -> tuple[int, ...]:
-    for index in indexes:
-        if index < 0:
-            raise WrongArgumentError("indexes", index, "integers from 0")
-    return indexes
+def _is_bytes(given: object) -> bool:
+    return isinstance(given, bytes)

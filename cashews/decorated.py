@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
@@ -11,7 +11,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 Owner = TypeVar("Owner")
 
-AsyncFunction = Callable[P, Awaitable[R]]
+AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
 class Cached(Protocol[P, R_co]):

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from cashews._typing import Duration
+from cashews.border import lasting, several, text
+from cashews.conditions import Condition, read_condition
 from cashews.exceptions import NotAsyncError, WrongArgumentError
 from cashews.formatter import Formatter, default_formatter
 from cashews.key import compile_key
 from cashews.strategies.call import Target
-from cashews.ttl import seconds
 
 DEFAULT_LEASE: Final = 60.0
 """Seconds for which a load locks its key against other processes (`lock=True`)."""
@@ -23,13 +24,23 @@ Errors: TypeAlias = "type[Exception] | Iterable[type[Exception]] | None"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keying:
-    """How a decorator makes keys."""
+    """How a decorator makes keys.
+
+    :raises WrongArgumentError: if the template or the prefix is not text
+    """
 
     template: str | None
     prefix: str
     noself: bool = False
     strict: bool = False
     formatter: Formatter = default_formatter
+    argument: str = "key"
+    """What the decorator calls its template."""
+
+    def __post_init__(self) -> None:
+        if self.template is not None:
+            text(self.argument, self.template)
+        text("prefix", self.prefix)
 
     def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
         """Work out the keys of an async function.
@@ -88,10 +99,11 @@ def errors_of(given: Errors, default: tuple[type[Exception], ...] = (Exception,)
     """
     if given is None:
         return default
-    errors = (given,) if isinstance(given, type) else tuple(given)
+    allowed = "subclasses of Exception"
+    errors = (given,) if isinstance(given, type) else several("exceptions", given, allowed)
     for error in errors:
         if not _is_error(error):
-            raise WrongArgumentError("exceptions", error, "subclasses of Exception")
+            raise WrongArgumentError("exceptions", error, allowed)
     return errors
 
 
@@ -99,21 +111,25 @@ def _is_error(given: object) -> bool:
     return isinstance(given, type) and issubclass(given, Exception)
 
 
+def condition_of(given: object) -> Condition | None:
+    """Return the condition that was given, by itself or by name.
+
+    :raises WrongArgumentError: if it is neither callable nor a known name
+    """
+    if given is None or callable(given) or isinstance(given, str):
+        return read_condition(given)
+    raise WrongArgumentError("condition", given, "a callable, or the name of a condition such as 'not_none'")
+
+
 def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  what users give to `lock=`
-    """Return the lease that `lock=` asks for, in seconds; `None` for no lock."""
+    """Return the lease that `lock=` asks for, in seconds; `None` for no lock.
+
+    :raises WrongTTLError: if it is neither a flag nor a duration
+    :raises WrongArgumentError: if it is a duration that is 0 or negative
+    """
     if isinstance(lock, bool):
         return DEFAULT_LEASE if lock else None
-    return seconds(lock, "lock")
-
-
-def share(argument: str, value: float) -> float:
-    """Return a number from 0 to 1.
-
-    :raises WrongArgumentError: if it is not
-    """
-    if not 0 <= value <= 1:
-        raise WrongArgumentError(argument, value, "a number from 0 to 1")
-    return value
+    return lasting("lock", lock, "True, False, or a duration above 0")
 
 
 def noself(decorate: Callable[..., Any]) -> Callable[..., Any]:

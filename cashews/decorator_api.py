@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from cashews._typing import TTL, Duration
-from cashews.conditions import Condition, read_condition
+from cashews.border import integer, lasting, not_negative, number
+from cashews.conditions import Condition
 from cashews.decorated import Cached, CachedIterator, P, R
 from cashews.decorating import (
     Errors,
     Keying,
     async_function,
     async_generator_function,
+    condition_of,
     errors_of,
     lease_of,
-    share,
 )
 from cashews.engine.engine import Engine
-from cashews.exceptions import UnknownArgumentError, WrongArgumentError
+from cashews.exceptions import UnknownArgumentError
 from cashews.messages import Delete
 from cashews.strategies.call import Compiled, Plan, Target
 from cashews.strategies.early import Early
@@ -30,7 +31,7 @@ from cashews.strategies.simple import Simple
 from cashews.strategies.soft import Soft
 from cashews.strategies.strategy import Strategy
 from cashews.strategies.streams import MOST_ITEMS, StreamRunner
-from cashews.ttl import compile_ttl, seconds
+from cashews.ttl import compile_ttl
 
 DAY: Final = 86_400
 DYNAMIC_HITS: Final = 3
@@ -200,9 +201,7 @@ class DecoratorAPI:
         :param beta: load at random before that, the more likely the nearer it is and the dearer the load was (XFetch);
             1.0 is the value of the paper; without `early_ttl` it is the expiry that draws near
         """
-        if beta < 0:
-            raise WrongArgumentError("beta", beta, "a number from 0")
-        strategy = Early(beta, background)
+        strategy = Early(number("beta", beta, 0), background)
         own = compile_ttl(early_ttl, "early_ttl")
         return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common))
 
@@ -246,11 +245,7 @@ class DecoratorAPI:
         :param update_after: at which of them to load anew in the background, 0 for never
         :param background: load while the caller waits, if `False`
         """
-        if cache_hits < 1:
-            raise WrongArgumentError("cache_hits", cache_hits, "an integer from 1")
-        if update_after < 0:
-            raise WrongArgumentError("update_after", update_after, "an integer from 0")
-        strategy = Hit(cache_hits, update_after, background)
+        strategy = Hit(integer("cache_hits", cache_hits, 1), integer("update_after", update_after, 0), background)
         return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common))
 
     def dynamic(
@@ -290,11 +285,9 @@ class DecoratorAPI:
         :param jitter: shorten each ttl at random by up to this share, from 0 to 1
         :param max_items: a run that yields more is not stored
         """
-        if max_items < 1:
-            raise WrongArgumentError("max_items", max_items, "an integer from 1")
         plan = _plan(ttl, None, condition, time_condition, {"jitter": jitter})
         keying = Keying(template=key, prefix=prefix, strict=self._strict)
-        return IteratorDecorator(self._engine, keying, plan, max_items)
+        return IteratorDecorator(self._engine, keying, plan, integer("max_items", max_items, 1))
 
 
 def _plan(
@@ -305,12 +298,12 @@ def _plan(
     return Plan(
         ttl=compile_ttl(ttl),
         own_ttl=own_ttl,
-        condition=read_condition(condition),
-        min_cost=seconds(min_cost, "time_condition") or 0.0,
+        condition=condition_of(condition),
+        min_cost=not_negative("time_condition", min_cost) or 0.0,
         upper=common.get("upper", False),
         lease=lease_of(common.get("lock", False)),
         protected=common.get("protected", True),
-        jitter=share("jitter", common.get("jitter", 0.0)),
-        soft_timeout=seconds(common.get("soft_timeout"), "soft_timeout"),
-        hard_timeout=seconds(common.get("hard_timeout"), "hard_timeout"),
+        jitter=number("jitter", common.get("jitter", 0.0), 0, 1),
+        soft_timeout=not_negative("soft_timeout", common.get("soft_timeout")),
+        hard_timeout=lasting("hard_timeout", common.get("hard_timeout")),
     )

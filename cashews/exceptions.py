@@ -180,6 +180,14 @@ class LoadTimeoutError(CacheError, TimeoutError):
         super().__init__(f"the load of {key!r} took longer than {seconds:g} s")
 
 
+class LoadCancelledError(CacheError):
+    """A function that was refreshed in the background was cancelled from within."""
+
+    def __init__(self, key: str = "") -> None:
+        self.key = key
+        super().__init__(f"the load of {key!r} was cancelled from within")
+
+
 class RateLimitError(CacheError):
     """A rate limit was passed."""
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from cashews._typing import TTL
 from cashews.attributes import signature_of
 from cashews.bloom import BloomShape
+from cashews.border import MOST_BITS, integer, mapping, number, runnable, several, text, texts
 from cashews.decorated import AsyncFunction, P, R
 from cashews.decorating import Errors, Keying, async_function, errors_of
 from cashews.engine.engine import Engine
@@ -117,7 +118,7 @@ class GuardAPI:
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
         ban = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
-        window = FixedWindow(self._engine, _limit(limit), _period(period), ban, action)
+        window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), ban, _action(action))
         return self._guarding(window, key, prefix)
 
     def slice_rate_limit(
@@ -133,7 +134,7 @@ class GuardAPI:
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
-        window = SlidingWindow(self._engine, _limit(limit), _period(period), action)
+        window = SlidingWindow(self._engine, integer("limit", limit, 1), _period(period), _action(action))
         return self._guarding(window, key, prefix)
 
     def circuit_breaker(  # noqa: PLR0917  the specification's signature
@@ -160,11 +161,11 @@ class GuardAPI:
         :raises WrongArgumentError: if an argument is not allowed
         """
         rules = RulesPerCall(
-            errors_rate=errors_rate,
+            errors_rate=number("errors_rate", errors_rate, 0, 100),
             period=compile_ttl(period, "period"),
             ttl=compile_ttl(ttl),
             half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
-            min_calls=min_calls,
+            min_calls=integer("min_calls", min_calls, 1),
         )
         breaker = CircuitBreaker(self._engine, read_rules(rules), errors_of(exceptions))
         return GuardDecorator(breaker, Keying(template=key, prefix=prefix, strict=self._strict), per_function=True)
@@ -196,8 +197,8 @@ class GuardAPI:
         """
         return BloomDecorator(
             engine=self._engine,
-            keying=Keying(template=name, prefix=prefix, strict=self._strict),
-            shape=BloomShape.holding(capacity, false_positives),
+            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            shape=_shape(capacity, "false_positives", false_positives),
             check=check_false_positive,
         )
 
@@ -221,12 +222,16 @@ class GuardAPI:
         :param no_collisions: answer only if the other filter knows nothing of the call at all: less often, and surer
         :raises WrongArgumentError: if an argument is not allowed
         """
-        yes, no = (false, false) if isinstance(false, (int, float)) else false
+        yes, no = (_shape(capacity, "false", percent) for percent in _pair("false", false))
+        if yes.bits + no.bits > MOST_BITS:
+            raise WrongArgumentError(
+                "capacity", capacity, f"so many calls that both filters take up to {MOST_BITS} bits"
+            )
         return DualBloomDecorator(
             engine=self._engine,
-            keying=Keying(template=name, prefix=prefix, strict=self._strict),
-            yes=BloomShape.holding(capacity, yes, "false"),
-            no=BloomShape.holding(capacity, no, "false"),
+            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            yes=yes,
+            no=no,
             strict=no_collisions,
         )
 
@@ -242,15 +247,42 @@ class GuardAPI:
             `*` in an argument is only that character
         :param args_map: which parameter stands for a field, where their names differ
         :param defaults: the values of fields that no parameter stands for
+        :raises WrongArgumentError: if an argument is not allowed
         """
-        return InvalidateDecorator(self._engine, key_template, args_map or {}, defaults or {})
-
-
-def _limit(limit: int) -> int:
-    if limit < 1:
-        raise WrongArgumentError("limit", limit, "an integer from 1")
-    return limit
+        names = mapping("args_map", args_map or {})
+        texts("args_map", tuple(names.values()))
+        values = mapping("defaults", defaults or {})
+        return InvalidateDecorator(self._engine, text("key_template", key_template), names, values)
 
 
 def _period(period: TTL) -> Compiled:
     return check_lasting("period", compile_ttl(period, "period"))
+
+
+def _action(action: Action | None) -> Action | None:
+    return None if action is None else cast("Action", runnable("action", action))
+
+
+def _pair(argument: str, given: object) -> tuple[object, object]:
+    """Return two values that were given as two, or as one for both."""
+    if isinstance(given, (int, float)):
+        return given, given
+    allowed = "a percentage, or two of them"
+    match several(argument, given, allowed):
+        case (yes, no):
+            return yes, no
+        case _:
+            raise WrongArgumentError(argument, given, allowed)
+
+
+def _shape(capacity: int, argument: str, percent: object) -> BloomShape:
+    """Return the shape of a filter that a store can hold."""
+    allowed = number(argument, percent, 0, 100)
+    if not 0 < allowed / 100 < 1:  # the share may round to either where the percentage does not
+        raise WrongArgumentError(argument, percent, "a percentage above 0 and below 100")
+    shape = BloomShape.holding(integer("capacity", capacity, 1, MOST_BITS), allowed, argument)
+    if shape.bits >= MOST_BITS:  # one more says that the filter is there
+        raise WrongArgumentError(
+            "capacity", capacity, f"so many calls that the filter takes less than {MOST_BITS} bits"
+        )
+    return shape

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from cashews.backends.interface import Backend, Surroundings
+from cashews.border import runnable, text
 from cashews.exceptions import UnknownOptionError, UnknownSchemeError, WrongOptionError, WrongTTLError
 from cashews.ttl import seconds
 
@@ -26,8 +27,9 @@ def register_backend(scheme: str, factory: BackendFactory | str) -> None:
     """Have URLs of a scheme make stores with a factory.
 
     :param factory: the function, or where to import it from, as ``"package.module:name"``
+    :raises WrongArgumentError: if it is neither, or the scheme is not text
     """
-    _factories[scheme] = factory
+    _factories[text("scheme", scheme)] = factory if isinstance(factory, str) else runnable("factory", factory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,22 @@ def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     :raises UnknownOptionError: if the backend has no such option
     :raises WrongOptionError: if the value of an option is not allowed
     """
-    split = urlsplit(url)
+    split = _split(url)
     if "://" not in url or split.scheme not in _factories:
         raise UnknownSchemeError(url, _factories)
     options = {**dict(parse_qsl(split.query, keep_blank_values=True)), **keywords}
     enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
     factory = _load(_factories[split.scheme])
     return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
+
+
+def _split(url: object) -> SplitResult:
+    if not isinstance(url, str):
+        raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # the rest of the URL may hold a password
+        raise WrongOptionError("url", url.partition("://")[0] + "://...", f"a URL ({error})") from None
 
 
 def _load(factory: BackendFactory | str) -> BackendFactory:

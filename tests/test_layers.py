@@ -55,6 +55,7 @@ ROWS = {
         "verdicts",
         "circuit",
         "bloom",
+        "border",
     ],
     0: [
         "_typing",

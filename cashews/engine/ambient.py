@@ -29,8 +29,8 @@ class Ambient:
 
     off: tuple[Off, ...] = ()
     detectors: tuple[Detector, ...] = ()
-    further: bool = False
-    """Reads of cached values remove them and find nothing."""
+    further: object | None = None
+    """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)
@@ -54,5 +54,5 @@ def invalidate_further() -> Generator[None]:
     So the functions that are called in it run anew, and what they return is stored. Counters, locks, rate limits and
     circuit breakers are left alone.
     """
-    with ambient(further=True):
+    with ambient(further=object()):
         yield

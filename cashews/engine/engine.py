@@ -84,7 +84,7 @@ class Engine:
         self.refresher = Refresher(clock, self._need_scope, self.home)
         self.locks = LockQueues(self, clock, random)
         self.watcher = Watcher(self.rebuild)
-        self._further = Further(self.ask)
+        self._further = Further(self.fence)
 
     # --- asking
 
@@ -194,7 +194,6 @@ class Engine:
         :raises EventLoopError: if it is open already, or another live event loop uses this cache
         """
         await self.reopen()
-        await self.scope.unhost()
         await self.scope.open(self.home())
 
     async def reopen(self) -> None:

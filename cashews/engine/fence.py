@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from cashews.commands import Command
 from cashews.compose import Proceed
+from cashews.engine.ambient import AMBIENT
 from cashews.messages import Lease, Message
 from cashews.pattern import matcher
 
@@ -31,7 +32,8 @@ class Fence:
 
     def take(self, key: str) -> Lease:
         """Return a lease for somebody who loads alone."""
-        lease = Lease(key)
+        here = AMBIENT.get()
+        lease = Lease(key, None if here is None else here.further)
         self._alone.setdefault(key, []).append(lease)
         return lease
 
@@ -42,13 +44,14 @@ class Fence:
         if not leases:
             del self._alone[lease.key]
 
-    def void(self, keys: Iterable[str]) -> None:
-        """Void the leases of some keys."""
+    def void(self, keys: Iterable[str], but: object | None = None) -> None:
+        """Void the leases of some keys, but for those that were taken in a block."""
         for key in keys:
-            if key in self.shared:
-                self.shared.pop(key).void = True
-            for lease in self._alone.get(key, ()):
-                lease.void = True
+            shared = self.shared.get(key)
+            for lease in (*self._alone.get(key, ()), *((shared,) if shared else ())):
+                lease.void = lease.void or but is None or lease.origin is not but
+            if shared is not None and shared.void:
+                del self.shared[key]
 
     def concerns(self, command: Command) -> bool:
         return command in INVALIDATING

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final, TypeAlias, cast
 
+from cashews.engine.ambient import AMBIENT
 from cashews.engine.fence import Fence
 from cashews.engine.host import Home, Reply
 from cashews.entry import Outcome, Raised
@@ -32,7 +33,9 @@ class Flight(Lease):
     __slots__ = ("blocked_on", "waiters")
 
     def __init__(self, key: str) -> None:
+        here = AMBIENT.get()
         self.key = key
+        self.origin = None if here is None else here.further
         self.void = False
         self.waiters: deque[Reply[Outcome | TakeOverType]] = deque()
         self.blocked_on: list[Flight] = []

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from cashews.commands import Command
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
-from cashews.messages import DeleteMany, GetMany, Message
+from cashews.engine.fence import Fence
+from cashews.messages import DeleteMany, GetMany, Message, Page
 
 R = TypeVar("R")
 
@@ -64,22 +65,30 @@ class Switch:
 
 
 class Further:
-    """Under `invalidate_further()`, removes the cached values that are read, and finds nothing."""
+    """Under `invalidate_further()`, removes the cached values that are read, and finds nothing.
 
-    def __init__(self, delete: Proceed) -> None:
-        self._delete = delete
+    Loads that have begun in the block are as new as can be: its reads leave their leases alone.
+    """
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()
-        return here is not None and here.further and command in VALUE_READS
+        return here is not None and here.further is not None and command in VALUE_READS
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        if message.keys:
-            await self._delete(DeleteMany(message.keys))
-        else:
-            page = await proceed(message)
-            await self._delete(DeleteMany(tuple(key for key, _ in page.items)))
-        return message.declined()
+        if message.covers is None:
+            await self._remove(message.keys, proceed)
+            return message.declined()
+        page = await proceed(message)
+        await self._remove(tuple(key for key, _ in page.items), proceed)
+        return cast("R", Page[object]([], page.cursor))
+
+    async def _remove(self, keys: tuple[str, ...], proceed: Proceed) -> None:
+        here = AMBIENT.get()
+        self._fence.void(keys, but=here and here.further)
+        await proceed(DeleteMany(keys))
 
 
 class Watcher:

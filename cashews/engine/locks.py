@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from random import Random
 
@@ -12,7 +12,7 @@ import anyio
 
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
-from cashews.exceptions import LockedError
+from cashews.exceptions import CacheClosedError, LockedError
 from cashews.messages import IsLocked, SetLock, Unlock
 
 REFUSALS = 3
@@ -112,6 +112,11 @@ class LockQueues:
         if released:
             self.wake(key)
         return released
+
+    async def give_back(self, key: str, token: str) -> None:
+        """Release a lock after the body it was held for, also when that was cancelled."""
+        with anyio.CancelScope(shield=True), suppress(CacheClosedError):  # a store that is gone took its locks along
+            await self.release(key, token)
 
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""

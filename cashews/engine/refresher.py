@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply
 from cashews.entry import Outcome, Raised
+from cashews.exceptions import LoadCancelledError
 from cashews.log import logger
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
@@ -22,6 +24,7 @@ INBOX = 1024
 """How many refreshes may wait for a worker; with more, the next hit asks again."""
 FIRST_REST, LONGEST_REST = 1.0, 60.0
 """Seconds before a key is tried again after its refresh failed: doubled with each failure, up to the longest."""
+DOUBLINGS = 6
 DRAIN = 5.0
 """Seconds that closing waits for the refreshes that run."""
 
@@ -67,7 +70,10 @@ class Refresher:
         It is not while it is being refreshed already, while it rests after a failure, and while too many wait.
         """
         rest = self._rests.get(key)
-        if key in self._letters or (rest is not None and rest.until > self._clock.now()):
+        if key in self._letters:
+            self._need_scope()  # the loop that it was posted in may have ended before a worker was born
+            return False
+        if rest is not None and rest.until > self._clock.now():
             return False
         return self._post(Letter(key, run))
 
@@ -120,6 +126,9 @@ class Refresher:
                 outcome = await letter.run()
             except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
                 outcome = Raised(error)
+            except anyio.get_cancelled_exc_class():
+                await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
+                outcome = Raised(LoadCancelledError(letter.key))
             finally:
                 del self._letters[letter.key]
                 if self._idle is not None and not self._letters:
@@ -136,10 +145,11 @@ class Refresher:
         self._failed += 1
         logger.warning("the refresh of %r failed; what is stored is served on", key, exc_info=outcome.error)
         now = self._clock.now()
-        if len(self._rests) >= INBOX:
-            self._rests = {other: rest for other, rest in self._rests.items() if rest.until > now}
-        failures = self._rests[key].failures if key in self._rests else 0
-        self._rests[key] = Rest(failures + 1, now + min(FIRST_REST * 2**failures, LONGEST_REST))
+        failures = self._rests.pop(key).failures if key in self._rests else 0
+        if len(self._rests) >= INBOX:  # the one that has rested longest is forgotten
+            del self._rests[next(iter(self._rests))]
+        pause = min(FIRST_REST * 2 ** min(failures, DOUBLINGS), LONGEST_REST)
+        self._rests[key] = Rest(failures + 1, now + pause)
 
     def resume(self) -> None:
         """Take jobs again."""

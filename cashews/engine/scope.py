@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 
 import anyio
@@ -26,13 +27,15 @@ class Scope:
         self._on_end = on_end
         self._group: TaskGroup | None = None
         self._home: Home | None = None
+        self._turn: object | None = None
+        """Who may run the group: the block or the hosted task that was asked for last."""
         self._ended: anyio.Event | None = None
         self._running: set[object] = set()
 
     @property
     def running(self) -> bool:
         """Whether tasks can live here now."""
-        return self._group is not None
+        return self._group is not None and self._home is not None and self._home.here
 
     @property
     def tasks(self) -> int:
@@ -60,28 +63,30 @@ class Scope:
         A loop that was closed by hand, its tasks still pending, takes ours with it: they are given up.
         """
         if self._home is None or not self._home.here:
-            self._group = None
-            self._home = home
-            home.spawn(self._main)
+            self._group, self._home, self._turn = None, home, object()
+            home.spawn(partial(self._main, self._turn))
         return self._group is not None
 
-    async def _main(self) -> None:
+    async def _main(self, turn: object) -> None:
+        if self._turn is not turn:  # closed or opened in a block before this task has run
+            return
         self._ended = ended = anyio.Event()
-        group = anyio.create_task_group()
         try:
-            async with group:
+            async with anyio.create_task_group() as group:
                 self._start(group)
                 await anyio.sleep(math.inf)
         finally:
-            if self._group is group:
+            if self._turn is turn:
                 self._end()
             ended.set()
 
     async def unhost(self) -> None:
-        """Stop hosted tasks and wait for their end."""
-        if self._group is not None and self._ended is not None:
+        """Stop hosted tasks and wait for their end; keep those from starting that are about to."""
+        while self._group is not None and self._ended is not None:
             self._group.cancel_scope.cancel()
             await self._ended.wait()
+        if self._group is None:
+            self._end()
 
     # --- open
 
@@ -90,10 +95,11 @@ class Scope:
 
         :raises EventLoopError: if the scope is open already
         """
+        await self.unhost()
         if self._group is not None:
             message = "the cache is open already; one scope at a time"
             raise EventLoopError(message)
-        self._home, self._ended = home, None
+        self._home, self._turn, self._ended = home, object(), None
         group = anyio.create_task_group()
         await group.__aenter__()
         self._start(group)
@@ -126,7 +132,7 @@ class Scope:
             self.spawn(service)
 
     def _end(self) -> None:
-        self._group = self._home = None
+        self._group = self._home = self._turn = None
         self._on_end()
 
 

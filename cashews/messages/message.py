@@ -29,10 +29,12 @@ class Lease:
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("key", "void")
+    __slots__ = ("key", "origin", "void")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, origin: object | None = None) -> None:
         self.key = key
+        self.origin = origin
+        """The block whose own reads do not void it."""
         self.void = False
 
 

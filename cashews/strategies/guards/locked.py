@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-
 from cashews.commands import Command
 from cashews.engine.engine import NOT_NOW, Engine
 from cashews.exceptions import LockedError
@@ -38,8 +36,7 @@ class Locked:
             return await proceed(call)
         finally:
             if self.engine.at_once(Unlock(key, token)) is NOT_NOW:
-                with anyio.CancelScope(shield=True):
-                    await locks.release(key, token)
+                await locks.give_back(key, token)
             else:
                 locks.wake(key)
 
