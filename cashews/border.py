@@ -47,11 +47,19 @@ def integer(
     :param kind: what is allowed, before its bounds are named
     :raises WrongArgumentError: if it is not
     """
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
-        result = index(value)
-        if _within(result, low, high):
-            return result
+    result = value if type(value) is int else _index(value)
+    if result is not None and _within(result, low, high):
+        return result
     raise WrongArgumentError(argument, value, _bounded(kind, low, high))
+
+
+def _index(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return index(cast("SupportsIndex", value))
+    except TypeError:
+        return None
 
 
 def number(argument: str, value: object, low: float | None = None, high: float | None = None) -> float:
