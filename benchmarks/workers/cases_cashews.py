@@ -14,6 +14,21 @@ cache = cashews.Cache()
 cache.setup(f"mem://?size={SIZE}&check_interval=1")
 
 
+class Failing:
+    """A function that answers until it is down."""
+
+    down = False
+
+    async def call(self, uid: int) -> int:
+        if self.down:
+            raise ConnectionError
+        return uid
+
+
+def refused(uid: int) -> int:
+    return uid
+
+
 class Library(cases.Library):
     package = "cashews"
 
@@ -67,6 +82,35 @@ class Library(cases.Library):
 
     async def failover(self) -> Call:
         user = cache.failover(ttl="10m", key="failover:{uid}")(echo)
+        return partial(user, 7)
+
+    async def dynamic(self) -> Call:
+        user = cache.dynamic(ttl="10m", key="dynamic:{uid}")(echo)
+        return partial(user, 7)
+
+    async def failover_hit(self) -> Call:
+        failing = Failing()
+        user = cache.failover(ttl="10m", key="failing:{uid}")(failing.call)
+        await user(7)
+        failing.down = True
+        return partial(user, 7)
+
+    async def slice_rate_limit(self) -> Call:
+        user = cache.slice_rate_limit(limit=10, period=0.001, key="slice:{uid}", action=refused)(echo)
+        return partial(user, 7)
+
+    async def bloom(self) -> Call:
+        user = cache.bloom(capacity=10_000, false_positives=1, name="bloom:{uid}")(echo)
+        await user.set(7)
+        return partial(user, 8)
+
+    async def dual_bloom(self) -> Call:
+        user = cache.dual_bloom(capacity=10_000, name="dual:{uid}")(echo)
+        await user(7)
+        return partial(user, 7)
+
+    async def invalidate(self) -> Call:
+        user = cache.invalidate("invalidated:{uid}")(echo)
         return partial(user, 7)
 
     async def rate_limit(self) -> Call:
