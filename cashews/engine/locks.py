@@ -127,8 +127,7 @@ class LockQueues:
         try:
             return await self._engine.ask(SetLock(key, token, expire))
         except BaseException:
-            with anyio.CancelScope(shield=True):  # it may have been taken: its reply was on the way
-                await self.release(key, token)
+            await self.give_back(key, token)  # it may have been taken: its reply was on the way
             raise
 
     @contextmanager
