@@ -69,8 +69,8 @@ class Loaded:
 class Manifest:
     """What is remembered of one complete run of a generator.
 
-    `head` is what it yielded first; the rest of its `count` items follows in `chunks` further tuples, each under a key
-    of its own that no other run has.
+    `head` is what it yielded first; the rest of its `count` items follows in so many `chunks`, each under a key of its
+    own that no other run has.
     """
 
     run: str
@@ -81,6 +81,13 @@ class Manifest:
     def keys(self, key: str) -> tuple[str, ...]:
         """Return the keys of the further chunks, in order."""
         return tuple(f"{key}:{self.run}:{number}" for number in range(1, self.chunks + 1))
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Consecutive items of a run that follow its head."""
+
+    items: tuple[object, ...]
 
 
 def copied(error: Exception) -> Exception:

@@ -79,6 +79,31 @@ class MissingExtraError(CacheError, ImportError):
         super().__init__(f"{package} is not installed; install it with: pip install cashews[{extra}]")
 
 
+class WeakDigestWarning(UserWarning):
+    """Values are signed in a way that keeps accidents out, and no attacker."""
+
+    def __init__(self, digestmod: str) -> None:
+        self.digestmod = digestmod
+        super().__init__(f"a signature by {digestmod!r} is easily forged; use sha256 where an attacker may write")
+
+
+class EncodeError(CacheError, TypeError):
+    """A value cannot be turned into bytes; it is not stored."""
+
+    def __init__(self, key: str, value: object, codec: str, reason: str) -> None:
+        self.key = key
+        kind = type(value).__qualname__
+        super().__init__(f"the value of key {key!r} (type {kind}) cannot be encoded by {codec}: {reason}")
+
+
+class DecodeError(CacheError, ValueError):
+    """Stored bytes cannot be decoded, verified or recognised; they count as absent."""
+
+    def __init__(self, key: str = "", reason: str = "its decoder refuses it") -> None:
+        self.key = key
+        super().__init__(f"the stored value of key {key!r} cannot be decoded: {reason}")
+
+
 class WrongTTLError(CacheError, ValueError):
     """A time to live cannot be understood."""
 
@@ -144,12 +169,16 @@ class UnknownArgumentError(CacheError, TypeError):
         super().__init__(f"no argument {argument!r}; besides its own, a caching decorator takes: {_listed(known)}")
 
 
-class WrongTypeError(CacheError, TypeError):
+class CacheBackendInteractionError(CacheError):
+    """A backend could not be reached, or answered with an error."""
+
+
+class WrongTypeError(CacheBackendInteractionError, TypeError):
     """A command met a stored value of another kind; the value stays."""
 
-    def __init__(self, key: str, found: object, expected: str) -> None:
+    def __init__(self, key: str, found: str, expected: str) -> None:
         self.key = key
-        super().__init__(f"the key {key!r} holds {type(found).__name__}, the command needs {expected}")
+        super().__init__(f"the key {key!r} holds {found}, the command needs {expected}")
 
 
 class CounterOverflowError(CacheError, OverflowError):
@@ -158,10 +187,6 @@ class CounterOverflowError(CacheError, OverflowError):
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__(f"the counter {key!r} would leave the range of a signed 64-bit integer")
-
-
-class CacheBackendInteractionError(CacheError):
-    """A backend could not be reached, or answered with an error."""
 
 
 class LockedError(CacheError):

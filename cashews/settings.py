@@ -11,7 +11,13 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from cashews.backends.interface import Backend, Surroundings
 from cashews.border import runnable, text
-from cashews.exceptions import UnknownOptionError, UnknownSchemeError, WrongOptionError, WrongTTLError
+from cashews.exceptions import (
+    MissingExtraError,
+    UnknownOptionError,
+    UnknownSchemeError,
+    WrongOptionError,
+    WrongTTLError,
+)
 from cashews.ttl import seconds
 
 Options = TypeVar("Options")
@@ -20,7 +26,10 @@ BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Surroundin
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_factories: dict[str, BackendFactory | str] = {"mem": "cashews.settings:memory"}
+_factories: dict[str, BackendFactory | str] = {
+    "mem": "cashews.settings:memory",
+    **dict.fromkeys(("redis", "rediss", "unix"), "cashews.settings:redis"),
+}
 
 
 def register_backend(scheme: str, factory: BackendFactory | str) -> None:
@@ -50,7 +59,7 @@ def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     split = _split(url)
     if "://" not in url or split.scheme not in _factories:
         raise UnknownSchemeError(url, _factories)
-    options = {**dict(parse_qsl(split.query, keep_blank_values=True)), **keywords}
+    options = {**_query(split.query), **keywords}
     enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
     factory = _load(_factories[split.scheme])
     return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
@@ -63,6 +72,14 @@ def _split(url: object) -> SplitResult:
         return urlsplit(url)
     except ValueError as error:  # the rest of the URL may hold a password
         raise WrongOptionError("url", url.partition("://")[0] + "://...", f"a URL ({error})") from None
+
+
+def _query(query: str) -> dict[str, Any]:
+    """Return the options of a URL; one that is given several times has all its values."""
+    options: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        options.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else tuple(values) for name, values in options.items()}
 
 
 def _load(factory: BackendFactory | str) -> BackendFactory:
@@ -80,6 +97,19 @@ def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundi
     if url.netloc or url.path.strip("/"):
         raise WrongOptionError("url", url.geturl(), "mem:// and options after '?'")
     return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
+
+
+def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``redis://``, ``rediss://`` and ``unix://``.
+
+    :raises MissingExtraError: if redis or hiredis is not installed
+    """
+    try:
+        from cashews.backends.redis import RedisOptions, RedisStore, read_address  # noqa: PLC0415  likewise
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "redis", "redis") from error
+    read = read_options(f"{url.scheme}://", RedisOptions, options)
+    return RedisStore(read_address(url, read), read, surroundings)
 
 
 def read_options(backend: str, kind: type[Options], given: Mapping[str, Any]) -> Options:
@@ -100,7 +130,8 @@ def _read(name: str, value: object, kind: Any) -> object:
     if get_origin(kind) in {Union, UnionType}:
         if value is None and type(None) in get_args(kind):
             return None
-        kind = next(each for each in get_args(kind) if each is not type(None))
+        named = [each for each in get_args(kind) if each is not type(None)]
+        kind = named[0] if len(named) == 1 else object
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise WrongOptionError(name, value, ", ".join(map(repr, get_args(kind))))
@@ -109,6 +140,12 @@ def _read(name: str, value: object, kind: Any) -> object:
 
 
 def _as_it_is(_: str, value: object) -> object:
+    return value
+
+
+def _read_text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongOptionError(name, value, "text, given once")
     return value
 
 
@@ -144,7 +181,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-_READERS: Mapping[object, Callable[[str, object], object]] = {bool: _read_flag, int: _read_int, float: _read_seconds}
+_READERS: Mapping[object, Callable[[str, object], object]] = {
+    bool: _read_flag,
+    int: _read_int,
+    float: _read_seconds,
+    str: _read_text,
+}
 
 
 def _pop_flag(options: dict[str, Any], name: str, *, default: bool) -> bool:

@@ -42,7 +42,7 @@ ROWS = {
         "backends.disk.*",
     ],
     3: ["engine", "engine.*"],
-    2: ["backends", "backends.interface", "serialize", "codecs"],
+    2: ["backends", "backends.interface", "backends.values", "serialize", "serialize.*"],
     1: [
         "key",
         "formatter",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from random import Random
 
@@ -13,10 +14,26 @@ import anyio
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LockedError
-from cashews.messages import IsLocked, SetLock, Unlock
+from cashews.messages import IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
 """How often a store may refuse a lock that it says is free before waiting is given up."""
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds between two looks at a lock whose releases nobody tells us of; each pause is twice the last."""
+
+
+class Watch:
+    """Somebody who wants to know when a lock is released."""
+
+    __slots__ = ("pause", "released", "told")
+
+    def __init__(self) -> None:
+        self.released = anyio.Event()
+        self.told = False
+        """Whether the releases of other processes set `released`, too."""
+        self.pause = FIRST_PAUSE
 
 
 class LockQueues:
@@ -28,10 +45,11 @@ class LockQueues:
     def __init__(self, engine: Asks, clock: Clock, random: Random) -> None:
         self._engine = engine
         self._clock = clock
+        self._random = random
         self._nonce = f"{random.getrandbits(96):024x}"
         self._numbers = count(1)
         self._queues: dict[str, deque[anyio.Event]] = {}
-        self._watched: dict[str, list[anyio.Event]] = {}
+        self._watches: dict[str, list[Watch]] = {}
 
     @property
     def waiting(self) -> int:
@@ -76,29 +94,45 @@ class LockQueues:
 
     async def _contend(self, key: str, token: str, expire: float | None) -> None:
         """Try, as the first of a queue, until the lock is ours."""
+        taken = False
+        try:
+            async with self._watching(key) as watch:
+                taken = await self._until_taken(watch, key, token, expire)
+        except BaseException:
+            if taken:  # and cancelled since
+                await self.give_back(key, token)
+            raise
+        if not taken:
+            raise LockedError(key, "the store refuses it though nobody holds it")
+
+    async def _until_taken(self, watch: Watch, key: str, token: str, expire: float | None) -> bool:
         refusals = 0
         while refusals < REFUSALS:
-            with self._watching(key) as released:
-                if await self._try(key, token, expire):
-                    return
-                left = await self._engine.ask(IsLocked(key))
-                if left is None:
-                    refusals += 1
-                else:
-                    await self._wait_for(released, left)
-        raise LockedError(key, "the store refuses it though nobody holds it")
+            watch.released = anyio.Event()
+            if await self._try(key, token, expire):
+                return True
+            left = await self._engine.ask(IsLocked(key))
+            if left is None:
+                refusals += 1
+            else:
+                await self._wait_for(watch, left)
+        return False
 
     async def until_free(self, key: str, deadline: float) -> bool:
         """Wait until a lock is free, at the longest until an instant; says whether it is."""
-        while True:
-            with self._watching(key) as released:
+        left = await self._engine.ask(IsLocked(key))
+        if left is None or deadline <= self._clock.now():
+            return left is None
+        async with self._watching(key) as watch:
+            while True:
+                watch.released = anyio.Event()
                 left = await self._engine.ask(IsLocked(key))
                 if left is None:
                     return True
                 rest = deadline - self._clock.now()
                 if rest <= 0:
                     return False
-                await self._wait_for(released, min(left, rest))
+                await self._wait_for(watch, min(left, rest))
 
     async def release(self, key: str, token: str) -> bool:
         """Give a lock back and wake who waits for it; says whether the token held it."""
@@ -120,8 +154,8 @@ class LockQueues:
 
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""
-        for released in self._watched.get(key, ()):
-            released.set()
+        for watch in self._watches.get(key, ()):
+            watch.released.set()
 
     async def _try(self, key: str, token: str, expire: float | None) -> bool:
         try:
@@ -130,19 +164,26 @@ class LockQueues:
             await self.give_back(key, token)  # it may have been taken: its reply was on the way
             raise
 
-    @contextmanager
-    def _watching(self, key: str) -> Generator[anyio.Event]:
+    @asynccontextmanager
+    async def _watching(self, key: str) -> AsyncGenerator[Watch]:
         """Be told of the releases of a lock from now on, so that none is missed while the store is asked."""
-        released = anyio.Event()
-        self._watched.setdefault(key, []).append(released)
+        watch = Watch()
+        self._watches.setdefault(key, []).append(watch)
         try:
-            yield released
+            watch.told = await self._engine.ask(WatchLock(key, partial(self.wake, key)))
+            yield watch
         finally:
-            watched = self._watched[key]
-            watched.remove(released)
-            if not watched:
-                del self._watched[key]
+            watches = self._watches[key]
+            watches.remove(watch)
+            if not watches:
+                del self._watches[key]
+            with anyio.CancelScope(shield=True), suppress(CacheClosedError):
+                await self._engine.ask(UnwatchLock(key))
 
-    async def _wait_for(self, released: anyio.Event, seconds: float) -> None:
+    async def _wait_for(self, watch: Watch, seconds: float) -> None:
+        """Wait for a release, as long as the lease lasts; who is not told of releases looks again before."""
+        if not watch.told:
+            seconds = min(seconds, watch.pause)
+            watch.pause = min(2 * watch.pause, LONGEST_PAUSE) * self._random.uniform(0.75, 1.0)
         with self._clock.move_on_at(self._clock.now() + seconds):
-            await released.wait()
+            await watch.released.wait()

@@ -7,6 +7,8 @@ from typing import Any, Final, cast
 from cashews.messages.locks import IsLocked as IsLocked
 from cashews.messages.locks import SetLock as SetLock
 from cashews.messages.locks import Unlock as Unlock
+from cashews.messages.locks import UnwatchLock as UnwatchLock
+from cashews.messages.locks import WatchLock as WatchLock
 from cashews.messages.message import Lease as Lease
 from cashews.messages.message import ManyKeys as ManyKeys
 from cashews.messages.message import Matching as Matching

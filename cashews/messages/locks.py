@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,4 +43,28 @@ class IsLocked(OneKey["float | None"]):
     effect: ClassVar[Effect] = Effect.LOCK
 
     def declined(self) -> float | None:
+        return None
+
+
+@dataclass(slots=True)
+class WatchLock(OneKey[bool]):
+    """Have `wake` called at each release of a lock by another process; says whether the store can tell."""
+
+    wake: Callable[[], object]
+    command: ClassVar[Command] = Command.IS_LOCKED
+    effect: ClassVar[Effect] = Effect.LOCK
+    hidden: ClassVar[frozenset[str]] = frozenset({"wake"})
+
+    def declined(self) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class UnwatchLock(OneKey[None]):
+    """End a `WatchLock`."""
+
+    command: ClassVar[Command] = Command.IS_LOCKED
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> None:
         return None

@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 from cashews._typing import ABSENT, Absent
 from cashews.engine.ambient import AMBIENT
 from cashews.engine.engine import Engine
-from cashews.entry import Manifest
+from cashews.entry import Chunk, Manifest
 from cashews.log import logger
 from cashews.messages import DeleteMany, Get, GetMany, Lease, Set, SetMany
 from cashews.strategies.call import Call, Plan, consult, lifetime, record_of
@@ -62,11 +62,10 @@ class Recording:
         self.whole = False
         self.items.clear()
 
-    def split(self, run: str, size: int) -> tuple[Manifest, list[tuple[object, ...]]]:
+    def split(self, run: str, size: int) -> tuple[Manifest, list[Chunk]]:
         """Return the manifest of the run and its further chunks."""
-        chunks = [tuple(piece) for piece in pieces(self.items, size)]
-        head = chunks.pop(0) if chunks else ()
-        return Manifest(run, head, len(chunks), len(self.items)), chunks
+        head, *chunks = [tuple(piece) for piece in pieces(self.items, size)] or [()]
+        return Manifest(run, head, len(chunks), len(self.items)), [Chunk(items) for items in chunks]
 
 
 class StreamRunner:
@@ -104,9 +103,9 @@ class StreamRunner:
         items = list(manifest.head)
         for keys in pieces(manifest.keys(key), BATCH):
             for chunk in await self._engine.ask(GetMany(tuple(keys), ABSENT)):
-                if not isinstance(chunk, tuple):
+                if not isinstance(chunk, Chunk):
                     return None
-                items += chunk
+                items += chunk.items
         return items if len(items) == manifest.count else None
 
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:

@@ -152,7 +152,7 @@ def assert_nothing_held(cache, tasks):
     assert statistics.backends[""]["locks"] == 0
     assert statistics.tasks == tasks
     locks, refresher = cache._engine.locks, cache._engine.refresher
-    assert (locks._queues, locks._watched, refresher._letters) == ({}, {}, {})
+    assert (locks._queues, locks._watches, refresher._letters) == ({}, {}, {})
 
 
 @pytest.fixture

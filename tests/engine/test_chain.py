@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -28,11 +28,12 @@ MADE_OF = {
     "rules": RULES,
     "entered": 1.0,
     "failed": False,
+    "wake": list,
 }
 
 
 def make(kind):
-    required = [name for name in m.message.public_fields(kind) if name in MADE_OF]
+    required = [field.name for field in fields(kind) if field.name in MADE_OF]
     message = kind(**{name: MADE_OF[name] for name in required})
     return replace(message, value=1) if kind is m.Incr else message
 

@@ -51,7 +51,7 @@ async def waiters(cache, clock):
     assert clock.statistics().sleepers == 0
     queues = cache._engine.locks
     assert not queues._queues
-    assert not queues._watched
+    assert not queues._watches
 
 
 async def test_first_in_first_out(waiters, cache, clock):

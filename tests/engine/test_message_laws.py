@@ -55,6 +55,8 @@ EXAMPLES = [
     m.Unlock("lock", "token"),
     m.IsLocked("lock"),
     m.IsLocked("free"),
+    m.WatchLock("lock", list),
+    m.UnwatchLock("lock"),
     m.GetKeysCount(),
     m.Ping(b"hello"),
     m.Clear(),

@@ -1,5 +1,6 @@
 """The ready-made middlewares: right for every command, under every shape of message."""
 
+from dataclasses import fields
 from sys import getsizeof
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit
 from cashews import messages as m
 from cashews.exceptions import WrongArgumentError
-from cashews.messages import MESSAGES, DeleteMatch, Get, Set, public_fields
+from cashews.messages import MESSAGES, DeleteMatch, Get, Set
 from cashews.pattern import Pattern
 from cashews.testing import VirtualClock
 
@@ -111,7 +112,7 @@ async def test_no_message_is_forgotten(name):
         return message.declined()
 
     known = {"key": "k", "many": ("k", "l"), "pairs": {"k": 1}, "pattern": "k*", "indexes": (1,)}
-    message = kind(**{name: known.get(name) for name in public_fields(kind)})
+    message = kind(**{field.name: known.get(field.name) for field in fields(kind)})
     reply = await add_prefix("P:")(message, proceed)
     assert reply == message.declined()
     (there,) = arrived

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import NOT_NONE, Cache, Command, noself
 from cashews.engine.ambient import ambient
-from cashews.entry import Manifest
+from cashews.entry import Chunk, Manifest
 from cashews.exceptions import NotAsyncError, WrongArgumentError
 from cashews.strategies.streams import BATCH, CHUNK, MARGIN
 from cashews.testing import VirtualClock
@@ -276,7 +276,7 @@ async def test_a_run_that_has_lost_a_chunk_counts_as_absent(cache, pages, lost):
     assert pages.runs == 2
 
 
-@pytest.mark.parametrize("rubbish", [None, 7, "text", (), (1,), [0] * CHUNK])
+@pytest.mark.parametrize("rubbish", [None, 7, "text", (), (1,), [0] * CHUNK, (0,) * CHUNK, Chunk(()), Chunk((1,))])
 async def test_a_chunk_that_is_something_else_counts_as_lost(cache, pages, rubbish):
     pages.items = list(range(LONG))
     get = cache.iterator("10m", key="pages")(pages)
@@ -683,7 +683,7 @@ async def test_the_manifest_is_written_last(clock, pages):
         pages.items = list(range(VERY_LONG))
         get = cache.iterator("10m", key="pages")(pages)
         await collect(get())
-    assert written == [tuple] * (VERY_LONG // CHUNK) + [Manifest]
+    assert written == [Chunk] * (VERY_LONG // CHUNK) + [Manifest]
 
 
 async def test_messages_are_bounded(clock, pages):

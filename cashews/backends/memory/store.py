@@ -128,6 +128,8 @@ class MemoryStore(Backend):
             m.SetLock: table.set_lock,
             m.Unlock: table.unlock,
             m.IsLocked: table.is_locked,
+            m.WatchLock: table.watch_lock,
+            m.UnwatchLock: table.unwatch_lock,
             m.Ping: table.ping,
         }
         if options.copy == "deep":

@@ -88,7 +88,7 @@ class Table(Keyspace):
             self._store(None, message.key, value, message.expire, now)
             return value
         if type(slot.value) is not int:
-            raise WrongTypeError(message.key, slot.value, "an integer")
+            raise WrongTypeError(message.key, type(slot.value).__name__, "an integer")
         slot.value = value = _counter(message.key, slot.value + message.value)
         self._order.touch(slot)
         return value
@@ -239,7 +239,7 @@ class Table(Keyspace):
         if slot is None:
             return None
         if not isinstance(slot.value, kind):
-            raise WrongTypeError(key, slot.value, kind.__name__.lower())
+            raise WrongTypeError(key, type(slot.value).__name__, kind.__name__.lower())
         return slot.value
 
     def _keep(self, key: str, kind: type[Kept], now: float) -> Kept:
@@ -259,6 +259,13 @@ class Table(Keyspace):
 
     def is_locked(self, message: m.IsLocked, now: float) -> float | None:
         return self._locks.left(message.key, now)
+
+    def watch_lock(self, message: m.WatchLock, now: float) -> bool:
+        """Answer that it is told already: no other process has these locks."""
+        return True
+
+    def unwatch_lock(self, message: m.UnwatchLock, now: float) -> None:
+        return None
 
     # --- the whole store
 

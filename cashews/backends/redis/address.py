@@ -1,0 +1,105 @@
+"""Where a server is: a URL worked out, and the stream that leads there."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from socket import SO_KEEPALIVE, SOL_SOCKET
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import SplitResult
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
+from redis import connection
+
+from cashews.exceptions import WrongOptionError
+
+if TYPE_CHECKING:
+    from cashews.backends.redis.options import RedisOptions
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound here: servers listen there
+"""Addresses that servers listen on and nobody can connect to, and what is meant by them."""
+parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
+VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server, and who we are to it."""
+
+    host: str = "localhost"
+    port: int = 6379
+    path: str | None = None
+    """The socket file, for ``unix://``."""
+    tls: ssl.SSLContext | None = None
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.path or f"{self.host}:{self.port}"
+
+    async def connect(self, *, keepalive: bool = False) -> ByteStream:
+        """Open a stream to the server.
+
+        :param keepalive: have the operating system look after a silent connection
+
+        :raises OSError: if nobody listens there, or TLS fails
+        """
+        if self.path is not None:
+            return await anyio.connect_unix(self.path)
+        stream: ByteStream = await anyio.connect_tcp(self.host, self.port)
+        if keepalive:
+            stream.extra(SocketAttribute.raw_socket).setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        if self.tls is None:
+            return stream
+        return await TLSStream.wrap(stream, hostname=self.host, ssl_context=self.tls, standard_compatible=False)
+
+
+def read_address(url: SplitResult, options: RedisOptions) -> Address:
+    """Work out a URL; what is given as an option goes before what stands in the URL.
+
+    :raises WrongOptionError: if the URL cannot be understood, or a certificate cannot be read
+    """
+    try:
+        parts = parse_url(url._replace(query="", fragment="").geturl())
+    except ValueError as error:  # the URL may hold a password
+        raise WrongOptionError("url", f"{url.scheme}://...", f"a URL such as 'redis://host:6379/0' ({error})") from None
+    host: str = parts.get("host", "localhost")
+    return Address(
+        host=EVERYWHERE.get(host, host),
+        port=parts.get("port", 6379),
+        path=_socket_file(url, parts),
+        tls=_tls(options) if url.scheme == "rediss" else None,
+        db=parts.get("db", 0) if options.db is None else options.db,
+        username=options.username or parts.get("username"),
+        password=options.password or parts.get("password"),
+    )
+
+
+def _socket_file(url: SplitResult, parts: dict[str, Any]) -> str | None:
+    if url.scheme != "unix":
+        return None
+    if not parts.get("path"):
+        raise WrongOptionError("url", url.geturl(), "unix:// and the path of a socket file")
+    return str(parts["path"])
+
+
+def _tls(options: RedisOptions) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(
+            cafile=options.ssl_ca_certs, capath=options.ssl_ca_path, cadata=options.ssl_ca_data
+        )
+    except (OSError, ValueError) as error:
+        raise WrongOptionError("ssl_ca_certs", options.ssl_ca_certs, f"a file of certificates ({error})") from None
+    context.check_hostname = options.ssl_check_hostname and options.ssl_cert_reqs != "none"
+    context.verify_mode = VERIFY[options.ssl_cert_reqs]
+    if options.ssl_certfile is not None:
+        try:
+            context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile, options.ssl_password)
+        except OSError as error:
+            allowed = f"a certificate whose key is in ssl_keyfile ({error})"
+            raise WrongOptionError("ssl_certfile", options.ssl_certfile, allowed) from None
+    return context

@@ -1,0 +1,272 @@
+"""How each message is asked of a server: one command or one script, and what its reply means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from cashews import messages as m
+from cashews.backends.redis import scripts
+from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.wire import Word, pack
+from cashews.backends.values import Values
+from cashews.entry import Entry
+from cashews.exceptions import CounterOverflowError, WrongArgumentError
+
+LOCKS: Final = "cashews/lock/"
+"""What the keys of locks begin with; such a key is no value's."""
+COUNTER_MAX: Final = 2**63 - 1
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a duration as the server takes it: at least a millisecond, unless there is nothing left."""
+    return max(1, round(seconds * 1000)) if seconds > 0 else 0
+
+
+def lifetime(expire: float | None) -> int | str:
+    """Return a duration as scripts take it."""
+    return "" if expire is None else milliseconds(expire)
+
+
+class Commands:
+    """The messages about single keys, or about keys that are named; each takes one round trip.
+
+    `at` gives the connection that a key's requests go through, in their order.
+    """
+
+    def __init__(self, at: Callable[[str], Connection], values: Values) -> None:
+        self._at = at
+        self._values = values
+
+    @property
+    def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
+        """What serves each type of message."""
+        return {
+            m.Get: self.get,
+            m.GetHit: self.get_hit,
+            m.GetRaw: self.get_raw,
+            m.GetMany: self.get_many,
+            m.Set: self.set,
+            m.SetRaw: self.set_raw,
+            m.SetMany: self.set_many,
+            m.Incr: self.incr,
+            m.Exists: self.exists,
+            m.Delete: self.delete,
+            m.DeleteMany: self.delete_many,
+            m.Expire: self.expire,
+            m.GetExpire: self.get_expire,
+            m.GetSize: self.get_size,
+            m.GetBits: self.get_bits,
+            m.IncrBits: self.incr_bits,
+            m.SliceIncr: self.slice_incr,
+            m.Admit: self.admit,
+            m.EnterCircuit: self.enter_circuit,
+            m.ReportCircuit: self.report_circuit,
+            m.SetAdd: self.set_add,
+            m.SetRemove: self.set_remove,
+            m.SetPop: self.set_pop,
+            m.SetLock: self.set_lock,
+            m.Unlock: self.unlock,
+            m.IsLocked: self.is_locked,
+            m.WatchLock: self.watch_lock,
+            m.UnwatchLock: self.unwatch_lock,
+            m.Ping: self.ping,
+        }
+
+    # --- values
+
+    async def get(self, message: m.Get) -> object:
+        stored = await self._at(message.key).ask(pack(("GET", message.key)), reads=True)
+        return message.default if stored is None else await self._values.decode(message.key, stored, message.default)
+
+    async def get_hit(self, message: m.GetHit) -> object:
+        stored, hits = await scripts.GET_HIT.ask(self._at(message.key), (message.key,))
+        if stored is None:
+            return message.default
+        found = await self._values.decode(message.key, stored, message.default)
+        if isinstance(found, Entry):
+            found.hits = hits
+        return found
+
+    async def get_raw(self, message: m.GetRaw) -> object:
+        stored = await self._at(message.key).ask(pack(("GET", message.key)), reads=True)
+        return message.default if stored is None else stored
+
+    async def get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        return tuple(await self.read(message.keys, message.default)) if message.keys else ()
+
+    async def read(self, keys: tuple[str, ...], default: object) -> list[object]:
+        """Read several values."""
+        stored = await self._at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
+        decode = self._values.decode
+        return [
+            default if value is None else await decode(key, value, default)
+            for key, value in zip(keys, stored, strict=True)
+        ]
+
+    async def set(self, message: m.Set) -> bool:
+        key, expire, exist, lease = message.key, message.expire, message.exist, message.lease
+        if expire is not None and expire <= 0:
+            return await self._remove_instead(message)
+        value = await self._values.encode(key, message.value, expire)
+        words: list[Word] = ["SET", key, value]
+        if expire is not None:
+            words += ("PX", milliseconds(expire))
+        if exist is not None:
+            words.append("XX" if exist else "NX")
+        return await self._at(key).ask(pack(tuple(words)), lease=lease) is not None
+
+    async def _remove_instead(self, message: m.Set) -> bool:
+        if message.exist is not False and (message.lease is None or not message.lease.void):
+            await self.delete(m.Delete(message.key))
+        return False
+
+    async def set_raw(self, message: m.SetRaw) -> bool:
+        if not isinstance(message.value, (bytes, str, int, float)):
+            raise WrongArgumentError("value", message.value, "bytes, text or a number")
+        return await self._put(message.key, message.value, message.expire)
+
+    async def _put(self, key: str, value: bytes | str | float, expire: float | None) -> bool:
+        if expire is not None and expire <= 0:
+            await self.delete(m.Delete(key))
+            return False
+        lasting = () if expire is None else ("PX", milliseconds(expire))
+        await self._at(key).ask(pack(("SET", key, value, *lasting)))
+        return True
+
+    async def set_many(self, message: m.SetMany) -> None:
+        if message.expire is not None and message.expire <= 0:
+            return await self.delete_many(m.DeleteMany(message.keys))
+        values = [await self._values.encode(key, value, message.expire) for key, value in message.pairs.items()]
+        connection = self._at(message.keys[0])
+        if message.expire is not None:
+            await scripts.SET_MANY.ask(connection, message.keys, milliseconds(message.expire), *values)
+        else:
+            pairs = [each for pair in zip(message.keys, values, strict=True) for each in pair]
+            await connection.ask(pack(("MSET", *pairs)))
+        return None
+
+    async def incr(self, message: m.Incr) -> int:
+        if not -COUNTER_MAX - 1 <= message.value <= COUNTER_MAX:
+            raise CounterOverflowError(message.key)
+        connection = self._at(message.key)
+        if message.expire is None:
+            return int(await connection.ask(pack(("INCRBY", message.key, message.value))))
+        return int(await scripts.INCR.ask(connection, (message.key,), message.value, milliseconds(message.expire)))
+
+    async def exists(self, message: m.Exists) -> bool:
+        return bool(await self._at(message.key).ask(pack(("EXISTS", message.key)), reads=True))
+
+    async def delete(self, message: m.Delete) -> bool:
+        return bool(await self._at(message.key).ask(pack(("UNLINK", message.key))))
+
+    async def delete_many(self, message: m.DeleteMany) -> None:
+        if message.keys:
+            await self._at(message.keys[0]).ask(pack(("UNLINK", *message.keys)))
+
+    async def expire(self, message: m.Expire) -> bool:
+        connection = self._at(message.key)
+        if message.timeout is None:
+            return bool(await scripts.PERSIST.ask(connection, (message.key,)))
+        return bool(await connection.ask(pack(("PEXPIRE", message.key, milliseconds(message.timeout)))))
+
+    async def get_expire(self, message: m.GetExpire) -> int:
+        left: int = await self._at(message.key).ask(pack(("PTTL", message.key)), reads=True)
+        return left if left < 0 else max(1, math.ceil(left / 1000))
+
+    async def get_size(self, message: m.GetSize) -> int:
+        return await self._at(message.key).ask(pack(("MEMORY", "USAGE", message.key)), reads=True) or 0
+
+    # --- bits, windows, tallies, circuits
+
+    async def get_bits(self, message: m.GetBits) -> tuple[int, ...]:
+        return await self._bits(message, "")
+
+    async def incr_bits(self, message: m.IncrBits) -> tuple[int, ...]:
+        return await self._bits(message, max(-COUNTER_MAX, min(message.by, COUNTER_MAX)))
+
+    async def _bits(self, message: m.GetBits | m.IncrBits, by: int | str) -> tuple[int, ...]:
+        if not message.indexes:
+            return ()
+        key, size, indexes = message.key, message.size, message.indexes
+        return tuple(await scripts.BITS.ask(self._at(key), (key,), size, by, *indexes))
+
+    async def slice_incr(self, message: m.SliceIncr) -> int:
+        key, most = message.key, message.maxvalue
+        if most < 1:
+            return most + 1
+        window = message.start, message.end, most, lifetime(message.expire)
+        return int(await scripts.SLICE_INCR.ask(self._at(key), (key,), *window))
+
+    async def admit(self, message: m.Admit) -> bool:
+        key, rules = message.key, (message.limit, milliseconds(message.period), lifetime(message.ban))
+        return bool(await scripts.ADMIT.ask(self._at(key), (key,), *rules))
+
+    async def enter_circuit(self, message: m.EnterCircuit) -> float | None:
+        rules = _rules(message.rules)
+        entered = await scripts.ENTER_CIRCUIT.ask(self._at(message.key), (message.key,), *rules)
+        return None if entered is None else float(entered)
+
+    async def report_circuit(self, message: m.ReportCircuit) -> None:
+        key, call = message.key, (f"{message.entered:.3f}", int(message.failed))
+        await scripts.REPORT_CIRCUIT.ask(self._at(key), (key,), *_rules(message.rules), *call)
+
+    # --- sets
+
+    async def set_add(self, message: m.SetAdd) -> None:
+        if message.values:
+            key = message.key
+            await scripts.SET_ADD.ask(self._at(key), (key,), lifetime(message.expire), *message.values)
+
+    async def set_remove(self, message: m.SetRemove) -> None:
+        if message.values:
+            await self._at(message.key).ask(pack(("SREM", message.key, *message.values)))
+
+    async def set_pop(self, message: m.SetPop) -> list[str]:
+        members = await self._at(message.key).ask(pack(("SPOP", message.key, message.count)))
+        return [member.decode(errors="surrogateescape") for member in members]
+
+    # --- locks
+
+    async def set_lock(self, message: m.SetLock) -> bool:
+        key, expire = LOCKS + message.key, message.expire
+        if expire is not None and expire <= 0:
+            return False
+        lasting = () if expire is None else ("PX", milliseconds(expire))
+        return await self._at(key).ask(pack(("SET", key, message.value, "NX", *lasting))) is not None
+
+    async def unlock(self, message: m.Unlock) -> bool:
+        key = LOCKS + message.key
+        return bool(await scripts.UNLOCK.ask(self._at(key), (key,), message.value))
+
+    async def is_locked(self, message: m.IsLocked) -> float | None:
+        key = LOCKS + message.key
+        left: int = await self._at(key).ask(pack(("PTTL", key)), reads=True)
+        if left < 0:
+            return math.inf if left == -1 else None
+        return max(left, 1) / 1000
+
+    async def watch_lock(self, message: m.WatchLock) -> bool:
+        key = LOCKS + message.key
+        return await self._at(key).listen(key, message.wake)
+
+    async def unwatch_lock(self, message: m.UnwatchLock) -> None:
+        key = LOCKS + message.key
+        await self._at(key).unlisten(key)
+
+    # --- the whole store
+
+    async def ping(self, message: m.Ping) -> bytes:
+        words = ("PING",) if message.message is None else ("PING", message.message)
+        return bytes(await self._at("").ask(pack(words)))
+
+    async def kind_of(self, key: str) -> str:
+        """Say what a key holds."""
+        kind: bytes = await self._at(key).ask(pack(("TYPE", key)), reads=True)
+        return type(await self.get(m.Get(key))).__name__ if kind == b"string" else kind.decode()
+
+
+def _rules(rules: m.CircuitRules) -> tuple[float | str, ...]:
+    half_open_ttl = "" if rules.half_open_ttl is None else rules.half_open_ttl * 1000
+    return (rules.errors_rate, rules.period * 1000, rules.ttl * 1000, half_open_ttl, rules.min_calls)

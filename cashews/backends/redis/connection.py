@@ -1,0 +1,347 @@
+"""The connection actor: one multiplexed connection, whose inbox is the batch.
+
+The requests of all tasks wait in the inbox. The writer packs everything that waits into one write; the reader pairs the
+replies, which come in order, with what is in flight. Whoever is cancelled leaves a request to be skipped or a reply to
+be dropped, so that replies keep pairing.
+
+::
+
+    idle        --first request-->   connecting
+    connecting  --ready-->           up          --broken-->         idle
+    connecting  --failed-->          down        --after a pause-->  connecting
+
+Requests wait for a first connection, and again after one has broken; while the server is known to be down, they fail at
+once. What was on its way when the connection broke has failed if it writes, since nobody knows whether it was carried
+out; what only reads is asked once more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import anyio
+import hiredis
+from anyio.abc import ByteStream
+from anyio.lowlevel import checkpoint
+from redis import exceptions as redis
+from redis.backoff import ExponentialBackoff
+
+from cashews.backends.redis.address import Address
+from cashews.backends.redis.failures import TROUBLE, broken, failure_of
+from cashews.backends.redis.handshake import shake_hands
+from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, pack
+from cashews.clock import Clock
+from cashews.engine.host import Home, Reply, current_home
+from cashews.log import logger
+from cashews.messages import Lease
+
+ROOM = 10_000
+"""How many requests may wait in the inbox; who comes then waits for room."""
+REPLIES = 1_000
+"""How many replies are handed out between two checkpoints."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+"""Seconds between two attempts to reach a server that is down; each pause is twice the last, and spread at random."""
+PING = pack(("PING",))
+CONFIRMATIONS = frozenset({b"subscribe", b"unsubscribe"})
+"""Pushes that are replies: in their order, one to each request."""
+CLOSED = redis.ConnectionError("the connection was closed")
+
+
+class Connection:
+    """One connection to a server, opened when it is needed and again after it has broken."""
+
+    def __init__(
+        self, address: Address, options: RedisOptions, clock: Clock, random: Random, need_scope: Callable[[], object]
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._clock = clock
+        self._random = random
+        self._need_scope = need_scope
+        self._timeout = options.socket_timeout
+        self._backoff = ExponentialBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE)
+        self._inbox = Inbox()
+        self._channels: dict[bytes, list[Callable[[], object]]] = {}
+        self.connects = self.timeouts = 0
+        self._begin(None)
+
+    def attached(self, home: Home) -> None:
+        """Begin anew in an event loop, unless it is the one that we know: whatever belonged to another is gone."""
+        if self._home is None or not self._home.here:
+            self._begin(home)
+
+    def _begin(self, home: Home | None) -> None:
+        self._home = home
+        self._inbox.give_up(CLOSED)
+        self._outside: deque[Reply[Any]] = deque()
+        """Who waits for room in the inbox."""
+        self._writer: Reply[Any] | None = None
+        self._watch: Reply[Any] | None = None
+        """The tasks that wait for a letter."""
+        self._running = False
+        self._pushes = False
+        """Whether channels can be listened to on this connection."""
+        self._down: redis.RedisError | None = None
+        """Why the server is known not to answer."""
+        self._serving: anyio.CancelScope | None = None
+        self._trouble: BaseException = CLOSED
+        """Why the last connection broke."""
+
+    # --- asking
+
+    async def ask(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> Any:
+        """Send a command and return its reply; `None` if the lease is void when its turn comes.
+
+        :param packed: the command in the wire's form
+        :param reads: that it only reads: it may be shared with others who ask the same, and asked once more
+        :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
+        """
+        if not self._running:
+            self._need_scope()
+        while self._inbox.waiting >= ROOM and self._down is None:
+            await self._wait_outside()
+        if self._down is not None:
+            raise failure_of(self._down)
+        place: Reply[Any] = self._here().reply()
+        letter = self._inbox.post(packed, self._clock.now() + self._timeout, lease, reads=reads)
+        letter.replies.append(place)
+        self._wake()
+        try:
+            reply = await place
+        except BaseException:
+            letter.replies.remove(place)
+            raise
+        if isinstance(reply, Exception):
+            raise failure_of(reply)
+        return reply
+
+    async def listen(self, channel: str, heard: Callable[[], object]) -> bool:
+        """Have a function called at each message on a channel; says whether that is possible here.
+
+        It is also called when a connection has replaced another, on which a message may have been missed.
+        """
+        listeners = self._channels.setdefault(channel.encode(), [])
+        listeners.append(heard)
+        if len(listeners) == 1 and self._pushes:
+            await self.ask(pack(("SUBSCRIBE", channel)))
+        return self._pushes
+
+    async def unlisten(self, channel: str) -> None:
+        """Have one function less called; who is told of a channel does not mind for whom it is."""
+        listeners = self._channels.get(channel.encode(), [])
+        del listeners[-1:]
+        if not listeners and self._channels.pop(channel.encode(), None) is not None and self._pushes:
+            await self.ask(pack(("UNSUBSCRIBE", channel)))
+
+    def _here(self) -> Home:
+        if self._home is None:
+            self._home = current_home()
+        return self._home
+
+    def _post_unasked(self, packed: bytes) -> None:
+        """Send a command whose reply nobody waits for."""
+        self._inbox.post(packed, self._clock.now() + self._timeout).replies.append(self._here().reply())
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake who waits for a letter."""
+        if self._writer is not None:
+            self._writer.give(None)
+            self._writer = None
+        if self._watch is not None:
+            self._watch.give(None)
+            self._watch = None
+
+    async def _wait_outside(self) -> None:
+        place: Reply[Any] = self._here().reply()
+        self._outside.append(place)
+        await place
+
+    def _let_in(self) -> None:
+        """Let as many in as there is room for; all, if there is nothing to wait for."""
+        room = ROOM - self._inbox.waiting if self._down is None else len(self._outside)
+        for _ in range(min(room, len(self._outside))):
+            self._outside.popleft().give(None)
+
+    # --- the life of a connection
+
+    async def run(self) -> None:
+        """Connect whenever there is something to send, until the scope ends."""
+        self._home = current_home()
+        self._running = True
+        failures = 0
+        try:
+            while True:
+                await self._until_wanted()
+                failures = 0 if await self._connect_and_serve() else failures + 1
+                if failures:
+                    pause = self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
+                    await self._clock.sleep_until(self._clock.now() + pause)
+        finally:
+            self._running = False
+            self._inbox.give_up(CLOSED)
+            self._let_in()
+
+    async def _until_wanted(self) -> None:
+        """Wait for the first letter; a server that is down is tried all the same."""
+        if not self._inbox.waiting and self._down is None:
+            self._writer = wanted = self._here().reply()
+            await wanted
+
+    async def _connect_and_serve(self) -> bool:
+        """Connect, and serve until the connection breaks; says whether it was there at all."""
+        try:
+            stream, (parser, self._pushes) = await self._connect()
+        except TROUBLE as error:
+            self._go_down(broken(error))
+            return False
+        try:
+            self._come_up()
+            await self._serve(stream, parser)
+        finally:
+            self._pushes = False
+            await anyio.aclose_forcefully(stream)
+        self._recover(broken(self._trouble))
+        return True
+
+    async def _connect(self) -> tuple[ByteStream, tuple[Parser, bool]]:
+        patience = self._options.patience
+        with self._clock.move_on_at(self._clock.now() + patience):
+            stream = await self._address.connect(keepalive=self._options.socket_keepalive)
+            try:
+                return stream, await shake_hands(stream, self._address, self._options)
+            except BaseException:
+                await anyio.aclose_forcefully(stream)
+                raise
+        message = f"no connection within {patience:g} s"
+        raise redis.TimeoutError(message)
+
+    def _go_down(self, error: redis.RedisError) -> None:
+        if type(error) is not type(self._down):
+            logger.error("redis at %s cannot be used: %s", self._address, error)
+        self._down = error
+        self._inbox.give_up(error)
+        self._let_in()
+
+    def _come_up(self) -> None:
+        if self._down is not None:
+            logger.warning("redis at %s can be used again", self._address)
+        self._down = None
+        self.connects += 1
+        for channel in tuple(self._channels) if self._pushes else ():
+            self._post_unasked(pack(("SUBSCRIBE", channel)))
+            self._hear(channel)
+
+    def _recover(self, error: redis.RedisError) -> None:
+        retry_late = self._options.retry_on_timeout
+        failed = self._inbox.recover(error, self._clock.now(), self._timeout, retry_late=retry_late)
+        if failed:
+            logger.warning("redis at %s: %d requests were lost with a connection: %s", self._address, failed, error)
+
+    async def close(self) -> None:
+        """Let what waits be answered, then disconnect; the next request connects again."""
+        if self._running and self._down is None and self._inbox.oldest is not None:
+            with suppress(redis.RedisError):
+                await self.ask(PING)  # whose reply is the last
+        self._break(CLOSED)
+
+    def _break(self, trouble: BaseException) -> None:
+        """Give the connection up; the first reason is the one that counts."""
+        if self._serving is not None and not self._serving.cancel_called:
+            self._trouble = trouble
+            self._serving.cancel()
+
+    # --- serving
+
+    async def _serve(self, stream: ByteStream, parser: Parser) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._serving = tasks.cancel_scope
+                tasks.start_soon(self._unless_broken, self._read, stream, parser)
+                tasks.start_soon(self._unless_broken, self._write, stream)
+                tasks.start_soon(self._unless_broken, self._look_after)
+        finally:
+            self._serving = None
+
+    async def _unless_broken(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        try:
+            await task(*args)
+        except TROUBLE as error:
+            self._break(error)
+
+    async def _write(self, stream: ByteStream) -> None:
+        while True:
+            batch = self._inbox.batch()
+            if batch:
+                await stream.send(batch)
+                self._let_in()
+            else:
+                self._writer = letter_came = self._here().reply()
+                await letter_came
+
+    async def _read(self, stream: ByteStream, parser: Parser) -> None:
+        answer = self._inbox.answer
+        while True:
+            given = 0
+            while (reply := parser.gets()) is not NOTHING:
+                if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
+                    answer(reply)
+                elif reply[0] == b"message":
+                    self._hear(reply[1])
+                given += 1
+                if given == REPLIES:
+                    given = 0
+                    await checkpoint()
+            parser.feed(await stream.receive(CHUNK))
+
+    def _hear(self, channel: bytes) -> None:
+        for heard in tuple(self._channels.get(channel, ())):
+            heard()
+
+    async def _look_after(self) -> None:
+        """See that no letter waits longer than it may, and that a silent connection is still there."""
+        while True:
+            oldest = self._inbox.oldest
+            if oldest is None:
+                await self._until_traffic()
+            elif oldest.deadline > self._clock.now():
+                await self._clock.sleep_until(oldest.deadline)
+            else:
+                self.timeouts += 1
+                message = f"no reply within {self._timeout:g} s"
+                raise redis.TimeoutError(message)
+
+    async def _until_traffic(self) -> None:
+        """Wait for a letter; after a while of silence, send one."""
+        self._watch = letter_came = self._here().reply()
+        interval = self._options.health_check_interval
+        if not interval:
+            await letter_came
+            return
+        with self._clock.move_on_at(self._clock.now() + interval) as silence:
+            await letter_came
+        if silence.cancelled_caught:
+            self._post_unasked(PING)
+
+    # --- figures
+
+    def statistics(self) -> dict[str, int]:
+        """Return what waits and what was done."""
+        inbox = self._inbox
+        return {
+            "connected": int(self._serving is not None),
+            "waiting": inbox.waiting,
+            "in_flight": inbox.in_flight,
+            "commands": inbox.commands,
+            "batches": inbox.batches,
+            "largest_batch": inbox.largest_batch,
+            "joined": inbox.joined,
+            "connects": self.connects,
+            "timeouts": self.timeouts,
+        }

@@ -1,0 +1,46 @@
+"""What goes wrong between us and a server, as exceptions of redis-py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio
+import hiredis
+from redis import exceptions as redis
+
+TROUBLE: Final = (
+    OSError,  # TLS's too
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    hiredis.HiredisError,
+    redis.RedisError,
+)
+"""What a connection may fail with."""
+
+KINDS: Final[dict[str, type[redis.RedisError]]] = {
+    "LOADING": redis.BusyLoadingError,
+    "MASTERDOWN": redis.MasterDownError,
+    "NOAUTH": redis.AuthenticationError,
+    "NOPERM": redis.NoPermissionError,
+    "NOSCRIPT": redis.NoScriptError,
+    "OOM": redis.OutOfMemoryError,
+    "READONLY": redis.ReadOnlyError,
+    "WRONGPASS": redis.AuthenticationError,
+}
+"""The first word of an error reply -> what it is; any other is a ResponseError."""
+
+
+def failure_of(reply: Exception) -> redis.RedisError:
+    """Return an exception of its own to raise, for an error reply or for the failure of a connection."""
+    if isinstance(reply, redis.RedisError):
+        return type(reply)(*reply.args)
+    text = str(reply)
+    return KINDS.get(text.partition(" ")[0], redis.ResponseError)(text)
+
+
+def broken(trouble: BaseException) -> redis.RedisError:
+    """Return what the requests fail with that a broken connection leaves behind."""
+    if isinstance(trouble, redis.RedisError):
+        return trouble
+    return redis.ConnectionError(f"{type(trouble).__name__}: {trouble}" if str(trouble) else type(trouble).__name__)

@@ -1,0 +1,97 @@
+"""Many keys of a server, page by page: the server is never asked for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.redis.commands import LOCKS, Commands
+from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.wire import pack
+from cashews.pattern import pieces_of
+
+PAGE: Final = 1_000
+"""How many keys the server looks at in one turn, at least."""
+SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\*?[]^"})
+
+
+def glob(pattern: str) -> str:
+    """Return a pattern in the server's language, in which more than `*` is special."""
+    return "*".join(piece.translate(SPECIAL) for piece in pieces_of(pattern))
+
+
+class Cursor:
+    """Where a scan stands, and which keys it has found: the server may answer a key twice."""
+
+    __slots__ = ("at", "seen")
+
+    def __init__(self) -> None:
+        self.at = b"0"
+        self.seen: set[str] = set()
+
+
+class Scans:
+    """The messages about all keys that match a pattern."""
+
+    def __init__(self, connections: Sequence[Connection], commands: Commands) -> None:
+        self._connections = connections
+        self._commands = commands
+
+    @property
+    def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
+        """What serves each type of message."""
+        return {
+            m.Scan: self.scan,
+            m.GetMatch: self.get_match,
+            m.DeleteMatch: self.delete_match,
+            m.Clear: self.clear,
+            m.GetKeysCount: self.count,
+        }
+
+    async def scan(self, message: m.Scan) -> m.Page[str]:
+        cursor = message.cursor if isinstance(message.cursor, Cursor) else Cursor()
+        found = await self._step(cursor, message.pattern, message.batch_size)
+        keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
+        cursor.seen.update(keys)
+        return m.Page(keys, None if cursor.at == b"0" else cursor)
+
+    async def get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
+        page = await self.scan(m.Scan(message.pattern, message.batch_size, message.cursor))
+        values = await self._commands.read(tuple(page.items), ABSENT) if page.items else []
+        pairs = zip(page.items, values, strict=True)
+        return m.Page([(key, value) for key, value in pairs if value is not ABSENT], page.cursor)
+
+    async def delete_match(self, message: m.DeleteMatch) -> None:
+        await self._settle()
+        async for keys in self._all(message.pattern):
+            if keys:
+                await self._commands.delete_many(m.DeleteMany(tuple(keys)))
+
+    async def clear(self, _: m.Clear) -> None:
+        await self.delete_match(m.DeleteMatch("*"))
+
+    async def count(self, _: m.GetKeysCount) -> int:
+        seen: set[str] = set()
+        async for keys in self._all("*"):
+            seen.update(keys)
+        return len(seen)
+
+    async def _settle(self) -> None:
+        """Have everything carried out that was sent before, on whichever connection."""
+        for connection in self._connections[1:]:
+            await connection.ask(pack(("PING",)))
+
+    async def _all(self, pattern: str) -> AsyncIterator[list[str]]:
+        cursor = Cursor()
+        while True:
+            yield await self._step(cursor, pattern, PAGE)
+            if cursor.at == b"0":
+                return
+
+    async def _step(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
+        words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
+        cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
+        keys = [key.decode(errors="surrogateescape") for key in found]
+        return [key for key in keys if not key.startswith(LOCKS)]

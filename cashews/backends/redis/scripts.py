@@ -1,0 +1,187 @@
+"""What the server carries out in one turn: commands that read, decide and write.
+
+Instants inside scripts are the server's own. Durations come in milliseconds; 0 or less removes the key, an empty text
+means no expiry.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Any, Final
+
+from redis.exceptions import NoScriptError
+
+from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.wire import Word, pack
+
+
+class Script:
+    """A Lua script that the server is asked to run by its digest, and is given only if it does not know it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._digest = sha1(source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
+
+    async def ask(self, connection: Connection, keys: tuple[str, ...], *arguments: Word) -> Any:
+        """Run the script and return its reply."""
+        operands = (len(keys), *keys, *arguments)
+        try:
+            return await connection.ask(pack(("EVALSHA", self._digest, *operands)))
+        except NoScriptError:
+            return await connection.ask(pack(("EVAL", self._source, *operands)))
+
+
+GET_HIT: Final = Script(r"""
+local value = redis.call('GET', KEYS[1])
+if not value or string.sub(value, 1, 2) ~= '\0H' then return {value, 0} end
+local hits = struct.unpack('>I8', value, 3) + 1
+redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', hits))
+return {value, hits}
+""")
+
+INCR: Final = Script("""
+local new = redis.call('EXISTS', KEYS[1]) == 0
+redis.call('INCRBY', KEYS[1], ARGV[1])
+local value = redis.call('GET', KEYS[1])
+if new then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return value
+""")
+
+SET_MANY: Final = Script("""
+for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1]) end
+""")
+
+PERSIST: Final = Script("""
+redis.call('PERSIST', KEYS[1])
+return redis.call('EXISTS', KEYS[1])
+""")
+
+SET_ADD: Final = Script("""
+local left = redis.call('PTTL', KEYS[1])
+for i = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end
+if ARGV[1] == '' then
+  redis.call('PERSIST', KEYS[1])
+elseif left == -2 or (left >= 0 and left < tonumber(ARGV[1])) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+""")
+
+BITS: Final = Script(r"""
+-- ARGV: size, by ('' to read), index...; the fields begin behind a mark of two bytes
+local mark = redis.call('GETRANGE', KEYS[1], 0, 1)
+if mark ~= '\0B' and redis.call('EXISTS', KEYS[1]) == 1 then
+  return redis.error_reply('WRONGTYPE no bit field')
+end
+local fields = {}
+if ARGV[2] ~= '' and mark == '' then redis.call('SET', KEYS[1], '\0B') end
+for i = 3, #ARGV do
+  local offset = ARGV[i] * ARGV[1] + 16
+  if ARGV[2] == '' then
+    fields[i - 2] = redis.call('BITFIELD_RO', KEYS[1], 'GET', 'u' .. ARGV[1], offset)[1]
+  else
+    local command = {'BITFIELD', KEYS[1], 'OVERFLOW', 'SAT', 'INCRBY', 'u' .. ARGV[1], offset, ARGV[2]}
+    fields[i - 2] = redis.call(unpack(command))[1]
+  end
+end
+return fields
+""")
+
+SLICE_INCR: Final = Script("""
+-- ARGV: start, end, most, ttl
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+local count = redis.call('ZCARD', KEYS[1])
+local most = tonumber(ARGV[3])
+if count >= most then return most + 1 end
+local number = count
+while redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[2] .. ':' .. number) == 0 do number = number + 1 end
+if ARGV[4] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return count + 1
+""")
+
+ADMIT: Final = Script("""
+-- ARGV: limit, period, ban
+local calls = redis.call('INCR', KEYS[1])
+local limit = tonumber(ARGV[1])
+if calls == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if calls == limit + 1 and ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return calls <= limit and 1 or 0
+""")
+
+UNLOCK: Final = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', KEYS[1], '')
+return 1
+""")
+
+_CIRCUIT = """
+-- The state machine of cashews.circuit; instants in milliseconds of the server.
+-- ARGV: errors_rate, period, ttl, half_open_ttl, min_calls, entered, failed
+local rate, period, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local half_open_ttl, min_calls = tonumber(ARGV[4]), tonumber(ARGV[5])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local kept = redis.call('HMGET', KEYS[1], 'phase', 'changed', 'until', 'calls', 'failures', 'tries')
+local c = {
+  phase = kept[1] or 'closed', changed = tonumber(kept[2] or 0), till = tonumber(kept[3] or 0),
+  calls = tonumber(kept[4] or 0), failures = tonumber(kept[5] or 0), tries = tonumber(kept[6] or 0),
+}
+
+local function live(milliseconds)
+  if redis.call('PTTL', KEYS[1]) < milliseconds then redis.call('PEXPIRE', KEYS[1], math.ceil(milliseconds)) end
+end
+
+local function keep()
+  redis.call('HSET', KEYS[1], 'phase', c.phase, 'changed', string.format('%.3f', c.changed),
+    'until', string.format('%.3f', c.till), 'calls', c.calls, 'failures', c.failures, 'tries', c.tries)
+end
+
+local function turn(phase, since, till)
+  c.phase, c.changed, c.till, c.calls, c.failures, c.tries = phase, since, till, 0, 0, 0
+end
+
+local function open_window()
+  c.calls, c.failures, c.till = 0, 0, now + period
+  keep()
+  live(period)
+end
+
+if c.phase == 'open' and now >= c.till then
+  if half_open_ttl then turn('half open', c.till, c.till + half_open_ttl) else turn('closed', c.till, 0) end
+end
+if c.phase == 'half open' and now >= c.till then turn('closed', c.till, 0) end
+"""
+
+ENTER_CIRCUIT: Final = Script(
+    _CIRCUIT
+    + """
+if c.phase == 'open' then return false end
+if c.phase == 'half open' then
+  c.tries = c.tries + 1
+  keep()
+  if c.tries % 2 == 0 then return false end
+elseif now >= c.till then
+  open_window()
+end
+return string.format('%.3f', now)
+"""
+)
+
+REPORT_CIRCUIT: Final = Script(
+    _CIRCUIT
+    + """
+if tonumber(ARGV[6]) < c.changed or c.phase == 'open' then return end
+if c.phase == 'closed' then
+  if now >= c.till then open_window() end
+  c.calls = c.calls + 1
+end
+if ARGV[7] == '1' then
+  c.failures = c.failures + 1
+  if c.phase == 'half open' or (c.calls >= min_calls and c.failures * 100 >= rate * c.calls) then
+    turn('open', now, now + ttl)
+  end
+end
+keep()
+if c.phase == 'open' then live(ttl + (half_open_ttl or 0) + ttl + period) end
+"""
+)

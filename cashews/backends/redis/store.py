@@ -1,0 +1,112 @@
+"""The Redis store: takes messages to the server, and says what becomes of them when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from redis import exceptions as redis
+
+from cashews import messages as m
+from cashews.backends.interface import Backend, Service, Surroundings, Turn
+from cashews.backends.redis.address import Address
+from cashews.backends.redis.commands import Commands
+from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.pages import Scans
+from cashews.backends.values import Values
+from cashews.engine.host import current_home
+from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
+from cashews.log import logger
+
+R = TypeVar("R")
+VALUE_READS = frozenset({m.Get, m.GetHit, m.GetRaw})
+OUTAGE = (redis.ConnectionError, redis.TimeoutError)
+"""What the connection itself has logged already."""
+
+
+class RedisStore(Backend):
+    """Values on a server, for many processes: every message is a request on a multiplexed connection."""
+
+    name: ClassVar[str] = "redis"
+
+    def __init__(self, address: Address, options: RedisOptions, surroundings: Surroundings) -> None:
+        self._suppress = options.suppress
+        self._connections = [
+            Connection(address, options, surroundings.clock, surroundings.random, surroundings.need_scope)
+            for _ in range(options.connections)
+        ]
+        self._values = Values(options, self)
+        self._commands = Commands(self._connection_of, self._values)
+        self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
+            **self._commands.table,
+            **Scans(self._connections, self._commands).table,
+        }
+        self._failing: dict[type[m.Message[Any]], str] = {}
+        """The messages that the server refuses, and why."""
+
+    def _connection_of(self, key: str) -> Connection:
+        connections = self._connections
+        return connections[0] if len(connections) == 1 else connections[hash(key) % len(connections)]
+
+    @property
+    def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
+        return {}
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return tuple(connection.run for connection in self._connections)
+
+    def attached(self) -> None:
+        for connection in self._connections:
+            connection.attached(current_home())
+
+    async def ask(self, message: m.Message[R]) -> R:
+        try:
+            reply: R = await self._serve[message.__class__](message)
+        except redis.RedisError as error:
+            return await self._failed(message, error)
+        if self._failing:
+            self._failing.pop(message.__class__, None)
+        return reply
+
+    async def _failed(self, message: m.Message[R], error: redis.RedisError) -> R:
+        """Answer a message that the server did not: neutrally, or with an error of ours."""
+        if message.__class__ in VALUE_READS and "WRONGTYPE" in str(error):
+            nothing: R = message.declined()  # a structure is no value
+            return nothing
+        failure = await self._explained(message, error)
+        if isinstance(failure, CounterOverflowError):  # the caller's own arithmetic
+            raise failure from None
+        if not isinstance(error, OUTAGE):
+            self._note(message, failure)
+        if self._suppress:
+            return message.declined()
+        raise failure from error
+
+    async def _explained(self, message: m.Message[R], error: redis.RedisError) -> Exception:
+        text = str(error)
+        if "would overflow" in text:
+            return CounterOverflowError(message.keys[0])
+        if not ("WRONGTYPE" in text or "not an integer" in text):
+            return CacheBackendInteractionError(f"redis, {message.command.value}: {text}")
+        found = await self._commands.kind_of(message.keys[0])
+        if found == "int":  # one that needs more than 64 bits
+            return CounterOverflowError(message.keys[0])
+        return WrongTypeError(message.keys[0], found, "an integer" if isinstance(message, m.Incr) else "another kind")
+
+    def _note(self, message: m.Message[R], failure: Exception) -> None:
+        """Log what the server refuses, once for each kind of message until it works again."""
+        kind = type(message)
+        if self._failing.get(kind) != str(failure):
+            self._failing[kind] = str(failure)
+            logger.error("%s", failure)
+
+    def statistics(self) -> Mapping[str, int]:
+        figures = [connection.statistics() for connection in self._connections]
+        total = {name: sum(each[name] for each in figures) for name in figures[0]}
+        return {**total, "decode_failures": self._values.failures}
+
+    async def close(self) -> None:
+        for connection in self._connections:
+            await connection.close()

@@ -1,0 +1,13 @@
+"""Values to bytes and back: a codec, a compression, a signature. Pure and synchronous, but for registered types."""
+
+from cashews.exceptions import DecodeError as DecodeError
+from cashews.exceptions import EncodeError as EncodeError
+from cashews.serialize.custom import Custom as Custom
+from cashews.serialize.custom import Pending as Pending
+from cashews.serialize.custom import custom_of as custom_of
+from cashews.serialize.custom import register_type as register_type
+from cashews.serialize.forms import HITS_AT as HITS_AT
+from cashews.serialize.forms import HITS_PREFIX as HITS_PREFIX
+from cashews.serialize.forms import HITS_SIZE as HITS_SIZE
+from cashews.serialize.options import SerializerOptions as SerializerOptions
+from cashews.serialize.serializer import Serializer as Serializer

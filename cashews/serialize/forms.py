@@ -1,0 +1,195 @@
+"""The forms of stored values: what stands in front of a codec's output, so that each comes back as what it was.
+
+Nothing a codec writes on its own begins like a form. Integers are decimal text, and bytes follow ``bytes:``, as in
+cashews 7; records of this package are written field by field, so no stored byte depends on where their classes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Final, cast
+
+from cashews.entry import Chunk, Entry, Manifest, Raised, Returned
+from cashews.exceptions import DecodeError
+from cashews.serialize.codecs import Codec
+from cashews.serialize.custom import Custom, Pending, custom_called, custom_of_class
+
+HITS_PREFIX: Final = b"\0H"
+"""What a stored entry begins with. Its hits follow, then everything else: they are counted in place, unsigned."""
+HITS_AT: Final = len(HITS_PREFIX)
+"""Where the hits of a stored entry stand."""
+HITS_SIZE: Final = 8
+"""How many bytes they take: an unsigned integer, the highest byte first."""
+
+_FRAME: Final = 0
+_ENTRY: Final = b"\0E"
+_RAISED: Final = b"\0R"
+_MANIFEST: Final = b"\0M"
+_CHUNK: Final = b"\0C"
+_CUSTOM: Final = b"\0T"
+_BYTES: Final = b"bytes"
+_BEYOND_DIGITS: Final = 0x3A
+_MINUS: Final = 0x2D
+
+_ENTRY_HEAD: Final = Struct(">2sdd")
+"""The form, the deadline, the cost."""
+_MANIFEST_HEAD: Final = Struct(">2sIQH")
+"""The form, the number of chunks, the number of items, the length of the name of the run."""
+_CUSTOM_HEAD: Final = Struct(">2sH")
+"""The form, the length of the name of the class."""
+
+_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types whose objects no version of a class can have left incomplete."""
+
+
+def integer_in(stored: bytes) -> int | None:
+    """Return the integer that stored bytes are the decimal text of, `None` if they are something else."""
+    digits = stored[1:] if stored[0] == _MINUS else stored
+    return int(stored) if digits.isdigit() else None
+
+
+class Forms:
+    """Writes and reads the forms, with one codec inside."""
+
+    def __init__(self, codec: Codec, *, check_repr: bool) -> None:
+        self._dump = codec.dumps
+        self._loads = codec.loads
+        self._start = codec.start
+        self._mark = b"" if codec.mark is None else codec.mark
+        self.load = self._load_checked if check_repr and codec.mark is not None else codec.loads
+        self._writers: Mapping[type, Callable[..., bytes]] = {
+            int: self._write_integer,
+            bytes: self._write_bytes,
+            Entry: self._write_entry,
+            Raised: self._write_raised,
+            Manifest: self._write_manifest,
+            Chunk: self._write_chunk,
+        }
+        self._readers: Mapping[bytes, Callable[[str, bytes], object]] = {
+            _ENTRY: self._read_entry,
+            _RAISED: self._read_raised,
+            _MANIFEST: self._read_manifest,
+            _CHUNK: self._read_chunk,
+            _CUSTOM: self._read_custom,
+        }
+
+    def _load_checked(self, payload: bytes) -> object:
+        """Load what its class, as it is now, can represent: an object of an older version may lack attributes."""
+        value = self._loads(payload)
+        if self._mark in payload and type(value) not in _SCALARS:
+            repr(value)
+        return value
+
+    # --- writing
+
+    def write(self, value: object) -> bytes:
+        """Return the form of a value. Whatever its codec raises comes out."""
+        writer = self._writers.get(type(value))
+        return self._dump(value) if writer is None else writer(value)
+
+    def write_custom(self, value: object, custom: Custom, payload: bytes) -> bytes:
+        """Return the form of a registered type's payload; of the entry that it is the value of, if it is."""
+        name = custom.name.encode()
+        body = _CUSTOM_HEAD.pack(_CUSTOM, len(name)) + name + payload
+        return self._entry_head(value) + body if type(value) is Entry else body
+
+    def _write_integer(self, value: int) -> bytes:
+        return b"%d" % value
+
+    def _write_bytes(self, value: bytes) -> bytes:
+        return b"bytes:" + value
+
+    def _write_entry(self, entry: Entry) -> bytes:
+        outcome = entry.outcome
+        return self._entry_head(entry) + self.write(outcome if isinstance(outcome, Raised) else outcome.value)
+
+    def _entry_head(self, entry: Entry) -> bytes:
+        return _ENTRY_HEAD.pack(_ENTRY, entry.deadline, entry.cost)
+
+    def _write_raised(self, raised: Raised) -> bytes:
+        return _RAISED + self._dump(raised.error)
+
+    def _write_manifest(self, manifest: Manifest) -> bytes:
+        run = manifest.run.encode()
+        head = _MANIFEST_HEAD.pack(_MANIFEST, manifest.chunks, manifest.count, len(run))
+        return head + run + self._dump(list(manifest.head))
+
+    def _write_chunk(self, chunk: Chunk) -> bytes:
+        return _CHUNK + self._dump(list(chunk.items))
+
+    # --- reading
+
+    def read(self, key: str, body: bytes) -> object:
+        """Return a value, or the `Pending` one of a registered type. Whatever its codec raises comes out, too.
+
+        :raises DecodeError: if it has no form that is known here
+        """
+        first = body[0]
+        if first == self._start:
+            return self.load(body)
+        if first == _FRAME:
+            return self._read_framed(key, body)
+        if first < _BEYOND_DIGITS and (number := integer_in(body)) is not None:
+            return number
+        if chr(first).isidentifier() and b":" in body:
+            return self._read_named(key, body)
+        if self._start is not None:
+            raise DecodeError(key, "it is not recognised")
+        return self.load(body)
+
+    def _read_framed(self, key: str, body: bytes) -> object:
+        reader = self._readers.get(body[:2])
+        if reader is None:
+            raise DecodeError(key, "it has a form that is not known here")
+        return reader(key, body)
+
+    def _read_named(self, key: str, body: bytes) -> object:
+        """Read what cashews 7 wrote after the name of a class, and bytes."""
+        name, _, payload = body.partition(b":")
+        if name == _BYTES:
+            return payload
+        custom = custom_of_class(name.decode())
+        if custom is None:
+            raise DecodeError(key, "it is not recognised, and no one registered type has its name")
+        return Pending(custom, payload)
+
+    def _read_entry(self, key: str, body: bytes) -> Entry | Pending:
+        _, deadline, cost = cast("tuple[bytes, float, float]", _ENTRY_HEAD.unpack_from(body))
+        inner = body[_ENTRY_HEAD.size :]
+        if inner.startswith(_ENTRY):
+            raise DecodeError(key, "it is an entry of an entry")
+        value = self.read(key, inner)
+        if isinstance(value, Pending):
+            value.entry = Entry(Returned(None), deadline, cost)
+            return value
+        return Entry(value if isinstance(value, Raised) else Returned(value), deadline, cost)
+
+    def _read_raised(self, key: str, body: bytes) -> Raised:
+        error = self.load(body[len(_RAISED) :])
+        if not isinstance(error, Exception):
+            raise DecodeError(key, "it is no exception")
+        return Raised(error)
+
+    def _read_manifest(self, key: str, body: bytes) -> Manifest:
+        _, chunks, count, size = cast("tuple[bytes, int, int, int]", _MANIFEST_HEAD.unpack_from(body))
+        end = _MANIFEST_HEAD.size + size
+        run = body[_MANIFEST_HEAD.size : end].decode()
+        return Manifest(run, self._read_items(key, body[end:]), chunks, count)
+
+    def _read_chunk(self, key: str, body: bytes) -> Chunk:
+        return Chunk(self._read_items(key, body[len(_CHUNK) :]))
+
+    def _read_items(self, key: str, payload: bytes) -> tuple[object, ...]:
+        items = self.load(payload)
+        if not isinstance(items, list):
+            raise DecodeError(key, "it is no list of items")
+        return tuple(cast("list[object]", items))
+
+    def _read_custom(self, key: str, body: bytes) -> Pending:
+        _, size = cast("tuple[bytes, int]", _CUSTOM_HEAD.unpack_from(body))
+        end = _CUSTOM_HEAD.size + size
+        custom = custom_called(body[_CUSTOM_HEAD.size : end].decode())
+        if custom is None:
+            raise DecodeError(key, "its type is not registered")
+        return Pending(custom, body[end:])

@@ -1,0 +1,161 @@
+"""The serializer: form and codec, then compression, then signature; and back, the signature first.
+
+What is stored, from the outside in:
+
+* integer: decimal text, never signed, since the store counts in it;
+* hits: NUL "H" and 8 bytes in front of a sealed entry, since the store counts in them;
+* sealed: what is packed, or NUL "S", a MAC, and what is packed;
+* packed: a body, or a body compressed by gzip, zlib or zstd;
+* body: the output of a codec, decimal text, "bytes:" and bytes, or NUL, a letter, fields and another body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from cashews.entry import Entry, Raised, Returned
+from cashews.exceptions import DecodeError, EncodeError
+from cashews.serialize.codecs import codec_of
+from cashews.serialize.compression import compress_of, expanded, too_large
+from cashews.serialize.custom import Custom, Pending
+from cashews.serialize.forms import HITS_AT, HITS_PREFIX, HITS_SIZE, Forms, integer_in
+from cashews.serialize.options import SerializerOptions
+from cashews.serialize.signature import SIGNED, Signature
+
+_BEYOND_DIGITS: Final = 0x3A
+_NO_BYTE: Final = -1
+_SEALED_AT: Final = HITS_AT + HITS_SIZE
+
+
+class Serializer:
+    """Turns values into bytes and back, the way its options say.
+
+    A value whose type is registered needs an `await`: see `custom_of()`, `encode_custom()` and `finish()`.
+
+    :raises MissingExtraError: if the package of a codec, compression or signature is not installed
+    """
+
+    def __init__(self, options: SerializerOptions) -> None:
+        self._options = options
+        codec = codec_of(options.pickle_type)
+        self._name = codec.name
+        self._forms = Forms(codec, check_repr=options.check_repr)
+        self._write = self._forms.write
+        self._load = self._forms.load
+        compress_type = options.compress_type
+        self._compress = None if compress_type in {None, "null"} else compress_of(str(compress_type))
+        secrets = options.secrets
+        self._signature = Signature(secrets, options.digestmod, options.legacy_digestmod) if secrets else None
+        self._bare = _NO_BYTE if secrets or codec.start is None else codec.start
+        """The first byte of what the codec alone has to read."""
+
+    def __repr__(self) -> str:
+        return f"Serializer({self._options!r})"
+
+    # --- writing
+
+    def encode(self, key: str, value: object) -> bytes:
+        """Return the bytes to store under a key; for an `int`, decimal text to count in.
+
+        :raises EncodeError: if its codec cannot write it, or it would be too large to be read
+        """
+        try:
+            if type(value) is int:
+                return b"%d" % value
+            return self._finished(key, value, self._write(value))
+        except Exception as error:
+            raise EncodeError(key, subject(value), self._name, str(error)) from error
+
+    async def encode_custom(
+        self, key: str, value: object, custom: Custom, backend: object = None, expire: float | None = None
+    ) -> bytes:
+        """Return the bytes to store for a value of a registered type, or an entry that has one.
+
+        :param custom: what `custom_of(value)` has returned
+        :param backend: what encoders are given as such
+        :raises EncodeError: if its encoder fails, or returns no bytes
+        """
+        plain = subject(value)
+        try:
+            payload = await custom.encoder(plain, backend, key, expire)
+            return self._finished(key, value, self._forms.write_custom(value, custom, payload))
+        except Exception as error:
+            raise EncodeError(key, plain, "its encoder", str(error)) from error
+
+    def _finished(self, key: str, value: object, body: bytes) -> bytes:
+        packed = body if self._compress is None else self._compressed(key, body)
+        sealed = packed if self._signature is None else self._signature.seal(key, packed)
+        if type(value) is Entry:
+            return HITS_PREFIX + value.hits.to_bytes(HITS_SIZE, "big") + sealed
+        return sealed
+
+    def _compressed(self, key: str, body: bytes) -> bytes:
+        if len(body) < self._options.compress_threshold or self._compress is None:
+            return body
+        if len(body) > self._options.size_limit:
+            raise too_large(key, self._options.size_limit)
+        return self._compress(body)
+
+    # --- reading
+
+    def decode(self, key: str, stored: bytes) -> object:
+        """Return a stored value, or the `Pending` one of a registered type, which `finish()` completes.
+
+        Nothing is expanded or decoded before its signature is verified.
+
+        :raises DecodeError: if it cannot be decoded, verified or recognised
+        """
+        try:
+            if stored[0] == self._bare:
+                return self._load(stored)
+            return self._decoded(key, stored)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(key, type(error).__name__ if stored else "it is empty") from error
+
+    async def finish(self, key: str, pending: Pending, backend: object = None) -> object:
+        """Return the value of a registered type, or the entry that has it.
+
+        :param backend: what decoders are given as such
+        :raises DecodeError: if its decoder fails
+        """
+        try:
+            value = await pending.custom.decoder(pending.payload, backend, key)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(key, f"its decoder failed with {type(error).__name__}") from error
+        if pending.entry is None:
+            return value
+        return replace(pending.entry, outcome=Returned(value))
+
+    def _decoded(self, key: str, stored: bytes) -> object:
+        if stored[0] < _BEYOND_DIGITS and (number := integer_in(stored)) is not None:
+            return number
+        if stored.startswith(HITS_PREFIX):
+            return self._counted(key, stored)
+        return self._opened(key, stored)
+
+    def _counted(self, key: str, stored: bytes) -> object:
+        found = self._opened(key, stored[_SEALED_AT:])
+        entry = found.entry if isinstance(found, Pending) else found
+        if not isinstance(entry, Entry):
+            raise DecodeError(key, "it has hits and is no entry")
+        entry.hits = int.from_bytes(stored[HITS_AT:_SEALED_AT], "big")
+        return found
+
+    def _opened(self, key: str, sealed: bytes) -> object:
+        if self._signature is not None:
+            sealed = self._signature.open(key, sealed)
+        elif sealed.startswith(SIGNED):
+            raise DecodeError(key, "it is signed, and no secret is set")
+        return self._forms.read(key, expanded(key, sealed, self._options.size_limit))
+
+
+def subject(value: object) -> object:
+    """Return what a user knows of a stored value: that of an entry, a remembered exception itself."""
+    if isinstance(value, Entry):
+        value = value.outcome if isinstance(value.outcome, Raised) else value.outcome.value
+    return value.error if isinstance(value, Raised) else value
