@@ -32,9 +32,21 @@ class Values:
 
     async def decode(self, key: str, stored: bytes, default: object) -> object:
         """Return the value of stored bytes, the default for what cannot be read."""
+        found = self.read(key, stored, default)
+        return await self.finish(key, found, default) if isinstance(found, Pending) else found
+
+    def read(self, key: str, stored: bytes, default: object) -> object:
+        """Return the value of stored bytes, or the `Pending` one of a registered type; the default for other bytes."""
         try:
-            found = self._serializer.decode(key, stored)
-            return await self._serializer.finish(key, found, self._backend) if isinstance(found, Pending) else found
+            return self._serializer.decode(key, stored)
+        except DecodeError as error:
+            self._count(error)
+            return default
+
+    async def finish(self, key: str, pending: Pending, default: object) -> object:
+        """Return the value of a registered type, the default if its decoder refuses it."""
+        try:
+            return await self._serializer.finish(key, pending, self._backend)
         except DecodeError as error:
             self._count(error)
             return default

@@ -115,7 +115,14 @@ class Engine:
         return reply
 
     async def _pass(self, message: Message[R]) -> R:
-        await self.breathe()
+        if self._credit <= 0 or self._closed or self._thread != get_ident():
+            await self.breathe()
+        else:
+            self._credit -= 1
+        if isinstance(message, OneKey):
+            route = self._sole or self._routes.of(message.key)
+            reply: R = await route.chain(message.__class__)(message)
+            return reply
         if message.covers is not None:
             parts = [(message, route) for route in self._routes.matching(message.covers)]
         else:
@@ -171,9 +178,14 @@ class Engine:
         self._retire(self._routes.mount(route))
         self.rebuild()
         if self.scope.running:
-            for service in backend.services:
-                self.scope.spawn(service)
+            self._attend(backend)
         return backend
+
+    def _attend(self, backend: Backend) -> None:
+        """Start the services of a backend in the scope that runs."""
+        backend.attached()
+        for service in backend.services:
+            self.scope.spawn(service)
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
         adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
@@ -197,7 +209,10 @@ class Engine:
         await self.scope.open(self.home())
 
     async def reopen(self) -> None:
-        """Allow use again after `close()`."""
+        """Allow use again after `close()`, also inside the block that is open."""
+        if self._closed and self.scope.running:
+            for route in self._routes:
+                self._attend(route.backend)
         self._closed = False
         self.refresher.resume()
         self.rebuild()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from itertools import count
 from random import Random
 
@@ -34,6 +33,10 @@ class Watch:
         self.told = False
         """Whether the releases of other processes set `released`, too."""
         self.pause = FIRST_PAUSE
+
+    def wake(self) -> None:
+        """Say that the lock was released."""
+        self.released.set()
 
 
 class LockQueues:
@@ -155,7 +158,7 @@ class LockQueues:
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""
         for watch in self._watches.get(key, ()):
-            watch.released.set()
+            watch.wake()
 
     async def _try(self, key: str, token: str, expire: float | None) -> bool:
         try:
@@ -170,7 +173,7 @@ class LockQueues:
         watch = Watch()
         self._watches.setdefault(key, []).append(watch)
         try:
-            watch.told = await self._engine.ask(WatchLock(key, partial(self.wake, key)))
+            watch.told = await self._engine.ask(WatchLock(key, watch.wake))
             yield watch
         finally:
             watches = self._watches[key]
@@ -178,7 +181,7 @@ class LockQueues:
             if not watches:
                 del self._watches[key]
             with anyio.CancelScope(shield=True), suppress(CacheClosedError):
-                await self._engine.ask(UnwatchLock(key))
+                await self._engine.ask(UnwatchLock(key, watch.wake))
 
     async def _wait_for(self, watch: Watch, seconds: float) -> None:
         """Wait for a release, as long as the lease lasts; who is not told of releases looks again before."""

@@ -61,10 +61,12 @@ class WatchLock(OneKey[bool]):
 
 @dataclass(slots=True)
 class UnwatchLock(OneKey[None]):
-    """End a `WatchLock`."""
+    """End a `WatchLock`, also one that never came to pass."""
 
+    wake: Callable[[], object]
     command: ClassVar[Command] = Command.IS_LOCKED
     effect: ClassVar[Effect] = Effect.LOCK
+    hidden: ClassVar[frozenset[str]] = frozenset({"wake"})
 
     def declined(self) -> None:
         return None

@@ -56,7 +56,7 @@ EXAMPLES = [
     m.IsLocked("lock"),
     m.IsLocked("free"),
     m.WatchLock("lock", list),
-    m.UnwatchLock("lock"),
+    m.UnwatchLock("lock", list),
     m.GetKeysCount(),
     m.Ping(b"hello"),
     m.Clear(),

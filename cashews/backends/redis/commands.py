@@ -6,6 +6,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from anyio.lowlevel import checkpoint
+
 from cashews import messages as m
 from cashews.backends.redis import scripts
 from cashews.backends.redis.connection import Connection
@@ -13,10 +15,13 @@ from cashews.backends.redis.wire import Word, pack
 from cashews.backends.values import Values
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongArgumentError
+from cashews.serialize import Pending
 
 LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""
 COUNTER_MAX: Final = 2**63 - 1
+AT_ONCE: Final = 500
+"""How many values are decoded between two checkpoints."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -77,8 +82,12 @@ class Commands:
     # --- values
 
     async def get(self, message: m.Get) -> object:
-        stored = await self._at(message.key).ask(pack(("GET", message.key)), reads=True)
-        return message.default if stored is None else await self._values.decode(message.key, stored, message.default)
+        key, default = message.key, message.default
+        stored = await self._at(key).ask(pack(("GET", key)), reads=True)
+        if stored is None:
+            return default
+        found = self._values.read(key, stored, default)
+        return await self._values.finish(key, found, default) if isinstance(found, Pending) else found
 
     async def get_hit(self, message: m.GetHit) -> object:
         stored, hits = await scripts.GET_HIT.ask(self._at(message.key), (message.key,))
@@ -99,11 +108,12 @@ class Commands:
     async def read(self, keys: tuple[str, ...], default: object) -> list[object]:
         """Read several values."""
         stored = await self._at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
-        decode = self._values.decode
-        return [
-            default if value is None else await decode(key, value, default)
-            for key, value in zip(keys, stored, strict=True)
-        ]
+        values: list[object] = []
+        for number, (key, value) in enumerate(zip(keys, stored, strict=True), start=1):
+            values.append(default if value is None else await self._values.decode(key, value, default))
+            if number % AT_ONCE == 0:
+                await checkpoint()
+        return values
 
     async def set(self, message: m.Set) -> bool:
         key, expire, exist, lease = message.key, message.expire, message.exist, message.lease
@@ -253,7 +263,7 @@ class Commands:
 
     async def unwatch_lock(self, message: m.UnwatchLock) -> None:
         key = LOCKS + message.key
-        await self._at(key).unlisten(key)
+        await self._at(key).unlisten(key, message.wake)
 
     # --- the whole store
 

@@ -17,7 +17,6 @@ out; what only reads is asked once more.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
@@ -38,12 +37,13 @@ from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, pack
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply, current_home
+from cashews.exceptions import CacheClosedError
 from cashews.log import logger
 from cashews.messages import Lease
 
 ROOM = 10_000
 """How many requests may wait in the inbox; who comes then waits for room."""
-REPLIES = 1_000
+REPLIES = 256
 """How many replies are handed out between two checkpoints."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds between two attempts to reach a server that is down; each pause is twice the last, and spread at random."""
@@ -62,6 +62,7 @@ class Connection:
         self._address = address
         self._options = options
         self._clock = clock
+        self._now = clock.now
         self._random = random
         self._need_scope = need_scope
         self._timeout = options.socket_timeout
@@ -72,19 +73,23 @@ class Connection:
         self._begin(None)
 
     def attached(self, home: Home) -> None:
-        """Begin anew in an event loop, unless it is the one that we know: whatever belonged to another is gone."""
-        if self._home is None or not self._home.here:
+        """Begin anew in an event loop that we do not know or after the end: what belonged to another is gone."""
+        if self._closed or self._home is None or not self._home.here:
             self._begin(home)
 
     def _begin(self, home: Home | None) -> None:
         self._home = home
         self._inbox.give_up(CLOSED)
-        self._outside: deque[Reply[Any]] = deque()
-        """Who waits for room in the inbox."""
+        self._channels.clear()
+        self._room: anyio.Event | None = None
+        """Set when the inbox may have room again; there while somebody waits for that."""
         self._writer: Reply[Any] | None = None
         self._watch: Reply[Any] | None = None
         """The tasks that wait for a letter."""
-        self._running = False
+        self._life: anyio.CancelScope | None = None
+        """What `run` runs in."""
+        self._ended: anyio.Event
+        self._closed = False
         self._pushes = False
         """Whether channels can be listened to on this connection."""
         self._down: redis.RedisError | None = None
@@ -101,17 +106,18 @@ class Connection:
         :param packed: the command in the wire's form
         :param reads: that it only reads: it may be shared with others who ask the same, and asked once more
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
+        :raises CacheClosedError: if the connection has been closed
         """
-        if not self._running:
-            self._need_scope()
-        while self._inbox.waiting >= ROOM and self._down is None:
-            await self._wait_outside()
-        if self._down is not None:
-            raise failure_of(self._down)
+        if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM:
+            await self._be_let_in()
+        return await self._reply_to(packed, reads=reads, lease=lease)
+
+    async def _reply_to(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> Any:
         place: Reply[Any] = self._here().reply()
-        letter = self._inbox.post(packed, self._clock.now() + self._timeout, lease, reads=reads)
+        letter = self._inbox.post(packed, self._now() + self._timeout, lease, reads=reads)
         letter.replies.append(place)
-        self._wake()
+        if self._writer is not None or self._watch is not None:
+            self._wake()
         try:
             reply = await place
         except BaseException:
@@ -120,6 +126,31 @@ class Connection:
         if isinstance(reply, Exception):
             raise failure_of(reply)
         return reply
+
+    async def _be_let_in(self) -> None:
+        """Wait until a letter may be posted; have the connection run.
+
+        :raises redis.exceptions.RedisError: if the server is known not to answer
+        :raises CacheClosedError: if the connection has been closed
+        """
+        if self._life is None:
+            self._need_scope()
+        while True:
+            if self._closed:
+                raise CacheClosedError
+            if self._down is not None:
+                raise failure_of(self._down)
+            if self._inbox.waiting < ROOM:
+                return
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
+
+    def _let_in(self) -> None:
+        """Have those look again who wait for room."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     async def listen(self, channel: str, heard: Callable[[], object]) -> bool:
         """Have a function called at each message on a channel; says whether that is possible here.
@@ -132,12 +163,16 @@ class Connection:
             await self.ask(pack(("SUBSCRIBE", channel)))
         return self._pushes
 
-    async def unlisten(self, channel: str) -> None:
-        """Have one function less called; who is told of a channel does not mind for whom it is."""
-        listeners = self._channels.get(channel.encode(), [])
-        del listeners[-1:]
-        if not listeners and self._channels.pop(channel.encode(), None) is not None and self._pushes:
-            await self.ask(pack(("UNSUBSCRIBE", channel)))
+    async def unlisten(self, channel: str, heard: Callable[[], object]) -> None:
+        """End a `listen`, also one that never came to pass."""
+        name = channel.encode()
+        listeners = self._channels.get(name, [])
+        if heard in listeners:
+            listeners.remove(heard)
+            if not listeners:
+                del self._channels[name]
+                if self._pushes:
+                    await self.ask(pack(("UNSUBSCRIBE", channel)))
 
     def _here(self) -> Home:
         if self._home is None:
@@ -146,7 +181,7 @@ class Connection:
 
     def _post_unasked(self, packed: bytes) -> None:
         """Send a command whose reply nobody waits for."""
-        self._inbox.post(packed, self._clock.now() + self._timeout).replies.append(self._here().reply())
+        self._inbox.post(packed, self._now() + self._timeout).replies.append(self._here().reply())
         self._wake()
 
     def _wake(self) -> None:
@@ -158,41 +193,44 @@ class Connection:
             self._watch.give(None)
             self._watch = None
 
-    async def _wait_outside(self) -> None:
-        place: Reply[Any] = self._here().reply()
-        self._outside.append(place)
-        await place
-
-    def _let_in(self) -> None:
-        """Let as many in as there is room for; all, if there is nothing to wait for."""
-        room = ROOM - self._inbox.waiting if self._down is None else len(self._outside)
-        for _ in range(min(room, len(self._outside))):
-            self._outside.popleft().give(None)
-
     # --- the life of a connection
 
     async def run(self) -> None:
-        """Connect whenever there is something to send, until the scope ends."""
+        """Connect whenever there is something to send, until the scope ends or the connection is closed."""
+        if self._life is not None or self._closed:
+            return
         self._home = current_home()
-        self._running = True
-        failures = 0
+        self._life = life = anyio.CancelScope()
+        self._ended = ended = anyio.Event()
         try:
-            while True:
-                await self._until_wanted()
-                failures = 0 if await self._connect_and_serve() else failures + 1
-                if failures:
-                    pause = self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
-                    await self._clock.sleep_until(self._clock.now() + pause)
+            with life:
+                await self._live()
         finally:
-            self._running = False
-            self._inbox.give_up(CLOSED)
-            self._let_in()
+            if self._life is life:
+                self._life = None
+                self._end()
+            ended.set()
+
+    async def _live(self) -> None:
+        failures = 0
+        while True:
+            await self._until_wanted()
+            failures = 0 if await self._connect_and_serve() else failures + 1
+            if failures:
+                pause = self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
+                await self._clock.sleep_until(self._now() + pause)
 
     async def _until_wanted(self) -> None:
         """Wait for the first letter; a server that is down is tried all the same."""
         if not self._inbox.waiting and self._down is None:
             self._writer = wanted = self._here().reply()
             await wanted
+
+    def _end(self) -> None:
+        """Answer whoever still waits."""
+        self._closed = True
+        self._inbox.give_up(CLOSED)
+        self._let_in()
 
     async def _connect_and_serve(self) -> bool:
         """Connect, and serve until the connection breaks; says whether it was there at all."""
@@ -212,7 +250,7 @@ class Connection:
 
     async def _connect(self) -> tuple[ByteStream, tuple[Parser, bool]]:
         patience = self._options.patience
-        with self._clock.move_on_at(self._clock.now() + patience):
+        with self._clock.move_on_at(self._now() + patience):
             stream = await self._address.connect(keepalive=self._options.socket_keepalive)
             try:
                 return stream, await shake_hands(stream, self._address, self._options)
@@ -240,16 +278,24 @@ class Connection:
 
     def _recover(self, error: redis.RedisError) -> None:
         retry_late = self._options.retry_on_timeout
-        failed = self._inbox.recover(error, self._clock.now(), self._timeout, retry_late=retry_late)
+        failed = self._inbox.recover(error, self._now(), self._timeout, retry_late=retry_late)
         if failed:
             logger.warning("redis at %s: %d requests were lost with a connection: %s", self._address, failed, error)
 
     async def close(self) -> None:
-        """Let what waits be answered, then disconnect; the next request connects again."""
-        if self._running and self._down is None and self._inbox.oldest is not None:
-            with suppress(redis.RedisError):
-                await self.ask(PING)  # whose reply is the last
-        self._break(CLOSED)
+        """Refuse further requests, let those that wait be answered, and disconnect."""
+        self._closed = True
+        life = self._life
+        if life is None:
+            self._end()
+            return
+        try:
+            if self._down is None and self._inbox.oldest is not None:
+                with suppress(redis.RedisError):
+                    await self._reply_to(PING)  # its reply is the last
+        finally:
+            life.cancel()
+            await self._ended.wait()
 
     def _break(self, trouble: BaseException) -> None:
         """Give the connection up; the first reason is the one that counts."""
@@ -310,7 +356,7 @@ class Connection:
             oldest = self._inbox.oldest
             if oldest is None:
                 await self._until_traffic()
-            elif oldest.deadline > self._clock.now():
+            elif oldest.deadline > self._now():
                 await self._clock.sleep_until(oldest.deadline)
             else:
                 self.timeouts += 1
@@ -324,7 +370,7 @@ class Connection:
         if not interval:
             await letter_came
             return
-        with self._clock.move_on_at(self._clock.now() + interval) as silence:
+        with self._clock.move_on_at(self._now() + interval) as silence:
             await letter_came
         if silence.cancelled_caught:
             self._post_unasked(PING)
