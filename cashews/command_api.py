@@ -4,55 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from cashews import messages as m
 from cashews._typing import ABSENT, Duration
-from cashews.border import fields, integer, lasting, mapping, number, text, texts, width
+from cashews.border import fields, integer, lasting, mapping, not_negative, number, text, texts, width
 from cashews.commands import Command
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Load
+from cashews.engine.keeper import HeldLock
 from cashews.entry import Outcome, Raised, Returned
-from cashews.exceptions import LockedError, WrongArgumentError
+from cashews.exceptions import WrongArgumentError
 from cashews.ttl import seconds
-
-if TYPE_CHECKING:
-    from cashews._typing import Self
 
 T = TypeVar("T")
 LOCK_LEASE = 60.0
 """Seconds a lock is held at most when no lease is given: a killed holder must not block others for ever."""
-
-
-class LockContext:
-    """``async with cache.lock(key, expire)``: holds a lock while the body runs."""
-
-    def __init__(self, engine: Engine, key: str, expire: float | None, *, wait: bool) -> None:
-        self._engine = engine
-        self._key = key
-        self._expire = LOCK_LEASE if expire is None else expire
-        self._wait = wait
-        self._token = ""
-
-    async def __aenter__(self) -> Self:
-        locks = self._engine.locks
-        if self._engine.is_off(Command.SET_LOCK, self._key):
-            return self
-        token = locks.token()
-        if self._wait:
-            await locks.wait(self._key, token, self._expire)
-        elif not await locks.take(self._key, token, self._expire):
-            raise LockedError(self._key)
-        self._token = token
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._token:
-            await self._engine.locks.give_back(self._key, self._token)
 
 
 class CommandAPI:
@@ -240,22 +209,37 @@ class CommandAPI:
         expire: Duration | None = None,
         *,
         wait: bool = True,
+        timeout: Duration | None = None,
+        renew: bool = True,
         check_interval: float = 0,
-    ) -> LockContext:
-        """Return ``async with cache.lock(key, expire)``: the body runs alone, waiters follow first in, first out.
+    ) -> AbstractAsyncContextManager[HeldLock, bool | None]:
+        """Return ``async with cache.lock(key, expire) as held``: the body runs alone, waiters follow in their order.
 
-        While `Command.SET_LOCK` is switched off the body runs without the lock.
+        The lease is renewed while the body runs. If it is lost all the same, since the store was out of reach for
+        longer, the body is cancelled and the block raises LockedError. `held.fence` grows from one holder to the next.
+        While `Command.SET_LOCK` is switched off the body runs without the lock, and `held.fence` is 0.
 
-        :param expire: the lease, 60 seconds if `None`; after it others may take the lock
+        :param expire: the lease, 60 seconds if `None`: for how long a process that was killed blocks others
         :param wait: raise instead of waiting, if `False`
+        :param timeout: how long to wait at most, `None` for as long as it takes
+        :param renew: let others in when the lease has passed, if `False`, whether the body runs or not
+        :param check_interval: has no effect: nobody polls
         :raises WrongArgumentError: if the lease is 0 or negative
-        :raises LockedError: on entering, if the lock is held and `wait` is `False`, or if the store refuses it
+        :raises LockedError: on entering, if the lock is held and `wait` is `False`, if it was not free within
+            `timeout`, or if the store refuses it; on leaving, if it was lost
         """
-        return LockContext(self._engine, text("key", key), lasting("expire", expire), wait=wait)
+        locks, seconds_held = self._engine.locks, lasting("expire", expire)
+        patience = not_negative("timeout", timeout)
+        if self._engine.is_off(Command.SET_LOCK, text("key", key)):
+            return nullcontext(HeldLock(key, "", 0, None))
+        lock = locks.claim(key, LOCK_LEASE if seconds_held is None else seconds_held, renew=renew)
+        return locks.holding(lock, wait=wait, timeout=patience)
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""
-        return await self._engine.ask(m.SetLock(text("key", key), text("value", value), seconds(expire, "expire")))
+        message = m.SetLock(text("key", key), text("value", value), seconds(expire, "expire"))
+        fence: int = await self._engine.ask(message)
+        return fence > 0
 
     async def unlock(self, key: str, value: str) -> bool:
         """Release a lock that is held with this token; says whether it was."""

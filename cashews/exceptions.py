@@ -197,6 +197,13 @@ class LockedError(CacheError):
         super().__init__(f"the lock {key!r} cannot be taken: {reason}")
 
 
+class LockRefusedError(LockedError):
+    """A store cannot lock: it refuses a lock though it says that nobody holds it, or it does not answer."""
+
+    def __init__(self, key: str = "") -> None:
+        super().__init__(key, "the store refuses it though nobody holds it")
+
+
 class LoadTimeoutError(CacheError, TimeoutError):
     """A load took longer than its hard timeout."""
 

@@ -78,6 +78,11 @@ class Backend(ABC):
         return False
 
     @property
+    def outlives(self) -> bool:
+        """Whether its locks outlive this process, and need leases for the case that it ends while it holds some."""
+        return True
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """The tasks this backend needs while the engine runs."""
         return ()

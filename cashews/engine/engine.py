@@ -20,6 +20,7 @@ from cashews.engine.fence import Fence
 from cashews.engine.flights import Flights
 from cashews.engine.host import Home, current_home
 from cashews.engine.interceptors import Further, Interceptor, Middleware, Switch, Watcher, interceptor_of
+from cashews.engine.keeper import Keeper
 from cashews.engine.locks import LockQueues
 from cashews.engine.pages import Pages
 from cashews.engine.refresher import Refresher
@@ -53,6 +54,7 @@ class EngineStatistics:
 
     tasks: int
     lock_waiters: int
+    leases: int
     loads: int
     load_waiters: int
     refreshes: dict[str, int]
@@ -82,7 +84,8 @@ class Engine:
         self.fence = Fence()
         self.flights = Flights(self.fence, self.home)
         self.refresher = Refresher(clock, self._need_scope, self.home)
-        self.locks = LockQueues(self, clock, random)
+        self.keeper = Keeper(self, clock, self._need_scope)
+        self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
         self.watcher = Watcher(self.rebuild)
         self._further = Further(self.fence)
 
@@ -268,7 +271,15 @@ class Engine:
         return not self._closed and self.scope.host(self.home())
 
     def _services(self) -> list[Service]:
-        return [self.refresher.run, *(service for route in self._routes for service in route.backend.services)]
+        return [
+            self.refresher.run,
+            self.keeper.run,
+            *(service for route in self._routes for service in route.backend.services),
+        ]
+
+    def _outlives(self, key: str) -> bool:
+        """Say whether the store of a key keeps locks beyond this process."""
+        return (self._sole or self._routes.of(key)).backend.outlives
 
     def _retire(self, route: Route | None) -> None:
         if route is not None and self.scope.running:
@@ -329,6 +340,7 @@ class Engine:
         return EngineStatistics(
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
+            leases=len(self.keeper),
             loads=len(self.fence),
             load_waiters=self.flights.waiting,
             refreshes=self.refresher.statistics(),

@@ -1,26 +1,29 @@
-"""Who waits for which lock: first in, first out, without polling."""
+"""Who waits for which lock: first in, first out, without polling; and bodies that run while they hold one."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from random import Random
+from types import TracebackType
 
 import anyio
 
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
-from cashews.exceptions import CacheClosedError, LockedError
+from cashews.engine.keeper import HeldLock, Keeper
+from cashews.exceptions import CacheClosedError, LockedError, LockRefusedError
 from cashews.messages import IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
 """How often a store may refuse a lock that it says is free before waiting is given up."""
-
-
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between two looks at a lock whose releases nobody tells us of; each pause is twice the last."""
+SAFETY_PAUSE = 10.0
+"""Seconds between two looks at a lock whose releases we are told of: what tells us may fail."""
 
 
 class Watch:
@@ -43,12 +46,18 @@ class LockQueues:
     """The waiters of this process by lock.
 
     Only the first of each queue tries; an unlock or the holder's deadline wakes it.
+
+    :param outlives: says whether the store of a key keeps locks beyond this process
     """
 
-    def __init__(self, engine: Asks, clock: Clock, random: Random) -> None:
-        self._engine = engine
+    def __init__(
+        self, store: Asks, clock: Clock, random: Random, keeper: Keeper, outlives: Callable[[str], bool]
+    ) -> None:
+        self._store = store
         self._clock = clock
         self._random = random
+        self._keeper = keeper
+        self._outlives = outlives
         self._nonce = f"{random.getrandbits(96):024x}"
         self._numbers = count(1)
         self._queues: dict[str, deque[anyio.Event]] = {}
@@ -59,32 +68,48 @@ class LockQueues:
         """How many tasks wait for a lock."""
         return sum(map(len, self._queues.values()))
 
-    def token(self) -> str:
-        """Return a new token: whoever knows it holds the lock."""
-        return f"{self._nonce}:{next(self._numbers)}"
+    def claim(self, key: str, lease: float, *, renew: bool = True) -> HeldLock:
+        """Return a lock that is to be taken, with a token of its own; whoever knows the token holds the lock.
+
+        A lock that would be renewed for as long as this process lives needs no lease in a store that ends with it.
+        """
+        kept = lease if self._outlives(key) or not renew else None
+        token = f"{self._nonce}:{next(self._numbers)}"
+        return HeldLock(key, token, 0, kept, renewed=renew and kept is not None)
 
     def nobody_waits(self, key: str) -> bool:
         """Say whether a lock may be tried without pushing in."""
         return key not in self._queues
 
-    async def take(self, key: str, token: str, expire: float | None) -> bool:
+    async def take(self, lock: HeldLock) -> bool:
         """Take a lock that is free and that nobody waits for; says whether it was taken."""
-        return key not in self._queues and await self._try(key, token, expire)
+        return lock.key not in self._queues and await self._try(lock)
 
-    async def wait(self, key: str, token: str, expire: float | None) -> None:
+    async def wait(self, lock: HeldLock, deadline: float = math.inf) -> None:
         """Take a lock, behind all who wait for it.
 
-        :raises LockedError: if the store refuses it though it says that nobody holds it
+        :raises LockedError: if it is not free at the deadline
+        :raises LockRefusedError: if the store refuses it though it says that nobody holds it
         """
-        if await self.take(key, token, expire):
+        if deadline == math.inf:
+            await self._wait(lock)
             return
-        turn = anyio.Event()
+        started = self._clock.now()
+        with self._clock.move_on_at(deadline) as patience:
+            await self._wait(lock)
+        if not lock.fence or patience.cancelled_caught:
+            raise LockedError(lock.key, f"it was not free within {deadline - started:g} s")
+
+    async def _wait(self, lock: HeldLock) -> None:
+        if await self.take(lock):
+            return
+        key, turn = lock.key, anyio.Event()
         queue = self._queues.setdefault(key, deque())
         queue.append(turn)
         try:
             if queue[0] is not turn:
                 await turn.wait()
-            await self._contend(key, token, expire)
+            await self._contend(lock)
         finally:
             self._leave(key, queue, turn)
 
@@ -95,77 +120,80 @@ class LockQueues:
         elif self._queues.get(key) is queue:
             del self._queues[key]
 
-    async def _contend(self, key: str, token: str, expire: float | None) -> None:
+    async def _contend(self, lock: HeldLock) -> None:
         """Try, as the first of a queue, until the lock is ours."""
         taken = False
         try:
-            async with self._watching(key) as watch:
-                taken = await self._until_taken(watch, key, token, expire)
+            async with self._watching(lock.key) as watch:
+                taken = await self._until_taken(watch, lock)
         except BaseException:
             if taken:  # and cancelled since
-                await self.give_back(key, token)
+                await self.give_back(lock)
             raise
         if not taken:
-            raise LockedError(key, "the store refuses it though nobody holds it")
+            raise LockRefusedError(lock.key)
 
-    async def _until_taken(self, watch: Watch, key: str, token: str, expire: float | None) -> bool:
+    async def _until_taken(self, watch: Watch, lock: HeldLock) -> bool:
         refusals = 0
         while refusals < REFUSALS:
             watch.released = anyio.Event()
-            if await self._try(key, token, expire):
+            if await self._try(lock):
                 return True
-            left = await self._engine.ask(IsLocked(key))
+            left = await self._store.ask(IsLocked(lock.key))
             if left is None:
                 refusals += 1
             else:
-                await self._wait_for(watch, left)
+                await self._wait_for(watch, self._at_most(lock.key, left))
         return False
 
     async def until_free(self, key: str, deadline: float) -> bool:
         """Wait until a lock is free, at the longest until an instant; says whether it is."""
-        left = await self._engine.ask(IsLocked(key))
+        left = await self._store.ask(IsLocked(key))
         if left is None or deadline <= self._clock.now():
             return left is None
         async with self._watching(key) as watch:
             while True:
                 watch.released = anyio.Event()
-                left = await self._engine.ask(IsLocked(key))
+                left = await self._store.ask(IsLocked(key))
                 if left is None:
                     return True
                 rest = deadline - self._clock.now()
                 if rest <= 0:
                     return False
-                await self._wait_for(watch, min(left, rest))
+                await self._wait_for(watch, min(self._at_most(key, left), rest))
 
     async def release(self, key: str, token: str) -> bool:
         """Give a lock back and wake who waits for it; says whether the token held it."""
         try:
-            released = await self._engine.ask(Unlock(key, token))
+            released = await self._store.ask(Unlock(key, token))
         except anyio.get_cancelled_exc_class():
             # asyncio's own Task.cancel() goes through shields, once; nobody knows whether the lock was free by then.
-            await self._engine.ask(Unlock(key, token))
+            await self._store.ask(Unlock(key, token))
             self.wake(key)
             raise
         if released:
             self.wake(key)
         return released
 
-    async def give_back(self, key: str, token: str) -> None:
+    async def give_back(self, lock: HeldLock) -> None:
         """Release a lock after the body it was held for, also when that was cancelled."""
         with anyio.CancelScope(shield=True), suppress(CacheClosedError):  # a store that is gone took its locks along
-            await self.release(key, token)
+            await self.release(lock.key, lock.token)
 
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""
         for watch in self._watches.get(key, ()):
             watch.wake()
 
-    async def _try(self, key: str, token: str, expire: float | None) -> bool:
+    async def _try(self, lock: HeldLock) -> bool:
+        asked = self._clock.now()
         try:
-            return await self._engine.ask(SetLock(key, token, expire))
+            lock.fence = await self._store.ask(SetLock(lock.key, lock.token, lock.lease))
         except BaseException:
-            await self.give_back(key, token)  # it may have been taken: its reply was on the way
+            await self.give_back(lock)  # it may have been taken: its reply was on the way
             raise
+        lock.until = math.inf if lock.lease is None else asked + lock.lease
+        return bool(lock.fence)
 
     @asynccontextmanager
     async def _watching(self, key: str) -> AsyncGenerator[Watch]:
@@ -173,7 +201,7 @@ class LockQueues:
         watch = Watch()
         self._watches.setdefault(key, []).append(watch)
         try:
-            watch.told = await self._engine.ask(WatchLock(key, watch.wake))
+            watch.told = await self._store.ask(WatchLock(key, watch.wake))
             yield watch
         finally:
             watches = self._watches[key]
@@ -181,12 +209,83 @@ class LockQueues:
             if not watches:
                 del self._watches[key]
             with anyio.CancelScope(shield=True), suppress(CacheClosedError):
-                await self._engine.ask(UnwatchLock(key, watch.wake))
+                await self._store.ask(UnwatchLock(key, watch.wake))
+
+    def _at_most(self, key: str, seconds: float) -> float:
+        """Return after how many seconds to look again at a lock at the latest."""
+        return min(seconds, SAFETY_PAUSE) if self._outlives(key) else seconds
 
     async def _wait_for(self, watch: Watch, seconds: float) -> None:
-        """Wait for a release, as long as the lease lasts; who is not told of releases looks again before."""
+        """Wait for a release, as long as the lease lasts; look again before, for releases that we are not told of."""
         if not watch.told:
             seconds = min(seconds, watch.pause)
             watch.pause = min(2 * watch.pause, LONGEST_PAUSE) * self._random.uniform(0.75, 1.0)
         with self._clock.move_on_at(self._clock.now() + seconds):
             await watch.released.wait()
+
+    # --- bodies
+
+    def holding(
+        self, lock: HeldLock, *, wait: bool = True, timeout: float | None = None, insist: bool = True
+    ) -> LockContext:
+        """Return a context whose body runs while it holds a lock.
+
+        :param wait: wait for the lock if it is not free; raise LockedError otherwise
+        :param timeout: the seconds to wait at most
+        :param insist: raise LockRefusedError if the store cannot lock; run the body without the lock otherwise
+        """
+        return LockContext(self, self._keeper, lock, wait=wait, timeout=timeout, insist=insist)
+
+    def until(self, timeout: float | None) -> float:
+        """Return the instant at which a timeout that begins now has passed."""
+        return math.inf if timeout is None else self._clock.now() + timeout
+
+
+class LockContext:
+    """Holds a lock while the body runs. Its lease is renewed; a body whose lock is lost all the same is cancelled."""
+
+    __slots__ = ("_insist", "_keeper", "_lock", "_locks", "_scope", "_timeout", "_wait")
+
+    def __init__(
+        self, locks: LockQueues, keeper: Keeper, lock: HeldLock, *, wait: bool, timeout: float | None, insist: bool
+    ) -> None:
+        self._locks = locks
+        self._keeper = keeper
+        self._lock = lock
+        self._wait = wait
+        self._timeout = timeout
+        self._insist = insist
+        self._scope: anyio.CancelScope | None = None
+
+    async def __aenter__(self) -> HeldLock:
+        lock = self._lock
+        try:
+            await self._take()
+        except LockRefusedError:
+            if self._insist:
+                raise
+        if lock.fence and lock.renewed:
+            self._scope = anyio.CancelScope()
+            self._scope.__enter__()
+            self._keeper.keep(lock, self._scope.cancel)
+        return lock
+
+    async def _take(self) -> None:
+        if self._wait:
+            await self._locks.wait(self._lock, self._locks.until(self._timeout))
+        elif not await self._locks.take(self._lock):
+            raise LockedError(self._lock.key)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        scope, lock = self._scope, self._lock
+        self._keeper.drop(lock)
+        try:
+            if lock.fence:
+                await self._locks.give_back(lock)
+        finally:
+            swallowed = scope is not None and scope.__exit__(kind, error, trace)
+        if lock.lost and (error is None or swallowed):
+            raise LockedError(lock.key, "its lease was lost while the body ran")
+        return swallowed

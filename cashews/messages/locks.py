@@ -11,16 +11,32 @@ from cashews.messages.message import OneKey
 
 
 @dataclass(slots=True)
-class SetLock(OneKey[bool]):
-    """Take a lock for `expire` seconds with a token; says whether it was free."""
+class SetLock(OneKey[int]):
+    """Take a lock for `expire` seconds with a token; answers a fencing number, 0 if another holds it.
+
+    The numbers of a key grow from one holder to the next.
+    """
 
     value: str
     expire: float | None = None
     command: ClassVar[Command] = Command.SET_LOCK
     effect: ClassVar[Effect] = Effect.LOCK
 
-    def declined(self) -> bool:
-        return False
+    def declined(self) -> int:
+        return 0
+
+
+@dataclass(slots=True)
+class RenewLock(OneKey["bool | None"]):
+    """Hold a lock for `expire` seconds from now; says whether the token held it, `None` if nobody knows."""
+
+    value: str
+    expire: float
+    command: ClassVar[Command] = Command.SET_LOCK
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> bool | None:
+        return None
 
 
 @dataclass(slots=True)

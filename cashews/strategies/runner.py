@@ -148,18 +148,18 @@ class Runner:
         return outcome
 
     async def _under_lock(self, call: Call, lease: Lease) -> Outcome:
-        """Load, locked against other processes; serve what one of them has stored meanwhile."""
-        if self._engine.is_off(Command.SET_LOCK, call.key):
+        """Load, locked against other processes; serve what one of them has stored meanwhile.
+
+        A store that cannot lock costs a load too many, and no caller his result.
+        """
+        engine = self._engine
+        if self._plan.lease is None or engine.is_off(Command.SET_LOCK, call.key):
             return await self._load_unlocked(call, lease)
-        locks, name = self._engine.locks, f"lock:{call.key}"
-        token = locks.token()
-        await locks.wait(name, token, self._plan.lease)
-        try:
-            found = await self._engine.ask(self._strategy.read(call.key, ABSENT))
-            verdict = self._strategy.judge(found, self._engine.clock.wall(), self._engine.random.random)
+        lock = engine.locks.claim(f"{call.key}:lock", self._plan.lease)
+        async with engine.locks.holding(lock, insist=False):
+            found = await engine.ask(self._strategy.read(call.key, ABSENT))
+            verdict = self._strategy.judge(found, engine.clock.wall(), engine.random.random)
             return verdict.outcome if isinstance(verdict, Serve) else await self._load_unlocked(call, lease)
-        finally:
-            await locks.give_back(name, token)
 
     async def _over_caches(self, call: Call, lease: Lease) -> Outcome:
         """Load, and keep nothing that came from a cache beneath."""

@@ -41,7 +41,7 @@ async def test_a_lock_is_free_at_its_deadline(cache, clock):
 
 async def test_who_held_an_expired_lock_does_not_free_its_successors(cache, clock):
     """14; D33."""
-    async with cache.lock("k", expire=1):
+    async with cache.lock("k", expire=1, renew=False):
         await clock.advance(1)
         assert await cache.set_lock("k", "yours", 10) is True
     assert await cache.is_locked("k") is True
@@ -203,8 +203,48 @@ async def test_a_lease_that_ends_lets_the_next_one_in(cache, clock):
 
 async def test_a_lock_without_a_lease_has_one_all_the_same(cache, clock):
     """D39: a killed holder must not block others for ever."""
-    context = cache.lock("k")
+    context = cache.lock("k", renew=False)
     await context.__aenter__()
     await clock.advance(3_600)
     assert not await cache.is_locked("k")
     await context.__aexit__(None, None, None)
+
+
+async def test_a_lease_is_renewed_while_the_body_runs(cache, clock):
+    """14; D35: the original had three holders at once."""
+    async with cache.lock("k", expire=3) as held:
+        for _ in range(10):
+            await clock.advance(1)
+            assert not await cache.set_lock("k", "another", 10)
+        assert not held.lost
+    assert await cache.set_lock("k", "another", 10)
+
+
+async def test_fencing_numbers_grow_from_one_holder_to_the_next(cache, clock):
+    """14."""
+    fences = []
+    for number in range(20):
+        async with cache.lock("k", expire=3, renew=bool(number % 2)) as held:
+            fences.append(held.fence)
+        await clock.advance(number % 3)
+    assert fences == sorted(set(fences))
+    assert fences[0] > 0
+
+
+async def test_waiting_ends_at_its_timeout(cache, clock):
+    errors = []
+
+    async def want():
+        try:
+            async with cache.lock("k", expire=10, timeout=2):
+                pytest.fail("two holders")
+        except LockedError as error:
+            errors.append((str(error), clock.now()))
+
+    async with cache.lock("k", expire=10), anyio.create_task_group() as tasks:
+        tasks.start_soon(want)
+        await clock.advance(5)
+    assert errors == [("the lock 'k' cannot be taken: it was not free within 2 s", 1_002)]
+    assert not await cache.is_locked("k")
+    async with cache.lock("k", expire=10, timeout=0):
+        assert await cache.is_locked("k")

@@ -29,6 +29,7 @@ MADE_OF = {
     "entered": 1.0,
     "failed": False,
     "wake": list,
+    "expire": 10.0,
 }
 
 

@@ -318,17 +318,17 @@ async def test_a_lock_against_other_processes_has_a_lease_of_its_own(cache, cloc
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cached)
         await clock.advance(0.5)
-        assert await cache.is_locked("lock:k")
-        assert not await cache.set_lock("lock:k", "another", 1)
+        assert await cache.is_locked("k:lock")
+        assert not await cache.set_lock("k:lock", "another", 1)
         await clock.advance(0.5)
-    assert not await cache.is_locked("lock:k")
+    assert not await cache.is_locked("k:lock")
     assert await cached.peek() == 1
 
 
 @each(*READING)
 async def test_under_a_lock_what_another_process_stored_meanwhile_is_served(cache, clock, origin, decorate):
     cached = decorate(cache, lock=True)(origin)
-    await cache.set_lock("lock:k", "another process", 60)
+    await cache.set_lock("k:lock", "another process", 60)
     results = []
 
     async def call():
@@ -338,7 +338,7 @@ async def test_under_a_lock_what_another_process_stored_meanwhile_is_served(cach
         tasks.start_soon(call)
         await clock.advance(1)
         await cache.set("k", "theirs", 90)
-        await cache.unlock("lock:k", "another process")
+        await cache.unlock("k:lock", "another process")
     assert results == ["theirs"]
     assert origin.runs == 0
 
@@ -346,7 +346,7 @@ async def test_under_a_lock_what_another_process_stored_meanwhile_is_served(cach
 @every_strategy
 async def test_the_lease_of_a_dead_process_ends(cache, clock, origin, decorate):
     cached = decorate(cache, lock="20s")(origin)
-    await cache.set_lock("lock:k", "dead", 60)
+    await cache.set_lock("k:lock", "dead", 60)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cached)
         await clock.advance(59)

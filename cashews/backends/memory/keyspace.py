@@ -25,13 +25,13 @@ class Keyspace:
     Sets, windows, bit fields and the like are kept apart: they are never evicted. Locks have a name space of their own.
     """
 
-    def __init__(self, size: int, tick: float, on_earlier: Callable[[], None]) -> None:
+    def __init__(self, size: int, tick: float, on_earlier: Callable[[], None], first_fence: int = 1) -> None:
         self._size = size
         self._tick = tick
         self._on_earlier = on_earlier
         self._live: dict[str, Slot] = {}
         self._kept: dict[str, Slot] = {}
-        self._locks = Locks()
+        self._locks = Locks(first_fence)
         self._order = Recency()
         self._wheel = Wheel(tick, on_earlier)
         self._recent = 0.0

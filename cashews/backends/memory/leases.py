@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
 NEVER = math.inf
 FEW = 1_000
@@ -19,25 +20,41 @@ class Held:
 
 
 class Locks:
-    """Held locks by key. One that its holder has left goes when it is asked for, or when many more have been taken."""
+    """Held locks by key. One that its holder has left goes when it is asked for, or when many more have been taken.
 
-    def __init__(self) -> None:
+    Fencing numbers begin at `first`: the wall time in microseconds, so that they grow across processes, too.
+    """
+
+    def __init__(self, first: int) -> None:
         self._held: dict[str, Held] = {}
         self._many = FEW
+        self._fences = count(first)
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, key: str, token: str, expire: float | None, now: float) -> bool:
-        """Hold a lock for some seconds; says whether it was free."""
+    def take(self, key: str, token: str, expire: float | None, now: float) -> int:
+        """Hold a lock for some seconds; returns a fencing number, 0 if it is not free."""
         held = self._held.get(key)
         if (held is not None and held.deadline > now) or (expire is not None and expire <= 0):
-            return False
+            return 0
         self._held[key] = Held(token, NEVER if expire is None else now + expire)
         if len(self._held) > self._many:
             self._held = {key: held for key, held in self._held.items() if held.deadline > now}
             self._many = max(FEW, 2 * len(self._held))
+        return next(self._fences)
+
+    def renew(self, key: str, token: str, expire: float, now: float) -> bool:
+        """Hold a lock for some seconds from now; says whether the token held it."""
+        if not self.is_held(key, token, now):
+            return False
+        self._held[key].deadline = now + expire
         return True
+
+    def is_held(self, key: str, token: str, now: float) -> bool:
+        """Say whether a token holds a lock."""
+        held = self._held.get(key)
+        return held is not None and held.token == token and held.deadline > now
 
     def give_back(self, key: str, token: str, now: float) -> bool:
         """Release a lock; says whether the token held it."""

@@ -20,6 +20,7 @@ from cashews.log import logger
 
 R = TypeVar("R")
 NO_SWEEPING = 1.0
+MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,9 @@ class MemoryStore(Backend):
         self._listeners: tuple[OnRemove, ...] = ()
         self._removals: list[tuple[str, object, Cause]] = []
         self._turns_changed = surroundings.turns_changed
-        self._table = table = Table(options.size, options.check_interval or NO_SWEEPING, self._on_earlier)
+        first_fence = int(self._clock.wall() * MICRO)
+        tick = options.check_interval or NO_SWEEPING
+        self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
         self._plain: dict[type[m.Message[Any]], Turn] = {
             m.Get: table.get,
             m.GetHit: table.get_hit,
@@ -126,6 +129,7 @@ class MemoryStore(Backend):
             m.SetRemove: table.set_remove,
             m.SetPop: table.set_pop,
             m.SetLock: table.set_lock,
+            m.RenewLock: table.renew_lock,
             m.Unlock: table.unlock,
             m.IsLocked: table.is_locked,
             m.WatchLock: table.watch_lock,
@@ -151,6 +155,10 @@ class MemoryStore(Backend):
     @property
     def shares(self) -> bool:
         return self._options.copy == "share"
+
+    @property
+    def outlives(self) -> bool:
+        return False
 
     async def ask(self, message: m.Message[R]) -> R:
         turn = self._turns.get(type(message))

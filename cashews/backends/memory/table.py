@@ -251,8 +251,11 @@ class Table(Keyspace):
 
     # --- locks
 
-    def set_lock(self, message: m.SetLock, now: float) -> bool:
+    def set_lock(self, message: m.SetLock, now: float) -> int:
         return self._locks.take(message.key, message.value, message.expire, now)
+
+    def renew_lock(self, message: m.RenewLock, now: float) -> bool:
+        return self._locks.renew(message.key, message.value, message.expire, now)
 
     def unlock(self, message: m.Unlock, now: float) -> bool:
         return self._locks.give_back(message.key, message.value, now)

@@ -19,6 +19,8 @@ from cashews.serialize import Pending
 
 LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""
+FENCE: Final = LOCKS
+"""The key of the last fencing number."""
 COUNTER_MAX: Final = 2**63 - 1
 AT_ONCE: Final = 500
 """How many values are decoded between two checkpoints."""
@@ -72,6 +74,7 @@ class Commands:
             m.SetRemove: self.set_remove,
             m.SetPop: self.set_pop,
             m.SetLock: self.set_lock,
+            m.RenewLock: self.renew_lock,
             m.Unlock: self.unlock,
             m.IsLocked: self.is_locked,
             m.WatchLock: self.watch_lock,
@@ -239,12 +242,15 @@ class Commands:
 
     # --- locks
 
-    async def set_lock(self, message: m.SetLock) -> bool:
+    async def set_lock(self, message: m.SetLock) -> int:
         key, expire = LOCKS + message.key, message.expire
         if expire is not None and expire <= 0:
-            return False
-        lasting = () if expire is None else ("PX", milliseconds(expire))
-        return await self._at(key).ask(pack(("SET", key, message.value, "NX", *lasting))) is not None
+            return 0
+        return int(await scripts.LOCK.ask(self._at(key), (key, FENCE), message.value, lifetime(expire)))
+
+    async def renew_lock(self, message: m.RenewLock) -> bool:
+        key = LOCKS + message.key
+        return bool(await scripts.RENEW.ask(self._at(key), (key,), message.value, milliseconds(message.expire)))
 
     async def unlock(self, message: m.Unlock) -> bool:
         key = LOCKS + message.key

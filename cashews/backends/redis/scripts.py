@@ -107,6 +107,23 @@ if calls == limit + 1 and ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV
 return calls <= limit and 1 or 0
 """)
 
+LOCK: Final = Script("""
+-- ARGV: token, ttl; the fencing number is the server's time in microseconds, or one more than the last
+local taken = ARGV[2] == '' and redis.call('SET', KEYS[1], ARGV[1], 'NX')
+  or ARGV[2] ~= '' and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+if not taken then return 0 end
+local time = redis.call('TIME')
+local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or 0) + 1)
+redis.call('SET', KEYS[2], string.format('%.0f', fence))
+return fence
+""")
+
+RENEW: Final = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+
 UNLOCK: Final = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])

@@ -8,13 +8,13 @@ from typing import Any
 
 from cashews.commands import Command
 from cashews.engine.engine import NOT_NOW, Engine
-from cashews.exceptions import LockedError
+from cashews.engine.keeper import HeldLock
 from cashews.messages import SetLock, Unlock
 from cashews.strategies.call import Call, Compiled
 from cashews.strategies.guards.guard import resolve_lasting
 
 LEASE = 60.0
-"""Seconds that a call holds its lock at most, if it was not told."""
+"""Seconds after which a process that was killed holds its lock no more, if it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,24 @@ class Locked:
     wait: bool
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        locks, key = self.engine.locks, call.key
-        token, lease = locks.token(), resolve_lasting("ttl", self.lease, call)
-        if not (locks.nobody_waits(key) and self.engine.at_once(SetLock(key, token, lease)) is True):
-            if self.engine.is_off(Command.SET_LOCK, key):
+        engine, locks, key = self.engine, self.engine.locks, call.key
+        if engine.is_off(Command.SET_LOCK, key):
+            return await proceed(call)
+        lock = locks.claim(key, resolve_lasting("ttl", self.lease, call))
+        if lock.renewed or not self._taken_at_once(lock):
+            async with locks.holding(lock, wait=self.wait):
                 return await proceed(call)
-            await self._take(key, token, lease)
         try:
             return await proceed(call)
         finally:
-            if self.engine.at_once(Unlock(key, token)) is NOT_NOW:
-                await locks.give_back(key, token)
+            if engine.at_once(Unlock(key, lock.token)) is NOT_NOW:
+                await locks.give_back(lock)
             else:
                 locks.wake(key)
 
-    async def _take(self, key: str, token: str, lease: float) -> None:
-        if self.wait:
-            await self.engine.locks.wait(key, token, lease)
-        elif not await self.engine.locks.take(key, token, lease):
-            raise LockedError(key)
+    def _taken_at_once(self, lock: HeldLock) -> bool:
+        """Take a lock in place, where that can be done and nobody waits for it; says whether it was taken."""
+        if not self.engine.locks.nobody_waits(lock.key):
+            return False
+        fence = self.engine.at_once(SetLock(lock.key, lock.token, lock.lease))
+        return fence is not NOT_NOW and fence > 0
