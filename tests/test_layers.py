@@ -35,14 +35,13 @@ ROWS = {
     5: ["strategies", "strategies.*"],
     4: [
         "backends.memory",
-        "backends.memory.*",
         "backends.redis",
         "backends.redis.*",
         "backends.disk",
         "backends.disk.*",
     ],
     3: ["engine", "engine.*"],
-    2: ["backends", "backends.interface", "backends.values", "serialize", "serialize.*"],
+    2: ["backends", "backends.interface", "backends.values", "serialize", "serialize.*", "table", "table.*"],
     1: [
         "key",
         "formatter",

@@ -62,8 +62,8 @@ def clock() -> tuple[str, Names]:
 def table_lookup() -> tuple[str, Names]:
     """The turn: the lookup in the table, the deadline, the order of use."""
     from cashews._typing import ABSENT
-    from cashews.backends.memory.table import Table
     from cashews.messages import Get, Set
+    from cashews.table.table import Table
 
     table, now = Table(1_000, 1.0, lambda: None), time.monotonic()
     table.set(Set("user:7", 7, TTL, None, None), now)

@@ -6,8 +6,8 @@ import gc
 from random import Random
 
 from cashews import messages as m
-from cashews.backends.memory.leases import FEW
-from cashews.backends.memory.table import Table
+from cashews.table.leases import FEW
+from cashews.table.table import Table
 
 YEAR = 365 * 86_400
 

@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cashews import messages as m
 from cashews.backends.interface import Cause
-from cashews.backends.memory.keyspace import BURST, NEVER
-from cashews.backends.memory.kinds import Members
-from cashews.backends.memory.table import Table
-from cashews.backends.memory.wheel import ROOM, Wheel
+from cashews.table.keyspace import BURST, NEVER
+from cashews.table.kinds import Members
+from cashews.table.table import Table
+from cashews.table.wheel import ROOM, Wheel
 
 KEYS = st.sampled_from(["a", "b", "c", "d", "e", "f"])
 VALUES = st.integers(0, 99)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cashews.backends.memory.wheel import ROOM, Slot, Wheel
+from cashews.table.wheel import ROOM, Slot, Wheel
 
 TICKS = st.sampled_from([1.0, 0.1, 0.3, 0.7, 1 / 3, 0.01, 1.1, 3.3, 60.0])
 TTLS = st.floats(0.001, 1e9)

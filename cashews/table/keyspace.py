@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 
 from cashews.backends.interface import Cause
-from cashews.backends.memory.leases import Locks
-from cashews.backends.memory.recency import Recency
-from cashews.backends.memory.wheel import Slot, Wheel
+from cashews.table.leases import Locks
+from cashews.table.recency import Recency
+from cashews.table.wheel import Slot, Wheel
 
 NEVER = math.inf
 BURST = 0.001

@@ -14,9 +14,9 @@ from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews.backends.interface import Backend, Cause, OnRemove, Service, Surroundings, Turn
-from cashews.backends.memory.table import Table
 from cashews.exceptions import WrongOptionError
 from cashews.log import logger
+from cashews.table.table import Table
 
 R = TypeVar("R")
 NO_SWEEPING = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from cashews.backends.memory.wheel import Slot
+from cashews.table.wheel import Slot
 
 
 class Recency:

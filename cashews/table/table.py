@@ -9,13 +9,13 @@ from typing import TypeVar, cast
 
 from cashews import messages as m
 from cashews.backends.interface import Cause
-from cashews.backends.memory.keyspace import NEVER, PAGE, Keyspace
-from cashews.backends.memory.kinds import Bits, Members, Tally, Window
-from cashews.backends.memory.wheel import Slot
 from cashews.circuit import Circuit
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.pattern import matcher
+from cashews.table.keyspace import NEVER, PAGE, Keyspace
+from cashews.table.kinds import Bits, Members, Tally, Window
+from cashews.table.wheel import Slot
 
 COUNTER_MAX = 2**63 - 1
 

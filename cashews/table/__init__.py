@@ -1,0 +1,1 @@
+"""The state of a store in memory: pure, every instant is an argument."""
