@@ -100,7 +100,7 @@ class DecodeError(CacheError, ValueError):
     """Stored bytes cannot be decoded, verified or recognised; they count as absent."""
 
     def __init__(self, key: str = "", reason: str = "its decoder refuses it") -> None:
-        self.key = key
+        self.key, self.reason = key, reason
         super().__init__(f"the stored value of key {key!r} cannot be decoded: {reason}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from types import UnionType
@@ -96,7 +96,21 @@ def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundi
 
     if url.netloc or url.path.strip("/"):
         raise WrongOptionError("url", url.geturl(), "mem:// and options after '?'")
-    return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
+    own = {field.name for field in fields(MemoryOptions)}
+    if own.issuperset(options):
+        return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
+    return _encoded_memory(own, options, surroundings)
+
+
+def _encoded_memory(own: Collection[str], options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    from cashews.backends.memory import MemoryOptions  # noqa: PLC0415  codecs load when they are used
+    from cashews.backends.encoded import EncodedStore  # noqa: PLC0415  likewise
+    from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
+
+    others = {name: value for name, value in options.items() if name not in own}
+    serializer = read_options("mem://", SerializerOptions, others, besides=own)
+    read = read_options("mem://", MemoryOptions, {name: options[name] for name in options if name in own})
+    return EncodedStore(read, serializer, surroundings)
 
 
 def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
@@ -112,9 +126,10 @@ def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundin
     return RedisStore(read_address(url, read), read, surroundings)
 
 
-def read_options(backend: str, kind: type[Options], given: Mapping[str, Any]) -> Options:
+def read_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:
     """Make an options record; text becomes what the field's annotation says.
 
+    :param besides: what other records of the backend take
     :raises UnknownOptionError: if the record has no such field
     :raises WrongOptionError: if a value is not allowed
     """
@@ -122,7 +137,7 @@ def read_options(backend: str, kind: type[Options], given: Mapping[str, Any]) ->
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # options are dataclasses
     for name in given:
         if name not in known:
-            raise UnknownOptionError(backend, name, [*known, "enable", "disable"])
+            raise UnknownOptionError(backend, name, [*known, *besides, "enable", "disable"])
     return kind(**{name: _read(name, value, hints[name]) for name, value in given.items()})
 
 

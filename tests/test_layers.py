@@ -35,6 +35,7 @@ ROWS = {
     5: ["strategies", "strategies.*"],
     4: [
         "backends.memory",
+        "backends.encoded",
         "backends.redis",
         "backends.redis.*",
         "backends.disk",

@@ -29,7 +29,7 @@ class MemoryOptions:
 
     `size`: how many values are kept, the least recently used leaving first. `check_interval`: the seconds between two
     sweeps of expired values, 0 to remove them only when they are touched. `copy`: what `set` keeps and `get` returns,
-    the object itself ("share") or deep copies ("deep").
+    the object itself ("share") or deep copies ("deep"). Any option of the serializer besides makes an `EncodedStore`.
     """
 
     size: int = 1000

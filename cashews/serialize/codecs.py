@@ -26,15 +26,13 @@ _PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
 class Codec:
     """A library's way to write a value and to read it.
 
-    `start` is the byte that everything it writes begins with, if there is one. `mark` is in every payload that refers
-    to a class, `None` if none does: without it nothing can come back that its class has outgrown.
+    `start` is the byte that everything it writes begins with, `None` if there is none: then it writes no pickles.
     """
 
     name: str
     dumps: Callable[[object], bytes]
     loads: Callable[[bytes], object]
     start: int | None = None
-    mark: bytes | None = None
 
 
 def codec_of(pickle_type: str) -> Codec:
@@ -46,19 +44,17 @@ def codec_of(pickle_type: str) -> Codec:
 
 
 def _pickle() -> Codec:
-    dumps = partial(pickle.dumps, protocol=_PROTOCOL)
-    return Codec("pickle", dumps, pickle.loads, PICKLED, mark=pickle.STACK_GLOBAL)
+    return Codec("pickle", partial(pickle.dumps, protocol=_PROTOCOL), pickle.loads, PICKLED)
 
 
 def _dill() -> Codec:
     dill = load("dill", "dill")
-    return Codec("dill", partial(dill.dumps, protocol=_DILL_PROTOCOL), dill.loads, PICKLED, mark=b"")
+    return Codec("dill", partial(dill.dumps, protocol=_DILL_PROTOCOL), dill.loads, PICKLED)
 
 
 def _sqlalchemy() -> Codec:
     serializer = load("sqlalchemy.ext.serializer", "sqlalchemy")
-    dumps = partial(serializer.dumps, protocol=_PROTOCOL)
-    return Codec("sqlalchemy", dumps, serializer.loads, PICKLED, mark=pickle.STACK_GLOBAL)
+    return Codec("sqlalchemy", partial(serializer.dumps, protocol=_PROTOCOL), serializer.loads, PICKLED)
 
 
 def _json() -> Codec:

@@ -62,7 +62,7 @@ def _bounded(key: str, stream: Any, packed: bytes, limit: int) -> bytes:
     """Expand one whole stream; it is not asked for more than a byte too many."""
     payload: bytes = stream.decompress(packed, limit + 1)
     if len(payload) > limit:
-        raise too_large(key, limit)
+        raise DecodeError(key, too_large(limit))
     if not stream.eof:
         raise DecodeError(key, "its compressed data are incomplete")
     if stream.unused_data:
@@ -70,9 +70,9 @@ def _bounded(key: str, stream: Any, packed: bytes, limit: int) -> bytes:
     return payload
 
 
-def too_large(key: str, limit: int) -> DecodeError:
-    """Return the error of data that are, or would be, too large."""
-    return DecodeError(key, f"it is larger than {limit} bytes")
+def too_large(limit: int) -> str:
+    """Return why data are refused that are, or would be, too large."""
+    return f"it is larger than {limit} bytes"
 
 
 _EXPANDERS: Mapping[bytes, Callable[[str, bytes, int], bytes]] = {

@@ -6,6 +6,7 @@ cashews 7; records of this package are written field by field, so no stored byte
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, cast
@@ -30,6 +31,7 @@ _CHUNK: Final = b"\0C"
 _CUSTOM: Final = b"\0T"
 _BYTES: Final = b"bytes"
 _BEYOND_DIGITS: Final = 0x3A
+_BEYOND_ASCII: Final = 0x80
 _MINUS: Final = 0x2D
 
 _ENTRY_HEAD: Final = Struct(">2sdd")
@@ -39,6 +41,8 @@ _MANIFEST_HEAD: Final = Struct(">2sIQH")
 _CUSTOM_HEAD: Final = Struct(">2sH")
 """The form, the length of the name of the class."""
 
+_CLASS: Final = pickle.STACK_GLOBAL
+"""What is in every pickle that refers to a class; without it nothing comes back that its class has outgrown."""
 _SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose objects no version of a class can have left incomplete."""
 
@@ -56,8 +60,7 @@ class Forms:
         self._dump = codec.dumps
         self._loads = codec.loads
         self._start = codec.start
-        self._mark = b"" if codec.mark is None else codec.mark
-        self.load = self._load_checked if check_repr and codec.mark is not None else codec.loads
+        self.load = self._load_checked if check_repr and codec.start is not None else codec.loads
         self._writers: Mapping[type, Callable[..., bytes]] = {
             int: self._write_integer,
             bytes: self._write_bytes,
@@ -77,7 +80,7 @@ class Forms:
     def _load_checked(self, payload: bytes) -> object:
         """Load what its class, as it is now, can represent: an object of an older version may lack attributes."""
         value = self._loads(payload)
-        if self._mark in payload and type(value) not in _SCALARS:
+        if _CLASS in payload and type(value) not in _SCALARS:
             repr(value)
         return value
 
@@ -132,7 +135,7 @@ class Forms:
             return self._read_framed(key, body)
         if first < _BEYOND_DIGITS and (number := integer_in(body)) is not None:
             return number
-        if chr(first).isidentifier() and b":" in body:
+        if first < _BEYOND_ASCII and chr(first).isidentifier() and b":" in body:
             return self._read_named(key, body)
         if self._start is not None:
             raise DecodeError(key, "it is not recognised")

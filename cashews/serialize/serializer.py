@@ -84,17 +84,17 @@ class Serializer:
             raise EncodeError(key, plain, "its encoder", str(error)) from error
 
     def _finished(self, key: str, value: object, body: bytes) -> bytes:
-        packed = body if self._compress is None else self._compressed(key, body)
+        packed = body if self._compress is None else self._compressed(body)
         sealed = packed if self._signature is None else self._signature.seal(key, packed)
         if type(value) is Entry:
             return HITS_PREFIX + value.hits.to_bytes(HITS_SIZE, "big") + sealed
         return sealed
 
-    def _compressed(self, key: str, body: bytes) -> bytes:
+    def _compressed(self, body: bytes) -> bytes:
         if len(body) < self._options.compress_threshold or self._compress is None:
             return body
         if len(body) > self._options.size_limit:
-            raise too_large(key, self._options.size_limit)
+            raise ValueError(too_large(self._options.size_limit))
         return self._compress(body)
 
     # --- reading
@@ -123,8 +123,8 @@ class Serializer:
         """
         try:
             value = await pending.custom.decoder(pending.payload, backend, key)
-        except DecodeError:
-            raise
+        except DecodeError as error:  # the user's, which need not know the key
+            raise DecodeError(key, error.reason) from error
         except Exception as error:
             raise DecodeError(key, f"its decoder failed with {type(error).__name__}") from error
         if pending.entry is None:

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cashews._typing import Absent
 from cashews.entry import Entry, Loaded
-from cashews.strategies.strategy import Draw, Strategy, share_of
-from cashews.verdicts import LoadOrServe, Serve, ServeAndRefresh, Verdict
+from cashews.strategies.strategy import Draw, Strategy, kept_by_cashews_7, share_of
+from cashews.verdicts import LOAD, LoadOrServe, Serve, ServeAndRefresh, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Early(Strategy):
     beta: float = 0.0
     background: bool = True
     name: ClassVar[str] = "early"
+
+    def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
+        return LOAD if kept_by_cashews_7(found) else super(Early, self).judge(found, now, draw)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         head_start = -math.log(1.0 - draw()) * self.beta * entry.cost if self.beta else 0.0

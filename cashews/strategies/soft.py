@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cashews._typing import Absent
 from cashews.entry import Entry, Loaded
-from cashews.strategies.strategy import Draw, Strategy, share_of
-from cashews.verdicts import LoadOrServe, Serve, Verdict
+from cashews.strategies.strategy import Draw, Strategy, kept_by_cashews_7, share_of
+from cashews.verdicts import LOAD, LoadOrServe, Serve, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,9 @@ class Soft(Strategy):
 
     errors: tuple[type[Exception], ...] = (Exception,)
     name: ClassVar[str] = "soft"
+
+    def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
+        return LOAD if kept_by_cashews_7(found) else super(Soft, self).judge(found, now, draw)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         return Serve(entry.outcome) if now < entry.deadline else LoadOrServe(self.errors)

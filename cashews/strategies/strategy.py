@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Final, cast
 
 from cashews._typing import ABSENT, Absent
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
@@ -14,6 +15,7 @@ from cashews.verdicts import LOAD, Serve, Verdict
 
 Draw = Callable[[], float]
 """Draws a number from [0, 1)."""
+PAIR: Final = 2
 
 
 class Strategy(ABC):
@@ -43,6 +45,17 @@ class Strategy(ABC):
     @abstractmethod
     def seal(self, loaded: Loaded) -> object:
         """Return the form in which an outcome is kept."""
+
+
+def kept_by_cashews_7(found: object) -> bool:
+    """Say whether something found has the shape of what `early` and `soft` of cashews 7 kept: a deadline and a value.
+
+    A user's own list may have it, too; to take that for absent costs one load, to serve the other would be wrong.
+    """
+    if type(found) is not list:
+        return False
+    items = cast("list[object]", found)
+    return len(items) == PAIR and isinstance(items[0], datetime)
 
 
 def bare(outcome: Outcome) -> object:

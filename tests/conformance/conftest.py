@@ -40,6 +40,9 @@ BACKENDS = {
     "mem": Subject("mem://", {"size": MANY}),
     "mem-copies-watched": Subject("mem://", {"size": MANY, "copy": "deep"}, listeners=[lambda *_: None]),
     "mem-chained-unswept": Subject("mem://", {"size": MANY, "check_interval": 0}, middlewares=[hand_on]),
+    "mem-pickled-signed": Subject(
+        "mem://", {"size": MANY, "secret": "s", "compress_type": "zlib", "compress_threshold": 0}
+    ),
 }
 
 

@@ -1,0 +1,101 @@
+"""The memory store with a serializer: it keeps bytes, encoded before their turn and decoded after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.interface import Surroundings, Turn
+from cashews.backends.memory import MemoryOptions, MemoryStore
+from cashews.backends.values import Values
+from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE, SerializerOptions
+
+R = TypeVar("R")
+HITS: Final = slice(HITS_AT, HITS_AT + HITS_SIZE)
+
+
+class EncodedStore(MemoryStore):
+    """Values in this process, as bytes. What is read is an object of its own, whatever the option `copy` says.
+
+    Integers stay what they are, since the store counts in them, and so do raw values. Stored entries are mutable: their
+    hits are counted in place. Removal callbacks are told what is kept.
+    """
+
+    def __init__(self, options: MemoryOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
+        super().__init__(replace(options, copy="share"), surroundings)
+        self._values = Values(serializer, self)
+        self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
+            m.Get: self._get,
+            m.GetHit: self._get_hit,
+            m.GetMany: self._get_many,
+            m.GetMatch: self._get_match,
+            m.Set: self._set,
+            m.SetMany: self._set_many,
+        }
+
+    @property
+    def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
+        return {kind: turn for kind, turn in super().turns.items() if kind not in self._serve}
+
+    @property
+    def shares(self) -> bool:
+        return False
+
+    async def ask(self, message: m.Message[R]) -> R:
+        serve = self._serve.get(type(message))
+        reply: R = await (super().ask(message) if serve is None else serve(message))
+        return reply
+
+    def statistics(self) -> Mapping[str, int]:
+        return {**super().statistics(), "decode_failures": self._values.failures}
+
+    # --- values
+
+    def _take(self, message: m.Message[R]) -> R:
+        """Serve the turn of a message about what is kept."""
+        reply: R = super().turns[type(message)](message, self._clock.now())
+        return reply
+
+    async def _get(self, message: m.Get) -> object:
+        kept = self._take(m.Get(message.key, ABSENT))
+        return await self._decoded(message.key, kept, message.default)
+
+    async def _get_hit(self, message: m.GetHit) -> object:
+        kept = self._take(m.Get(message.key, ABSENT))
+        if isinstance(kept, bytearray):
+            kept[HITS] = (int.from_bytes(kept[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
+        return await self._decoded(message.key, kept, message.default)
+
+    async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        found = self._take(replace(message, default=ABSENT))
+        pairs = zip(message.keys, found, strict=True)
+        return tuple([await self._decoded(key, kept, message.default) for key, kept in pairs])
+
+    async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
+        page = self._take(message)
+        pairs = [(key, await self._decoded(key, kept, ABSENT)) for key, kept in page.items]
+        return replace(page, items=[pair for pair in pairs if pair[1] is not ABSENT])
+
+    async def _set(self, message: m.Set) -> bool:
+        kept = await self._encoded(message.key, message.value, message.expire)
+        return self._take(replace(message, value=kept))
+
+    async def _set_many(self, message: m.SetMany) -> None:
+        pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
+        self._take(replace(message, pairs=pairs))
+
+    async def _encoded(self, key: str, value: object, expire: float | None) -> object:
+        if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
+            return value
+        stored = await self._values.encode(key, value, expire)
+        return bytearray(stored) if stored.startswith(HITS_PREFIX) else stored
+
+    async def _decoded(self, key: str, kept: object, default: object) -> object:
+        if kept is ABSENT:
+            return default
+        if not isinstance(kept, (bytes, bytearray)):
+            return kept
+        return await self._values.decode(key, bytes(kept), default)
