@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cashews._typing import Absent
 from cashews.entry import Entry, Loaded
 from cashews.strategies.strategy import Draw, Strategy, kept_by_cashews_7, share_of
-from cashews.verdicts import LOAD, LoadOrServe, Serve, ServeAndRefresh, Verdict
+from cashews.verdicts import LoadOrServe, Serve, ServeAndRefresh, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,8 @@ class Early(Strategy):
     background: bool = True
     name: ClassVar[str] = "early"
 
-    def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
-        return LOAD if kept_by_cashews_7(found) else super(Early, self).judge(found, now, draw)
+    def disowns(self, found: object) -> bool:
+        return kept_by_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         head_start = -math.log(1.0 - draw()) * self.beta * entry.cost if self.beta else 0.0

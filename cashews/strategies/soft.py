@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cashews._typing import Absent
 from cashews.entry import Entry, Loaded
 from cashews.strategies.strategy import Draw, Strategy, kept_by_cashews_7, share_of
-from cashews.verdicts import LOAD, LoadOrServe, Serve, Verdict
+from cashews.verdicts import LoadOrServe, Serve, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +17,8 @@ class Soft(Strategy):
     errors: tuple[type[Exception], ...] = (Exception,)
     name: ClassVar[str] = "soft"
 
-    def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
-        return LOAD if kept_by_cashews_7(found) else super(Soft, self).judge(found, now, draw)
+    def disowns(self, found: object) -> bool:
+        return kept_by_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         return Serve(entry.outcome) if now < entry.deadline else LoadOrServe(self.errors)

@@ -34,9 +34,13 @@ class Strategy(ABC):
         """Say what to do, given what was found at a wall time."""
         if isinstance(found, Entry):
             return self.judge_entry(found, now, draw)
-        if found is ABSENT:
+        if found is ABSENT or self.disowns(found):
             return LOAD
         return Serve(outcome_of(found))
+
+    def disowns(self, found: object) -> bool:
+        """Say whether a bare value that was found is none, and counts as absent."""
+        return False
 
     @abstractmethod
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import cashews
+from cashews.serialize import custom
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,7 +24,7 @@ EXAMPLES = [
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
     """Take back what an example registers for all keys of the process."""
-    registries = (cashews.default_formatter.functions, cashews.default_formatter._types)
+    registries = (cashews.default_formatter.functions, cashews.default_formatter._types, custom._customs)
     before = [dict(registry) for registry in registries]
     yield
     for registry, known in zip(registries, before, strict=True):
