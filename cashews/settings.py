@@ -103,8 +103,8 @@ def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundi
 
 
 def _encoded_memory(own: Collection[str], options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
-    from cashews.backends.memory import MemoryOptions  # noqa: PLC0415  codecs load when they are used
     from cashews.backends.encoded import EncodedStore  # noqa: PLC0415  likewise
+    from cashews.backends.memory import MemoryOptions  # noqa: PLC0415  codecs load when they are used
     from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
 
     others = {name: value for name, value in options.items() if name not in own}

@@ -17,11 +17,19 @@ R = TypeVar("R")
 HITS: Final = slice(HITS_AT, HITS_AT + HITS_SIZE)
 
 
+class Counted(bytearray):
+    """The bytes of an entry: its hits are counted in place."""
+
+    def hit(self) -> None:
+        """Count one hit."""
+        self[HITS] = (int.from_bytes(self[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
+
+
 class EncodedStore(MemoryStore):
     """Values in this process, as bytes. What is read is an object of its own, whatever the option `copy` says.
 
-    Integers stay what they are, since the store counts in them, and so do raw values. Stored entries are mutable: their
-    hits are counted in place. Removal callbacks are told what is kept.
+    Integers stay what they are, since the store counts in them, and so do raw values. Removal callbacks are told what
+    is kept.
     """
 
     def __init__(self, options: MemoryOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
@@ -30,6 +38,7 @@ class EncodedStore(MemoryStore):
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.Get: self._get,
             m.GetHit: self._get_hit,
+            m.GetRaw: self._get_raw,
             m.GetMany: self._get_many,
             m.GetMatch: self._get_match,
             m.Set: self._set,
@@ -65,9 +74,13 @@ class EncodedStore(MemoryStore):
 
     async def _get_hit(self, message: m.GetHit) -> object:
         kept = self._take(m.Get(message.key, ABSENT))
-        if isinstance(kept, bytearray):
-            kept[HITS] = (int.from_bytes(kept[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
+        if isinstance(kept, Counted):
+            kept.hit()
         return await self._decoded(message.key, kept, message.default)
+
+    async def _get_raw(self, message: m.GetRaw) -> object:
+        kept = self._take(message)
+        return bytes(kept) if isinstance(kept, Counted) else kept
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = self._take(replace(message, default=ABSENT))
@@ -91,11 +104,11 @@ class EncodedStore(MemoryStore):
         if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
             return value
         stored = await self._values.encode(key, value, expire)
-        return bytearray(stored) if stored.startswith(HITS_PREFIX) else stored
+        return Counted(stored) if stored.startswith(HITS_PREFIX) else stored
 
     async def _decoded(self, key: str, kept: object, default: object) -> object:
         if kept is ABSENT:
             return default
-        if not isinstance(kept, (bytes, bytearray)):
+        if not isinstance(kept, (bytes, Counted)):
             return kept
         return await self._values.decode(key, bytes(kept), default)
