@@ -83,10 +83,10 @@ async def test_what_is_not_stored_is_not_encoded():
         assert not await cache.exists("k")
 
 
-@pytest.mark.parametrize("secret", [None, "s"])
-async def test_hits_of_an_entry_are_counted(secret):
+@pytest.mark.parametrize("options", [{}, {"secret": "s"}, {"copy": "deep"}], ids=str)
+async def test_hits_of_an_entry_are_counted(options):
     """g."""
-    async with Cache.open("mem://", pickle_type="pickle", secret=secret) as cache:
+    async with Cache.open("mem://", pickle_type="pickle", **options) as cache:
         runs = []
 
         @cache.hit(ttl=100, cache_hits=3, key="k")

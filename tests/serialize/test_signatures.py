@@ -196,9 +196,10 @@ def test_secrets_are_in_no_text():
     for shown in (repr(options), str(options), repr(Serializer(options))):
         assert "hush" not in shown
         assert "quiet" not in shown
-    with pytest.raises(WrongOptionError) as refusal:
-        serializer(["hush", 1])
-    assert "hush" not in str(refusal.value)
+    for wrong in (["hush", 1], {"hush": 1}, {"hush"}):
+        with pytest.raises(WrongOptionError) as refusal:
+            serializer(wrong)
+        assert "hush" not in str(refusal.value)
 
 
 # --- what is shown
