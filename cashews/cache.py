@@ -20,6 +20,7 @@ from cashews.engine.engine import Engine, EngineStatistics
 from cashews.engine.interceptors import Callback, Middleware
 from cashews.guard_api import GuardAPI
 from cashews.settings import read_setup
+from cashews.transaction_api import TransactionAPI
 
 if TYPE_CHECKING:
     from cashews._typing import Self
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ALL = frozenset(Command)
 
 
-class Cache(CommandAPI, DecoratorAPI, GuardAPI):
+class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     """A cache over one or more backends.
 
     ``async with Cache.open("mem://") as cache`` owns every task it needs. Without that block, after `setup()`, the

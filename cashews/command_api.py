@@ -72,7 +72,7 @@ class CommandAPI:
         """
         try:
             lifetime = seconds(expire, "expire")
-            found = await self._engine.ask(m.Get(text("key", key), ABSENT))
+            found = await self._engine.ask(m.Recall(text("key", key), ABSENT))
             if found is not ABSENT:
                 return found
             outcome, shared = await self._filled(key, partial(self._fill, key, default, lifetime))

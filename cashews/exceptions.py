@@ -170,7 +170,14 @@ class UnknownArgumentError(CacheError, TypeError):
 
 
 class CacheBackendInteractionError(CacheError):
-    """A backend could not be reached, or answered with an error."""
+    """A backend could not be reached, or answered with an error.
+
+    `unknown` says that the command had been sent when the connection broke: nobody knows whether it was carried out.
+    """
+
+    def __init__(self, *args: object, unknown: bool = False) -> None:
+        self.unknown = unknown
+        super().__init__(*args)
 
 
 class WrongTypeError(CacheBackendInteractionError, TypeError):
@@ -202,6 +209,22 @@ class LockRefusedError(LockedError):
 
     def __init__(self, key: str = "") -> None:
         super().__init__(key, "the store refuses it though nobody holds it")
+
+
+class LockLostError(LockedError):
+    """A lock was lost while it was held: its lease could not be renewed, or another has taken it."""
+
+    def __init__(self, key: str = "") -> None:
+        self.key = key
+        CacheError.__init__(self, f"the lock {key!r} was lost while it was held")
+
+
+class TransactionError(CacheError):
+    """A transaction was used after its end, or a block was entered twice."""
+
+    def __init__(self, outcome: str, reason: str = "begin another, or leave the task that is still in it") -> None:
+        self.outcome = outcome
+        super().__init__(f"the transaction cannot be used any more (it is {outcome}): {reason}")
 
 
 class LoadTimeoutError(CacheError, TimeoutError):

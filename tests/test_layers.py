@@ -23,6 +23,7 @@ ROWS = {
         "command_api",
         "decorator_api",
         "guard_api",
+        "transaction_api",
         "filtering",
         "decorating",
         "decorated",

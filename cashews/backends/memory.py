@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MethodType
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import anyio
@@ -16,11 +17,14 @@ from cashews import messages as m
 from cashews.backends.interface import Backend, Cause, OnRemove, Service, Surroundings, Turn
 from cashews.exceptions import WrongOptionError
 from cashews.log import logger
-from cashews.table.table import Table
+from cashews.table.table import TURNS, Table
 
 R = TypeVar("R")
 NO_SWEEPING = 1.0
 MICRO = 1_000_000
+COPIED_IN = (m.Set, m.SetRaw, m.SetMany, m.Commit)
+COPIED_OUT = (m.Get, m.Recall, m.GetHit, m.GetRaw, m.GetMany, m.RecallMany, m.GetMatch, m.Peek)
+"""What has values in it, on the way in and on the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class CopyIn:
 
     turn: Turn
 
-    def __call__(self, message: m.Set | m.SetRaw | m.SetMany, now: float) -> object:
+    def __call__(self, message: m.Set | m.SetRaw | m.SetMany | m.Commit, now: float) -> object:
+        if isinstance(message, m.Commit):
+            return self.turn(replace(message, writes=deepcopy(message.writes)), now)
         if isinstance(message, m.SetMany):
             return self.turn(replace(message, pairs=deepcopy(dict(message.pairs))), now)
         return self.turn(replace(message, value=deepcopy(message.value)), now)
@@ -63,8 +69,10 @@ class CopyOut:
 
     turn: Turn
 
-    def __call__(self, message: m.Get | m.GetRaw | m.GetMany | m.GetMatch, now: float) -> object:
+    def __call__(self, message: m.Get | m.GetRaw | m.GetMany | m.GetMatch | m.Peek, now: float) -> object:
         reply = self.turn(message, now)
+        if isinstance(message, m.Peek):
+            return deepcopy(reply)
         if isinstance(message, m.GetMatch):  # the cursor stays what it is
             return replace(reply, items=deepcopy(reply.items))
         return deepcopy(reply, {id(message.default): message.default})
@@ -102,45 +110,10 @@ class MemoryStore(Backend):
         first_fence = int(self._clock.wall() * MICRO)
         tick = options.check_interval or NO_SWEEPING
         self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
-        self._plain: dict[type[m.Message[Any]], Turn] = {
-            m.Get: table.get,
-            m.GetHit: table.get_hit,
-            m.GetRaw: table.get,
-            m.GetMany: table.get_many,
-            m.GetMatch: table.get_match,
-            m.Set: table.set,
-            m.SetRaw: table.set_raw,
-            m.SetMany: table.set_many,
-            m.Incr: table.incr,
-            m.Exists: table.exists,
-            m.Delete: table.delete,
-            m.DeleteMany: table.delete_many,
-            m.Scan: table.scan,
-            m.Expire: table.expire,
-            m.GetExpire: table.get_expire,
-            m.GetSize: table.get_size,
-            m.GetBits: table.get_bits,
-            m.IncrBits: table.incr_bits,
-            m.SliceIncr: table.slice_incr,
-            m.Admit: table.admit,
-            m.EnterCircuit: table.enter_circuit,
-            m.ReportCircuit: table.report_circuit,
-            m.SetAdd: table.set_add,
-            m.SetRemove: table.set_remove,
-            m.SetPop: table.set_pop,
-            m.SetLock: table.set_lock,
-            m.RenewLock: table.renew_lock,
-            m.Unlock: table.unlock,
-            m.IsLocked: table.is_locked,
-            m.WatchLock: table.watch_lock,
-            m.UnwatchLock: table.unwatch_lock,
-            m.Ping: table.ping,
-        }
+        self._plain: dict[type[m.Message[Any]], Turn] = {kind: MethodType(turn, table) for kind, turn in TURNS.items()}
         if options.copy == "deep":
-            self._plain |= {kind: CopyIn(self._plain[kind]) for kind in (m.Set, m.SetRaw, m.SetMany)}
-            self._plain |= {
-                kind: CopyOut(self._plain[kind]) for kind in (m.Get, m.GetHit, m.GetRaw, m.GetMany, m.GetMatch)
-            }
+            self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}
+            self._plain |= {kind: CopyOut(self._plain[kind]) for kind in COPIED_OUT}
         self._turns = self._plain
         self._in_turns: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.DeleteMatch: self._delete_match,

@@ -6,9 +6,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cashews.commands import Command
+from cashews.messages import Message
 
 if TYPE_CHECKING:
     from cashews.engine.detection import Detector
@@ -23,6 +24,19 @@ class Off:
     prefix: str | None
 
 
+class Joined(Protocol):
+    """A transaction, as far as its context goes."""
+
+    @property
+    def coordinator(self) -> object:
+        """The engine it belongs to."""
+        ...
+
+    def remember(self, invalidation: Message[Any]) -> None:
+        """Take note of what is invalidated once it takes effect."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ambient:
     """All that a context can carry for a cache."""
@@ -31,6 +45,13 @@ class Ambient:
     detectors: tuple[Detector, ...] = ()
     further: object | None = None
     """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
+    transactions: tuple[Joined, ...] = ()
+    """The transaction of each cache that has one here."""
+
+    @property
+    def shape(self) -> tuple[tuple[Off, ...], bool, bool]:
+        """What decides which interceptors are concerned."""
+        return self.off, self.further is not None, bool(self.transactions)
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)

@@ -16,6 +16,7 @@ from cashews.backends.interface import Backend, Service, Surroundings
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.ambient import AMBIENT
+from cashews.engine.branch import Branch
 from cashews.engine.fence import Fence
 from cashews.engine.flights import Flights
 from cashews.engine.host import Home, current_home
@@ -26,6 +27,8 @@ from cashews.engine.pages import Pages
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Route, Routes
 from cashews.engine.scope import Scope
+from cashews.engine.transactions import Transaction, Transactional
+from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
 from cashews.messages import Message, OneKey, Page, Paged
 
@@ -84,7 +87,8 @@ class Engine:
         self.fence = Fence()
         self.flights = Flights(self.fence, self.home)
         self.refresher = Refresher(clock, self._need_scope, self.home)
-        self.keeper = Keeper(self, clock, self._need_scope)
+        self.keeper = Keeper(clock, self._need_scope)
+        self._waits = WaitGraph()
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
         self.watcher = Watcher(self.rebuild)
         self._further = Further(self.fence)
@@ -177,7 +181,8 @@ class Engine:
         self._middlewares[prefix] = tuple(middlewares)
         self._closed = False
         self.refresher.resume()
-        route = Route(prefix, backend, Switch(self, prefix), self._chain_of)
+        locks = LockQueues(backend, self.clock, self.random, self.keeper, lambda _: backend.outlives)
+        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of)
         self._retire(self._routes.mount(route))
         self.rebuild()
         if self.scope.running:
@@ -192,7 +197,11 @@ class Engine:
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
         adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
-        return (route.switch, self.fence, self._further, self.watcher, *adapted)
+        return (route.switch, self.fence, self._further, self.watcher, *adapted, Transactional(self, route))
+
+    def branch(self, transaction: Transaction, route: Route) -> Branch:
+        """Return a new branch of a transaction on the store of a route."""
+        return Branch(transaction, route.backend, route.locks, self._waits, self.clock)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""

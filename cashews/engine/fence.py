@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cashews.commands import Command
 from cashews.compose import Proceed
@@ -56,10 +56,17 @@ class Fence:
     def concerns(self, command: Command) -> bool:
         return command in INVALIDATING
 
-    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+    def refuse(self, message: Message[Any]) -> None:
+        """Void the leases of what a message invalidates."""
         if self.shared or self._alone:
             pattern = message.covers
             keys = message.keys if pattern is None else filter(matcher(pattern), {*self.shared, *self._alone})
             self.void(keys)
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        self.refuse(message)
+        here = AMBIENT.get()
+        for transaction in () if here is None else here.transactions:
+            transaction.remember(message)  # which removes the keys later
         reply: R = await proceed(message)
         return reply

@@ -72,7 +72,11 @@ class Flights:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
         Not waited for is a load that was invalidated while it ran, and one that cannot end before the current one.
+        In a transaction nothing is shared: what is loaded there may be rolled back.
         """
+        here = AMBIENT.get()
+        if here is not None and here.transactions:
+            return await self.alone(key, load), False
         while (flight := self._shared.get(key)) is not None:
             loading = LOADING.get()
             if loading and flight.waits_for(loading):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
 
 import anyio
 
@@ -48,8 +49,10 @@ class Kept:
     """A lease that is renewed, and whom to tell when that fails."""
 
     held: HeldLock
+    store: Asks
     tell: Callable[[], object]
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    dropped: bool = False
 
     def lose(self) -> None:
         """Say that the lock is another's now."""
@@ -58,47 +61,67 @@ class Kept:
 
 
 class Keeper:
-    """Renews leases, each in a task of the engine's, until their locks are given back or lost."""
+    """Renews leases until their locks are given back or lost: in a task each, once the first renewal is due.
 
-    def __init__(self, engine: Asks, clock: Clock, need_scope: Callable[[], object]) -> None:
-        self._engine = engine
+    Most locks are given back before that: they cost an entry in a heap.
+    """
+
+    def __init__(self, clock: Clock, need_scope: Callable[[], object]) -> None:
         self._clock = clock
         self._need_scope = need_scope
         self._kept: dict[HeldLock, Kept] = {}
-        self._new: deque[Kept] = deque()
-        self._wanted: anyio.Event | None = None
+        self._due: list[tuple[float, int, Kept]] = []
+        self._numbers = count()
+        self._earlier: anyio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, held: HeldLock, tell: Callable[[], object]) -> None:
+    def keep(self, held: HeldLock, store: Asks, tell: Callable[[], object]) -> None:
         """Renew a lease from now on; calls `tell` once the lock is lost."""
-        self._kept[held] = kept = Kept(held, tell)
-        self._new.append(kept)
+        self._kept[held] = kept = Kept(held, store, tell)
+        entry = (_first_renewal(held), next(self._numbers), kept)
+        heappush(self._due, entry)
         self._need_scope()
-        if self._wanted is not None:
-            self._wanted.set()
+        if self._earlier is not None and self._due[0] is entry:
+            self._earlier.set()
 
     def drop(self, held: HeldLock) -> None:
         """Renew a lease no more."""
         kept = self._kept.pop(held, None)
         if kept is not None:
+            kept.dropped = True
             kept.scope.cancel()
 
     async def run(self) -> None:
         """Renew what is kept, until the scope ends."""
-        for held, kept in tuple(self._kept.items()):  # of a scope that has failed
-            self._kept[held] = Kept(held, kept.tell)
-        self._new = deque(self._kept.values())
+        again = [Kept(kept.held, kept.store, kept.tell) for kept in self._kept.values()]  # of a scope that has failed
+        self._kept = {kept.held: kept for kept in again}
+        self._due = [(_first_renewal(kept.held), next(self._numbers), kept) for kept in again]
+        heapify(self._due)
         try:
             async with anyio.create_task_group() as tasks:
                 while True:
-                    self._wanted = anyio.Event()
-                    while self._new:
-                        tasks.start_soon(self._renew, self._new.popleft())
-                    await self._wanted.wait()
+                    self._earlier = anyio.Event()
+                    for kept in self._now_due():
+                        tasks.start_soon(self._renew, kept)
+                    await self._until_due(self._earlier)
         finally:
-            self._wanted = None
+            self._earlier = None
+
+    async def _until_due(self, earlier: anyio.Event) -> None:
+        if not self._due:
+            await earlier.wait()
+            return
+        with self._clock.move_on_at(self._due[0][0]):
+            await earlier.wait()
+
+    def _now_due(self) -> Iterator[Kept]:
+        now = self._clock.now()
+        while self._due and (self._due[0][0] <= now or self._due[0][2].dropped):
+            kept = heappop(self._due)[2]
+            if not kept.dropped:
+                yield kept
 
     async def _renew(self, kept: Kept) -> None:
         held, lease = kept.held, kept.held.lease or 0.0
@@ -107,22 +130,27 @@ class Keeper:
         with kept.scope:
             while True:
                 await self._clock.sleep_until(min(due, held.until))
-                renewed = await self._renewed(held, lease)
+                renewed = await self._renewed(kept, lease)
                 if renewed is False or held.until <= self._clock.now():
                     break
                 due = held.until - rest if renewed else self._clock.now() + lease / ATTEMPTS
             logger.warning("the lock %r was lost while it was held", held.key)
             kept.lose()
 
-    async def _renewed(self, held: HeldLock, lease: float) -> bool | None:
+    async def _renewed(self, kept: Kept, lease: float) -> bool | None:
         """Ask for another lease; says whether the lock is still ours, `None` if nobody knows."""
-        asked = self._clock.now()
+        held, asked = kept.held, self._clock.now()
         with self._clock.move_on_at(held.until):
             try:
-                renewed = await self._engine.ask(RenewLock(held.key, held.token, lease))
+                renewed = await kept.store.ask(RenewLock(held.key, held.token, lease))
             except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
                 return None
             if renewed:
                 held.until = asked + lease
             return renewed
         return None
+
+
+def _first_renewal(held: HeldLock) -> float:
+    lease = held.lease or 0.0
+    return held.until - lease + lease / PARTS

@@ -15,7 +15,7 @@ import anyio
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.engine.keeper import HeldLock, Keeper
-from cashews.exceptions import CacheClosedError, LockedError, LockRefusedError
+from cashews.exceptions import CacheClosedError, LockedError, LockLostError, LockRefusedError
 from cashews.messages import IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
@@ -234,7 +234,17 @@ class LockQueues:
         :param timeout: the seconds to wait at most
         :param insist: raise LockRefusedError if the store cannot lock; run the body without the lock otherwise
         """
-        return LockContext(self, self._keeper, lock, wait=wait, timeout=timeout, insist=insist)
+        return LockContext(self, lock, wait=wait, timeout=timeout, insist=insist)
+
+    def keep(self, lock: HeldLock, tell: Callable[[], object]) -> None:
+        """Renew the lease of a lock that was taken, if it was claimed so; calls `tell` if the lock is lost."""
+        if lock.renewed:
+            self._keeper.keep(lock, self._store, tell)
+
+    def drop(self, lock: HeldLock) -> None:
+        """Renew the lease no more."""
+        if lock.renewed:
+            self._keeper.drop(lock)
 
     def until(self, timeout: float | None) -> float:
         """Return the instant at which a timeout that begins now has passed."""
@@ -244,13 +254,10 @@ class LockQueues:
 class LockContext:
     """Holds a lock while the body runs. Its lease is renewed; a body whose lock is lost all the same is cancelled."""
 
-    __slots__ = ("_insist", "_keeper", "_lock", "_locks", "_scope", "_timeout", "_wait")
+    __slots__ = ("_insist", "_lock", "_locks", "_scope", "_timeout", "_wait")
 
-    def __init__(
-        self, locks: LockQueues, keeper: Keeper, lock: HeldLock, *, wait: bool, timeout: float | None, insist: bool
-    ) -> None:
+    def __init__(self, locks: LockQueues, lock: HeldLock, *, wait: bool, timeout: float | None, insist: bool) -> None:
         self._locks = locks
-        self._keeper = keeper
         self._lock = lock
         self._wait = wait
         self._timeout = timeout
@@ -267,7 +274,7 @@ class LockContext:
         if lock.fence and lock.renewed:
             self._scope = anyio.CancelScope()
             self._scope.__enter__()
-            self._keeper.keep(lock, self._scope.cancel)
+            self._locks.keep(lock, self._scope.cancel)
         return lock
 
     async def _take(self) -> None:
@@ -280,12 +287,12 @@ class LockContext:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         scope, lock = self._scope, self._lock
-        self._keeper.drop(lock)
+        self._locks.drop(lock)
         try:
             if lock.fence:
                 await self._locks.give_back(lock)
         finally:
             swallowed = scope is not None and scope.__exit__(kind, error, trace)
         if lock.lost and (error is None or swallowed):
-            raise LockedError(lock.key, "its lease was lost while the body ran")
+            raise LockLostError(lock.key)
         return swallowed

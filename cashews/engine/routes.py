@@ -9,6 +9,7 @@ from cashews.backends.interface import Backend, Turn
 from cashews.compose import Proceed, compose
 from cashews.engine.ambient import AMBIENT
 from cashews.engine.interceptors import Interceptor, Switch
+from cashews.engine.locks import LockQueues
 from cashews.exceptions import NotConfiguredError
 from cashews.messages import Message
 from cashews.pattern import may_match_below
@@ -20,17 +21,24 @@ class Route:
     `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
     """
 
-    __slots__ = ("_chains", "_interceptors", "backend", "prefix", "switch", "turns")
+    __slots__ = ("_chains", "_interceptors", "backend", "locks", "prefix", "switch", "turns")
 
     def __init__(
-        self, prefix: str, backend: Backend, switch: Switch, interceptors: Callable[[Route], Sequence[Interceptor]]
+        self,
+        prefix: str,
+        backend: Backend,
+        switch: Switch,
+        locks: LockQueues,
+        interceptors: Callable[[Route], Sequence[Interceptor]],
     ) -> None:
         self.prefix = prefix
         self.backend = backend
         self.switch = switch
+        self.locks = locks
+        """Who waits for the locks of transactions, which pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
-        self._chains: dict[type[Message[Any]], Proceed] = {}
+        self._chains: dict[object, dict[type[Message[Any]], Proceed]] = {}
 
     def __repr__(self) -> str:
         return f"<Route {self.prefix!r} -> {self.backend.name}>"
@@ -51,11 +59,11 @@ class Route:
 
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return what a message of this type passes in the current context."""
-        if AMBIENT.get() is not None:
-            return self._compose(kind)
-        chain = self._chains.get(kind)
+        here = AMBIENT.get()
+        chains = self._chains.setdefault(here and here.shape, {})
+        chain = chains.get(kind)
         if chain is None:
-            chain = self._chains[kind] = self._compose(kind)
+            chain = chains[kind] = self._compose(kind)
         return chain
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:

@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from cashews.backends.interface import Service
+from cashews.engine.ambient import AMBIENT
 from cashews.engine.host import Home
 from cashews.exceptions import EventLoopError
 from cashews.log import logger
@@ -48,6 +49,7 @@ class Scope:
         self._group.start_soon(self._counted, service, self._running)
 
     async def _counted(self, service: Service, running: set[object]) -> None:
+        AMBIENT.set(None)  # of whoever has opened the scope
         task = object()
         running.add(task)
         try:

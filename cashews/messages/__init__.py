@@ -33,6 +33,11 @@ from cashews.messages.structures import SetAdd as SetAdd
 from cashews.messages.structures import SetPop as SetPop
 from cashews.messages.structures import SetRemove as SetRemove
 from cashews.messages.structures import SliceIncr as SliceIncr
+from cashews.messages.transactions import Commit as Commit
+from cashews.messages.transactions import Outcome as Outcome
+from cashews.messages.transactions import Peek as Peek
+from cashews.messages.transactions import State as State
+from cashews.messages.transactions import Write as Write
 from cashews.messages.values import Delete as Delete
 from cashews.messages.values import DeleteMany as DeleteMany
 from cashews.messages.values import DeleteMatch as DeleteMatch
@@ -46,6 +51,8 @@ from cashews.messages.values import GetMatch as GetMatch
 from cashews.messages.values import GetRaw as GetRaw
 from cashews.messages.values import GetSize as GetSize
 from cashews.messages.values import Incr as Incr
+from cashews.messages.values import Recall as Recall
+from cashews.messages.values import RecallMany as RecallMany
 from cashews.messages.values import Scan as Scan
 from cashews.messages.values import Set as Set
 from cashews.messages.values import SetMany as SetMany

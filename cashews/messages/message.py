@@ -68,6 +68,10 @@ class Message(Generic[R]):
         """Return the neutral reply: what a disabled cache or a suppressed outage answers."""
         raise AssertionError
 
+    def left_open(self) -> R:
+        """Return the reply to a message of which nobody knows whether it was carried out: the neutral one, mostly."""
+        return self.declined()
+
     def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
         """Return the parts of this message by the owner of their keys."""
         return {owner(key): self for key in self.keys}

@@ -26,7 +26,12 @@ class Get(OneKey[object]):
 
 
 @dataclass(slots=True)
-class GetHit(Get):
+class Recall(Get):
+    """Read what is remembered of a function's call. It may be old by its nature, so no transaction protects it."""
+
+
+@dataclass(slots=True)
+class GetHit(Recall):
     """Read an entry and count the reading: the reply says how often it has been read."""
 
 
@@ -56,6 +61,11 @@ class GetMany(ManyKeys["tuple[object, ...]"]):
     def merge(self, parts: Sequence[tuple[Message[tuple[object, ...]], tuple[object, ...]]]) -> tuple[object, ...]:
         found = {key: value for part, values in parts for key, value in zip(part.keys, values, strict=True)}
         return tuple(found[key] for key in self.keys)
+
+
+@dataclass(slots=True)
+class RecallMany(GetMany):
+    """Read several parts of what is remembered of a function's call; see `Recall`."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cashews.entry import Entry, Loaded
-from cashews.messages import Get, GetHit
+from cashews.messages import GetHit, Recall
 from cashews.strategies.strategy import Draw, Strategy
 from cashews.verdicts import LOAD, LoadOrServe, Serve, ServeAndRefresh, Verdict
 
@@ -20,7 +20,7 @@ class Hit(Strategy):
     update_after: int = 0
     background: bool = True
     name: ClassVar[str] = "hit"
-    read: ClassVar[type[Get]] = GetHit
+    read: ClassVar[type[Recall]] = GetHit
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         if entry.hits > self.cache_hits:

@@ -14,7 +14,7 @@ from cashews.engine.detection import Detector
 from cashews.engine.engine import NOT_NOW, Engine, NotNowType
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.exceptions import CacheClosedError, LoadTimeoutError
-from cashews.messages import Get, Lease, Set
+from cashews.messages import Lease, Recall, Set
 from cashews.strategies.call import Call, Plan, Target, consult, lifetime, record_of, resolve
 from cashews.strategies.strategy import Strategy, outcome_of
 from cashews.verdicts import Load, LoadOrServe, Serve, ServeAndRefresh, Verdict
@@ -115,7 +115,7 @@ class Runner:
         """Load; if that fails or takes too long, serve what is remembered by then."""
         outcome, shared = await self._outcome_or_none(call)
         if outcome is None or (isinstance(outcome, Raised) and isinstance(outcome.error, errors)):
-            remembered = await self._engine.ask(Get(call.key, ABSENT))  # a plain read: this call has had its hit
+            remembered = await self._engine.ask(Recall(call.key, ABSENT))  # a plain read: this call has had its hit
             if remembered is not ABSENT:
                 return self._served(
                     call, outcome_of(remembered), outcome.error if isinstance(outcome, Raised) else None
@@ -208,7 +208,7 @@ class Runner:
 
     async def peek(self, call: Call, default: object) -> Any:
         """Return what is remembered for a call, without running the function."""
-        found = await self._engine.ask(Get(call.key, ABSENT))
+        found = await self._engine.ask(Recall(call.key, ABSENT))
         if found is ABSENT:
             return default
         outcome = outcome_of(found)

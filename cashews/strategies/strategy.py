@@ -10,7 +10,7 @@ from typing import ClassVar, Final, cast
 
 from cashews._typing import ABSENT, Absent
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
-from cashews.messages import Get
+from cashews.messages import Recall
 from cashews.verdicts import LOAD, Serve, Verdict
 
 Draw = Callable[[], float]
@@ -22,7 +22,7 @@ class Strategy(ABC):
     """A small value object. What it answers depends on its arguments alone."""
 
     name: ClassVar[str]
-    read: ClassVar[type[Get]] = Get
+    read: ClassVar[type[Recall]] = Recall
     """The message that reads what is kept."""
 
     @property

@@ -21,7 +21,7 @@ from cashews.engine.ambient import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.entry import Chunk, Manifest
 from cashews.log import logger
-from cashews.messages import DeleteMany, Get, GetMany, Lease, Set, SetMany
+from cashews.messages import DeleteMany, Lease, Recall, RecallMany, Set, SetMany
 from cashews.strategies.call import Call, Plan, consult, lifetime, record_of
 
 Item = TypeVar("Item")
@@ -97,12 +97,12 @@ class StreamRunner:
 
     async def _remembered(self, key: str) -> list[object] | None:
         """Return the items of a complete run, `None` if there is none or if a part of it is missing."""
-        manifest = await self._engine.ask(Get(key, ABSENT))
+        manifest = await self._engine.ask(Recall(key, ABSENT))
         if not isinstance(manifest, Manifest):
             return None
         items = list(manifest.head)
         for keys in pieces(manifest.keys(key), BATCH):
-            for chunk in await self._engine.ask(GetMany(tuple(keys), ABSENT)):
+            for chunk in await self._engine.ask(RecallMany(tuple(keys), ABSENT)):
                 if not isinstance(chunk, Chunk):
                     return None
                 items += chunk.items
@@ -181,7 +181,7 @@ class StreamRunner:
         here = AMBIENT.get()
         if here is not None and here.further:  # reading is invalidating, here: it would void our own lease
             return ()
-        manifest = await self._engine.ask(Get(key, ABSENT))
+        manifest = await self._engine.ask(Recall(key, ABSENT))
         return manifest.keys(key) if isinstance(manifest, Manifest) else ()
 
 

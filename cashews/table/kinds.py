@@ -58,3 +58,12 @@ class Tally:
 
 class Members(set[str]):
     """The members of a set."""
+
+
+class Foreign:
+    """Something that another store keeps in a way of its own."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind

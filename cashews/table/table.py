@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from itertools import islice
 from sys import getsizeof
-from typing import TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from cashews import messages as m
+from cashews._typing import ABSENT
 from cashews.backends.interface import Cause
 from cashews.circuit import Circuit
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.pattern import matcher
 from cashews.table.keyspace import NEVER, PAGE, Keyspace
-from cashews.table.kinds import Bits, Members, Tally, Window
+from cashews.table.kinds import Bits, Foreign, Members, Tally, Window
 from cashews.table.wheel import Slot
 
 COUNTER_MAX = 2**63 - 1
@@ -87,9 +89,7 @@ class Table(Keyspace):
             value = _counter(message.key, message.value)
             self._store(None, message.key, value, message.expire, now)
             return value
-        if type(slot.value) is not int:
-            raise WrongTypeError(message.key, type(slot.value).__name__, "an integer")
-        slot.value = value = _counter(message.key, slot.value + message.value)
+        slot.value = value = _counter(message.key, _integer(slot) + message.value)
         self._order.touch(slot)
         return value
 
@@ -270,6 +270,53 @@ class Table(Keyspace):
     def unwatch_lock(self, message: m.UnwatchLock, now: float) -> None:
         return None
 
+    # --- transactions
+
+    def peek(self, message: m.Peek, now: float) -> m.State:
+        slot = self._find(message.key, now)
+        if slot is None:
+            return m.State()
+        left = None if slot.deadline == NEVER else slot.deadline - now
+        if message.key in self._live:
+            return m.State(slot.value, left=left)
+        if isinstance(slot.value, Members):
+            return m.State(members=frozenset(slot.value), left=left)
+        return m.State(foreign=type(slot.value).__name__, left=left)
+
+    def restore(self, key: str, state: m.State, now: float) -> None:
+        """Have a key hold what another table does; it must hold nothing yet."""
+        if state.value is not ABSENT:
+            self._store(None, key, state.value, state.left, now)
+        elif not state.absent:
+            kept = Foreign(state.foreign) if state.members is None else Members(state.members)
+            self._kept[key] = slot = Slot(key, kept, NEVER)
+            self._set_deadline(slot, state.left, now)
+
+    def commit(self, message: m.Commit, now: float) -> m.Outcome:
+        """Apply all writes or none.
+
+        :raises WrongTypeError: if one does not fit what its key holds
+        :raises CounterOverflowError: if one would take its counter out of range
+        """
+        locks = self._locks
+        if not all(locks.is_held(key, token, now) for key, token in message.locks):
+            return m.Outcome.LOST
+        for write in message.writes:
+            self._check(write, now)
+        for write in message.writes:
+            TURNS[write.__class__](self, write, now)
+        for key, token in message.locks:
+            locks.give_back(key, token, now)
+        return m.Outcome.COMMITTED
+
+    def _check(self, write: m.Write, now: float) -> None:
+        """Raise what a write would raise; only changes to what is there can."""
+        if isinstance(write, m.Incr):
+            slot = self._find(write.key, now)
+            _counter(write.key, write.value + (0 if slot is None else _integer(slot)))
+        elif isinstance(write, (m.SetAdd, m.SetRemove)):
+            self._peek(write.key, Members, now)
+
     # --- the whole store
 
     def count(self, now: float) -> int:
@@ -291,6 +338,12 @@ class Table(Keyspace):
         }
 
 
+def _integer(slot: Slot) -> int:
+    if type(slot.value) is int:
+        return slot.value
+    raise WrongTypeError(slot.key, type(slot.value).__name__, "an integer")
+
+
 def seconds_left(deadline: float, now: float) -> int:
     """Return the whole seconds until a deadline, rounded up but for what addition of floats has added."""
     return max(1, math.ceil(deadline - now - 1e-6))
@@ -300,3 +353,44 @@ def _counter(key: str, value: int) -> int:
     if not -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
         raise CounterOverflowError(key)
     return value
+
+
+TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] = {
+    m.Get: Table.get,
+    m.Recall: Table.get,
+    m.GetHit: Table.get_hit,
+    m.GetRaw: Table.get,
+    m.GetMany: Table.get_many,
+    m.RecallMany: Table.get_many,
+    m.GetMatch: Table.get_match,
+    m.Set: Table.set,
+    m.SetRaw: Table.set_raw,
+    m.SetMany: Table.set_many,
+    m.Incr: Table.incr,
+    m.Exists: Table.exists,
+    m.Delete: Table.delete,
+    m.DeleteMany: Table.delete_many,
+    m.Scan: Table.scan,
+    m.Expire: Table.expire,
+    m.GetExpire: Table.get_expire,
+    m.GetSize: Table.get_size,
+    m.GetBits: Table.get_bits,
+    m.IncrBits: Table.incr_bits,
+    m.SliceIncr: Table.slice_incr,
+    m.Admit: Table.admit,
+    m.EnterCircuit: Table.enter_circuit,
+    m.ReportCircuit: Table.report_circuit,
+    m.SetAdd: Table.set_add,
+    m.SetRemove: Table.set_remove,
+    m.SetPop: Table.set_pop,
+    m.SetLock: Table.set_lock,
+    m.RenewLock: Table.renew_lock,
+    m.Unlock: Table.unlock,
+    m.IsLocked: Table.is_locked,
+    m.WatchLock: Table.watch_lock,
+    m.UnwatchLock: Table.unwatch_lock,
+    m.Peek: Table.peek,
+    m.Commit: Table.commit,
+    m.Ping: Table.ping,
+}
+"""The turn of each message that takes just one."""

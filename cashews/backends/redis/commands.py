@@ -36,6 +36,21 @@ def lifetime(expire: float | None) -> int | str:
     return "" if expire is None else milliseconds(expire)
 
 
+def raw(value: object) -> bytes | str | int | float:
+    """Return what can be stored without encoding it.
+
+    :raises WrongArgumentError: if it cannot
+    """
+    if isinstance(value, (bytes, str, int, float)):
+        return value
+    raise WrongArgumentError("value", value, "bytes, text or a number")
+
+
+def member(stored: bytes) -> str:
+    """Return a member of a set."""
+    return stored.decode(errors="surrogateescape")
+
+
 class Commands:
     """The messages about single keys, or about keys that are named; each takes one round trip.
 
@@ -51,9 +66,11 @@ class Commands:
         """What serves each type of message."""
         return {
             m.Get: self.get,
+            m.Recall: self.get,
             m.GetHit: self.get_hit,
             m.GetRaw: self.get_raw,
             m.GetMany: self.get_many,
+            m.RecallMany: self.get_many,
             m.Set: self.set,
             m.SetRaw: self.set_raw,
             m.SetMany: self.set_many,
@@ -136,9 +153,7 @@ class Commands:
         return False
 
     async def set_raw(self, message: m.SetRaw) -> bool:
-        if not isinstance(message.value, (bytes, str, int, float)):
-            raise WrongArgumentError("value", message.value, "bytes, text or a number")
-        return await self._put(message.key, message.value, message.expire)
+        return await self._put(message.key, raw(message.value), message.expire)
 
     async def _put(self, key: str, value: bytes | str | float, expire: float | None) -> bool:
         if expire is not None and expire <= 0:
@@ -238,7 +253,7 @@ class Commands:
 
     async def set_pop(self, message: m.SetPop) -> list[str]:
         members = await self._at(message.key).ask(pack(("SPOP", message.key, message.count)))
-        return [member.decode(errors="surrogateescape") for member in members]
+        return [member(each) for each in members]
 
     # --- locks
 

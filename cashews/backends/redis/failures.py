@@ -18,6 +18,17 @@ TROUBLE: Final = (
 )
 """What a connection may fail with."""
 
+
+class LostError(redis.ConnectionError):
+    """The connection broke after the request was sent: nobody knows whether it was carried out."""
+
+
+class LateError(redis.TimeoutError):
+    """The reply did not come in time: nobody knows whether the request was carried out."""
+
+
+UNKNOWN: Final = (LostError, LateError)
+
 KINDS: Final[dict[str, type[redis.RedisError]]] = {
     "LOADING": redis.BusyLoadingError,
     "MASTERDOWN": redis.MasterDownError,

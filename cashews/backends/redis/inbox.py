@@ -7,6 +7,7 @@ from typing import Any
 
 from redis import exceptions as redis
 
+from cashews.backends.redis.failures import LateError, LostError
 from cashews.engine.host import Reply
 from cashews.messages import Lease
 
@@ -113,7 +114,7 @@ class Inbox:
         What only reads waits again, at the head and once; what is late and what writes has failed.
         """
         failed = 0
-        lost = redis.ConnectionError(f"the connection was lost: {error}")
+        lost = LostError(f"the connection was lost: {error}")
         for letter in reversed(self._in_flight):
             late = letter.deadline <= now
             if letter.reads and not letter.again and (retry_late or not late):
@@ -121,16 +122,18 @@ class Inbox:
                 letter.deadline = now + timeout if late else letter.deadline
                 self._waiting.appendleft(letter)
             else:
-                letter.answer(error if late else lost)
+                letter.answer(LateError(*error.args) if late else lost)
                 failed += 1
         self._in_flight.clear()
         return failed
 
     def give_up(self, error: redis.RedisError) -> None:
         """Fail every letter."""
-        letters = [*self._in_flight, *self._waiting]
+        in_flight, waiting = list(self._in_flight), list(self._waiting)
         self._in_flight.clear()
         self._waiting.clear()
         self._shared.clear()
-        for letter in letters:
+        for letter in in_flight:
+            letter.answer(LostError(*error.args))
+        for letter in waiting:
             letter.answer(error)

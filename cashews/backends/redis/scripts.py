@@ -202,3 +202,78 @@ keep()
 if c.phase == 'open' then live(ttl + (half_open_ttl or 0) + ttl + period) end
 """
 )
+
+PEEK: Final = Script("""
+local kind = redis.call('TYPE', KEYS[1]).ok
+local found = false
+if kind == 'string' then found = redis.call('GET', KEYS[1]) end
+if kind == 'set' then found = redis.call('SMEMBERS', KEYS[1]) end
+return {kind, found, redis.call('PTTL', KEYS[1])}
+""")
+
+COMMIT: Final = Script("""
+-- KEYS: a counter of ours, the locks, the keys; ARGV: how many locks, their tokens, then each command after its length
+local locks = tonumber(ARGV[1])
+for i = 1, locks do
+  if redis.call('GET', KEYS[i + 1]) ~= ARGV[i + 1] then return 0 end
+end
+local commands, at = {}, locks + 2
+while at <= #ARGV do
+  local words = {}
+  for i = 1, tonumber(ARGV[at]) do words[i] = ARGV[at + i] end
+  if #words > 0 then commands[#commands + 1] = words end
+  at = at + #words + 1
+end
+
+-- Whatever can be refused is refused here, before anything is applied: a server out of memory, another kind of value.
+redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0')
+local before = {}
+for _, words in ipairs(commands) do
+  local command, key = words[1], words[2]
+  if command == 'incr' then
+    before[key] = redis.call('GET', key)
+    local reply = redis.pcall('INCRBY', key, words[3])
+    if before[key] then redis.call('SET', key, before[key], 'KEEPTTL') else redis.call('DEL', key) end
+    if type(reply) == 'table' and reply.err then return reply end
+  elseif command == 'sadd' or command == 'srem' then
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= 'set' then
+      return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
+    end
+  end
+end
+
+local function expire(key, milliseconds)
+  if milliseconds == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, milliseconds) end
+end
+local apply = {
+  set = function(key, value, milliseconds)
+    if milliseconds == '' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', milliseconds) end
+  end,
+  del = function(key) redis.call('DEL', key) end,
+  incr = function(key, by, milliseconds)
+    local new = redis.call('EXISTS', key) == 0
+    redis.call('INCRBY', key, by)
+    if new and milliseconds ~= '' then redis.call('PEXPIRE', key, milliseconds) end
+  end,
+  expire = expire,
+  sadd = function(key, milliseconds, ...)
+    local left = redis.call('PTTL', key)
+    for _, member in ipairs({...}) do redis.call('SADD', key, member) end
+    if milliseconds == '' then
+      redis.call('PERSIST', key)
+    elseif left == -2 or (left >= 0 and left < tonumber(milliseconds)) then
+      redis.call('PEXPIRE', key, milliseconds)
+    end
+  end,
+  srem = function(key, ...)
+    for _, member in ipairs({...}) do redis.call('SREM', key, member) end
+  end,
+}
+for _, words in ipairs(commands) do apply[words[1]](unpack(words, 2)) end
+for i = 2, locks + 1 do
+  redis.call('DEL', KEYS[i])
+  redis.call('PUBLISH', KEYS[i], '')
+end
+return 1
+""")

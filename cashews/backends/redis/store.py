@@ -11,7 +11,9 @@ from cashews import messages as m
 from cashews.backends.interface import Backend, Service, Surroundings, Turn
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.commands import Commands
+from cashews.backends.redis.commits import Commits
 from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.failures import UNKNOWN
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.pages import Scans
 from cashews.backends.values import Values
@@ -20,7 +22,7 @@ from cashews.exceptions import CacheBackendInteractionError, CounterOverflowErro
 from cashews.log import logger
 
 R = TypeVar("R")
-VALUE_READS = frozenset({m.Get, m.GetHit, m.GetRaw})
+VALUE_READS = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})
 OUTAGE = (redis.ConnectionError, redis.TimeoutError)
 """What the connection itself has logged already."""
 
@@ -40,6 +42,7 @@ class RedisStore(Backend):
         self._commands = Commands(self._connection_of, self._values)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **self._commands.table,
+            **Commits(self._connection_of, self._values).table,
             **Scans(self._connections, self._commands).table,
         }
         self._failing: dict[type[m.Message[Any]], str] = {}
@@ -80,16 +83,17 @@ class RedisStore(Backend):
             raise failure from None
         if not isinstance(error, OUTAGE):
             self._note(message, failure)
-        if self._suppress:
-            return message.declined()
-        raise failure from error
+        if not self._suppress:
+            raise failure from error
+        return message.left_open() if isinstance(error, UNKNOWN) else message.declined()
 
     async def _explained(self, message: m.Message[R], error: redis.RedisError) -> Exception:
         text = str(error)
         if "would overflow" in text:
             return CounterOverflowError(message.keys[0])
         if not ("WRONGTYPE" in text or "not an integer" in text):
-            return CacheBackendInteractionError(f"redis, {message.command.value}: {text}")
+            described = f"redis, {message.command.value}: {text}"
+            return CacheBackendInteractionError(described, unknown=isinstance(error, UNKNOWN))
         found = await self._commands.kind_of(message.keys[0])
         if found == "int":  # one that needs more than 64 bits
             return CounterOverflowError(message.keys[0])

@@ -1,0 +1,302 @@
+"""The part of a transaction on one store: its locks, and what is kept for the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import anyio
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.interface import Backend
+from cashews.clock import Clock
+from cashews.engine.keeper import HeldLock
+from cashews.engine.locks import LockQueues
+from cashews.engine.overlay import Overlay
+from cashews.engine.wait_graph import WaitGraph
+from cashews.exceptions import LockLostError
+from cashews.pattern import matcher
+
+R = TypeVar("R")
+SUFFIX: Final = ":transaction"
+"""What follows a key in the name of the lock that protects it."""
+
+
+NAMED: Final = 3
+"""How many locks an error names."""
+
+
+class Terms(Protocol):
+    """What a branch has to know of its transaction."""
+
+    isolated: bool
+    """Whether keys are locked."""
+    timeout: float
+    deadline: float
+
+    def check(self) -> None:
+        """Raise TransactionError if the transaction has ended."""
+        ...
+
+
+class Branch:
+    """Takes the messages of a transaction to one store: answers what it has kept, locks what it touches."""
+
+    def __init__(self, terms: Terms, store: Backend, queues: LockQueues, graph: WaitGraph, clock: Clock) -> None:
+        self._terms = terms
+        self._store = store
+        self._queues = queues
+        self._graph = graph
+        self._now = clock.now
+        self._overlay = Overlay()
+        self._locks: dict[str, HeldLock] = {}
+        self._arriving: dict[str, anyio.Event] = {}
+        """The locks that one of our tasks waits for; the others wait for it."""
+
+    async def ask(self, message: m.Message[R]) -> R:
+        """Serve a message; what no transaction concerns goes on to the store."""
+        serve = SERVE.get(message.__class__)
+        return await (self._store.ask(message) if serve is None else serve(self, message))
+
+    # --- locks
+
+    async def lock(self, keys: Iterable[str]) -> None:
+        """Lock keys until the end, in an order that all transactions share.
+
+        :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
+        """
+        if self._terms.isolated:
+            for key in sorted(keys):
+                await self.hold(key + SUFFIX)
+
+    async def hold(self, name: str) -> None:
+        """Take a lock, unless it is held already."""
+        while (arriving := self._arriving.get(name)) is not None:
+            await arriving.wait()
+        if name in self._locks:
+            return
+        lock = self._queues.claim(name, self._terms.timeout)
+        if self._taken_at_once(lock):
+            self._keep(lock)
+            return
+        self._arriving[name] = arrived = anyio.Event()
+        try:
+            await self._take(lock)
+        finally:
+            del self._arriving[name]
+            arrived.set()
+
+    def _taken_at_once(self, lock: HeldLock) -> bool:
+        turn = self._store.turns.get(m.SetLock)
+        if turn is None or not self._queues.nobody_waits(lock.key):
+            return False
+        lock.fence = turn(m.SetLock(lock.key, lock.token, lock.lease), self._now())
+        return lock.fence > 0
+
+    async def _take(self, lock: HeldLock) -> None:
+        if not await self._queues.take(lock):
+            with self._graph.waiting(self._terms, lock.key):
+                await self._queues.wait(lock, self._terms.deadline)
+        try:
+            self._terms.check()  # it may have ended meanwhile
+        except BaseException:
+            await self._queues.give_back(lock)
+            raise
+        self._keep(lock)
+
+    def _keep(self, lock: HeldLock) -> None:
+        self._locks[lock.key] = lock
+        self._graph.holders[lock.key] = self._terms
+        self._queues.keep(lock, _note)
+
+    def _drop(self, lock: HeldLock) -> None:
+        self._graph.holders.pop(lock.key, None)
+        self._queues.drop(lock)
+
+    # --- reading
+
+    async def read(self, message: m.OneKey[Any]) -> Any:
+        await self.lock((message.key,))
+        return await self.recall(message)
+
+    async def recall(self, message: m.OneKey[Any]) -> Any:
+        if self._overlay.knows(message.key):
+            return self._overlay.answer(message, self._now())
+        return await self._store.ask(message)
+
+    async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
+        await self.lock(set(message.keys))
+        return await self.recall_many(message)
+
+    async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:
+        knows = self._overlay.knows
+        elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
+        values = await self._store.ask(m.GetMany(elsewhere, message.default)) if elsewhere else ()
+        found = dict(zip(elsewhere, values, strict=True))
+        now, answer = self._now(), self._overlay.answer
+        return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
+
+    async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
+        """Read the next page; what was written here comes with the last one."""
+        pairs = isinstance(message, m.GetMatch)
+        page = await self._store.ask(message)
+        written = frozenset(self._overlay.written)
+        items = [item for item in page.items if (item[0] if pairs else item) not in written]
+        if page.cursor is None:
+            items += self._own_items(message.pattern, pairs=pairs)
+        return m.Page(items, page.cursor)
+
+    def _own_items(self, pattern: str, *, pairs: bool) -> list[Any]:
+        now, answer = self._now(), self._overlay.answer
+        keys = [key for key in filter(matcher(pattern), self._overlay.written) if answer(m.Exists(key), now)]
+        if not pairs:
+            return keys
+        return [(key, value) for key in keys if (value := answer(m.Get(key, ABSENT), now)) is not ABSENT]
+
+    async def count(self, message: m.GetKeysCount) -> int:
+        count = await self._store.ask(message)
+        for key in self._overlay.written:
+            before = await self._store.ask(m.Exists(key))
+            count += self._overlay.answer(m.Exists(key), self._now()) - before
+        return count
+
+    # --- writing
+
+    def _write(self, write: m.Write) -> Any:
+        self._terms.check()  # a task that has waited may be late
+        return self._overlay.write(write, self._now())
+
+    async def _learn(self, key: str) -> None:
+        if not self._overlay.knows(key):
+            state = await self._store.ask(m.Peek(key))
+            self._overlay.learn(key, state, self._now())
+
+    async def set(self, message: m.Set) -> bool:
+        key = message.key
+        if message.lease is None:  # what a function has returned may be stored by many at once
+            await self.lock((key,))
+        if message.exist is not None:
+            await self._learn(key)
+            if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
+                return False
+        stored: bool = self._write(m.Set(key, message.value, message.expire, None, message.lease))
+        return stored
+
+    async def set_raw(self, message: m.SetRaw) -> bool:
+        await self.lock((message.key,))
+        stored: bool = self._write(message)
+        return stored
+
+    async def set_many(self, message: m.SetMany) -> None:
+        await self.lock(message.keys)
+        for key, value in message.pairs.items():
+            self._write(m.Set(key, value, message.expire))
+
+    async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
+        await self.lock((message.key,))
+        await self._learn(message.key)
+        return self._write(message)
+
+    async def set_pop(self, message: m.SetPop) -> list[str]:
+        await self.lock((message.key,))
+        await self._learn(message.key)
+        self._terms.check()
+        taken = self._overlay.answer(message, self._now())
+        self._write(m.SetRemove(message.key, tuple(taken)))
+        return taken
+
+    async def delete(self, message: m.Delete) -> bool:
+        await self.lock((message.key,))
+        existed = await self.recall(m.Exists(message.key))
+        self._write(m.Delete(message.key))
+        return cast("bool", existed)
+
+    async def delete_many(self, message: m.DeleteMany) -> None:
+        await self.lock(set(message.keys))
+        for key in message.keys:
+            self._write(m.Delete(key))
+
+    async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
+        """Delete the keys that match now; those that others write before the commit stay."""
+        scan = m.Scan(message.covers)
+        keys: set[str] = set()
+        while True:
+            page = await self.page(scan)
+            keys.update(page.items)
+            if page.cursor is None:
+                break
+            scan = m.Scan(message.covers, cursor=page.cursor)
+        await self.delete_many(m.DeleteMany(tuple(keys)))
+
+    # --- the end
+
+    async def commit(self) -> m.Outcome:
+        """Apply what is kept, at once or not at all, and give the locks back.
+
+        :raises LockLostError: if a lock was lost; nothing is applied then
+        :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
+        """
+        writes = self._overlay.writes(self._now())
+        if not writes:
+            await self.release()
+            return m.Outcome.COMMITTED
+        locks = tuple(self._locks.values())
+        outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
+        if outcome is m.Outcome.COMMITTED:
+            self._locks.clear()
+            for lock in locks:
+                self._drop(lock)
+                self._queues.wake(lock.key)
+        self._overlay = Overlay()
+        if outcome is m.Outcome.LOST:
+            raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+        return outcome
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is kept."""
+        return bool(self._overlay.written)
+
+    def forget(self) -> None:
+        """Forget what is kept."""
+        self._overlay = Overlay()
+
+    async def release(self) -> None:
+        """Give the locks back, the last one first."""
+        while self._locks:
+            _, lock = self._locks.popitem()
+            self._drop(lock)
+            await self._queues.give_back(lock)
+
+
+def _note() -> None:
+    """Leave it to the commit to find out that a lock was lost."""
+
+
+SERVE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Awaitable[Any]]]] = {
+    m.Get: Branch.read,
+    m.GetRaw: Branch.read,
+    m.Exists: Branch.read,
+    m.GetExpire: Branch.read,
+    m.Recall: Branch.recall,
+    m.GetHit: Branch.recall,
+    m.GetMany: Branch.read_many,
+    m.RecallMany: Branch.recall_many,
+    m.Scan: Branch.page,
+    m.GetMatch: Branch.page,
+    m.GetKeysCount: Branch.count,
+    m.Set: Branch.set,
+    m.SetRaw: Branch.set_raw,
+    m.SetMany: Branch.set_many,
+    m.Incr: Branch.change,
+    m.Expire: Branch.change,
+    m.SetAdd: Branch.change,
+    m.SetRemove: Branch.change,
+    m.SetPop: Branch.set_pop,
+    m.Delete: Branch.delete,
+    m.DeleteMany: Branch.delete_many,
+    m.DeleteMatch: Branch.delete_match,
+    m.Clear: Branch.delete_match,
+}
+"""What serves each message that a transaction concerns; bits, windows, limits and locks are none of its business."""

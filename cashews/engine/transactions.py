@@ -1,0 +1,238 @@
+"""Transactions: what is written in one is kept, and applied to each store at once or not at all."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from cashews.clock import Clock
+from cashews.commands import Command, Effect
+from cashews.compose import Proceed
+from cashews.engine.ambient import AMBIENT
+from cashews.engine.branch import Branch
+from cashews.engine.fence import Fence
+from cashews.engine.routes import Route
+from cashews.exceptions import CacheBackendInteractionError, LockRefusedError, TransactionError
+from cashews.log import logger
+from cashews.messages import Message, Outcome
+
+R = TypeVar("R")
+SERIAL = "transactions"
+"""What follows a store's prefix in the name of the lock that lets one transaction run at a time."""
+GUARDED = frozenset({Effect.READ, Effect.WRITE})
+"""What a transaction that has ended refuses: locks have to be given back all the same."""
+
+
+class TransactionMode(enum.Enum):
+    """How far transactions are kept apart."""
+
+    FAST = "fast"
+    """Not at all: what is written is applied at once, and that is all."""
+    LOCKED = "locked"
+    """Keys that are read or written are locked until the end."""
+    SERIALIZABLE = "serializable"
+    """One transaction at a time; keys are locked against those of the other modes."""
+
+
+class Coordinator(Protocol):
+    """What transactions need of their engine."""
+
+    clock: Clock
+    fence: Fence
+
+    def branch(self, transaction: Transaction, route: Route) -> Branch:
+        """Return a new branch on the store of a route."""
+        ...
+
+
+class Transaction:
+    """One transaction of one cache: a branch on every store that it touches.
+
+    `outcome` says what became of it, `outcomes` of its branch on each store by prefix: where a store has failed after
+    another has applied its branch, they differ, and `outcome` is `UNKNOWN`.
+    """
+
+    def __init__(self, coordinator: Coordinator, mode: TransactionMode, timeout: float) -> None:
+        self.coordinator = coordinator
+        self.mode = mode
+        self.timeout = timeout
+        self.deadline = coordinator.clock.now() + timeout
+        self.isolated = mode is not TransactionMode.FAST
+        self.outcome = Outcome.OPEN
+        self.outcomes: dict[str, Outcome] = {}
+        self._settled: Outcome | None = None
+        """What became of what was written before the last explicit commit or rollback."""
+        self._branches: dict[Route, Branch] = {}
+        self._invalidations: list[Message[Any]] = []
+        self._doomed = False
+
+    def __repr__(self) -> str:
+        return f"<Transaction {self.mode.value}, {self.outcome.value}>"
+
+    # --- messages
+
+    def check(self) -> None:
+        """Go on, if the transaction has not ended.
+
+        :raises TransactionError: if it has
+        """
+        if self.outcome is not Outcome.OPEN:
+            raise TransactionError(self.outcome.value)
+
+    async def ask(self, message: Message[R], route: Route) -> R:
+        """Serve a message; a store that cannot lock dooms the transaction, and its commands are declined."""
+        self.check()
+        if self._doomed:
+            return message.declined()
+        try:
+            return await self._branch(route).ask(message)
+        except LockRefusedError as error:
+            self._doom(error)
+            return message.declined()
+
+    def _doom(self, error: LockRefusedError) -> None:
+        self._doomed = True
+        logger.error("a transaction will be rolled back: %s", error)
+
+    def _branch(self, route: Route) -> Branch:
+        branch = self._branches.get(route)
+        if branch is None:
+            branch = self._branches[route] = self.coordinator.branch(self, route)
+        return branch
+
+    def remember(self, invalidation: Message[Any]) -> None:
+        """Have loads refused once more that have begun by the time an invalidation takes effect."""
+        self._invalidations.append(invalidation)
+
+    # --- the beginning and the end
+
+    async def begin(self, routes: tuple[Route, ...]) -> None:
+        """Wait for one's turn, where one transaction runs at a time.
+
+        :raises LockedError: if that takes longer than the timeout
+        """
+        if self.mode is TransactionMode.SERIALIZABLE:
+            try:
+                for route in routes:
+                    await self._branch(route).hold(route.prefix + SERIAL)
+            except LockRefusedError as error:
+                self._doom(error)
+            except BaseException:
+                await self.end(Outcome.ABORTED)
+                raise
+
+    async def commit(self) -> None:
+        """Apply what was written so far, and release the locks; the transaction goes on with nothing kept.
+
+        Each store applies its part at once or not at all, one store after the other, in the order in which they were
+        first used; where one fails, those after it apply nothing.
+
+        :raises LockLostError: if a lock was lost by then; that store has applied nothing
+        :raises CacheBackendInteractionError: if a store fails and does not suppress it
+        :raises TransactionError: if the transaction has ended
+        """
+        self.check()
+        with anyio.CancelScope(shield=True):  # half a commit is none
+            try:
+                await self._apply()
+            finally:
+                self._settled = self._summary()
+                await self.release()
+
+    async def _apply(self) -> None:
+        for invalidation in self._invalidations:
+            self.coordinator.fence.refuse(invalidation)
+        self._invalidations.clear()
+        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
+        for route, branch in self._branches.items():
+            outcome = Outcome.ABORTED if self._doomed else await self._applied(route, branch)
+            if outcome is not Outcome.COMMITTED:
+                return
+
+    async def _applied(self, route: Route, branch: Branch) -> Outcome:
+        try:
+            outcome = await branch.commit()
+        except CacheBackendInteractionError as error:
+            self.outcomes[route.prefix] = Outcome.UNKNOWN if error.unknown else Outcome.ABORTED
+            raise
+        self.outcomes[route.prefix] = outcome
+        return outcome
+
+    def rollback(self) -> Released:
+        """Forget at once what was written so far; awaiting the result releases the locks, too."""
+        self.check()
+        self._invalidations.clear()
+        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
+        self._settled = Outcome.ABORTED
+        for branch in self._branches.values():
+            branch.forget()
+        return Released(self)
+
+    async def finish(self) -> None:
+        """End: apply what is kept. Raises what `commit` does."""
+        try:
+            if self._settled is None or self._writes_kept:
+                await self.commit()
+        finally:
+            await self.end(self._settled or Outcome.ABORTED)
+
+    async def end(self, outcome: Outcome) -> None:
+        """End without applying what is kept."""
+        self.outcome = outcome
+        await self.release()
+
+    @property
+    def _writes_kept(self) -> bool:
+        return any(branch.writes for branch in self._branches.values())
+
+    def _summary(self) -> Outcome:
+        found = set(self.outcomes.values()) or {Outcome.COMMITTED}
+        return found.pop() if len(found) == 1 else Outcome.UNKNOWN
+
+    async def release(self) -> None:
+        """Give the locks back."""
+        with anyio.CancelScope(shield=True):
+            for branch in self._branches.values():
+                await branch.release()
+
+
+class Released:
+    """The locks of a transaction that was rolled back: `await` releases them before the end of the transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._transaction.release().__await__()
+
+
+class Transactional:
+    """Has the messages of a transaction to one store pass through it."""
+
+    def __init__(self, engine: object, route: Route) -> None:
+        self._engine = engine
+        self._route = route
+
+    def concerns(self, command: Command) -> bool:
+        here = AMBIENT.get()
+        return here is not None and bool(here.transactions)
+
+    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+        transaction = current(self._engine)
+        if transaction is None or message.effect not in GUARDED:
+            reply: R = await proceed(message)
+            return reply
+        return await transaction.ask(message, self._route)
+
+
+def current(engine: object) -> Transaction | None:
+    """Return the transaction of an engine that the current context is in."""
+    here = AMBIENT.get()
+    if here is not None:
+        for transaction in here.transactions:
+            if isinstance(transaction, Transaction) and transaction.coordinator is engine:
+                return transaction
+    return None
