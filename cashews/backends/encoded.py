@@ -37,12 +37,16 @@ class EncodedStore(MemoryStore):
         self._values = Values(serializer, self)
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.Get: self._get,
+            m.Recall: self._get,
             m.GetHit: self._get_hit,
             m.GetRaw: self._get_raw,
             m.GetMany: self._get_many,
+            m.RecallMany: self._get_many,
             m.GetMatch: self._get_match,
             m.Set: self._set,
             m.SetMany: self._set_many,
+            m.Peek: self._peek,
+            m.Commit: self._commit,
         }
 
     @property
@@ -99,6 +103,22 @@ class EncodedStore(MemoryStore):
     async def _set_many(self, message: m.SetMany) -> None:
         pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
         self._take(replace(message, pairs=pairs))
+
+    async def _peek(self, message: m.Peek) -> m.State:
+        state = self._take(message)
+        if state.value is ABSENT:
+            return state
+        value = await self._decoded(message.key, state.value, ABSENT)
+        return replace(state, value=value, foreign="bytes that cannot be read" if value is ABSENT else "")
+
+    async def _commit(self, message: m.Commit) -> m.Outcome:
+        writes = [
+            replace(write, value=await self._encoded(write.key, write.value, write.expire))
+            if isinstance(write, m.Set)
+            else write
+            for write in message.writes
+        ]
+        return self._take(replace(message, writes=tuple(writes)))
 
     async def _encoded(self, key: str, value: object, expire: float | None) -> object:
         if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
