@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import latency, singles
+from . import latency, redis, singles
 from .connection import WorkerError
 from .environments import ROOT, Environment, EnvironmentFailedError, prepare
 from .latency import CASES, Effort
@@ -28,21 +28,34 @@ class Extent:
     """How much is measured."""
 
     effort: Effort
+    redis_effort: Effort
     keys: int
     values: tuple[str, ...]
     rounds: int
 
 
 FULL = Extent(
-    Effort(rounds=15, seconds=0.1, crowd_rounds=5), keys=1_000_000, values=("small int", "short string"), rounds=15
+    effort=Effort(rounds=15, seconds=0.1, crowd_rounds=5),
+    redis_effort=Effort(rounds=15, seconds=0.25, crowd_rounds=0),
+    keys=1_000_000,
+    values=("small int", "short string"),
+    rounds=15,
 )
-QUICK = Extent(Effort(rounds=5, seconds=0.02, crowd_rounds=1), keys=100_000, values=("short string",), rounds=5)
+QUICK = Extent(
+    effort=Effort(rounds=5, seconds=0.02, crowd_rounds=1),
+    redis_effort=Effort(rounds=3, seconds=0.1, crowd_rounds=0),
+    keys=100_000,
+    values=("short string",),
+    rounds=5,
+)
+ALL_REDIS = "redis"
 
 SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
     "stall": lambda environments, extent: singles.stalls(environments, extent.keys),
     "memory": lambda environments, extent: singles.memory(environments, extent.keys, extent.values),
     "imports": lambda environments, extent: singles.imports(environments, extent.rounds),
     "hot_path": lambda environments, extent: singles.hot_path(environments, extent.rounds),
+    "round_trips": lambda environments, _: redis.round_trips(environments),
 }
 
 
@@ -62,7 +75,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = [*[case.name for case in CASES], *SINGLES]
+    names = [*[case.name for case in CASES], ALL_REDIS, *[case.name for case in redis.CASES], *SINGLES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: less than a minute")
     parser.add_argument(
@@ -83,12 +96,15 @@ def _options() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace) -> Results:
     extent = QUICK if options.quick else FULL
-    wanted: list[str] = options.only or [*[case.name for case in CASES], *SINGLES]
+    wanted: list[str] = options.only or [*[case.name for case in CASES], ALL_REDIS, *SINGLES]
     environments = prepare()
     results = Results(facts(), options.quick)
     cases = [case for case in CASES if case.name in wanted]
     if cases:
         results.latency = latency.measure(environments, cases, extent.effort)
+    on_a_server = [case for case in redis.CASES if {case.name, ALL_REDIS} & set(wanted)]
+    if on_a_server:
+        results.redis = redis.throughput(environments, on_a_server, extent.redis_effort)
     results.singles = {name: single(environments, extent) for name, single in SINGLES.items() if name in wanted}
     return results
 

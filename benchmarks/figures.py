@@ -18,6 +18,11 @@ def duration(seconds: float) -> str:
     return f"{digits(seconds / scale)} {unit}"
 
 
+def rate(seconds: float) -> str:
+    """Write how often something can be done in a second."""
+    return f"{digits(1 / seconds)}/s"
+
+
 def times(ratio: float) -> str:
     """Write a ratio."""
     return f"{digits(ratio)}\N{MULTIPLICATION SIGN}"

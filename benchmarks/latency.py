@@ -7,14 +7,14 @@ measured one right after the other, and each round has ratios of its own; we rep
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from statistics import median
 
 from .connection import Worker, WorkerError, worker
 from .environments import Environment
 from .progress import show
-from .subjects import SUBJECTS, Subject
+from .subjects import ORIGINAL, OURS, SUBJECTS, Subject
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class LatencyResults:
     """All outcomes, with the versions of the libraries and the errors of those that could not be loaded."""
 
     outcomes: list[Outcome]
+    subjects: Sequence[Subject]
     versions: dict[str, str]
     broken: dict[str, str]
 
@@ -127,24 +128,53 @@ class LatencyResults:
         found = [outcome for outcome in self.outcomes if outcome.case == case and outcome.subject == subject]
         return found[0] if found else None
 
+    @property
+    def reference(self) -> Subject:
+        """What the others are compared with: this library, or the original if this one could not be loaded."""
+        mine, others = (
+            next(each for each in self.subjects if each.environment == subject.environment)
+            for subject in (OURS, ORIGINAL)
+        )
+        return others if mine.name in self.broken else mine
 
-def measure(environments: dict[str, Environment], cases: Iterable[Case], effort: Effort) -> LatencyResults:
-    """Start a worker for each subject and measure the cases one after the other."""
+    @property
+    def cases(self) -> list[Case]:
+        """The cases that were measured, in order."""
+        return list(dict.fromkeys(each.case for each in self.outcomes))
+
+    def ratio(self, outcome: Outcome) -> Ratio | None:
+        """Compare an outcome with the reference, if both were measured and are different."""
+        reference = self.of(outcome.case, self.reference)
+        if reference is None or reference is outcome or reference.error is not None or outcome.error is not None:
+            return None
+        return Ratio.between(outcome.seconds, reference.seconds)
+
+
+def measure(
+    environments: dict[str, Environment],
+    cases: Iterable[Case],
+    effort: Effort,
+    subjects: Sequence[Subject] = SUBJECTS,
+    *arguments: str,
+) -> LatencyResults:
+    """Start a worker for each subject and measure the cases one after the other; the arguments are for the workers."""
     with ExitStack() as stack:
-        stations = [
-            Station(
-                each, stack.enter_context(worker(environments[each.environment], "serve.py", each.cases, each.loop))
-            )
-            for each in SUBJECTS
-        ]
+        stations = [Station(each, stack.enter_context(_worker(environments, each, arguments))) for each in subjects]
         for station in stations:
             station.meet()
         outcomes = [outcome for case in cases for outcome in _measure_case(stations, case, effort)]
     return LatencyResults(
         outcomes,
+        subjects,
         versions={station.subject.library: station.version for station in stations if station.error is None},
         broken={station.subject.name: station.error for station in stations if station.error is not None},
     )
+
+
+def _worker(
+    environments: dict[str, Environment], subject: Subject, arguments: Iterable[str]
+) -> AbstractContextManager[Worker]:
+    return worker(environments[subject.environment], "serve.py", subject.cases, subject.loop, *arguments)
 
 
 def _measure_case(stations: Iterable[Station], case: Case, effort: Effort) -> list[Outcome]:

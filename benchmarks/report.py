@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
-from .figures import digits, duration, times
+from .figures import digits, duration, rate, times
 from .latency import Case, LatencyResults, Outcome
+from .redis import ROUND_TRIPS
 from .results import Results
 from .singles import Single
-from .subjects import SUBJECTS, Subject
+from .subjects import Subject
 
 INTRODUCTION = """\
 # Benchmarks
@@ -23,13 +26,30 @@ nothing; the same small cost of making the call is part of every figure. cacheto
 floor, not a rival's.
 """
 
+REDIS = """\
+Server and client on this machine; the keys are spread over a thousand. The original and this library write and read \
+values, redis.asyncio and coredis bytes of the same size. With 100 callers each makes its next call when its last one \
+is answered."""
+
+TRIPS = """\
+What a warm call says to the server, counted by a proxy between the two. A round trip is all that a connection sends \
+until it is answered: commands in one write (joined by +) are one, and so is a script."""
+
 
 def page(results: Results, plot: str | None) -> str:
     """Return the page; `plot` is the name of the picture's file, if there is one."""
     sections = [INTRODUCTION, *_facts(results)]
     if results.latency is not None:
-        sections += _latency(results, results.latency, plot)
-    writers = {"stall": _stalls, "memory": _memory, "imports": _imports, "hot_path": _hot_path}
+        sections += _latency(results.latency, plot)
+    if results.redis is not None:
+        sections += _redis(results.redis)
+    writers = {
+        "stall": _stalls,
+        "memory": _memory,
+        "imports": _imports,
+        "hot_path": _hot_path,
+        "round_trips": _round_trips,
+    }
     for name, singles in results.singles.items():
         measured = [each for each in singles if each.error is None]
         if measured:
@@ -50,23 +70,21 @@ def _facts(results: Results) -> Iterator[str]:
     yield f"Measured with {machine['python']} on {machine['processor']} ({machine['system']})."
     if results.quick:
         yield "This was a quick run: fewer rounds, a tenth of the keys."
-    if results.latency is not None and results.latency.versions:
-        versions = results.latency.versions
+    versions = {name: version for suite in results.suites.values() for name, version in suite.versions.items()}
+    if versions:
         yield f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."
     yield ""
 
 
-def _latency(results: Results, latency: LatencyResults, plot: str | None) -> Iterator[str]:
-    cases = [case for case in results.cases if not case.crowd]
+def _latency(latency: LatencyResults, plot: str | None) -> Iterator[str]:
+    cases = [case for case in latency.cases if not case.crowd]
     if cases:
-        subjects = [each for each in SUBJECTS if any(_measured(latency.of(case, each)) for case in cases)]
-        yield f"## Operations\n\nIn brackets: how many times as long as {results.reference.name}.\n"
-        yield _table(["case", *[each.name for each in subjects]], [_row(results, case, subjects) for case in cases])
+        yield f"## Operations\n\nIn brackets: how many times as long as {latency.reference.name}.\n"
+        yield _comparison(latency, cases, duration)
         if plot:
             yield f"![Operation latency, one dot for each library]({plot})\n"
-        yield f"### Ratios to {results.reference.name}, over the rounds\n"
-        yield _table(["case", "library", "median", "lowest", "highest"], _ratios(results, cases), texts=2)
-    for case in results.cases:
+        yield _ratios(latency, cases)
+    for case in latency.cases:
         if case.crowd:
             yield f"## {case.title}\n\nThe function sleeps 20 ms. Without single flight it runs for every caller.\n"
             yield _table(["library", "executions", "time for all"], _crowd(latency, case))
@@ -76,25 +94,37 @@ def _measured(outcome: Outcome | None) -> bool:
     return outcome is not None and outcome.error is None
 
 
-def _row(results: Results, case: Case, subjects: Sequence[Subject]) -> list[str]:
-    return [case.title, *[_cell(results, case, subject) for subject in subjects]]
+def _redis(latency: LatencyResults) -> Iterator[str]:
+    if latency.cases:
+        yield f"## Redis: calls a second\n\n{REDIS} In brackets: how many times as long as {latency.reference.name}.\n"
+        yield _comparison(latency, latency.cases, rate)
+        yield _ratios(latency, latency.cases)
 
 
-def _cell(results: Results, case: Case, subject: Subject) -> str:
-    assert results.latency is not None
-    outcome = results.latency.of(case, subject)
+def _comparison(latency: LatencyResults, cases: Sequence[Case], written: Callable[[float], str]) -> str:
+    subjects = [each for each in latency.subjects if any(_measured(latency.of(case, each)) for case in cases)]
+    rows = [[case.title, *[_cell(latency, case, each, written) for each in subjects]] for case in cases]
+    return _table(["case", *[each.name for each in subjects]], rows)
+
+
+def _cell(latency: LatencyResults, case: Case, subject: Subject, written: Callable[[float], str]) -> str:
+    outcome = latency.of(case, subject)
     if outcome is None:
         return ""
     if outcome.error is not None:
         return "error"
-    ratio = results.ratio(outcome)
-    return duration(outcome.median) + (f" ({times(ratio.median)})" if ratio else "")
+    ratio = latency.ratio(outcome)
+    return written(outcome.median) + (f" ({times(ratio.median)})" if ratio else "")
 
 
-def _ratios(results: Results, cases: Sequence[Case]) -> Iterator[list[str]]:
-    assert results.latency is not None
-    for outcome in results.latency.outcomes:
-        ratio = results.ratio(outcome)
+def _ratios(latency: LatencyResults, cases: Sequence[Case]) -> str:
+    table = _table(["case", "library", "median", "lowest", "highest"], _ratio_rows(latency, cases), texts=2)
+    return f"### Ratios to {latency.reference.name}, over the rounds\n\n{table}"
+
+
+def _ratio_rows(latency: LatencyResults, cases: Sequence[Case]) -> Iterator[list[str]]:
+    for outcome in latency.outcomes:
+        ratio = latency.ratio(outcome)
         if outcome.case in cases and ratio is not None:
             figures = [times(value) for value in (ratio.median, ratio.lowest, ratio.highest)]
             yield [outcome.case.title, outcome.subject.name, *figures]
@@ -160,6 +190,34 @@ def _hot_path(measured: Sequence[Single]) -> Iterator[str]:
         for step in measured[0].answer["steps"]
     ]
     yield _table(["step", "median", "best"], rows)
+
+
+def _round_trips(measured: Sequence[Single]) -> Iterator[str]:
+    yield f"## Redis: round trips of a decorated call\n\n{TRIPS}\n"
+    libraries = [single.subject.name for single in measured]
+    found = [{each["case"]: each for each in single.answer["trips"]} for single in measured]
+    rows = [
+        [title, *[_said(each[name]) for each in found], *[_count(each[name]) for each in found]]
+        for name, title in ROUND_TRIPS.items()
+    ]
+    header = ["call", *[f"what {name} says" for name in libraries], *[f"trips, {name}" for name in libraries]]
+    yield _table(header, rows, texts=1 + len(libraries))
+
+
+def _said(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return str(answer["error"])
+    return ", ".join(_runs([" + ".join(_runs(trip)) for trip in answer["trips"]]))
+
+
+def _count(answer: dict[str, Any]) -> str:
+    return "" if "error" in answer else str(len(answer["trips"]))
+
+
+def _runs(texts: Sequence[str]) -> Iterator[str]:
+    for text, equal in groupby(texts):
+        number = len(list(equal))
+        yield text if number == 1 else f"{number} \N{MULTIPLICATION SIGN} {text}"
 
 
 def _errors(results: Results) -> Iterator[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .latency import Case, LatencyResults, Outcome, Ratio
+from .latency import LatencyResults, Outcome
 from .singles import Single
-from .subjects import ORIGINAL, OURS, Subject
 
 
 @dataclass
@@ -17,32 +16,21 @@ class Results:
     machine: dict[str, str]
     quick: bool
     latency: LatencyResults | None = None
+    redis: LatencyResults | None = None
     singles: dict[str, list[Single]] = field(default_factory=dict[str, list[Single]])
 
     @property
-    def reference(self) -> Subject:
-        """What the others are compared with: this library, or the original if this one could not be loaded."""
-        return ORIGINAL if self.latency is not None and OURS.name in self.latency.broken else OURS
-
-    def ratio(self, outcome: Outcome) -> Ratio | None:
-        """Compare an outcome with the reference, if both were measured and are different."""
-        assert self.latency is not None
-        reference = self.latency.of(outcome.case, self.reference)
-        if reference is None or reference is outcome or reference.error is not None or outcome.error is not None:
-            return None
-        return Ratio.between(outcome.seconds, reference.seconds)
-
-    @property
-    def cases(self) -> list[Case]:
-        """The cases that were measured, in order."""
-        return list(dict.fromkeys(each.case for each in self.latency.outcomes)) if self.latency else []
+    def suites(self) -> dict[str, LatencyResults]:
+        """What was measured in rounds, by name."""
+        suites = {"latency": self.latency, "redis": self.redis}
+        return {name: each for name, each in suites.items() if each is not None}
 
     def errors(self) -> list[tuple[str, str, str]]:
         """Return what could not be measured: the case, the subject, and why."""
         found: list[tuple[str, str, str]] = []
-        if self.latency is not None:
-            found += [("latency", name, error) for name, error in self.latency.broken.items()]
-            found += [(each.case.name, each.subject.name, each.error) for each in self.latency.outcomes if each.error]
+        for suite, latency in self.suites.items():
+            found += [(suite, name, error) for name, error in latency.broken.items()]
+            found += [(each.case.name, each.subject.name, each.error) for each in latency.outcomes if each.error]
         for name, singles in self.singles.items():
             found += [(name, each.subject.name, each.error) for each in singles if each.error]
         return found
@@ -52,9 +40,7 @@ class Results:
         return {
             "machine": self.machine,
             "quick": self.quick,
-            "versions": self.latency.versions if self.latency else {},
-            "reference": self.reference.name,
-            "latency": [self._outcome_as_json(each) for each in self.latency.outcomes] if self.latency else [],
+            **{name: _latency_as_json(each) for name, each in self.suites.items()},
             "singles": {
                 name: [{"subject": each.subject.name, "error": each.error, **each.answer} for each in singles]
                 for name, singles in self.singles.items()
@@ -62,14 +48,23 @@ class Results:
             "errors": [list(error) for error in self.errors()],
         }
 
-    def _outcome_as_json(self, outcome: Outcome) -> dict[str, Any]:
-        ratio = self.ratio(outcome)
-        return {
-            "case": outcome.case.name,
-            "subject": outcome.subject.name,
-            "seconds": outcome.seconds,
-            "median": outcome.median if outcome.seconds else None,
-            "executions": outcome.executions,
-            "ratio": [ratio.median, ratio.lowest, ratio.highest] if ratio else None,
-            "error": outcome.error,
-        }
+
+def _latency_as_json(latency: LatencyResults) -> dict[str, Any]:
+    return {
+        "versions": latency.versions,
+        "reference": latency.reference.name,
+        "outcomes": [_outcome_as_json(latency, each) for each in latency.outcomes],
+    }
+
+
+def _outcome_as_json(latency: LatencyResults, outcome: Outcome) -> dict[str, Any]:
+    ratio = latency.ratio(outcome)
+    return {
+        "case": outcome.case.name,
+        "subject": outcome.subject.name,
+        "seconds": outcome.seconds,
+        "median": outcome.median if outcome.seconds else None,
+        "executions": outcome.executions,
+        "ratio": [ratio.median, ratio.lowest, ratio.highest] if ratio else None,
+        "error": outcome.error,
+    }

@@ -27,20 +27,20 @@ class Single:
 
 def stalls(environments: dict[str, Environment], keys: int) -> list[Single]:
     """Measure how long the event loop stands still while keys expire."""
-    return [_single(environments, subject, "stall.py", str(keys)) for subject in RIVALS]
+    return [single(environments, subject, "stall.py", str(keys)) for subject in RIVALS]
 
 
 def memory(environments: dict[str, Environment], keys: int, values: tuple[str, ...]) -> list[Single]:
     """Measure how many bytes a key takes, for each kind of value."""
-    return [_single(environments, subject, "memory.py", str(keys), value) for value in values for subject in RIVALS]
+    return [single(environments, subject, "memory.py", str(keys), value) for value in values for subject in RIVALS]
 
 
 def imports(environments: dict[str, Environment], rounds: int) -> list[Single]:
     """Measure how long importing takes, in turn; each answer has the median."""
     for subject in RIVALS:  # compiles what is not compiled yet
-        _single(environments, subject, "imports.py", BASES[subject], "cashews")
+        single(environments, subject, "imports.py", BASES[subject], "cashews")
     tries = [
-        _single(environments, subject, "imports.py", BASES[subject], "cashews", quietly=True)
+        single(environments, subject, "imports.py", BASES[subject], "cashews", quietly=True)
         for _ in range(rounds)
         for subject in RIVALS
     ]
@@ -49,7 +49,7 @@ def imports(environments: dict[str, Environment], rounds: int) -> list[Single]:
 
 def hot_path(environments: dict[str, Environment], rounds: int) -> list[Single]:
     """Measure the steps of a decorated hit."""
-    return [_single(environments, OURS, "hot_path.py", str(rounds))]
+    return [single(environments, OURS, "hot_path.py", str(rounds))]
 
 
 def _middle(tries: list[Single]) -> Single:
@@ -59,11 +59,12 @@ def _middle(tries: list[Single]) -> Single:
     return Single(tries[0].subject, {**tries[0].answer, **middles})
 
 
-def _single(
+def single(
     environments: dict[str, Environment], subject: Subject, script: str, *arguments: str, quietly: bool = False
 ) -> Single:
+    """Run a script in the environment of a subject."""
     if not quietly:
-        show(f"{script} {' '.join(arguments)}: {subject.name}")
+        show(f"{script} {' '.join(arguments[:2])}: {subject.name}")
     try:
         return Single(subject, run_script(environments[subject.environment], script, *arguments))
     except WorkerError as error:

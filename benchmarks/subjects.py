@@ -38,3 +38,12 @@ SUBJECTS = (
     Subject("anyio lru_cache", "trio", "anyio", "peers", "#8ad0f0"),
     Subject("cachetools (sync)", "asyncio", "cachetools", "peers", "#999999"),
 )
+
+REDIS_SUBJECTS = (
+    Subject("cashews", "asyncio", "redis_cashews", "ours", "#d55e00"),
+    Subject("cashews", "trio", "redis_cashews", "ours", "#e69f00"),
+    Subject("original", "asyncio", "redis_cashews", "original", "#0072b2"),
+    Subject("redis.asyncio", "asyncio", "redis_py", "peers", "#009e73"),
+    Subject("coredis", "asyncio", "coredis", "peers", "#cc79a7"),
+    Subject("coredis", "trio", "coredis", "peers", "#cc79a7"),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from inspect import iscoroutinefunction
@@ -66,6 +67,10 @@ class Library:
     def cases(cls) -> list[str]:
         """Return the names of the cases that this library can do."""
         return [name for name, member in vars(cls).items() if iscoroutinefunction(member) and name != "repeat"]
+
+    def running(self) -> AbstractAsyncContextManager[object]:
+        """Return the block in which the cases are measured."""
+        return nullcontext()
 
     async def repeat(self, call: Call, times: int) -> float:
         """Make a call that many times; return the seconds that all of them took."""

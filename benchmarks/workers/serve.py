@@ -1,4 +1,4 @@
-"""A worker that measures cases of one library on one event loop: `serve.py LIBRARY LOOP`.
+"""A worker that measures cases of one library on one event loop: `serve.py LIBRARY LOOP [URL]`.
 
 It first says what it can do, then answers each request `{"case": ..., "seconds": ...}` with the calls made and the
 seconds they took. One event loop lives as long as the worker; waiting for a request blocks it, which costs the machine
@@ -33,11 +33,12 @@ class Bench:
 
     async def serve(self) -> None:
         """Answer requests until there are no more."""
-        for request in requests():
-            try:
-                reply(**await self.measure(request["case"], request["seconds"]))
-            except Exception as error:  # noqa: BLE001  whatever goes wrong in a library is an answer, too
-                reply(error=describe(error))
+        async with self._library.running():
+            for request in requests():
+                try:
+                    reply(**await self.measure(request["case"], request["seconds"]))
+                except Exception as error:  # noqa: BLE001  whatever goes wrong in a library is an answer, too
+                    reply(error=describe(error))
 
     async def measure(self, case: str, seconds: float) -> dict[str, object]:
         """Run a case for about so many seconds."""
@@ -60,10 +61,10 @@ class Bench:
 
 def main() -> None:
     """Load the library and serve."""
-    library_name, loop_name = sys.argv[1:]
+    library_name, loop_name, *url = sys.argv[1:]
     try:
         loop = import_module(f"loop_{loop_name}")
-        library: cases.Library = import_module(f"cases_{library_name}").Library(loop)
+        library: cases.Library = import_module(f"cases_{library_name}").Library(loop, *url)
     except Exception as error:  # noqa: BLE001  whatever goes wrong in a library is an answer, too
         reply(error=describe(error))
         return
