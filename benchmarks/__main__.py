@@ -36,14 +36,14 @@ class Extent:
 
 FULL = Extent(
     effort=Effort(rounds=15, seconds=0.1, crowd_rounds=5),
-    redis_effort=Effort(rounds=15, seconds=0.25, crowd_rounds=0),
+    redis_effort=Effort(rounds=15, seconds=0.1, crowd_rounds=0, pairs=True),
     keys=1_000_000,
     values=("small int", "short string"),
     rounds=15,
 )
 QUICK = Extent(
     effort=Effort(rounds=5, seconds=0.02, crowd_rounds=1),
-    redis_effort=Effort(rounds=3, seconds=0.1, crowd_rounds=0),
+    redis_effort=Effort(rounds=3, seconds=0.05, crowd_rounds=0, pairs=True),
     keys=100_000,
     values=("short string",),
     rounds=5,
@@ -77,7 +77,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     names = [*[case.name for case in CASES], ALL_REDIS, *[case.name for case in redis.CASES], *SINGLES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: less than a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: about a minute")
     parser.add_argument(
         "--only",
         action="append",

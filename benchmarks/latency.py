@@ -54,11 +54,15 @@ CASES = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How often a case is measured, and for how long each time; `crowd_rounds` is for cases with a crowd."""
+    """How often a case is measured, and for how long each time; `crowd_rounds` is for cases with a crowd.
+
+    In pairs, the first subject is measured again before each of the others.
+    """
 
     rounds: int
     seconds: float
     crowd_rounds: int
+    pairs: bool = False
 
 
 @dataclass
@@ -68,6 +72,8 @@ class Outcome:
     case: Case
     subject: Subject
     seconds: list[float] = field(default_factory=list[float])
+    beside: list[float] = field(default_factory=list[float])
+    """What the first subject took right before, if they were measured in pairs."""
     executions: int | None = None
     error: str | None = None
 
@@ -147,7 +153,7 @@ class LatencyResults:
         reference = self.of(outcome.case, self.reference)
         if reference is None or reference is outcome or reference.error is not None or outcome.error is not None:
             return None
-        return Ratio.between(outcome.seconds, reference.seconds)
+        return Ratio.between(outcome.seconds, outcome.beside or reference.seconds)
 
 
 def measure(
@@ -184,12 +190,23 @@ def _measure_case(stations: Iterable[Station], case: Case, effort: Effort) -> li
     show(f"{case.name}: rounds: {rounds}, in turn: {len(able)}")
     for _ in range(rounds):
         for station, outcome in zip(able, outcomes, strict=True):
-            if outcome.error is None:
+            if effort.pairs and outcome is not outcomes[0]:
+                _measure_pair((able[0], outcomes[0]), (station, outcome), effort.seconds)
+            elif not effort.pairs:
                 _measure_once(station, outcome, effort.seconds)
     return outcomes
 
 
+def _measure_pair(first: tuple[Station, Outcome], other: tuple[Station, Outcome], seconds: float) -> None:
+    _measure_once(*first, seconds)
+    _measure_once(*other, seconds)
+    if first[1].error is None and other[1].error is None:
+        other[1].beside.append(first[1].seconds[-1])
+
+
 def _measure_once(station: Station, outcome: Outcome, seconds: float) -> None:
+    if outcome.error is not None:
+        return
     try:
         answer = station.worker.ask(case=outcome.case.name, seconds=seconds)
     except WorkerError as error:

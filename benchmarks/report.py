@@ -17,7 +17,7 @@ INTRODUCTION = """\
 # Benchmarks
 
 This page is written by `python -m benchmarks`, which makes the environments it needs and measures everything on your
-own machine. `python -m benchmarks --quick` takes less than a minute and prints the page without writing it.
+own machine. `python -m benchmarks --quick` takes about a minute and prints the page without writing it.
 
 Each library runs in a process of its own. A case goes round all of them again and again, one right after the other,
 and ratios are taken within each round, because a machine's speed changes from one second to the next. Times are
@@ -29,7 +29,7 @@ floor, not a rival's.
 REDIS = """\
 Server and client on this machine; the keys are spread over a thousand. The original and this library write and read \
 values, redis.asyncio and coredis bytes of the same size. With 100 callers each makes its next call when its last one \
-is answered."""
+is answered. Each library is measured in turns with this one, and ratios are those of the pairs."""
 
 TRIPS = """\
 What a warm call says to the server, counted by a proxy between the two. A round trip is all that a connection sends \

@@ -63,6 +63,7 @@ def _outcome_as_json(latency: LatencyResults, outcome: Outcome) -> dict[str, Any
         "case": outcome.case.name,
         "subject": outcome.subject.name,
         "seconds": outcome.seconds,
+        "beside": outcome.beside,
         "median": outcome.median if outcome.seconds else None,
         "executions": outcome.executions,
         "ratio": [ratio.median, ratio.lowest, ratio.highest] if ratio else None,
