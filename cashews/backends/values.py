@@ -20,6 +20,13 @@ class Values:
         self.failures = 0
         """How many stored values could not be read."""
 
+    def write(self, key: str, value: object) -> bytes | None:
+        """Return the bytes that a value is kept as, `None` if its type is registered: that takes `encode`.
+
+        :raises EncodeError: if its codec cannot write it
+        """
+        return self._serializer.encode(key, value) if custom_of(value) is None else None
+
     async def encode(self, key: str, value: object, expire: float | None) -> bytes:
         """Return the bytes that a value is kept as.
 

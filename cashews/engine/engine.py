@@ -116,10 +116,12 @@ class Engine:
         :raises EventLoopError: if another event loop, still alive, uses this cache
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
-        reply = self.at_once(message)
-        if reply is NOT_NOW:
-            return await self._pass(message)
-        return reply
+        route = self._sole
+        if route is None or route.turns:
+            reply = self.at_once(message)
+            if reply is not NOT_NOW:
+                return reply
+        return await self._pass(message)
 
     async def _pass(self, message: Message[R]) -> R:
         if self._credit <= 0 or self._closed or self._thread != get_ident():

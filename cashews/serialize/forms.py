@@ -80,7 +80,7 @@ class Forms:
     def _load_checked(self, payload: bytes) -> object:
         """Load what its class, as it is now, can represent: an object of an older version may lack attributes."""
         value = self._loads(payload)
-        if _CLASS in payload and type(value) not in _SCALARS:
+        if type(value) not in _SCALARS and _CLASS in payload:
             repr(value)
         return value
 

@@ -25,6 +25,8 @@ from cashews.serialize.signature import SIGNED, Signature
 
 _BEYOND_DIGITS: Final = 0x3A
 _NO_BYTE: Final = -1
+_PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
+"""Types that have no form of their own."""
 _SEALED_AT: Final = HITS_AT + HITS_SIZE
 
 
@@ -49,6 +51,8 @@ class Serializer:
         self._signature = Signature(secrets, options.digestmod, options.legacy_digestmod) if secrets else None
         self._bare = _NO_BYTE if secrets or codec.start is None else codec.start
         """The first byte of what the codec alone has to read."""
+        self._dump_plain = codec.dumps if self._compress is None and self._signature is None else None
+        """Writes what the codec alone has to write."""
 
     def __repr__(self) -> str:
         return f"Serializer({self._options!r})"
@@ -61,6 +65,8 @@ class Serializer:
         :raises EncodeError: if its codec cannot write it, or it would be too large to be read
         """
         try:
+            if self._dump_plain is not None and type(value) in _PLAIN:
+                return self._dump_plain(value)
             if type(value) is int:
                 return b"%d" % value
             return self._finished(key, value, self._write(value))

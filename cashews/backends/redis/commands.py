@@ -139,13 +139,15 @@ class Commands:
         key, expire, exist, lease = message.key, message.expire, message.exist, message.lease
         if expire is not None and expire <= 0:
             return await self._remove_instead(message)
-        value = await self._values.encode(key, message.value, expire)
-        words: list[Word] = ["SET", key, value]
+        value = self._values.write(key, message.value)
+        if value is None:
+            value = await self._values.encode(key, message.value, expire)
+        words: tuple[Word, ...] = ("SET", key, value)
         if expire is not None:
             words += ("PX", milliseconds(expire))
         if exist is not None:
-            words.append("XX" if exist else "NX")
-        return await self._at(key).ask(pack(tuple(words)), lease=lease) is not None
+            words += ("XX" if exist else "NX",)
+        return await self._at(key).ask(pack(words), lease=lease) is not None
 
     async def _remove_instead(self, message: m.Set) -> bool:
         if message.exist is not False and (message.lease is None or not message.lease.void):

@@ -18,7 +18,6 @@ out; what only reads is asked once more.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -32,7 +31,7 @@ from redis.backoff import ExponentialBackoff
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
 from cashews.backends.redis.handshake import shake_hands
-from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.inbox import Inbox, Letter
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, pack
 from cashews.clock import Clock
@@ -110,14 +109,7 @@ class Connection:
         """
         if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM:
             await self._be_let_in()
-        return await self._reply_to(packed, reads=reads, lease=lease)
-
-    async def _reply_to(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> Any:
-        place: Reply[Any] = self._here().reply()
-        letter = self._inbox.post(packed, self._now() + self._timeout, lease, reads=reads)
-        letter.replies.append(place)
-        if self._writer is not None or self._watch is not None:
-            self._wake()
+        letter, place = self._post(packed, reads=reads, lease=lease)
         try:
             reply = await place
         except BaseException:
@@ -126,6 +118,15 @@ class Connection:
         if isinstance(reply, Exception):
             raise failure_of(reply)
         return reply
+
+    def _post(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> tuple[Letter, Reply[Any]]:
+        """Put a letter into the inbox; returns it, and the place for our reply."""
+        place: Reply[Any] = (self._home or self._here()).reply()
+        letter = self._inbox.post(packed, self._now() + self._timeout, lease, reads=reads)
+        letter.replies.append(place)
+        if self._writer is not None or self._watch is not None:
+            self._wake()
+        return letter, place
 
     async def _be_let_in(self) -> None:
         """Wait until a letter may be posted; have the connection run.
@@ -178,11 +179,6 @@ class Connection:
         if self._home is None:
             self._home = current_home()
         return self._home
-
-    def _post_unasked(self, packed: bytes) -> None:
-        """Send a command whose reply nobody waits for."""
-        self._inbox.post(packed, self._now() + self._timeout).replies.append(self._here().reply())
-        self._wake()
 
     def _wake(self) -> None:
         """Wake who waits for a letter."""
@@ -273,7 +269,7 @@ class Connection:
         self._down = None
         self.connects += 1
         for channel in tuple(self._channels) if self._pushes else ():
-            self._post_unasked(pack(("SUBSCRIBE", channel)))
+            self._post(pack(("SUBSCRIBE", channel)))
             self._hear(channel)
 
     def _recover(self, error: redis.RedisError) -> None:
@@ -291,8 +287,7 @@ class Connection:
             return
         try:
             if self._down is None and self._inbox.oldest is not None:
-                with suppress(redis.RedisError):
-                    await self._reply_to(PING)  # its reply is the last
+                await self._post(PING)[1]  # the reply to which is the last
         finally:
             life.cancel()
             await self._ended.wait()
@@ -373,7 +368,7 @@ class Connection:
         with self._clock.move_on_at(self._now() + interval) as silence:
             await letter_came
         if silence.cancelled_caught:
-            self._post_unasked(PING)
+            self._post(PING)
 
     # --- figures
 
