@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Protocol, TypeVar, cast
+from dataclasses import replace
+from typing import Any, Final, Protocol, cast
 
 import anyio
 
@@ -18,7 +19,6 @@ from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import LockLostError
 from cashews.pattern import matcher
 
-R = TypeVar("R")
 SUFFIX: Final = ":transaction"
 """What follows a key in the name of the lock that protects it."""
 
@@ -41,7 +41,7 @@ class Terms(Protocol):
 
 
 class Branch:
-    """Takes the messages of a transaction to one store: answers what it has kept, locks what it touches."""
+    """Serves the messages of a transaction to one store: answers what it has kept, locks what it touches."""
 
     def __init__(self, terms: Terms, store: Backend, queues: LockQueues, graph: WaitGraph, clock: Clock) -> None:
         self._terms = terms
@@ -54,11 +54,6 @@ class Branch:
         self._arriving: dict[str, anyio.Event] = {}
         """The locks that one of our tasks waits for; the others wait for it."""
 
-    async def ask(self, message: m.Message[R]) -> R:
-        """Serve a message; what no transaction concerns goes on to the store."""
-        serve = SERVE.get(message.__class__)
-        return await (self._store.ask(message) if serve is None else serve(self, message))
-
     # --- locks
 
     async def lock(self, keys: Iterable[str]) -> None:
@@ -68,30 +63,34 @@ class Branch:
         """
         if self._terms.isolated:
             for key in sorted(keys):
-                await self.hold(key + SUFFIX)
+                name = key + SUFFIX
+                if not self._held_at_once(name):
+                    await self.hold(name)
 
     async def hold(self, name: str) -> None:
         """Take a lock, unless it is held already."""
         while (arriving := self._arriving.get(name)) is not None:
             await arriving.wait()
-        if name in self._locks:
-            return
-        lock = self._queues.claim(name, self._terms.timeout)
-        if self._taken_at_once(lock):
-            self._keep(lock)
+        if self._held_at_once(name):
             return
         self._arriving[name] = arrived = anyio.Event()
         try:
-            await self._take(lock)
+            await self._take(self._queues.claim(name, self._terms.timeout))
         finally:
             del self._arriving[name]
             arrived.set()
 
-    def _taken_at_once(self, lock: HeldLock) -> bool:
+    def _held_at_once(self, name: str) -> bool:
+        """Take a lock in place, where that can be done and nobody waits for it; says whether it is held."""
+        if name in self._locks:
+            return True
         turn = self._store.turns.get(m.SetLock)
-        if turn is None or not self._queues.nobody_waits(lock.key):
+        if turn is None or not self._queues.nobody_waits(name):
             return False
-        lock.fence = turn(m.SetLock(lock.key, lock.token, lock.lease), self._now())
+        lock = self._queues.claim(name, self._terms.timeout)
+        lock.fence = turn(m.SetLock(name, lock.token, lock.lease), self._now())
+        if lock.fence:
+            self._keep(lock)
         return lock.fence > 0
 
     async def _take(self, lock: HeldLock) -> None:
@@ -163,9 +162,9 @@ class Branch:
 
     # --- writing
 
-    def _write(self, write: m.Write) -> Any:
+    def _overwrite(self, write: m.Set | m.SetRaw | m.Delete) -> bool:
         self._terms.check()  # a task that has waited may be late
-        return self._overlay.write(write, self._now())
+        return self._overlay.overwrite(write, self._now())
 
     async def _learn(self, key: str) -> None:
         if not self._overlay.knows(key):
@@ -180,42 +179,43 @@ class Branch:
             await self._learn(key)
             if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
                 return False
-        stored: bool = self._write(m.Set(key, message.value, message.expire, None, message.lease))
-        return stored
+            message = replace(message, exist=None)
+        return self._overwrite(message)
 
     async def set_raw(self, message: m.SetRaw) -> bool:
         await self.lock((message.key,))
-        stored: bool = self._write(message)
-        return stored
+        return self._overwrite(message)
 
     async def set_many(self, message: m.SetMany) -> None:
         await self.lock(message.keys)
         for key, value in message.pairs.items():
-            self._write(m.Set(key, value, message.expire))
+            self._overwrite(m.Set(key, value, message.expire))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
         await self.lock((message.key,))
         await self._learn(message.key)
-        return self._write(message)
+        self._terms.check()
+        return self._overlay.change(message, self._now())
 
     async def set_pop(self, message: m.SetPop) -> list[str]:
         await self.lock((message.key,))
         await self._learn(message.key)
         self._terms.check()
-        taken = self._overlay.answer(message, self._now())
-        self._write(m.SetRemove(message.key, tuple(taken)))
+        now = self._now()
+        taken = self._overlay.answer(message, now)
+        self._overlay.change(m.SetRemove(message.key, tuple(taken)), now)
         return taken
 
     async def delete(self, message: m.Delete) -> bool:
         await self.lock((message.key,))
         existed = await self.recall(m.Exists(message.key))
-        self._write(m.Delete(message.key))
+        self._overwrite(m.Delete(message.key))
         return cast("bool", existed)
 
     async def delete_many(self, message: m.DeleteMany) -> None:
         await self.lock(set(message.keys))
         for key in message.keys:
-            self._write(m.Delete(key))
+            self._overwrite(m.Delete(key))
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
         """Delete the keys that match now; those that others write before the commit stay."""
@@ -239,22 +239,32 @@ class Branch:
         """
         writes = self._overlay.writes(self._now())
         if not writes:
-            await self.release()
             return m.Outcome.COMMITTED
         locks = tuple(self._locks.values())
-        outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
+        message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes)
+        turn = self._store.turns.get(m.Commit)
+        outcome: m.Outcome = await self._store.ask(message) if turn is None else turn(message, self._now())
         if outcome is m.Outcome.COMMITTED:
             self._locks.clear()
             for lock in locks:
                 self._drop(lock)
                 self._queues.wake(lock.key)
-        self._overlay = Overlay()
         if outcome is m.Outcome.LOST:
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
         return outcome
 
     @property
-    def writes(self) -> bool:
+    def waits(self) -> bool:
+        """Whether the store has to be waited for."""
+        return m.Commit not in self._store.turns
+
+    @property
+    def locked(self) -> bool:
+        """Whether any lock is held."""
+        return bool(self._locks)
+
+    @property
+    def written(self) -> bool:
         """Whether anything is kept."""
         return bool(self._overlay.written)
 

@@ -2,79 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from cashews.messages import Delete, Expire, Incr, Message, Peek, Set, SetAdd, SetRaw, State, Write
+from cashews.messages import Delete, Expire, Incr, Message, Peek, Set, SetAdd, SetRaw, SetRemove, State, Write
 from cashews.table.table import TURNS, Table
 
 R = TypeVar("R")
 NO_LIMIT = 2**62
 TICK = 1.0
+OVERWRITING = (Set, SetRaw, Delete)
+"""Writes after which it does not matter what a key held before."""
 MOMENT = 0.001
 """The seconds that are left of a duration at least: what has passed altogether is absent, and not committed."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """What becomes of a key: `changes` to what it held before or, once it is overwritten, its state in the table."""
+    """What becomes of a key: changes to what it held before or, once it is overwritten, what is in the table."""
 
     overwritten: bool = False
-    last: Set | SetRaw | None = None
-    """What has overwritten it."""
-    changes: list[tuple[float, Write]] = field(default_factory=list[tuple[float, Write]])
-    """Each with its instant, from which its duration counts."""
+    writes: list[tuple[float, Write]] = field(default_factory=list[tuple[float, Write]])
+    """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it last."""
+    changed: bool = False
+    """Whether it was changed after it was overwritten."""
 
     def add(self, write: Write, now: float) -> None:
         """Take note of a write."""
-        if isinstance(write, (Set, SetRaw, Delete)):
-            self.overwritten, self.last = True, None if isinstance(write, Delete) else write
-            self.changes.clear()
-        elif not self.overwritten:
+        if isinstance(write, OVERWRITING):
+            self.overwritten, self.changed = True, False
+            self.writes = [(now, write)]
+        elif self.overwritten:
+            self.changed = True
+        else:
             self._add_change(write, now)
 
     def _add_change(self, write: Write, now: float) -> None:
-        at, last = self.changes[-1] if self.changes else (now, write)
-        if self.changes and isinstance(write, Incr) and isinstance(last, Incr):  # the first may have created it
-            self.changes[-1] = at, replace(last, value=last.value + write.value)
+        at, last = self.writes[-1] if self.writes else (now, write)
+        if self.writes and isinstance(write, Incr) and isinstance(last, Incr):  # the first may have created it
+            self.writes[-1] = at, replace(last, value=last.value + write.value)
         else:
-            self.changes.append((now, write))
+            self.writes.append((now, write))
 
-    def writes(self, key: str, state: State, now: float) -> Iterator[Write]:
-        """Yield what is to be applied now, given what it has led to: every deadline stays where it is."""
-        if state.absent:
-            yield Delete(key)
-        elif not self.overwritten:
-            for at, write in self.changes:
-                yield _later(write, now - at)
-        elif state.members is not None:
+    def final(self, key: str, state: State) -> Iterator[Write]:
+        """Yield what has the key hold a state."""
+        _, last = self.writes[0]
+        if state.members is not None:
             yield Delete(key)
             yield SetAdd(key, tuple(state.members), state.left)
-        elif self.last is None or self.last.__class__ is Set:
-            yield Set(key, state.value, state.left, None, getattr(self.last, "lease", None))
-        else:
-            yield replace(self.last, value=state.value, expire=state.left)
+        elif isinstance(last, Delete):
+            yield Set(key, state.value, state.left)
+        elif isinstance(last, (Set, SetRaw)):
+            yield replace(last, value=state.value, expire=state.left)
 
 
 def _later(write: Write, seconds: float) -> Write:
     """Return a write that has the effect of one some seconds ago."""
-    if isinstance(write, (Incr, SetAdd)) and write.expire is not None:
-        return replace(write, expire=max(write.expire - seconds, MOMENT))
-    if isinstance(write, Expire) and write.timeout is not None:
-        return replace(write, timeout=max(write.timeout - seconds, MOMENT))
-    return write
+    if isinstance(write, Expire):
+        return write if write.timeout is None else replace(write, timeout=max(write.timeout - seconds, MOMENT))
+    if isinstance(write, (Delete, SetRemove)) or write.expire is None:
+        return write
+    left = write.expire - seconds
+    if isinstance(write, OVERWRITING):
+        return replace(write, expire=left) if left > 0 else Delete(write.key)
+    return replace(write, expire=max(left, MOMENT))
 
 
 class Overlay:
-    """The kept writes by key, and a table in which they have happened already."""
+    """The kept writes by key, and a table in which they happen as soon as anybody asks."""
 
-    __slots__ = ("_drafts", "_known", "_table")
+    __slots__ = ("_drafts", "_known", "_table", "_untold")
 
     def __init__(self) -> None:
-        self._table = Table(NO_LIMIT, TICK, _nothing)
-        self._known: set[str] = set()
         self._drafts: dict[str, Draft] = {}
+        self._known: set[str] = set()
+        self._table: Table | None = None
+        self._untold: list[tuple[float, Write]] = []
+        """What has not happened in the table yet."""
 
     def knows(self, key: str) -> bool:
         """Say whether the table has the whole state of a key."""
@@ -84,22 +89,41 @@ class Overlay:
         """Take in what the store holds under a key, unless its state is known by now."""
         if key not in self._known:
             self._known.add(key)
-            self._table.restore(key, state, now)
+            self._told().restore(key, state, now)
 
     def answer(self, message: Message[R], now: float) -> R:
         """Answer a message about keys whose state is known."""
-        reply: R = TURNS[message.__class__](self._table, message, now)
+        reply: R = TURNS[message.__class__](self._told(), message, now)
         return reply
 
-    def write(self, write: Write, now: float) -> Any:
-        """Carry a write out in the table, and keep it; the state of its key is known, or does not matter."""
-        reply = TURNS[write.__class__](self._table, write, now)
-        draft = self._drafts.get(write.key)
-        if draft is None:
-            draft = self._drafts[write.key] = Draft()
-        draft.add(write, now)
+    def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
+        """Keep a write that does not ask what the key holds; says whether it holds something then."""
+        self._untold.append((now, write))
         self._known.add(write.key)
+        self._draft(write.key).add(write, now)
+        return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
+
+    def change(self, write: Incr | Expire | SetAdd | SetRemove, now: float) -> Any:
+        """Keep a write to a key whose state is known; answers what it asks."""
+        reply = TURNS[write.__class__](self._told(), write, now)
+        self._draft(write.key).add(write, now)
         return reply
+
+    def _draft(self, key: str) -> Draft:
+        draft = self._drafts.get(key)
+        if draft is None:
+            draft = self._drafts[key] = Draft()
+        return draft
+
+    def _told(self) -> Table:
+        """Return the table, in which everything has happened."""
+        if self._table is None:
+            self._table = Table(NO_LIMIT, TICK, _nothing)
+        if self._untold:
+            for at, write in self._untold:
+                TURNS[write.__class__](self._table, write, at)
+            self._untold = []
+        return self._table
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -107,11 +131,19 @@ class Overlay:
         return tuple(self._drafts)
 
     def writes(self, now: float) -> tuple[Write, ...]:
-        """Return what is to be applied now."""
-        peek = self._table.peek
-        return tuple(
-            write for key, draft in self._drafts.items() for write in draft.writes(key, peek(Peek(key), now), now)
-        )
+        """Return what is to be applied now: every deadline stays where it is, and what has passed is gone."""
+        return tuple([write for key, draft in self._drafts.items() for write in self._final(key, draft, now)])
+
+    def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
+        if draft.overwritten and not draft.changed:
+            at, write = draft.writes[0]
+            return (_later(write, now - at),)
+        state = self._told().peek(Peek(key), now)
+        if state.absent:
+            return (Delete(key),)
+        if draft.overwritten:
+            return draft.final(key, state)
+        return [_later(write, now - at) for at, write in draft.writes]
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ from cashews.clock import Clock
 from cashews.commands import Command, Effect
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
-from cashews.engine.branch import Branch
+from cashews.engine.branch import SERVE, Branch
 from cashews.engine.fence import Fence
 from cashews.engine.routes import Route
 from cashews.exceptions import CacheBackendInteractionError, LockRefusedError, TransactionError
@@ -87,8 +87,12 @@ class Transaction:
         self.check()
         if self._doomed:
             return message.declined()
+        serve = SERVE.get(message.__class__)
+        if serve is None:  # no transaction concerns it
+            return await route.backend.ask(message)
         try:
-            return await self._branch(route).ask(message)
+            reply: R = await serve(self._branch(route), message)
+            return reply
         except LockRefusedError as error:
             self._doom(error)
             return message.declined()
@@ -135,12 +139,26 @@ class Transaction:
         :raises TransactionError: if the transaction has ended
         """
         self.check()
-        with anyio.CancelScope(shield=True):  # half a commit is none
-            try:
-                await self._apply()
-            finally:
-                self._settled = self._summary()
-                await self.release()
+        try:
+            await self._settle()
+        finally:
+            for branch in self._branches.values():
+                branch.forget()
+
+    async def _settle(self) -> None:
+        """Apply and release; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
+        if any(branch.waits for branch in self._branches.values()):
+            with anyio.CancelScope(shield=True):
+                await self._apply_and_release()
+        else:
+            await self._apply_and_release()
+
+    async def _apply_and_release(self) -> None:
+        try:
+            await self._apply()
+        finally:
+            self._settled = self._summary()
+            await self.release()
 
     async def _apply(self) -> None:
         for invalidation in self._invalidations:
@@ -175,7 +193,7 @@ class Transaction:
         """End: apply what is kept. Raises what `commit` does."""
         try:
             if self._settled is None or self._writes_kept:
-                await self.commit()
+                await self._settle()
         finally:
             await self.end(self._settled or Outcome.ABORTED)
 
@@ -186,7 +204,7 @@ class Transaction:
 
     @property
     def _writes_kept(self) -> bool:
-        return any(branch.writes for branch in self._branches.values())
+        return any(branch.written for branch in self._branches.values())
 
     def _summary(self) -> Outcome:
         found = set(self.outcomes.values()) or {Outcome.COMMITTED}
@@ -194,9 +212,11 @@ class Transaction:
 
     async def release(self) -> None:
         """Give the locks back."""
-        with anyio.CancelScope(shield=True):
-            for branch in self._branches.values():
-                await branch.release()
+        held = [branch for branch in self._branches.values() if branch.locked]
+        if held:
+            with anyio.CancelScope(shield=True):
+                for branch in held:
+                    await branch.release()
 
 
 class Released:
