@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
@@ -16,7 +17,7 @@ from cashews.engine.keeper import HeldLock
 from cashews.engine.locks import LockQueues
 from cashews.engine.overlay import Overlay
 from cashews.engine.wait_graph import WaitGraph
-from cashews.exceptions import LockLostError
+from cashews.exceptions import LockedError, LockLostError
 from cashews.pattern import matcher
 
 SUFFIX: Final = ":transaction"
@@ -35,6 +36,10 @@ class Terms(Protocol):
     timeout: float
     deadline: float
 
+    def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a scope that is cancelled when the timeout has passed."""
+        ...
+
     def check(self) -> None:
         """Raise TransactionError if the transaction has ended."""
         ...
@@ -50,9 +55,11 @@ class Branch:
         self._graph = graph
         self._now = clock.now
         self._overlay = Overlay()
-        self._locks: dict[str, HeldLock] = {}
+        self._outlives = store.outlives
+        self._held: dict[str, HeldLock | None] = {}
+        """The locked keys, with their locks in a store that others use, too."""
         self._arriving: dict[str, anyio.Event] = {}
-        """The locks that one of our tasks waits for; the others wait for it."""
+        """The keys that one of our tasks is about to lock; the others wait for it."""
 
     # --- locks
 
@@ -61,57 +68,63 @@ class Branch:
 
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
-        if self._terms.isolated:
-            for key in sorted(keys):
-                name = key + SUFFIX
-                if not self._held_at_once(name):
-                    await self.hold(name)
+        for key in sorted(keys):
+            if self._wants(key):
+                await self.hold(key)
 
-    async def hold(self, name: str) -> None:
-        """Take a lock, unless it is held already."""
-        while (arriving := self._arriving.get(name)) is not None:
+    def _wants(self, key: str) -> bool:
+        """Say whether a key has yet to be locked; one that can be had in place is."""
+        if not self._terms.isolated or key in self._held:
+            return False
+        if self._outlives or key in self._arriving or not self._graph.take(key, self._terms):
+            return True
+        self._held[key] = None
+        return False
+
+    async def hold(self, key: str) -> None:
+        """Take the lock of a key, here and, if others use the store, there; unless it is held already."""
+        while (arriving := self._arriving.get(key)) is not None:
             await arriving.wait()
-        if self._held_at_once(name):
+        if key in self._held:
             return
-        self._arriving[name] = arrived = anyio.Event()
+        self._arriving[key] = arrived = anyio.Event()
         try:
-            await self._take(self._queues.claim(name, self._terms.timeout))
+            await self._take_here(key)
+            self._held[key] = await self._taken_there(key) if self._outlives else None
         finally:
-            del self._arriving[name]
+            del self._arriving[key]
             arrived.set()
 
-    def _held_at_once(self, name: str) -> bool:
-        """Take a lock in place, where that can be done and nobody waits for it; says whether it is held."""
-        if name in self._locks:
-            return True
-        turn = self._store.turns.get(m.SetLock)
-        if turn is None or not self._queues.nobody_waits(name):
-            return False
-        lock = self._queues.claim(name, self._terms.timeout)
-        lock.fence = turn(m.SetLock(name, lock.token, lock.lease), self._now())
-        if lock.fence:
-            self._keep(lock)
-        return lock.fence > 0
+    async def _take_here(self, key: str) -> None:
+        terms, graph = self._terms, self._graph
+        if graph.take(key, terms):
+            return
+        with terms.patience() as patience:
+            await graph.wait(key, terms)
+        if patience.cancelled_caught:
+            raise LockedError(key, f"it was not free within {terms.timeout:g} s")
+        self._check_or_release(key)
 
-    async def _take(self, lock: HeldLock) -> None:
-        if not await self._queues.take(lock):
-            with self._graph.waiting(self._terms, lock.key):
-                await self._queues.wait(lock, self._terms.deadline)
+    def _check_or_release(self, key: str) -> None:
+        """Go on, unless the transaction has ended meanwhile: nobody would give the lock back then."""
         try:
-            self._terms.check()  # it may have ended meanwhile
+            self._terms.check()
         except BaseException:
-            await self._queues.give_back(lock)
+            self._graph.release(key)
             raise
-        self._keep(lock)
 
-    def _keep(self, lock: HeldLock) -> None:
-        self._locks[lock.key] = lock
-        self._graph.holders[lock.key] = self._terms
+    async def _taken_there(self, key: str) -> HeldLock:
+        lock = self._queues.claim(key + SUFFIX, self._terms.timeout)
+        try:
+            await self._queues.wait(lock, self._terms.deadline)
+            self._terms.check()
+        except BaseException:
+            self._graph.release(key)
+            if lock.fence:
+                await self._queues.give_back(lock)
+            raise
         self._queues.keep(lock, _note)
-
-    def _drop(self, lock: HeldLock) -> None:
-        self._graph.holders.pop(lock.key, None)
-        self._queues.drop(lock)
+        return lock
 
     # --- reading
 
@@ -173,8 +186,8 @@ class Branch:
 
     async def set(self, message: m.Set) -> bool:
         key = message.key
-        if message.lease is None:  # what a function has returned may be stored by many at once
-            await self.lock((key,))
+        if message.lease is None and self._wants(key):  # what a function has returned may be stored by many at once
+            await self.hold(key)
         if message.exist is not None:
             await self._learn(key)
             if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
@@ -240,18 +253,24 @@ class Branch:
         writes = self._overlay.writes(self._now())
         if not writes:
             return m.Outcome.COMMITTED
-        locks = tuple(self._locks.values())
+        locks = [lock for lock in self._held.values() if lock is not None]
         message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes)
         turn = self._store.turns.get(m.Commit)
         outcome: m.Outcome = await self._store.ask(message) if turn is None else turn(message, self._now())
-        if outcome is m.Outcome.COMMITTED:
-            self._locks.clear()
-            for lock in locks:
-                self._drop(lock)
-                self._queues.wake(lock.key)
         if outcome is m.Outcome.LOST:
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+        if outcome is m.Outcome.COMMITTED:
+            self._let_go()
         return outcome
+
+    def _let_go(self) -> None:
+        """Release here what the store has released."""
+        while self._held:
+            key, lock = self._held.popitem()
+            if lock is not None:
+                self._queues.drop(lock)
+                self._queues.wake(lock.key)
+            self._graph.release(key)
 
     @property
     def waits(self) -> bool:
@@ -261,7 +280,7 @@ class Branch:
     @property
     def locked(self) -> bool:
         """Whether any lock is held."""
-        return bool(self._locks)
+        return bool(self._held)
 
     @property
     def written(self) -> bool:
@@ -274,10 +293,14 @@ class Branch:
 
     async def release(self) -> None:
         """Give the locks back, the last one first."""
-        while self._locks:
-            _, lock = self._locks.popitem()
-            self._drop(lock)
-            await self._queues.give_back(lock)
+        while self._held:
+            key, lock = self._held.popitem()
+            try:
+                if lock is not None:
+                    self._queues.drop(lock)
+                    await self._queues.give_back(lock)
+            finally:
+                self._graph.release(key)
 
 
 def _note() -> None:

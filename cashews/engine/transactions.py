@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -20,7 +21,7 @@ from cashews.log import logger
 from cashews.messages import Message, Outcome
 
 R = TypeVar("R")
-SERIAL = "transactions"
+SERIAL = "\0serializable"
 """What follows a store's prefix in the name of the lock that lets one transaction run at a time."""
 GUARDED = frozenset({Effect.READ, Effect.WRITE})
 """What a transaction that has ended refuses: locks have to be given back all the same."""
@@ -81,6 +82,10 @@ class Transaction:
         """
         if self.outcome is not Outcome.OPEN:
             raise TransactionError(self.outcome.value)
+
+    def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a scope that is cancelled when the timeout has passed."""
+        return self.coordinator.clock.move_on_at(self.deadline)
 
     async def ask(self, message: Message[R], route: Route) -> R:
         """Serve a message; a store that cannot lock dooms the transaction, and its commands are declined."""

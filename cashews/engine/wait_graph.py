@@ -1,47 +1,87 @@
-"""Which transactions of this process wait for which others: a deadlock is found before anybody waits in it."""
+"""The locks of the transactions of this process: a deadlock is found before anybody waits in it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
 
 from cashews.exceptions import LockedError
 
 
+@dataclass(slots=True)
+class Waiter:
+    """A transaction that waits for a lock until it is handed to it."""
+
+    who: object
+    handed: anyio.Event = field(default_factory=anyio.Event)
+
+
 class WaitGraph:
-    """The holder of each lock, and the locks that each transaction waits for.
+    """The holder of each lock, and the transactions that wait for it, in their order.
 
     Source: the wait-for graph of Gray and Reuter, "Transaction Processing", 1993, section 7.11.
     """
 
     def __init__(self) -> None:
-        self.holders: dict[str, object] = {}
+        self._holders: dict[str, object] = {}
+        self._queues: dict[str, deque[Waiter]] = {}
         self._waits: dict[object, list[str]] = {}
 
-    @contextmanager
-    def waiting(self, who: object, name: str) -> Generator[None]:
-        """Have a transaction wait for a lock until the block ends.
+    def __len__(self) -> int:
+        return len(self._holders)
 
-        :raises LockedError: if the holder waits for this transaction, itself or by way of others
+    def take(self, name: str, who: object) -> bool:
+        """Take a lock that nobody else holds; says whether it is held now."""
+        return self._holders.setdefault(name, who) is who
+
+    async def wait(self, name: str, who: object) -> None:
+        """Wait until a lock is handed over.
+
+        :raises LockedError: if its holder, or one who is before us, waits for this transaction, by way of others too
         """
         if self._leads_to(who, name):
-            raise LockedError(name, "its holder waits for this transaction, a deadlock")
+            raise LockedError(name, "who holds it waits for this transaction, a deadlock")
+        waiter = Waiter(who)
+        queue = self._queues.setdefault(name, deque())
+        queue.append(waiter)
         waits = self._waits.setdefault(who, [])
         waits.append(name)
         try:
-            yield
+            await waiter.handed.wait()
+        except BaseException:
+            if waiter.handed.is_set():  # and cancelled since
+                self.release(name)
+            else:
+                queue.remove(waiter)
+            raise
         finally:
             waits.remove(name)
             if not waits:
-                del self._waits[who]
+                self._waits.pop(who, None)
+            if not queue and self._queues.get(name) is queue:
+                del self._queues[name]
+
+    def release(self, name: str) -> None:
+        """Hand a lock to the first who waits for it."""
+        queue = self._queues.get(name)
+        if not queue:
+            del self._holders[name]
+            return
+        waiter = queue.popleft()
+        self._holders[name] = waiter.who
+        waiter.handed.set()
 
     def _leads_to(self, who: object, name: str) -> bool:
-        names, seen = [name], set[object]()
+        names, seen = [name], set[Any]()
         while names:
-            holder = self.holders.get(names.pop())
-            if holder is who:
-                return True
-            if holder is not None and holder not in seen:
-                seen.add(holder)
-                names += self._waits.get(holder, ())
+            awaited = names.pop()
+            for other in (self._holders.get(awaited), *(waiter.who for waiter in self._queues.get(awaited, ()))):
+                if other is who:
+                    return True
+                if other is not None and other not in seen:
+                    seen.add(other)
+                    names += self._waits.get(other, ())
         return False
