@@ -58,7 +58,8 @@ class TransactionContext:
             outer.check()
             return outer
         transaction = Transaction(self._engine, self._mode, self._timeout)
-        await transaction.begin(self._engine.routes)
+        if self._mode is TransactionMode.SERIALIZABLE:
+            await transaction.begin(self._engine.routes)
         self._transaction = transaction
         here = AMBIENT.get()
         self._token = AMBIENT.set(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cashews.commands import Command
@@ -37,9 +37,9 @@ class Joined(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ambient:
-    """All that a context can carry for a cache."""
+    """All that a context can carry for a cache. It is a value, which nobody changes."""
 
     off: tuple[Off, ...] = ()
     detectors: tuple[Detector, ...] = ()
@@ -48,10 +48,11 @@ class Ambient:
     transactions: tuple[Joined, ...] = ()
     """The transaction of each cache that has one here."""
 
-    @property
-    def shape(self) -> tuple[tuple[Off, ...], bool, bool]:
-        """What decides which interceptors are concerned."""
-        return self.off, self.further is not None, bool(self.transactions)
+    shape: tuple[tuple[Off, ...], bool, bool] = field(init=False)
+    """What decides which interceptors are concerned."""
+
+    def __post_init__(self) -> None:
+        self.shape = self.off, self.further is not None, bool(self.transactions)
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)

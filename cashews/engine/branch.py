@@ -253,10 +253,12 @@ class Branch:
         writes = self._overlay.writes(self._now())
         if not writes:
             return m.Outcome.COMMITTED
+        if not self._outlives and (turn := self._store.turns.get(m.Commit)) is not None:
+            outcome: m.Outcome = turn(m.Commit((), writes), self._now())
+            self._let_go()
+            return outcome
         locks = [lock for lock in self._held.values() if lock is not None]
-        message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes)
-        turn = self._store.turns.get(m.Commit)
-        outcome: m.Outcome = await self._store.ask(message) if turn is None else turn(message, self._now())
+        outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
         if outcome is m.Outcome.LOST:
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
         if outcome is m.Outcome.COMMITTED:
@@ -265,8 +267,8 @@ class Branch:
 
     def _let_go(self) -> None:
         """Release here what the store has released."""
-        while self._held:
-            key, lock = self._held.popitem()
+        held, self._held = self._held, {}
+        for key, lock in held.items():
             if lock is not None:
                 self._queues.drop(lock)
                 self._queues.wake(lock.key)

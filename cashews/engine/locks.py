@@ -91,6 +91,8 @@ class LockQueues:
         :raises LockedError: if it is not free at the deadline
         :raises LockRefusedError: if the store refuses it though it says that nobody holds it
         """
+        if await self.take(lock):
+            return
         if deadline == math.inf:
             await self._wait(lock)
             return
@@ -101,8 +103,6 @@ class LockQueues:
             raise LockedError(lock.key, f"it was not free within {deadline - started:g} s")
 
     async def _wait(self, lock: HeldLock) -> None:
-        if await self.take(lock):
-            return
         key, turn = lock.key, anyio.Event()
         queue = self._queues.setdefault(key, deque())
         queue.append(turn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -87,17 +87,21 @@ class Transaction:
         """Return a scope that is cancelled when the timeout has passed."""
         return self.coordinator.clock.move_on_at(self.deadline)
 
-    async def ask(self, message: Message[R], route: Route) -> R:
-        """Serve a message; a store that cannot lock dooms the transaction, and its commands are declined."""
+    def ask(self, message: Message[R], route: Route) -> Awaitable[R]:
+        """Serve a message."""
         self.check()
-        if self._doomed:
-            return message.declined()
         serve = SERVE.get(message.__class__)
         if serve is None:  # no transaction concerns it
-            return await route.backend.ask(message)
+            return route.backend.ask(message)
+        branch = self._branches.get(route)
+        if branch is None:
+            branch = self._branch(route)
+        return self._serve_unless_doomed(serve(branch, message), message) if branch.waits else serve(branch, message)
+
+    async def _serve_unless_doomed(self, serving: Awaitable[R], message: Message[R]) -> R:
+        """Have a store that cannot lock doom the transaction: its commands are declined from then on."""
         try:
-            reply: R = await serve(self._branch(route), message)
-            return reply
+            return message.declined() if self._doomed else await serving
         except LockRefusedError as error:
             self._doom(error)
             return message.declined()
@@ -147,42 +151,38 @@ class Transaction:
         try:
             await self._settle()
         finally:
+            await self.release()
             for branch in self._branches.values():
                 branch.forget()
 
     async def _settle(self) -> None:
-        """Apply and release; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
-        if any(branch.waits for branch in self._branches.values()):
-            with anyio.CancelScope(shield=True):
-                await self._apply_and_release()
-        else:
-            await self._apply_and_release()
-
-    async def _apply_and_release(self) -> None:
-        try:
-            await self._apply()
-        finally:
-            self._settled = self._summary()
-            await self.release()
+        """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
+        for branch in self._branches.values():
+            if branch.waits:
+                with anyio.CancelScope(shield=True):
+                    await self._apply()
+                return
+        await self._apply()
 
     async def _apply(self) -> None:
         for invalidation in self._invalidations:
             self.coordinator.fence.refuse(invalidation)
         self._invalidations.clear()
-        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
-        for route, branch in self._branches.items():
-            outcome = Outcome.ABORTED if self._doomed else await self._applied(route, branch)
-            if outcome is not Outcome.COMMITTED:
-                return
-
-    async def _applied(self, route: Route, branch: Branch) -> Outcome:
+        self.outcomes = outcomes = dict.fromkeys([route.prefix for route in self._branches], Outcome.ABORTED)
+        prefix = ""
         try:
-            outcome = await branch.commit()
+            for route, branch in self._branches.items():
+                prefix = route.prefix
+                outcomes[prefix] = Outcome.ABORTED if self._doomed else await branch.commit()
+                if outcomes[prefix] is not Outcome.COMMITTED:
+                    break
         except CacheBackendInteractionError as error:
-            self.outcomes[route.prefix] = Outcome.UNKNOWN if error.unknown else Outcome.ABORTED
+            if error.unknown:
+                outcomes[prefix] = Outcome.UNKNOWN
             raise
-        self.outcomes[route.prefix] = outcome
-        return outcome
+        finally:
+            found = set(outcomes.values())
+            self._settled = Outcome.UNKNOWN if len(found) > 1 else found.pop() if found else Outcome.COMMITTED
 
     def rollback(self) -> Released:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
@@ -197,7 +197,7 @@ class Transaction:
     async def finish(self) -> None:
         """End: apply what is kept. Raises what `commit` does."""
         try:
-            if self._settled is None or self._writes_kept:
+            if self._settled is None or self._keeps:
                 await self._settle()
         finally:
             await self.end(self._settled or Outcome.ABORTED)
@@ -208,19 +208,14 @@ class Transaction:
         await self.release()
 
     @property
-    def _writes_kept(self) -> bool:
+    def _keeps(self) -> bool:
         return any(branch.written for branch in self._branches.values())
-
-    def _summary(self) -> Outcome:
-        found = set(self.outcomes.values()) or {Outcome.COMMITTED}
-        return found.pop() if len(found) == 1 else Outcome.UNKNOWN
 
     async def release(self) -> None:
         """Give the locks back."""
-        held = [branch for branch in self._branches.values() if branch.locked]
-        if held:
-            with anyio.CancelScope(shield=True):
-                for branch in held:
+        for branch in self._branches.values():
+            if branch.locked:
+                with anyio.CancelScope(shield=branch.waits):
                     await branch.release()
 
 
@@ -245,12 +240,11 @@ class Transactional:
         here = AMBIENT.get()
         return here is not None and bool(here.transactions)
 
-    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
+    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
         transaction = current(self._engine)
         if transaction is None or message.effect not in GUARDED:
-            reply: R = await proceed(message)
-            return reply
-        return await transaction.ask(message, self._route)
+            return proceed(message)
+        return transaction.ask(message, self._route)
 
 
 def current(engine: object) -> Transaction | None:
