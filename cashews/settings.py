@@ -59,7 +59,7 @@ def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     split = _split(url)
     if "://" not in url or split.scheme not in _factories:
         raise UnknownSchemeError(url, _factories)
-    options = {**_query(split.query), **keywords}
+    options = {**_query(split), **keywords}
     enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
     factory = _load(_factories[split.scheme])
     return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
@@ -70,14 +70,21 @@ def _split(url: object) -> SplitResult:
         raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
     try:
         return urlsplit(url)
-    except ValueError as error:  # the rest of the URL may hold a password
-        raise WrongOptionError("url", url.partition("://")[0] + "://...", f"a URL ({error})") from None
+    except ValueError:  # the rest of the URL, and what it says of it, may hold a password
+        raise WrongOptionError("url", _scheme_of(url), "a URL") from None
 
 
-def _query(query: str) -> dict[str, Any]:
+def _scheme_of(url: str) -> str:
+    return url.partition("://")[0] + "://..."
+
+
+def _query(url: SplitResult) -> dict[str, Any]:
     """Return the options of a URL; one that is given several times has all its values."""
     options: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        if not name.isidentifier():  # the end of a password, maybe
+            allowed = "options as name=value after '?'; a '?' of a password is written %3F"
+            raise WrongOptionError("url", _scheme_of(url.geturl()), allowed)
         options.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else tuple(values) for name, values in options.items()}
 
@@ -160,7 +167,7 @@ def _as_it_is(_: str, value: object) -> object:
 
 def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise WrongOptionError(name, value, "text, given once")
+        raise WrongOptionError(name, type(value), "text, given once")  # it may be a secret
     return value
 
 

@@ -212,3 +212,21 @@ async def test_a_listener_that_can_be_called_is_told(cache):
     await cache.set("k", 1)
     await cache.delete("k")
     assert told == [("k", 1, Cause.DELETED)]
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://:hush?hush@localhost/", {}),
+        ("redis://:hush\u2100@localhost/", {}),
+        ("redis://localhost/?password=hush&password=hush", {}),
+        ("redis://localhost/", {"password": b"hush"}),
+        ("redis://localhost/", {"secret": 5.5}),
+        ("redis://:hush@localhost/?nonsense=1", {}),
+    ],
+)
+def test_no_error_of_a_wrong_setting_shows_a_secret(url, options):
+    with pytest.raises(SettingsError) as caught:
+        Cache().setup(url, **options)
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(caught.value.__cause__)
