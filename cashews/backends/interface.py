@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
@@ -20,6 +20,16 @@ Turn: TypeAlias = Callable[[Any, float], Any]
 
 Service: TypeAlias = Callable[[], Awaitable[None]]
 """A task of a backend that runs for as long as the scope does."""
+
+
+class NotNowType(enum.Enum):
+    """The type of `NOT_NOW`."""
+
+    NOT_NOW = "not now"
+
+
+NOT_NOW: Final = NotNowType.NOT_NOW
+"""This message cannot be served in place: it has to be asked."""
 
 
 class Cause(enum.Enum):

@@ -36,6 +36,10 @@ class Joined(Protocol):
         """Take note of what is invalidated once it takes effect."""
         ...
 
+    def at_once(self, message: Message[Any], route: Any) -> Any:
+        """Serve a message to the store of a route in place, if nothing has to be waited for."""
+        ...
+
 
 @dataclass(slots=True)
 class Ambient:
@@ -50,9 +54,13 @@ class Ambient:
 
     shape: tuple[tuple[Off, ...], bool, bool] = field(init=False)
     """What decides which interceptors are concerned."""
+    sole: Joined | None = field(init=False)
+    """The transaction that is all there is here, if there is just one and nothing else that concerns a message."""
 
     def __post_init__(self) -> None:
         self.shape = self.off, self.further is not None, bool(self.transactions)
+        plain = len(self.transactions) == 1 and not self.off and self.further is None
+        self.sole = self.transactions[0] if plain else None
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)

@@ -11,7 +11,7 @@ import anyio
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.interface import Backend
+from cashews.backends.interface import NOT_NOW, Backend, NotNowType
 from cashews.clock import Clock
 from cashews.engine.keeper import HeldLock
 from cashews.engine.locks import LockQueues
@@ -69,17 +69,17 @@ class Branch:
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
         for key in sorted(keys):
-            if self._wants(key):
+            if not self._locked_at_once(key):
                 await self.hold(key)
 
-    def _wants(self, key: str) -> bool:
-        """Say whether a key has yet to be locked; one that can be had in place is."""
+    def _locked_at_once(self, key: str) -> bool:
+        """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
         if not self._terms.isolated or key in self._held:
-            return False
-        if self._outlives or key in self._arriving or not self._graph.take(key, self._terms):
             return True
+        if self._outlives or key in self._arriving or not self._graph.take(key, self._terms):
+            return False
         self._held[key] = None
-        return False
+        return True
 
     async def hold(self, key: str) -> None:
         """Take the lock of a key, here and, if others use the store, there; unless it is held already."""
@@ -127,6 +127,9 @@ class Branch:
         return lock
 
     # --- reading
+
+    def recall_at_once(self, message: m.Get) -> object:
+        return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
 
     async def read(self, message: m.OneKey[Any]) -> Any:
         await self.lock((message.key,))
@@ -184,9 +187,14 @@ class Branch:
             state = await self._store.ask(m.Peek(key))
             self._overlay.learn(key, state, self._now())
 
+    def set_at_once(self, message: m.Set) -> bool | NotNowType:
+        if message.exist is not None or (message.lease is None and not self._locked_at_once(message.key)):
+            return NOT_NOW
+        return self._overlay.overwrite(message, self._now())
+
     async def set(self, message: m.Set) -> bool:
         key = message.key
-        if message.lease is None and self._wants(key):  # what a function has returned may be stored by many at once
+        if message.lease is None and not self._locked_at_once(key):  # what functions return is stored by many at once
             await self.hold(key)
         if message.exist is not None:
             await self._learn(key)
@@ -335,3 +343,10 @@ SERVE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Awaitable[Any
     m.Clear: Branch.delete_match,
 }
 """What serves each message that a transaction concerns; bits, windows, limits and locks are none of its business."""
+
+AT_ONCE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
+    m.Get: Branch.recall_at_once,
+    m.Recall: Branch.recall_at_once,
+    m.Set: Branch.set_at_once,
+}
+"""What may serve a message in place: of what is known here, the key is locked; what cannot is served as all others."""

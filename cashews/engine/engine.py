@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from threading import get_ident
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from cashews.backends.interface import Backend, Service, Surroundings
+from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Service, Surroundings
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.ambient import AMBIENT
@@ -39,16 +38,6 @@ BUDGET = 128
 """Messages served between two checkpoints: no loop of hits can starve the other tasks."""
 CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
-
-
-class NotNowType(enum.Enum):
-    """The type of `NOT_NOW`."""
-
-    NOT_NOW = "not now"
-
-
-NOT_NOW: Final = NotNowType.NOT_NOW
-"""This message cannot be served in place: it has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +92,16 @@ class Engine:
                 return NOT_NOW
             route = self._routes.of(message.key)
         turn = route.turns.get(message.__class__)
-        if turn is None or self._credit <= 0 or AMBIENT.get() is not None or self._thread != get_ident():
+        if turn is None or self._credit <= 0 or self._thread != get_ident():
+            return NOT_NOW
+        here = AMBIENT.get()
+        if here is None:
+            self._credit -= 1
+            return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
+        if here.sole is None or here.sole.coordinator is not self:
             return NOT_NOW
         self._credit -= 1
-        return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
+        return here.sole.at_once(message, route)  # type: ignore[no-any-return]  # likewise
 
     async def ask(self, message: Message[R]) -> R:
         """Post a message and await its reply.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cashews.messages import Delete, Expire, Incr, Message, Peek, Set, SetAdd, SetRaw, SetRemove, State, Write
@@ -18,29 +18,24 @@ MOMENT = 0.001
 """The seconds that are left of a duration at least: what has passed altogether is absent, and not committed."""
 
 
-@dataclass(slots=True)
 class Draft:
     """What becomes of a key: changes to what it held before or, once it is overwritten, what is in the table."""
 
-    overwritten: bool = False
-    writes: list[tuple[float, Write]] = field(default_factory=list[tuple[float, Write]])
-    """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it last."""
-    changed: bool = False
-    """Whether it was changed after it was overwritten."""
+    __slots__ = ("changed", "overwritten", "writes")
 
-    def add(self, write: Write, now: float) -> None:
-        """Take note of a write."""
-        if isinstance(write, OVERWRITING):
-            self.overwritten, self.changed = True, False
-            self.writes = [(now, write)]
-        elif self.overwritten:
+    def __init__(self, write: Write, now: float) -> None:
+        self.overwritten = isinstance(write, OVERWRITING)
+        self.changed = False
+        """Whether it was changed after it was overwritten."""
+        self.writes = [(now, write)]
+        """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it."""
+
+    def change(self, write: Incr | Expire | SetAdd | SetRemove, now: float) -> None:
+        """Take note of a change."""
+        at, last = self.writes[-1]
+        if self.overwritten:
             self.changed = True
-        else:
-            self._add_change(write, now)
-
-    def _add_change(self, write: Write, now: float) -> None:
-        at, last = self.writes[-1] if self.writes else (now, write)
-        if self.writes and isinstance(write, Incr) and isinstance(last, Incr):  # the first may have created it
+        elif isinstance(write, Incr) and isinstance(last, Incr):  # the first may have created it
             self.writes[-1] = at, replace(last, value=last.value + write.value)
         else:
             self.writes.append((now, write))
@@ -59,14 +54,16 @@ class Draft:
 
 def _later(write: Write, seconds: float) -> Write:
     """Return a write that has the effect of one some seconds ago."""
+    if isinstance(write, OVERWRITING):
+        if isinstance(write, Delete) or write.expire is None:
+            return write
+        left = write.expire - seconds
+        return replace(write, expire=left) if left > 0 else Delete(write.key)
     if isinstance(write, Expire):
         return write if write.timeout is None else replace(write, timeout=max(write.timeout - seconds, MOMENT))
-    if isinstance(write, (Delete, SetRemove)) or write.expire is None:
+    if isinstance(write, SetRemove) or write.expire is None:
         return write
-    left = write.expire - seconds
-    if isinstance(write, OVERWRITING):
-        return replace(write, expire=left) if left > 0 else Delete(write.key)
-    return replace(write, expire=max(left, MOMENT))
+    return replace(write, expire=max(write.expire - seconds, MOMENT))
 
 
 class Overlay:
@@ -98,22 +95,21 @@ class Overlay:
 
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
         """Keep a write that does not ask what the key holds; says whether it holds something then."""
+        key = write.key
         self._untold.append((now, write))
-        self._known.add(write.key)
-        self._draft(write.key).add(write, now)
+        self._known.add(key)
+        self._drafts[key] = Draft(write, now)
         return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
 
     def change(self, write: Incr | Expire | SetAdd | SetRemove, now: float) -> Any:
         """Keep a write to a key whose state is known; answers what it asks."""
         reply = TURNS[write.__class__](self._told(), write, now)
-        self._draft(write.key).add(write, now)
-        return reply
-
-    def _draft(self, key: str) -> Draft:
-        draft = self._drafts.get(key)
+        draft = self._drafts.get(write.key)
         if draft is None:
-            draft = self._drafts[key] = Draft()
-        return draft
+            self._drafts[write.key] = Draft(write, now)
+        else:
+            draft.change(write, now)
+        return reply
 
     def _told(self) -> Table:
         """Return the table, in which everything has happened."""
@@ -132,12 +128,16 @@ class Overlay:
 
     def writes(self, now: float) -> tuple[Write, ...]:
         """Return what is to be applied now: every deadline stays where it is, and what has passed is gone."""
-        return tuple([write for key, draft in self._drafts.items() for write in self._final(key, draft, now)])
+        writes: list[Write] = []
+        for key, draft in self._drafts.items():
+            if draft.overwritten and not draft.changed:
+                at, write = draft.writes[0]
+                writes.append(_later(write, now - at))
+            else:
+                writes += self._final(key, draft, now)
+        return tuple(writes)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
-        if draft.overwritten and not draft.changed:
-            at, write = draft.writes[0]
-            return (_later(write, now - at),)
         state = self._told().peek(Peek(key), now)
         if state.absent:
             return (Delete(key),)

@@ -9,11 +9,12 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command, Effect
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
-from cashews.engine.branch import SERVE, Branch
+from cashews.engine.branch import AT_ONCE, SERVE, Branch
 from cashews.engine.fence import Fence
 from cashews.engine.routes import Route
 from cashews.exceptions import CacheBackendInteractionError, LockRefusedError, TransactionError
@@ -86,6 +87,16 @@ class Transaction:
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
         return self.coordinator.clock.move_on_at(self.deadline)
+
+    def at_once(self, message: Message[R], route: Route) -> R | NotNowType:
+        """Serve a message in place, if nothing has to be waited for."""
+        serve = AT_ONCE.get(message.__class__)
+        if serve is None or self.outcome is not Outcome.OPEN:
+            return NOT_NOW
+        branch = self._branches.get(route)
+        if branch is None:
+            branch = self._branch(route)
+        return serve(branch, message)  # type: ignore[no-any-return]  # it answers its message's type
 
     def ask(self, message: Message[R], route: Route) -> Awaitable[R]:
         """Serve a message."""
@@ -200,7 +211,11 @@ class Transaction:
             if self._settled is None or self._keeps:
                 await self._settle()
         finally:
-            await self.end(self._settled or Outcome.ABORTED)
+            self.outcome = self._settled or Outcome.ABORTED
+            for branch in self._branches.values():
+                if branch.locked:
+                    await self.release()
+                    break
 
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""

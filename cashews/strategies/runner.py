@@ -7,11 +7,12 @@ from functools import partial, wraps
 from typing import Any
 
 from cashews._typing import ABSENT, AbsentType, assert_never
+from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.commands import Command
 from cashews.conditions import subject, worth
 from cashews.engine.ambient import AMBIENT, ambient
 from cashews.engine.detection import Detector
-from cashews.engine.engine import NOT_NOW, Engine, NotNowType
+from cashews.engine.engine import Engine
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.exceptions import CacheClosedError, LoadTimeoutError
 from cashews.messages import Lease, Recall, Set

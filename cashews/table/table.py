@@ -21,6 +21,9 @@ from cashews.table.wheel import Slot
 
 COUNTER_MAX = 2**63 - 1
 
+CHECKED = frozenset({m.Incr, m.SetAdd, m.SetRemove})
+"""Writes that may not fit what is there."""
+
 Kept = TypeVar("Kept", Bits, Circuit, Window, Members, Tally)
 
 
@@ -298,19 +301,20 @@ class Table(Keyspace):
         :raises WrongTypeError: if one does not fit what its key holds
         :raises CounterOverflowError: if one would take its counter out of range
         """
-        locks = self._locks
-        if not all(locks.is_held(key, token, now) for key, token in message.locks):
+        locks, held = self._locks, message.locks
+        if held and not all(locks.is_held(key, token, now) for key, token in held):
             return m.Outcome.LOST
         for write in message.writes:
-            self._check(write, now)
+            if write.__class__ in CHECKED:
+                self._check(write, now)
         for write in message.writes:
             TURNS[write.__class__](self, write, now)
-        for key, token in message.locks:
+        for key, token in held:
             locks.give_back(key, token, now)
         return m.Outcome.COMMITTED
 
     def _check(self, write: m.Write, now: float) -> None:
-        """Raise what a write would raise; only changes to what is there can."""
+        """Raise what a write would raise."""
         if isinstance(write, m.Incr):
             slot = self._find(write.key, now)
             _counter(write.key, write.value + (0 if slot is None else _integer(slot)))

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cashews.backends.interface import NOT_NOW
 from cashews.bloom import BloomShape
-from cashews.engine.engine import NOT_NOW, Engine
+from cashews.engine.engine import Engine
 from cashews.messages import GetBits, IncrBits
 from cashews.strategies.call import Call
 

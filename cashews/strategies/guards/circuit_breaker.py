@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cashews.engine.engine import NOT_NOW, Engine
+from cashews.backends.interface import NOT_NOW
+from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
 from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
 from cashews.strategies.call import Call, Compiled, resolve

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cashews.backends.interface import NOT_NOW
 from cashews.commands import Command
-from cashews.engine.engine import NOT_NOW, Engine
+from cashews.engine.engine import Engine
 from cashews.engine.keeper import HeldLock
 from cashews.messages import SetLock, Unlock
 from cashews.strategies.call import Call, Compiled
