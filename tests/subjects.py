@@ -1,0 +1,109 @@
+"""The stores that have to behave alike, each as a `Subject`: how a suite sets a cache up that it is tested on.
+
+A suite that runs on several of them has fixtures `subject`, `clock` and `cache`: see `tests/conformance/conftest.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from cashews import Cache
+from cashews.testing import VirtualClock
+from tests.servers import binaries
+
+MANY = 10_000
+"""More keys than one page of any backend holds; each of them has to have room."""
+
+
+async def hand_on(call, _cmd, _backend, *args, **kwargs):
+    """Change nothing, but have every message pass the chain instead of being served in place."""
+    return await call(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """How to set up a cache for a suite; `clock` is the time that its values live in."""
+
+    url: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    middlewares: Sequence[Any] = ()
+    listeners: Sequence[Any] = ()
+
+    @property
+    def served(self) -> bool:
+        """Whether it needs a server."""
+        return self.url.startswith("redis:")
+
+    @property
+    def grain(self) -> float:
+        """How many seconds a deadline that it tells may be off: servers count in milliseconds."""
+        return 0.001 if self.served else 0.0
+
+    def open(self, clock: VirtualClock, *, middlewares: Sequence[Any] = (), **options: Any) -> Cache:
+        chain = (*self.middlewares, *middlewares)
+        if self.served:
+            from tests.server_time import OwnEntries, stores_of  # noqa: PLC0415  it needs the extra `redis`
+
+            chain = (*chain, OwnEntries(clock))
+        cache = Cache.open(self.url, middlewares=chain, clock=clock, **{**self.options, **options})
+        for listener in self.listeners:
+            cache.on_remove(listener)
+        if self.served:
+            clock.stores += stores_of(cache)
+        return cache
+
+
+MEMORY = {
+    "mem": Subject("mem://", {"size": MANY}),
+    "mem-copies-watched": Subject("mem://", {"size": MANY, "copy": "deep"}, listeners=[lambda *_: None]),
+    "mem-chained-unswept": Subject("mem://", {"size": MANY, "check_interval": 0}, middlewares=[hand_on]),
+    "mem-pickled-signed": Subject(
+        "mem://", {"size": MANY, "secret": "s", "compress_type": "zlib", "compress_threshold": 0}
+    ),
+}
+SIGNED = {"secret": "a made-up secret", "digestmod": "sha256", "compress_type": "zlib", "compress_threshold": 1}
+STRICT = {"suppress": False}
+"""What a server refuses is an error, so that no suite takes a failure for an absent value."""
+REDIS = {
+    "redis": Subject("redis:", STRICT),
+    "redis-signed": Subject("redis:", {**STRICT, **SIGNED}),
+    "redis-chained": Subject("redis:", STRICT, middlewares=[hand_on]),
+    "redis-many": Subject("redis:", {**STRICT, "connections": 3}),
+    "redis-resp2": Subject("redis:", {**STRICT, "protocol": 2}),
+}
+SUBJECTS = {**MEMORY, **REDIS}
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """Return the parameters of a fixture `subject`: those that need a server once for each kind, and marked so."""
+    return [param for name in names for param in _params(name)]
+
+
+def _params(name: str) -> list[Any]:
+    if not SUBJECTS[name].served:
+        return [pytest.param((name, ""), id=name)]
+    kinds = binaries() or ["none"]
+    ids = [name if len(kinds) == 1 else f"{name}@{kind}" for kind in kinds]
+    return [pytest.param((name, kind), id=id_, marks=pytest.mark.redis) for kind, id_ in zip(kinds, ids, strict=True)]
+
+
+def subject_of(request: pytest.FixtureRequest) -> Subject:
+    """Return what a fixture `subject` is parametrized with, on a server without a key."""
+    name, kind = request.param
+    subject = SUBJECTS[name]
+    return replace(subject, url=request.getfixturevalue("empty")(kind).url) if subject.served else subject
+
+
+def clock_of(subject: Subject, monkeypatch: pytest.MonkeyPatch, start: float = 0.0) -> VirtualClock:
+    """Return a clock that the subject lives in."""
+    if not subject.served:
+        return VirtualClock(start)
+    from tests.server_time import ServerClock, own_time  # noqa: PLC0415  likewise
+
+    clock = ServerClock(start)
+    own_time(monkeypatch, clock)
+    return clock
