@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews.backends.redis import scripts
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.wire import Word, pack
+from cashews.backends.redis.wire import Word, decoded, pack
 from cashews.backends.values import Values
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongArgumentError
@@ -48,7 +48,7 @@ def raw(value: object) -> bytes | str | int | float:
 
 def member(stored: bytes) -> str:
     """Return a member of a set."""
-    return stored.decode(errors="surrogateescape")
+    return decoded(stored)
 
 
 class Commands:
@@ -220,7 +220,10 @@ class Commands:
         if not message.indexes:
             return ()
         key, size, indexes = message.key, message.size, message.indexes
-        return tuple(await scripts.BITS.ask(self._at(key), (key,), size, by, *indexes))
+        fields = await scripts.BITS.ask(self._at(key), (key,), size, by, *indexes)
+        if size < scripts.WIDE:
+            return tuple(fields)
+        return tuple([high << scripts.LOW | low for high, low in fields])
 
     async def slice_incr(self, message: m.SliceIncr) -> int:
         key, most = message.key, message.maxvalue

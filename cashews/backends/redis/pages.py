@@ -9,7 +9,7 @@ from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.redis.commands import LOCKS, Commands
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.wire import pack
+from cashews.backends.redis.wire import decoded, pack
 from cashews.pattern import pieces_of
 
 PAGE: Final = 1_000
@@ -18,8 +18,9 @@ SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\
 
 
 def glob(pattern: str) -> str:
-    """Return a pattern in the server's language, in which more than `*` is special."""
-    return "*".join(piece.translate(SPECIAL) for piece in pieces_of(pattern))
+    """Return a pattern in the server's language, in which more than `*` is special, and `**` is not always `*`."""
+    head, *rest = [piece.translate(SPECIAL) for piece in pieces_of(pattern)]
+    return "*".join([head, *filter(None, rest[:-1]), *rest[-1:]])
 
 
 class Cursor:
@@ -73,9 +74,10 @@ class Scans:
         await self.delete_match(m.DeleteMatch("*"))
 
     async def count(self, _: m.GetKeysCount) -> int:
-        seen: set[str] = set()
+        """Count all keys but those of locks, each once: the server's own count has locks in it, and expired keys."""
+        seen: set[int] = set()
         async for keys in self._all("*"):
-            seen.update(keys)
+            seen.update(map(hash, keys))  # not the keys themselves: there may be millions
         return len(seen)
 
     async def _settle(self) -> None:
@@ -91,7 +93,15 @@ class Scans:
                 return
 
     async def _step(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
+        if len(pieces_of(pattern)) == 1:
+            return await self._one(cursor, "".join(pieces_of(pattern)))
         words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
         cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
-        keys = [key.decode(errors="surrogateescape") for key in found]
+        keys = map(decoded, found)
         return [key for key in keys if not key.startswith(LOCKS)]
+
+    async def _one(self, cursor: Cursor, key: str) -> list[str]:
+        """Look for the one key that a pattern without a star matches: there is no need to see all others."""
+        cursor.at = b"0"
+        there = not key.startswith(LOCKS) and await self._commands.exists(m.Exists(key))
+        return [key] if there else []

@@ -66,22 +66,33 @@ elseif left == -2 or (left >= 0 and left < tonumber(ARGV[1])) then
 end
 """)
 
+WIDE: Final = 53
+"""From how many bits on a field is answered in two parts: numbers of scripts have 53."""
+LOW: Final = 32
+"""How many bits the second part has."""
 BITS: Final = Script(r"""
 -- ARGV: size, by ('' to read), index...; the fields begin behind a mark of two bytes
+local size = tonumber(ARGV[1])
 local mark = redis.call('GETRANGE', KEYS[1], 0, 1)
 if mark ~= '\0B' and redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.error_reply('WRONGTYPE no bit field')
 end
-local fields = {}
 if ARGV[2] ~= '' and mark == '' then redis.call('SET', KEYS[1], '\0B') end
+
+local function read(bits, offset) return redis.call('BITFIELD_RO', KEYS[1], 'GET', 'u' .. bits, offset)[1] end
+
+local function field(offset)
+  if size < 53 then return read(size, offset) end
+  return {read(size - 32, offset), read(32, offset + size - 32)}
+end
+
+local fields = {}
 for i = 3, #ARGV do
-  local offset = ARGV[i] * ARGV[1] + 16
-  if ARGV[2] == '' then
-    fields[i - 2] = redis.call('BITFIELD_RO', KEYS[1], 'GET', 'u' .. ARGV[1], offset)[1]
-  else
-    local command = {'BITFIELD', KEYS[1], 'OVERFLOW', 'SAT', 'INCRBY', 'u' .. ARGV[1], offset, ARGV[2]}
-    fields[i - 2] = redis.call(unpack(command))[1]
+  local offset = ARGV[i] * size + 16
+  if ARGV[2] ~= '' then
+    redis.call('BITFIELD', KEYS[1], 'OVERFLOW', 'SAT', 'INCRBY', 'u' .. ARGV[1], offset, ARGV[2])
   end
+  fields[i - 2] = field(offset)
 end
 return fields
 """)

@@ -31,8 +31,28 @@ class NothingType:
 
 NOTHING: Final = NothingType()
 
-pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
-"""Return a command as bytes."""
+_pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
+
+
+def pack(words: tuple[Word, ...]) -> bytes:
+    """Return a command as bytes."""
+    try:
+        return _pack(words)
+    except UnicodeEncodeError:
+        return _pack(tuple([encoded(word) if isinstance(word, str) else word for word in words]))
+
+
+def encoded(text: str) -> bytes:
+    """Return text as the server keeps it; what `decoded` made of bytes that are no UTF-8 becomes the same bytes again."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a character
+        return text.encode("utf-8", "surrogatepass")
+
+
+def decoded(kept: bytes) -> str:
+    """Return as text what the server keeps; bytes that are no UTF-8, which others may have written, are escaped."""
+    return kept.decode("utf-8", "surrogateescape")
 
 
 def parser() -> Parser:
