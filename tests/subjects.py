@@ -39,6 +39,11 @@ class Subject:
         return self.url.startswith("redis:")
 
     @property
+    def name(self) -> str:
+        """What its backend is called."""
+        return "redis" if self.served else "mem"
+
+    @property
     def grain(self) -> float:
         """How many seconds a deadline that it tells may be off: servers count in milliseconds."""
         return 0.001 if self.served else 0.0
@@ -89,6 +94,10 @@ def _params(name: str) -> list[Any]:
     kinds = binaries() or ["none"]
     ids = [name if len(kinds) == 1 else f"{name}@{kind}" for kind in kinds]
     return [pytest.param((name, kind), id=id_, marks=pytest.mark.redis) for kind, id_ in zip(kinds, ids, strict=True)]
+
+
+on_memory = pytest.mark.parametrize("subject", each(["mem"]), indirect=True)
+"""Marks a test that is about the store in memory alone, in a suite that runs on others too."""
 
 
 def subject_of(request: pytest.FixtureRequest) -> Subject:

@@ -1,17 +1,21 @@
-"""A memory cache on a clock that the test owns."""
+"""A cache on a clock that the test owns, in memory and on a server."""
 
 import pytest
 
-from cashews import Cache
-from cashews.testing import VirtualClock
+from tests.subjects import clock_of, each, subject_of
+
+
+@pytest.fixture(params=each(["mem", "redis"]))
+def subject(request):
+    return subject_of(request)
 
 
 @pytest.fixture
-def clock():
-    return VirtualClock()
+def clock(subject, monkeypatch):
+    return clock_of(subject, monkeypatch)
 
 
 @pytest.fixture
-async def cache(clock):
-    async with Cache.open("mem://?size=100", clock=clock) as cache:
+async def cache(subject, clock):
+    async with subject.open(clock) as cache:
         yield cache

@@ -168,14 +168,14 @@ async def test_filters_of_different_sizes_are_kept_apart(cache, users):
     assert await cache.get_keys_count() == 2
 
 
-async def test_a_filter_is_one_key_and_one_message_a_call(clock, users):
+async def test_a_filter_is_one_key_and_one_message_a_call(clock, users, subject):
     seen = []
 
     async def watch(call, cmd, _backend, *args, **kwargs):
         seen.append(cmd)
         return await call(*args, **kwargs)
 
-    async with Cache.open("mem://", clock=clock, middlewares=(watch,)) as cache:
+    async with subject.open(clock, middlewares=(watch,)) as cache:
         exists = cache.bloom(capacity=100)(users.exists)
         settled = cache.dual_bloom(capacity=100)(users.exists)
         await exists.set("ann")

@@ -228,14 +228,14 @@ async def test_a_failover_covers_an_open_circuit(cache, service):
     assert service.calls == 2
 
 
-async def test_middlewares_see_its_messages_under_renamed_keys(clock, service):
+async def test_middlewares_see_its_messages_under_renamed_keys(clock, service, subject):
     seen = []
 
     async def watch(call, cmd, _backend, *args, **kwargs):
         seen.append((cmd, kwargs["key"]))
         return await call(*args, **kwargs)
 
-    async with Cache.open("mem://", clock=clock, middlewares=(watch,)) as cache:
+    async with subject.open(clock, middlewares=(watch,)) as cache:
         guarded = cache.circuit_breaker(errors_rate=1, period=60, ttl=10, key="k")(service.call)
         assert [await ends(guarded, ValueError()), await ends(guarded)] == ["ValueError", "refused"]
     assert seen == [(Command.INCR, "circuit_breaker:k")] * 3

@@ -13,6 +13,7 @@ from cashews.exceptions import WrongArgumentError
 from cashews.messages import MESSAGES, DeleteMatch, Get, Set
 from cashews.pattern import Pattern
 from cashews.testing import VirtualClock
+from tests.subjects import on_memory
 
 TEXT = "x" * 20
 SIZE = getsizeof(TEXT)
@@ -25,7 +26,7 @@ def seen():
 
 
 @pytest.fixture
-def opened(clock, seen):
+def opened(clock, seen, subject):
     """Open a cache with a middleware, and one behind it that notes the keys which arrive."""
 
     async def watch(call, cmd, _backend, *args, **kwargs):
@@ -33,7 +34,7 @@ def opened(clock, seen):
         return await call(*args, **kwargs)
 
     def opened(middleware):
-        return Cache.open("mem://", clock=clock, middlewares=(middleware, watch))
+        return subject.open(clock, middlewares=(middleware, watch))
 
     return opened
 
@@ -79,9 +80,9 @@ async def use_everything(cache):
 # --- add_prefix
 
 
-async def test_every_command_answers_as_without_a_prefix(clock, opened):
+async def test_every_command_answers_as_without_a_prefix(clock, opened, subject):
     """D43."""
-    async with Cache.open("mem://", clock=clock) as plain, opened(add_prefix("P:")) as prefixed:
+    async with subject.open(clock) as plain, opened(add_prefix("P:")) as prefixed:
         assert await use_everything(prefixed) == await use_everything(plain)
 
 
@@ -141,19 +142,19 @@ async def test_many_keys_are_counted_in_pages():
         assert len([key async for key in cache.scan("*")]) == 5000
 
 
-async def test_prefixes_add_up_the_outer_one_next_to_the_key(clock, seen):
+async def test_prefixes_add_up_the_outer_one_next_to_the_key(clock, seen, subject):
     async def watch(call, _cmd, _backend, *args, **kwargs):
         seen.append(kwargs["key"])
         return await call(*args, **kwargs)
 
     middlewares = (add_prefix("inner:"), add_prefix("outer:"), watch)
-    async with Cache.open("mem://", clock=clock, middlewares=middlewares) as cache:
+    async with subject.open(clock, middlewares=middlewares) as cache:
         await cache.set("k", 1)
         assert seen == ["outer:inner:k"]
 
 
-async def test_a_star_in_a_prefix_is_only_that_character(clock):
-    async with Cache.open("mem://", clock=clock) as plain:
+async def test_a_star_in_a_prefix_is_only_that_character(clock, subject):
+    async with subject.open(clock) as plain:
         plain.add_middleware(add_prefix("*:"))
         await plain.set("mine", 1)
         await plain._engine.backend_at("").ask(Set("other:mine", 1))
@@ -264,9 +265,10 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
     assert refused.value.argument == argument
 
 
-async def test_reads_are_served_in_place_beside_a_memory_limit(clock):
+@on_memory
+async def test_reads_are_served_in_place_beside_a_memory_limit(clock, subject):
     """A middleware that says which commands concern it costs the others nothing."""
-    async with Cache.open("mem://", clock=clock, middlewares=(memory_limit(),)) as cache:
+    async with subject.open(clock, middlewares=(memory_limit(),)) as cache:
         kinds = {kind.__name__ for kind in cache._engine.route_of("k").turns}
     assert "Get" in kinds
     assert not kinds & {"Set", "SetRaw", "SetMany"}

@@ -4,18 +4,22 @@ from random import Random
 
 import pytest
 
-from cashews import Cache
-from cashews.testing import VirtualClock
+from tests.subjects import clock_of, each, subject_of
+
+
+@pytest.fixture(params=each(["mem", "redis"]))
+def subject(request):
+    return subject_of(request)
 
 
 @pytest.fixture
-def clock():
-    return VirtualClock()
+def clock(subject, monkeypatch):
+    return clock_of(subject, monkeypatch)
 
 
 @pytest.fixture
-async def cache(clock):
-    async with Cache.open("mem://", clock=clock, random=Random(1)) as opened:
+async def cache(subject, clock):
+    async with subject.open(clock, random=Random(1)) as opened:
         yield opened
 
 

@@ -125,9 +125,9 @@ class Constant(Random):
 
 
 @every_strategy
-@pytest.mark.parametrize(("drawn", "expected"), [(0.0, 1000), (0.5, 900), (0.999999, 801)])
-async def test_jitter_shortens_the_ttl_by_a_random_share(clock, origin, decorate, drawn, expected):
-    async with Cache.open("mem://", clock=clock, random=Constant(drawn)) as cache:
+@pytest.mark.parametrize(("drawn", "expected"), [(0.0, 1000), (0.5, 900), (0.999, 801)])
+async def test_jitter_shortens_the_ttl_by_a_random_share(subject, clock, origin, decorate, drawn, expected):  # noqa: PLR0917  parameters of the test
+    async with subject.open(clock, random=Constant(drawn)) as cache:
         await decorate(cache, 1000, jitter=0.2)(origin)()
         assert await cache.get_expire("k") == expected
 
@@ -367,12 +367,12 @@ async def test_a_disabled_cache_runs_the_function_each_time(cache, origin, decor
 # --- where results came from
 
 
-def record(name):
-    return {"name": {"dynamic": "hit"}.get(name, name), "ttl": 90, "backend": "mem"}
+def record(name, subject):
+    return {"name": {"dynamic": "hit"}.get(name, name), "ttl": 90, "backend": subject.name}
 
 
 @pytest.mark.parametrize("name", READING)
-async def test_served_calls_are_detected_and_runs_are_not(cache, origin, name):
+async def test_served_calls_are_detected_and_runs_are_not(cache, origin, name, subject):
     cached = DECORATORS[name](cache)(origin)
     with cache.detect as detector:
         await cached()
@@ -381,13 +381,13 @@ async def test_served_calls_are_detected_and_runs_are_not(cache, origin, name):
         await cached()
         await cached()
     await cached()
-    assert detector.calls == {"k": [record(name)] * 2}
+    assert detector.calls == {"k": [record(name, subject)] * 2}
     detector.clear()
     assert detector.calls == {}
 
 
 @pytest.mark.parametrize("name", DECORATORS)
-async def test_callers_who_share_a_load_are_detected(cache, clock, origin, name):
+async def test_callers_who_share_a_load_are_detected(cache, clock, origin, name, subject):
     """D3: all but the one who ran the function."""
     origin.takes = 1
     cached = DECORATORS[name](cache)(origin)
@@ -402,7 +402,7 @@ async def test_callers_who_share_a_load_are_detected(cache, clock, origin, name)
         for _ in range(4):
             tasks.start_soon(call)
         await clock.advance(1)
-    assert sorted(found, key=len) == [{}] + [{"k": [record(name)]}] * 3
+    assert sorted(found, key=len) == [{}] + [{"k": [record(name, subject)]}] * 3
 
 
 async def test_detection_nests_and_keeps_to_its_context(cache, origin):
@@ -540,8 +540,10 @@ async def test_nothing_is_kept_per_call(cache, origin):
     for _ in range(50):
         await cached()
         await cached.invalidate()
-    statistics = cache.statistics()
-    assert (statistics.loads, statistics.backends[""]["locks"], statistics.backends[""]["keys"]) == (0, 0, 0)
+    held = cache.statistics().backends[""]
+    assert (cache.statistics().loads, held.get("locks", 0), held.get("keys", 0)) == (0, 0, 0)
+    assert await cache.get_keys_count() == 0
+    assert not await cache.is_locked("k")
 
 
 def test_decorating_needs_no_backend():

@@ -71,7 +71,7 @@ def test_what_is_covered_are_exceptions():
         Cache().set_default_fail_exceptions(GeneratorExit)
 
 
-async def test_a_covered_failure_is_detected_with_its_kind(cache, origin):
+async def test_a_covered_failure_is_detected_with_its_kind(cache, origin, subject):
     """Reading b of the specification."""
     cached = cache.failover(90, key="k")(origin)
     with cache.detect as detector:
@@ -79,7 +79,7 @@ async def test_a_covered_failure_is_detected_with_its_kind(cache, origin):
         assert detector.calls == {}
         origin.error = LostError()
         await cached()
-    assert detector.calls == {"fail:k": [{"name": "failover", "ttl": 90, "backend": "mem", "exc": LostError}]}
+    assert detector.calls == {"fail:k": [{"name": "failover", "ttl": 90, "backend": subject.name, "exc": LostError}]}
 
 
 async def test_those_who_share_a_failed_load_are_all_covered(cache, clock, origin):

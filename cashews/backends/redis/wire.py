@@ -43,7 +43,7 @@ def pack(words: tuple[Word, ...]) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """Return text as the server keeps it; what `decoded` made of bytes that are no UTF-8 becomes the same bytes again."""
+    """Return text as the server keeps it; bytes that `decoded` has escaped become what they were."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a character
