@@ -399,7 +399,7 @@ async def test_a_run_that_replaces_another_removes_its_chunks(cache, pages):
 # --- concurrent consumers
 
 
-async def test_concurrent_runs_do_not_mix(cache):
+async def test_concurrent_runs_do_not_mix(cache, subject):
     """D11: each cold consumer has its own run; the last that came to its end is replayed."""
     runs = iter("abc")
 
@@ -420,7 +420,10 @@ async def test_concurrent_runs_do_not_mix(cache):
             tasks.start_soon(consume)
     assert sorted(run[0][0] for run in found) == ["a", "b", "c"]
     assert all(run == [(run[0][0], number) for number in range(LONG)] for run in found)
-    assert await collect(pages()) == found[-1]
+    replayed = await collect(pages())
+    assert replayed in found
+    if not subject.served:  # whose replies come to several tasks at once, in any order
+        assert replayed == found[-1]
 
 
 async def test_a_consumer_may_interleave_two_streams_of_one_key(cache, pages):

@@ -64,9 +64,11 @@ def read_address(url: SplitResult, options: RedisOptions) -> Address:
     :raises WrongOptionError: if the URL cannot be understood, or a certificate cannot be read
     """
     try:
-        parts = parse_url(url._replace(query="", fragment="").geturl())
-    except ValueError as error:  # the URL may hold a password
-        raise WrongOptionError("url", f"{url.scheme}://...", f"a URL such as 'redis://host:6379/0' ({error})") from None
+        parts = parse_url(f"{url.scheme}://{url.netloc}{url.path}")
+    except ValueError:  # whose text may be a piece of the password
+        raise _wrong(url) from None
+    if url.scheme != "unix" and url.path.strip("/") and "db" not in parts:
+        raise _wrong(url)
     host: str = parts.get("host", "localhost")
     return Address(
         host=EVERYWHERE.get(host, host),
@@ -79,11 +81,18 @@ def read_address(url: SplitResult, options: RedisOptions) -> Address:
     )
 
 
+def _wrong(url: SplitResult) -> WrongOptionError:
+    """Return an error that shows nothing of a URL: it may hold a password, and where that ends is what went wrong."""
+    example = "unix:///path" if url.scheme == "unix" else f"{url.scheme}://user:password@host:6379/0"
+    allowed = f"a URL such as {example!r}, special characters of user and password percent-encoded"
+    return WrongOptionError("url", f"{url.scheme}://...", allowed)
+
+
 def _socket_file(url: SplitResult, parts: dict[str, Any]) -> str | None:
     if url.scheme != "unix":
         return None
     if not parts.get("path"):
-        raise WrongOptionError("url", url.geturl(), "unix:// and the path of a socket file")
+        raise _wrong(url)
     return str(parts["path"])
 
 

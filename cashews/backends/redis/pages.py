@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cashews import messages as m
@@ -26,10 +26,11 @@ def glob(pattern: str) -> str:
 class Cursor:
     """Where a scan stands, and which keys it has found: the server may answer a key twice."""
 
-    __slots__ = ("at", "seen")
+    __slots__ = ("at", "ended", "seen")
 
     def __init__(self) -> None:
         self.at = b"0"
+        self.ended = False
         self.seen: set[str] = set()
 
 
@@ -56,7 +57,7 @@ class Scans:
         found = await self._step(cursor, message.pattern, message.batch_size)
         keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
         cursor.seen.update(keys)
-        return m.Page(keys, None if cursor.at == b"0" else cursor)
+        return m.Page(keys, None if cursor.ended else cursor)
 
     async def get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = await self.scan(m.Scan(message.pattern, message.batch_size, message.cursor))
@@ -66,7 +67,9 @@ class Scans:
 
     async def delete_match(self, message: m.DeleteMatch) -> None:
         await self._settle()
-        async for keys in self._all(message.pattern):
+        cursor = Cursor()
+        while not cursor.ended:
+            keys = await self._step(cursor, message.pattern, PAGE)
             if keys:
                 await self._commands.delete_many(m.DeleteMany(tuple(keys)))
 
@@ -76,7 +79,9 @@ class Scans:
     async def count(self, _: m.GetKeysCount) -> int:
         """Count all keys but those of locks, each once: the server's own count has locks in it, and expired keys."""
         seen: set[int] = set()
-        async for keys in self._all("*"):
+        cursor = Cursor()
+        while not cursor.ended:
+            keys = await self._step(cursor, "*", PAGE)
             seen.update(map(hash, keys))  # not the keys themselves: there may be millions
         return len(seen)
 
@@ -85,23 +90,17 @@ class Scans:
         for connection in self._connections[1:]:
             await connection.ask(pack(("PING",)))
 
-    async def _all(self, pattern: str) -> AsyncIterator[list[str]]:
-        cursor = Cursor()
-        while True:
-            yield await self._step(cursor, pattern, PAGE)
-            if cursor.at == b"0":
-                return
-
     async def _step(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
         if len(pieces_of(pattern)) == 1:
             return await self._one(cursor, "".join(pieces_of(pattern)))
         words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
         cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
+        cursor.ended = cursor.at == b"0"
         keys = map(decoded, found)
         return [key for key in keys if not key.startswith(LOCKS)]
 
     async def _one(self, cursor: Cursor, key: str) -> list[str]:
         """Look for the one key that a pattern without a star matches: there is no need to see all others."""
-        cursor.at = b"0"
+        cursor.ended = True
         there = not key.startswith(LOCKS) and await self._commands.exists(m.Exists(key))
         return [key] if there else []

@@ -1,0 +1,128 @@
+"""Scans, patterns and counts over a database that others use too."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cashews import Cache
+from cashews.backends.redis.pages import PAGE
+from cashews.exceptions import CacheBackendInteractionError
+
+pytestmark = pytest.mark.redis
+
+FILL = "for i = 1, ARGV[1] do redis.call('SET', 'k' .. i, '1') end"
+MANY = 100_000
+FOREIGN = b"k\xff\xfe"
+
+
+async def listed(items):
+    return [item async for item in items]
+
+
+async def test_a_key_that_is_no_utf_8_breaks_nothing(cache, server):
+    """Seen under load: one such key broke scan, get_match and delete_match."""
+    server.command("SET", FOREIGN, "7")
+    server.command("SADD", "members", FOREIGN, "a")
+    await cache.set("k", 1)
+    (foreign,) = [key for key in await listed(cache.scan("k*")) if key != "k"]
+    assert sorted(await listed(cache.get_match("k*"))) == sorted([("k", 1), (foreign, 7)])
+    assert await cache.get(foreign) == 7
+    assert await cache.get_keys_count() == 3
+    assert len(await cache.set_pop("members")) == 2
+    await cache.delete_match("k*")
+    assert server.command("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("key", ["\ud800", "a\udfffb"])
+async def test_half_a_character_is_a_key_too(cache, key):
+    assert await cache.set(key, 1)
+    assert await cache.get(key) == 1
+    assert await cache.set_add(key + ":set", key) is None
+    assert await cache.delete_many(key, key + ":set") is None
+    assert await cache.get_keys_count() == 0
+
+
+async def test_locks_are_not_among_the_keys(cache, server):
+    await cache.set_lock("k", "token", 10)
+    await cache.set("k", 1)
+    assert server.command("EXISTS", "cashews/lock/k") == 1
+    assert await listed(cache.scan("*")) == ["k"]
+    assert await listed(cache.scan("cashews/lock/*")) == []
+    assert await listed(cache.scan("cashews/lock/k")) == []
+    assert await cache.get_keys_count() == 1
+    for pattern in ("cashews/lock/*", "cashews/lock/k", "*"):
+        await cache.delete_match(pattern)
+    assert await cache.is_locked("k")
+
+
+async def test_many_keys_are_removed_in_bounded_steps_between_which_others_run(cache, server, asked):
+    """25."""
+    server.command("EVAL", FILL, 0, MANY)
+    turns = 0
+    server.forget_calls()
+    await cache.ping()
+    before = asked(cache)
+
+    async def count_turns():
+        nonlocal turns
+        while True:
+            await checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count_turns)
+        await cache.delete_match("k*")
+        tasks.cancel_scope.cancel()
+    assert server.command("DBSIZE") == 0
+    steps = MANY / PAGE
+    assert steps <= server.called()["scan"] <= 3 * steps
+    assert server.called()["unlink"] >= steps / 2
+    assert asked(cache) - before <= 6 * steps
+    assert turns >= steps
+
+
+async def test_removing_comes_to_an_end_while_such_keys_are_written(cache, server):
+    """D112."""
+    server.command("EVAL", FILL, 0, MANY // 10)
+    async with Cache.open(server.url, suppress=False) as other:
+
+        async def write():
+            for number in range(10**9):
+                await other.set(f"k-new-{number}", 1)
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write)
+                await cache.delete_match("k*")
+                tasks.cancel_scope.cancel()
+    old = [key for key in await listed(cache.scan("*")) if "new" not in key]
+    assert old == []
+
+
+@pytest.mark.parametrize("suppress", [True, False])
+async def test_removing_that_is_refused_is_tried_once(own_server, asked, suppress):
+    """D112: with UNLINK refused the original spun, 17,299 commands in 3 s."""
+    with own_server(requirepass="made-up") as server:
+        server.command("EVAL", FILL, 0, 10)
+        server.command("ACL", "SETUSER", "reader", "on", ">made-up", "~*", "&*", "+@all", "-unlink", "-del")
+        options = {"username": "reader", "password": "made-up", "suppress": suppress}
+        async with Cache.open(server.url, **options) as cache:
+            if suppress:
+                assert await cache.delete_match("k*") is None
+            else:
+                with pytest.raises(CacheBackendInteractionError, match="unlink"):
+                    await cache.delete_match("k*")
+            assert asked(cache) <= 5
+        assert server.command("DBSIZE") == 10
+
+
+async def test_clearing_leaves_other_databases_alone(server):
+    """D111."""
+    server.commands(("SELECT", 1), ("SET", "k", "theirs"))
+    async with Cache.open(server.url, suppress=False) as cache:
+        await cache.set("k", 1)
+        await cache.clear()
+        assert await cache.get_keys_count() == 0
+    assert server.commands(("SELECT", 1), ("GET", "k"))[-1] == b"theirs"
