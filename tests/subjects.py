@@ -44,6 +44,11 @@ class Subject:
         return "redis" if self.served else "mem"
 
     @property
+    def many(self) -> int:
+        """How many keys are many pages of it; asking a server for each of them takes a while."""
+        return 1_500 if self.served else 7_000
+
+    @property
     def grain(self) -> float:
         """How many seconds a deadline that it tells may be off: servers count in milliseconds."""
         return 0.001 if self.served else 0.0

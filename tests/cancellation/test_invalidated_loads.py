@@ -5,8 +5,7 @@ from random import Random
 import anyio
 import pytest
 
-from cashews import Cache
-from cashews.testing import VirtualClock
+from tests.subjects import clock_of, each, subject_of
 
 INVALIDATIONS = {
     "delete": lambda cache, _: cache.delete("k"),
@@ -33,14 +32,19 @@ REFRESHES = {
 every_invalidation = pytest.mark.parametrize("invalidate", INVALIDATIONS.values(), ids=INVALIDATIONS)
 
 
-@pytest.fixture
-def clock():
-    return VirtualClock()
+@pytest.fixture(params=each(["mem", "redis", "redis-many"]))
+def subject(request):
+    return subject_of(request)
 
 
 @pytest.fixture
-async def cache(clock):
-    async with Cache.open("mem://", clock=clock, random=Random(1)) as opened:
+def clock(subject, monkeypatch):
+    return clock_of(subject, monkeypatch)
+
+
+@pytest.fixture
+async def cache(subject, clock):
+    async with subject.open(clock, random=Random(1)) as opened:
         yield opened
 
 

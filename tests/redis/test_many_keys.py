@@ -126,3 +126,18 @@ async def test_clearing_leaves_other_databases_alone(server):
         await cache.clear()
         assert await cache.get_keys_count() == 0
     assert server.commands(("SELECT", 1), ("GET", "k"))[-1] == b"theirs"
+
+
+async def test_each_key_is_removed_behind_what_was_sent_for_it_before(server):
+    """10: a load's value may be on its way on the connection of its key."""
+    async with Cache.open(server.url, suppress=False, connections=3) as cache:
+        connections = cache._engine.backend_at("")._connections
+        keys = [f"k{number}" for number in range(100)]
+        await cache.set_many(dict.fromkeys(keys, 1))
+        for key in keys:
+            await cache.get(key)
+        before = [connection.statistics()["commands"] for connection in connections]
+        await cache.delete_many(*keys)
+        after = [connection.statistics()["commands"] for connection in connections]
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 1]
+        assert await cache.get_keys_count() == 0

@@ -192,8 +192,11 @@ class Commands:
         return bool(await self._at(message.key).ask(pack(("UNLINK", message.key))))
 
     async def delete_many(self, message: m.DeleteMany) -> None:
-        if message.keys:
-            await self._at(message.keys[0]).ask(pack(("UNLINK", *message.keys)))
+        shares: dict[Connection, list[str]] = {}
+        for key in message.keys:  # each goes behind what was sent for it before: a load's value may be on its way
+            shares.setdefault(self._at(key), []).append(key)
+        for connection, keys in shares.items():
+            await connection.ask(pack(("UNLINK", *keys)))
 
     async def expire(self, message: m.Expire) -> bool:
         connection = self._at(message.key)
