@@ -1,0 +1,67 @@
+"""The servers of the tests themselves: nothing of them is left behind, and none is skipped in silence."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.redis
+
+ROOT = Path(__file__).parents[2]
+OWNER = """
+import sys
+from tests.servers import Server
+server = Server()
+server.start()
+print(server.port, flush=True)
+sys.stdin.read()
+"""
+WITHOUT = """
+import sys
+sys.modules["hiredis"] = None
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_a_server_dies_with_its_owner_however_that_ends():
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        port = int(owner.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+            owner.kill()
+            assert link.recv(1) == b""
+
+
+def test_a_server_may_be_paused_killed_and_started_again(own_server):
+    with own_server() as server:
+        port = server.port
+        server.command("SET", "k", 1)
+        server.pause()
+        server.resume()
+        assert server.command("GET", "k") == b"1"
+        server.pause()
+        server.kill()
+        server.start()
+        assert server.command("GET", "k") is None
+        assert server.port == port
+    assert server.pid is None
+
+
+def tested(*options):
+    command = [sys.executable, "-c", WITHOUT, "--collect-only", "-q", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_without_a_server_the_tests_that_need_one_are_an_error():
+    refused = tested("tests/conformance/test_counters.py")
+    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+    assert 'leave them out with -m "not redis"' in refused.stderr
+    allowed = tested("tests/conformance/test_counters.py", "-m", "not redis")
+    assert allowed.returncode == pytest.ExitCode.OK
