@@ -54,14 +54,14 @@ def test_a_server_may_be_paused_killed_and_started_again(own_server):
     assert server.pid is None
 
 
-def tested(*options):
+def without_server(*options):
     command = [sys.executable, "-c", WITHOUT, "--collect-only", "-q", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_without_a_server_the_tests_that_need_one_are_an_error():
-    refused = tested("tests/conformance/test_counters.py")
+    refused = without_server("tests/conformance/test_counters.py")
     assert refused.returncode == pytest.ExitCode.USAGE_ERROR
     assert 'leave them out with -m "not redis"' in refused.stderr
-    allowed = tested("tests/conformance/test_counters.py", "-m", "not redis")
+    allowed = without_server("tests/conformance/test_counters.py", "-m", "not redis")
     assert allowed.returncode == pytest.ExitCode.OK
