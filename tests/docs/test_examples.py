@@ -8,14 +8,23 @@ import pytest
 
 import cashews
 from cashews.serialize import custom
+from tests.servers import binaries
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"#> (.*)$", re.MULTILINE)
 
+SERVER = "redis://localhost:6379"
+"""Examples that name this address run on a server of the tests."""
+
+
+def marks(block: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.redis] if SERVER in block else []
+
+
 EXAMPLES = [
-    pytest.param(block, id=f"{page.relative_to(ROOT)}:{number}")
+    pytest.param(block, id=f"{page.relative_to(ROOT)}:{number}", marks=marks(block))
     for page in PAGES
     for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1)
 ]
@@ -36,10 +45,17 @@ def _registered() -> Iterator[None]:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_and_prints_what_it_says(
-    example: str, anyio_backend: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    example: str,
+    anyio_backend: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ):
     monkeypatch.setattr(cashews, "cache", cashews.Cache("fresh"))  # examples that set up the ready-made cache
     source = example.replace("anyio.run(main)", f"anyio.run(main, backend={anyio_backend!r})")
+    if SERVER in source:
+        empty = request.getfixturevalue("empty")
+        source = source.replace(SERVER, f"redis://127.0.0.1:{empty(next(iter(binaries()))).port}")
     exec(compile(source, "<example>", "exec"), {"__name__": "example"})
     printed = capsys.readouterr().out.splitlines()
     expected = OUTPUT.findall(example)
