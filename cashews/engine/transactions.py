@@ -70,6 +70,8 @@ class Transaction:
         self._branches: dict[Route, Branch] = {}
         self._invalidations: list[Message[Any]] = []
         self._doomed = False
+        self._settling = False
+        """Whether it is being committed: what a task writes meanwhile would be in no commit."""
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
@@ -77,12 +79,14 @@ class Transaction:
     # --- messages
 
     def check(self) -> None:
-        """Go on, if the transaction has not ended.
+        """Go on, if the transaction has not ended, and is not about to.
 
-        :raises TransactionError: if it has
+        :raises TransactionError: if it has or is
         """
         if self.outcome is not Outcome.OPEN:
             raise TransactionError(self.outcome.value)
+        if self._settling:
+            raise TransactionError("committing")
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
@@ -91,7 +95,7 @@ class Transaction:
     def at_once(self, message: Message[R], route: Route) -> R | NotNowType:
         """Serve a message in place, if nothing has to be waited for."""
         serve = AT_ONCE.get(message.__class__)
-        if serve is None or self.outcome is not Outcome.OPEN:
+        if serve is None or self._settling or self.outcome is not Outcome.OPEN:
             return NOT_NOW
         branch = self._branches.get(route)
         if branch is None:
@@ -107,12 +111,15 @@ class Transaction:
         branch = self._branches.get(route)
         if branch is None:
             branch = self._branch(route)
-        return self._serve_unless_doomed(serve(branch, message), message) if branch.waits else serve(branch, message)
+        return self._serve_unless_doomed(branch, message) if branch.waits else serve(branch, message)
 
-    async def _serve_unless_doomed(self, serving: Awaitable[R], message: Message[R]) -> R:
+    async def _serve_unless_doomed(self, branch: Branch, message: Message[R]) -> R:
         """Have a store that cannot lock doom the transaction: its commands are declined from then on."""
+        if self._doomed:
+            return message.declined()
         try:
-            return message.declined() if self._doomed else await serving
+            reply: R = await SERVE[message.__class__](branch, message)
+            return reply
         except LockRefusedError as error:
             self._doom(error)
             return message.declined()
@@ -168,32 +175,35 @@ class Transaction:
 
     async def _settle(self) -> None:
         """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
-        for branch in self._branches.values():
-            if branch.waits:
-                with anyio.CancelScope(shield=True):
-                    await self._apply()
-                return
-        await self._apply()
-
-    async def _apply(self) -> None:
         for invalidation in self._invalidations:
             self.coordinator.fence.refuse(invalidation)
         self._invalidations.clear()
-        self.outcomes = outcomes = dict.fromkeys([route.prefix for route in self._branches], Outcome.ABORTED)
-        prefix = ""
+        self._settling = True
+        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
         try:
-            for route, branch in self._branches.items():
-                prefix = route.prefix
-                outcomes[prefix] = Outcome.ABORTED if self._doomed else await branch.commit()
-                if outcomes[prefix] is not Outcome.COMMITTED:
-                    break
-        except CacheBackendInteractionError as error:
-            if error.unknown:
-                outcomes[prefix] = Outcome.UNKNOWN
-            raise
+            if any(branch.waits for branch in self._branches.values()):
+                with anyio.CancelScope(shield=True):
+                    await self._apply()
+            else:
+                await self._apply()
         finally:
-            found = set(outcomes.values())
-            self._settled = Outcome.UNKNOWN if len(found) > 1 else found.pop() if found else Outcome.COMMITTED
+            self._settling = False
+            self._settled = self._summary()
+
+    async def _apply(self) -> None:
+        for route, branch in self._branches.items():
+            try:
+                outcome = Outcome.ABORTED if self._doomed else await branch.commit()
+            except CacheBackendInteractionError as error:
+                self.outcomes[route.prefix] = Outcome.UNKNOWN if error.unknown else Outcome.ABORTED
+                raise
+            self.outcomes[route.prefix] = outcome
+            if outcome is not Outcome.COMMITTED:
+                return
+
+    def _summary(self) -> Outcome:
+        found = set(self.outcomes.values()) or {Outcome.COMMITTED}
+        return found.pop() if len(found) == 1 else Outcome.UNKNOWN
 
     def rollback(self) -> Released:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
@@ -212,10 +222,8 @@ class Transaction:
                 await self._settle()
         finally:
             self.outcome = self._settled or Outcome.ABORTED
-            for branch in self._branches.values():
-                if branch.locked:
-                    await self.release()
-                    break
+            if any(branch.locked for branch in self._branches.values()):
+                await self.release()
 
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""
