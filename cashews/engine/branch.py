@@ -17,7 +17,7 @@ from cashews.engine.keeper import HeldLock
 from cashews.engine.locks import LockQueues
 from cashews.engine.overlay import Overlay
 from cashews.engine.wait_graph import WaitGraph
-from cashews.exceptions import LockedError, LockLostError
+from cashews.exceptions import CacheBackendInteractionError, LockedError, LockLostError
 from cashews.pattern import matcher
 
 SUFFIX: Final = ":transaction"
@@ -56,6 +56,12 @@ class Branch:
         self._now = clock.now
         self._overlay = Overlay()
         self._outlives = store.outlives
+        self._commit = None if self._outlives else store.turns.get(m.Commit)
+        """The turn that commits in place."""
+        self.waits = self._commit is None
+        """Whether the store has to be waited for."""
+        self.outcome = m.Outcome.ABORTED
+        """What became of it, once it has ended."""
         self._held: dict[str, HeldLock | None] = {}
         """The locked keys, with their locks in a store that others use, too."""
         self._arriving: dict[str, anyio.Event] = {}
@@ -258,20 +264,29 @@ class Branch:
         :raises LockLostError: if a lock was lost; nothing is applied then
         :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
         """
+        self.outcome = m.Outcome.ABORTED
         writes = self._overlay.writes(self._now())
         if not writes:
-            return m.Outcome.COMMITTED
-        if not self._outlives and (turn := self._store.turns.get(m.Commit)) is not None:
-            outcome: m.Outcome = turn(m.Commit((), writes), self._now())
+            self.outcome = m.Outcome.COMMITTED
+        elif self._commit is not None:
+            self.outcome = self._commit(m.Commit((), writes), self._now())
             self._let_go()
-            return outcome
+        else:
+            await self._commit_there(writes)
+        return self.outcome
+
+    async def _commit_there(self, writes: tuple[m.Write, ...]) -> None:
         locks = [lock for lock in self._held.values() if lock is not None]
-        outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
+        try:
+            outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
+        except CacheBackendInteractionError as error:
+            self.outcome = m.Outcome.UNKNOWN if error.unknown else m.Outcome.ABORTED
+            raise
         if outcome is m.Outcome.LOST:
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
         if outcome is m.Outcome.COMMITTED:
             self._let_go()
-        return outcome
+        self.outcome = outcome
 
     def _let_go(self) -> None:
         """Release here what the store has released."""
@@ -281,11 +296,6 @@ class Branch:
                 self._queues.drop(lock)
                 self._queues.wake(lock.key)
             self._graph.release(key)
-
-    @property
-    def waits(self) -> bool:
-        """Whether the store has to be waited for."""
-        return m.Commit not in self._store.turns
 
     @property
     def locked(self) -> bool:

@@ -17,7 +17,7 @@ from cashews.engine.ambient import AMBIENT
 from cashews.engine.branch import AT_ONCE, SERVE, Branch
 from cashews.engine.fence import Fence
 from cashews.engine.routes import Route
-from cashews.exceptions import CacheBackendInteractionError, LockRefusedError, TransactionError
+from cashews.exceptions import LockRefusedError, TransactionError
 from cashews.log import logger
 from cashews.messages import Message, Outcome
 
@@ -64,17 +64,23 @@ class Transaction:
         self.deadline = coordinator.clock.now() + timeout
         self.isolated = mode is not TransactionMode.FAST
         self.outcome = Outcome.OPEN
-        self.outcomes: dict[str, Outcome] = {}
         self._settled: Outcome | None = None
         """What became of what was written before the last explicit commit or rollback."""
         self._branches: dict[Route, Branch] = {}
         self._invalidations: list[Message[Any]] = []
+        self._waits = False
+        """Whether a store has to be waited for."""
         self._doomed = False
         self._settling = False
         """Whether it is being committed: what a task writes meanwhile would be in no commit."""
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What became of the part on each store, by prefix."""
+        return {route.prefix: branch.outcome for route, branch in self._branches.items()}
 
     # --- messages
 
@@ -132,6 +138,7 @@ class Transaction:
         branch = self._branches.get(route)
         if branch is None:
             branch = self._branches[route] = self.coordinator.branch(self, route)
+            self._waits = self._waits or branch.waits
         return branch
 
     def remember(self, invalidation: Message[Any]) -> None:
@@ -173,43 +180,40 @@ class Transaction:
             for branch in self._branches.values():
                 branch.forget()
 
-    async def _settle(self) -> None:
+    def _settle(self) -> Awaitable[None]:
         """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
         for invalidation in self._invalidations:
             self.coordinator.fence.refuse(invalidation)
         self._invalidations.clear()
+        return self._apply_shielded() if self._waits else self._apply()
+
+    async def _apply_shielded(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._apply()
+
+    async def _apply(self) -> None:
         self._settling = True
-        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
         try:
-            if any(branch.waits for branch in self._branches.values()):
-                with anyio.CancelScope(shield=True):
-                    await self._apply()
-            else:
-                await self._apply()
+            for branch in self._branches.values():
+                if self._doomed or await branch.commit() is not Outcome.COMMITTED:
+                    break
         finally:
             self._settling = False
             self._settled = self._summary()
 
-    async def _apply(self) -> None:
-        for route, branch in self._branches.items():
-            try:
-                outcome = Outcome.ABORTED if self._doomed else await branch.commit()
-            except CacheBackendInteractionError as error:
-                self.outcomes[route.prefix] = Outcome.UNKNOWN if error.unknown else Outcome.ABORTED
-                raise
-            self.outcomes[route.prefix] = outcome
-            if outcome is not Outcome.COMMITTED:
-                return
-
     def _summary(self) -> Outcome:
-        found = set(self.outcomes.values()) or {Outcome.COMMITTED}
-        return found.pop() if len(found) == 1 else Outcome.UNKNOWN
+        """Return what became of all branches; `UNKNOWN`, if not the same of all."""
+        summary = None
+        for branch in self._branches.values():
+            if summary is not None and branch.outcome is not summary:
+                return Outcome.UNKNOWN
+            summary = branch.outcome
+        return summary or Outcome.COMMITTED
 
     def rollback(self) -> Released:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
         self.check()
         self._invalidations.clear()
-        self.outcomes = {route.prefix: Outcome.ABORTED for route in self._branches}
         self._settled = Outcome.ABORTED
         for branch in self._branches.values():
             branch.forget()
@@ -221,9 +225,7 @@ class Transaction:
             if self._settled is None or self._keeps:
                 await self._settle()
         finally:
-            self.outcome = self._settled or Outcome.ABORTED
-            if any(branch.locked for branch in self._branches.values()):
-                await self.release()
+            await self.end(self._settled or Outcome.ABORTED)
 
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""
