@@ -16,7 +16,7 @@ from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.engine.keeper import HeldLock, Keeper
 from cashews.exceptions import CacheClosedError, LockedError, LockLostError, LockRefusedError
-from cashews.messages import IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
+from cashews.messages import HELD, IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
 """How often a store may refuse a lock that it says is free before waiting is given up."""
@@ -83,7 +83,7 @@ class LockQueues:
 
     async def take(self, lock: HeldLock) -> bool:
         """Take a lock that is free and that nobody waits for; says whether it was taken."""
-        return lock.key not in self._queues and await self._try(lock)
+        return lock.key not in self._queues and await self._try(lock) > 0
 
     async def wait(self, lock: HeldLock, deadline: float = math.inf) -> None:
         """Take a lock, behind all who wait for it.
@@ -137,13 +137,14 @@ class LockQueues:
         refusals = 0
         while refusals < REFUSALS:
             watch.released = anyio.Event()
-            if await self._try(lock):
+            answer = await self._try(lock)
+            if answer > 0:
                 return True
             left = await self._store.ask(IsLocked(lock.key))
-            if left is None:
-                refusals += 1
-            else:
+            if left is not None:
                 await self._wait_for(watch, self._at_most(lock.key, left))
+            elif answer != HELD:  # by somebody who has released it since
+                refusals += 1
         return False
 
     async def until_free(self, key: str, deadline: float) -> bool:
@@ -185,15 +186,18 @@ class LockQueues:
         for watch in self._watches.get(key, ()):
             watch.wake()
 
-    async def _try(self, lock: HeldLock) -> bool:
+    async def _try(self, lock: HeldLock) -> int:
         asked = self._clock.now()
         try:
-            lock.fence = await self._store.ask(SetLock(lock.key, lock.token, lock.lease))
+            answer = await self._store.ask(SetLock(lock.key, lock.token, lock.lease))
         except BaseException:
             await self.give_back(lock)  # it may have been taken: its reply was on the way
             raise
         lock.until = math.inf if lock.lease is None else asked + lock.lease
-        return bool(lock.fence)
+        lock.fence = max(answer, 0)
+        if not answer:
+            await self.give_back(lock)  # likewise: an outage is answered like a refusal
+        return answer
 
     @asynccontextmanager
     async def _watching(self, key: str) -> AsyncGenerator[Watch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from cashews.messages.locks import HELD as HELD
 from cashews.messages.locks import IsLocked as IsLocked
 from cashews.messages.locks import RenewLock as RenewLock
 from cashews.messages.locks import SetLock as SetLock

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
 
+HELD: Final = -1
+"""What `SetLock` answers if another holds the lock."""
+
 
 @dataclass(slots=True)
 class SetLock(OneKey[int]):
-    """Take a lock for `expire` seconds with a token; answers a fencing number, 0 if another holds it.
+    """Take a lock for `expire` seconds with a token; answers a fencing number above 0, `HELD`, or 0 if it is refused.
 
     The numbers of a key grow from one holder to the next.
     """

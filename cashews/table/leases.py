@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from itertools import count
 
+from cashews.messages import HELD
+
 NEVER = math.inf
 FEW = 1_000
 """Up to so many locks nobody looks for those that their holders have left."""
@@ -34,9 +36,11 @@ class Locks:
         return len(self._held)
 
     def take(self, key: str, token: str, expire: float | None, now: float) -> int:
-        """Hold a lock for some seconds; returns a fencing number, 0 if it is not free."""
+        """Hold a lock for some seconds; returns a fencing number, `HELD` if it is not free, 0 if there are none."""
         held = self._held.get(key)
-        if (held is not None and held.deadline > now) or (expire is not None and expire <= 0):
+        if held is not None and held.deadline > now:
+            return HELD
+        if expire is not None and expire <= 0:
             return 0
         self._held[key] = Held(token, NEVER if expire is None else now + expire)
         if len(self._held) > self._many:

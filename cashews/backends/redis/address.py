@@ -50,12 +50,17 @@ class Address:
         """
         if self.path is not None:
             return await anyio.connect_unix(self.path)
-        stream: ByteStream = await anyio.connect_tcp(self.host, self.port)
+        stream = await anyio.connect_tcp(self.host, self.port)
         if keepalive:
             stream.extra(SocketAttribute.raw_socket).setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-        if self.tls is None:
-            return stream
-        return await TLSStream.wrap(stream, hostname=self.host, ssl_context=self.tls, standard_compatible=False)
+        return stream if self.tls is None else await self._secure(stream, self.tls)
+
+    async def _secure(self, stream: ByteStream, tls: ssl.SSLContext) -> ByteStream:
+        try:
+            return await TLSStream.wrap(stream, hostname=self.host, ssl_context=tls, standard_compatible=False)
+        except BaseException:
+            await anyio.aclose_forcefully(stream)
+            raise
 
 
 def read_address(url: SplitResult, options: RedisOptions) -> Address:

@@ -23,7 +23,7 @@ FENCE: Final = LOCKS
 """The key of the last fencing number."""
 COUNTER_MAX: Final = 2**63 - 1
 AT_ONCE: Final = 500
-"""How many values are decoded between two checkpoints."""
+"""How many values are encoded or decoded between two checkpoints."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -168,7 +168,11 @@ class Commands:
     async def set_many(self, message: m.SetMany) -> None:
         if message.expire is not None and message.expire <= 0:
             return await self.delete_many(m.DeleteMany(message.keys))
-        values = [await self._values.encode(key, value, message.expire) for key, value in message.pairs.items()]
+        values: list[bytes] = []
+        for number, (key, value) in enumerate(message.pairs.items(), start=1):
+            values.append(await self._values.encode(key, value, message.expire))
+            if number % AT_ONCE == 0:
+                await checkpoint()
         connection = self._at(message.keys[0])
         if message.expire is not None:
             await scripts.SET_MANY.ask(connection, message.keys, milliseconds(message.expire), *values)

@@ -33,7 +33,7 @@ from cashews.backends.redis.failures import TROUBLE, broken, failure_of
 from cashews.backends.redis.handshake import shake_hands
 from cashews.backends.redis.inbox import Inbox, Letter
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, pack
+from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply, current_home
 from cashews.exceptions import CacheClosedError
@@ -99,17 +99,20 @@ class Connection:
 
     # --- asking
 
-    async def ask(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> Any:
+    async def ask(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None, surely: bool = False) -> Any:
         """Send a command and return its reply; `None` if the lease is void when its turn comes.
 
         :param packed: the command in the wire's form
         :param reads: that it only reads: it may be shared with others who ask the same, and asked once more
+        :param surely: send it though the asker is cancelled before it is sent
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
         :raises CacheClosedError: if the connection has been closed
         """
         if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM:
             await self._be_let_in()
         letter, place = self._post(packed, reads=reads, lease=lease)
+        if surely:
+            letter.replies.append(self._here().reply())  # which nobody takes away
         try:
             reply = await place
         except BaseException:
@@ -161,7 +164,7 @@ class Connection:
         listeners = self._channels.setdefault(channel.encode(), [])
         listeners.append(heard)
         if len(listeners) == 1 and self._pushes:
-            await self.ask(pack(("SUBSCRIBE", channel)))
+            await self.ask(pack(("SUBSCRIBE", channel)), surely=True)  # for those who listen as well
         return self._pushes
 
     async def unlisten(self, channel: str, heard: Callable[[], object]) -> None:
@@ -173,7 +176,7 @@ class Connection:
             if not listeners:
                 del self._channels[name]
                 if self._pushes:
-                    await self.ask(pack(("UNSUBSCRIBE", channel)))
+                    await self.ask(pack(("UNSUBSCRIBE", channel)), surely=True)
 
     def _here(self) -> Home:
         if self._home is None:
@@ -268,6 +271,7 @@ class Connection:
             logger.warning("redis at %s can be used again", self._address)
         self._down = None
         self.connects += 1
+        self._inbox.begin(self._now(), self._timeout)
         for channel in tuple(self._channels) if self._pushes else ():
             self._post(pack(("SUBSCRIBE", channel)))
             self._hear(channel)
@@ -330,15 +334,18 @@ class Connection:
         answer = self._inbox.answer
         while True:
             given = 0
-            while (reply := parser.gets()) is not NOTHING:
-                if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
-                    answer(reply)
-                elif reply[0] == b"message":
-                    self._hear(reply[1])
-                given += 1
-                if given == REPLIES:
-                    given = 0
-                    await checkpoint()
+            try:
+                while (reply := parser.gets()) is not NOTHING:
+                    if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
+                        answer(reply)
+                    elif reply[0] == b"message":
+                        self._hear(reply[1])
+                    given += 1
+                    if given == REPLIES:
+                        given = 0
+                        await checkpoint()
+            except MALFORMED as error:
+                raise redis.InvalidResponse(*error.args) from error
             parser.feed(await stream.receive(CHUNK))
 
     def _hear(self, channel: bytes) -> None:

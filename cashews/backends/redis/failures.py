@@ -28,18 +28,19 @@ class LateError(redis.TimeoutError):
 
 
 UNKNOWN: Final = (LostError, LateError)
+OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
+"""What the connection itself has logged already."""
 
 KINDS: Final[dict[str, type[redis.RedisError]]] = {
-    "LOADING": redis.BusyLoadingError,
     "MASTERDOWN": redis.MasterDownError,
-    "NOAUTH": redis.AuthenticationError,
     "NOPERM": redis.NoPermissionError,
     "NOSCRIPT": redis.NoScriptError,
     "OOM": redis.OutOfMemoryError,
     "READONLY": redis.ReadOnlyError,
-    "WRONGPASS": redis.AuthenticationError,
 }
-"""The first word of an error reply -> what it is; any other is a ResponseError."""
+"""The first word of an error reply -> what it is; any other is a ResponseError. None of them is an outage."""
+CREDENTIALS: Final = ("NOAUTH", "WRONGPASS")
+"""The first words of error replies which say that we are not who we should be."""
 
 
 def failure_of(reply: Exception) -> redis.RedisError:
@@ -51,7 +52,10 @@ def failure_of(reply: Exception) -> redis.RedisError:
 
 
 def broken(trouble: BaseException) -> redis.RedisError:
-    """Return what the requests fail with that a broken connection leaves behind."""
-    if isinstance(trouble, redis.RedisError):
+    """Return what the requests fail with that a broken connection leaves behind: always an outage."""
+    if isinstance(trouble, OUTAGE):
         return trouble
+    if isinstance(trouble, redis.RedisError):
+        kind = redis.AuthenticationError if str(trouble).startswith(CREDENTIALS) else redis.ConnectionError
+        return kind(*trouble.args)
     return redis.ConnectionError(f"{type(trouble).__name__}: {trouble}" if str(trouble) else type(trouble).__name__)

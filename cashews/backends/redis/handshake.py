@@ -6,39 +6,47 @@ from typing import Any
 
 from anyio import EndOfStream
 from anyio.abc import ByteStream
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import failure_of
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, pack
+from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.backends.redis.wire import parser as new_parser
 
 RESP3 = 3
+NONSENSE = "the greeting is answered in a way that no server of this kind answers"
 
 
 async def shake_hands(stream: ByteStream, address: Address, options: RedisOptions) -> tuple[Parser, bool]:
     """Introduce ourselves, in RESP3 if the server knows it; returns the stream's parser, and whether pushes come on it.
 
-    :raises AuthenticationError: if the server does not accept the credentials
-    :raises ResponseError: if it has no such database
+    :raises AuthenticationError: if the provider of credentials fails
+    :raises InvalidResponse: if what listens there is no such server
+    :raises ResponseError: if the server does not accept the credentials, or has no such database
     """
     parser = new_parser()
     credentials = await _credentials(address, options)
     greeted = options.protocol == RESP3 and await _hello(stream, parser, credentials)
     if not greeted and credentials:
-        await _ask(stream, parser, "AUTH", *credentials)
+        await _order(stream, parser, "AUTH", *credentials)
     if options.client_name:
-        await _ask(stream, parser, "CLIENT", "SETNAME", options.client_name)
-    if address.db:
-        await _ask(stream, parser, "SELECT", address.db)
+        await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
+    if address.db or not (greeted or credentials):  # whoever listens there has to say something
+        await _order(stream, parser, "SELECT", address.db)
+    if parser.gets() is not NOTHING:
+        raise InvalidResponse(NONSENSE)
     return parser, greeted
 
 
 async def _credentials(address: Address, options: RedisOptions) -> tuple[str, ...]:
     if options.credential_provider is not None:
-        given: Any = await options.credential_provider.get_credentials_async()
-        return tuple(given)
+        try:
+            given: Any = await options.credential_provider.get_credentials_async()
+            return tuple(given)
+        except Exception as error:
+            message = f"the provider of credentials failed: {error!r}"
+            raise AuthenticationError(message) from error
     if address.password is None:
         return ()
     return (address.username, address.password) if address.username else (address.password,)
@@ -48,23 +56,32 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
     """Ask for RESP3; says whether the server knows it."""
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
-        await _ask(stream, parser, "HELLO", 3, *(("AUTH", *named) if named else ()))
-    except AuthenticationError:
-        raise
+        greeting = await _ask(stream, parser, "HELLO", 3, *(("AUTH", *named) if named else ()))
     except ResponseError as error:
         if "NOPROTO" in str(error) or "unknown command" in str(error):
             return False
         raise
+    if not isinstance(greeting, dict):
+        raise InvalidResponse(NONSENSE)
     return True
+
+
+async def _order(stream: ByteStream, parser: Parser, *words: str | int) -> None:
+    """Ask for what can only be granted or refused."""
+    if await _ask(stream, parser, *words) != b"OK":
+        raise InvalidResponse(NONSENSE)
 
 
 async def _ask(stream: ByteStream, parser: Parser, *words: str | int) -> object:
     await stream.send(pack(words))
-    while (reply := parser.gets()) is NOTHING:
-        data = await stream.receive(CHUNK)
-        if not data:
-            raise EndOfStream
-        parser.feed(data)
+    try:
+        while (reply := parser.gets()) is NOTHING:
+            data = await stream.receive(CHUNK)
+            if not data:
+                raise EndOfStream
+            parser.feed(data)
+    except MALFORMED as error:
+        raise InvalidResponse(*error.args) from error
     if isinstance(reply, Exception):
         raise failure_of(reply)
     return reply

@@ -75,6 +75,15 @@ class Inbox:
             self._shared[packed] = letter
         return letter
 
+    def begin(self, now: float, timeout: float) -> None:
+        """Have the time for replies run from now on, as there is a connection; what is asked once more had its time."""
+        for letter in self._waiting:
+            if not letter.again:
+                letter.deadline = now + timeout
+            elif letter.deadline <= now:
+                letter.answer(LateError(f"no reply within {timeout:g} s"))
+                letter.replies.clear()
+
     def batch(self) -> bytes:
         """Take what waits, about as much as one write carries; skip what nobody asks any more."""
         waiting, in_flight = self._waiting, self._in_flight

@@ -119,10 +119,11 @@ return calls <= limit and 1 or 0
 """)
 
 LOCK: Final = Script("""
--- ARGV: token, ttl; the fencing number is the server's time in microseconds, or one more than the last
+-- ARGV: token, ttl; answers a fencing number, -1 if another holds it
+-- the number is the server's time in microseconds, or one more than the last
 local taken = ARGV[2] == '' and redis.call('SET', KEYS[1], ARGV[1], 'NX')
   or ARGV[2] ~= '' and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
-if not taken then return 0 end
+if not taken then return -1 end
 local time = redis.call('TIME')
 local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or 0) + 1)
 redis.call('SET', KEYS[2], string.format('%.0f', fence))

@@ -13,7 +13,7 @@ from cashews.backends.redis.address import Address
 from cashews.backends.redis.commands import Commands
 from cashews.backends.redis.commits import Commits
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.failures import UNKNOWN
+from cashews.backends.redis.failures import OUTAGE, UNKNOWN
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.pages import Scans
 from cashews.backends.values import Values
@@ -23,8 +23,6 @@ from cashews.log import logger
 
 R = TypeVar("R")
 VALUE_READS = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})
-OUTAGE = (redis.ConnectionError, redis.TimeoutError)
-"""What the connection itself has logged already."""
 
 
 class RedisStore(Backend):
@@ -47,6 +45,8 @@ class RedisStore(Backend):
         }
         self._failing: dict[type[m.Message[Any]], str] = {}
         """The messages that the server refuses, and why."""
+        self._mistaken: set[type[m.Message[Any]]] = set()
+        """The messages that have met a key of another kind: their successes at other keys do not change that."""
 
     def _connection_of(self, key: str) -> Connection:
         connections = self._connections
@@ -92,18 +92,30 @@ class RedisStore(Backend):
         if "would overflow" in text:
             return CounterOverflowError(message.keys[0])
         if not ("WRONGTYPE" in text or "not an integer" in text):
-            described = f"redis, {message.command.value}: {text}"
-            return CacheBackendInteractionError(described, unknown=isinstance(error, UNKNOWN))
-        found = await self._commands.kind_of(message.keys[0])
+            return self._failure(message, error)
+        try:
+            found = await self._commands.kind_of(message.keys[0])
+        except redis.RedisError:  # the server has gone meanwhile
+            return self._failure(message, error)
         if found == "int":  # one that needs more than 64 bits
             return CounterOverflowError(message.keys[0])
         return WrongTypeError(message.keys[0], found, "an integer" if isinstance(message, m.Incr) else "another kind")
 
+    @staticmethod
+    def _failure(message: m.Message[R], error: redis.RedisError) -> CacheBackendInteractionError:
+        described = f"redis, {message.command.value}: {error}"
+        return CacheBackendInteractionError(described, unknown=isinstance(error, UNKNOWN))
+
     def _note(self, message: m.Message[R], failure: Exception) -> None:
         """Log what the server refuses, once for each kind of message until it works again."""
         kind = type(message)
-        if self._failing.get(kind) != str(failure):
+        if isinstance(failure, WrongTypeError):
+            known = kind in self._mistaken
+            self._mistaken.add(kind)
+        else:
+            known = self._failing.get(kind) == str(failure)
             self._failing[kind] = str(failure)
+        if not known:
             logger.error("%s", failure)
 
     def statistics(self) -> Mapping[str, int]:

@@ -30,6 +30,8 @@ class NothingType:
 
 
 NOTHING: Final = NothingType()
+MALFORMED: Final = (TypeError, IndexError)
+"""What becomes of replies that fit the protocol and make no sense: a list as the key of a map, an empty push."""
 
 _pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
