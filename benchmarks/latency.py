@@ -48,6 +48,10 @@ CASES = (
     Case("dual_bloom", "`dual_bloom`, in the set"),
     Case("invalidate", "`invalidate`, one key"),
     Case("iterator_hit", "`iterator`, hit of 10 items"),
+    Case("two_sets", "two `set`s"),
+    Case("transaction_fast", "two `set`s in a transaction, `fast`"),
+    Case("transaction_locked", "two `set`s in a transaction, `locked`"),
+    Case("transaction_serializable", "two `set`s in a transaction, `serializable`"),
     Case("stampede", "10,000 callers of one cold key at once", crowd=True),
 )
 

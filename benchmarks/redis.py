@@ -14,6 +14,10 @@ CASES = (
     Case("redis_set_text", "`set` of a short string, 100 callers"),
     Case("redis_set_record", "`set` of a small dict, 100 callers"),
     Case("redis_get_alone", "`get` of a short string, one caller"),
+    Case("redis_two_sets", "two `set`s, one caller"),
+    Case("redis_transaction_fast", "two `set`s in a transaction, `fast`, one caller"),
+    Case("redis_transaction_locked", "two `set`s in a transaction, `locked`, one caller"),
+    Case("redis_transaction_serializable", "two `set`s in a transaction, `serializable`, one caller"),
 )
 ROUND_TRIPS = {
     "decorated_hit": "decorated, hit",
@@ -33,6 +37,10 @@ ROUND_TRIPS = {
     "bloom": "`bloom`, not in the set",
     "dual_bloom": "`dual_bloom`, in the set",
     "invalidate": "`invalidate`, one key",
+    "two_sets": "two `set`s",
+    "transaction_fast": "two `set`s in a transaction, `fast`",
+    "transaction_locked": "two `set`s in a transaction, `locked`",
+    "transaction_serializable": "two `set`s in a transaction, `serializable`",
     "get_many": "`get_many` of 10 keys",
     "incr": "`incr`",
 }

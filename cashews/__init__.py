@@ -19,6 +19,7 @@ from cashews.conditions import with_exceptions as with_exceptions
 from cashews.decorating import noself as noself
 from cashews.engine.ambient import invalidate_further as invalidate_further
 from cashews.engine.detection import Detector as Detector
+from cashews.engine.transactions import TransactionMode as TransactionMode
 from cashews.exceptions import CacheBackendInteractionError as CacheBackendInteractionError
 from cashews.exceptions import CacheError as CacheError
 from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen

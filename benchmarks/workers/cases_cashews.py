@@ -29,6 +29,22 @@ def refused(uid: int) -> int:
     return uid
 
 
+async def two_sets() -> None:
+    """Write two keys."""
+    await cache.set("first", 7)
+    await cache.set("second", 7)
+
+
+def in_transaction(mode: str) -> Call:
+    """Return a call that writes two keys in a transaction."""
+
+    async def call() -> None:
+        async with cache.transaction(cashews.TransactionMode(mode)):
+            await two_sets()
+
+    return call
+
+
 class Library(cases.Library):
     package = "cashews"
 
@@ -129,3 +145,15 @@ class Library(cases.Library):
         users = cache.iterator(ttl="10m", key="iterator:{uid}")(ten)
         await consume(users, 7)
         return partial(consume, users, 7)
+
+    async def two_sets(self) -> Call:
+        return two_sets
+
+    async def transaction_fast(self) -> Call:
+        return in_transaction("fast")
+
+    async def transaction_locked(self) -> Call:
+        return in_transaction("locked")
+
+    async def transaction_serializable(self) -> Call:
+        return in_transaction("serializable")

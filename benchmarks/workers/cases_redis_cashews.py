@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import redis_cases
-from cases import TTL, Loop
+from cases import TTL, Call, Loop
 
 import cashews
 
@@ -38,3 +39,28 @@ class Library(redis_cases.Library):
             yield
         finally:
             await self._cache.close()
+
+    @classmethod
+    def cases(cls) -> list[str]:
+        own = [name for name, member in vars(cls).items() if name.startswith("redis_") and callable(member)]
+        return [*super().cases(), *own]
+
+    async def redis_two_sets(self) -> Call:
+        return self._two_sets
+
+    async def redis_transaction_fast(self) -> Call:
+        return partial(self._in_transaction, "fast")
+
+    async def redis_transaction_locked(self) -> Call:
+        return partial(self._in_transaction, "locked")
+
+    async def redis_transaction_serializable(self) -> Call:
+        return partial(self._in_transaction, "serializable")
+
+    async def _two_sets(self) -> None:
+        await self._cache.set(f"{self.prefix}:first", 7)
+        await self._cache.set(f"{self.prefix}:second", 7)
+
+    async def _in_transaction(self, mode: str) -> None:
+        async with self._cache.transaction(cashews.TransactionMode(mode)):
+            await self._two_sets()
