@@ -8,7 +8,7 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cashews.backends.interface import Backend, OnRemove
+from cashews.backends.interface import Backend, OnRemove, Surroundings
 from cashews.border import command_of, commands_of, runnable, runnables, text
 from cashews.clock import Clock, SystemClock
 from cashews.command_api import CommandAPI
@@ -102,6 +102,18 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         if not read.enabled:
             self.disable(prefix=prefix)
         return backend
+
+    def setup_tags_backend(self, settings_url: str, middlewares: Sequence[Middleware] = (), **options: Any) -> None:
+        """Accept a backend for tags alone, check what is said of it, and do nothing more.
+
+        Programs for cashews 7 say it. Here tags are kept beside the values that carry them, each on the backend of its
+        value: only there can both change at once.
+
+        :raises SettingsError: if the URL or an option is wrong
+        """
+        engine = self._engine
+        runnables("middlewares", middlewares)
+        read_setup(settings_url, options).factory(Surroundings(engine.clock, engine.random, bool, lambda: None))
 
     async def init(self) -> None:
         """Open a closed cache again, without a scope; nothing to do otherwise."""

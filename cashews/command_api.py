@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
 from cashews._typing import ABSENT, Duration
@@ -17,9 +17,11 @@ from cashews.engine.flights import Load
 from cashews.engine.keeper import HeldLock
 from cashews.entry import Outcome, Raised, Returned
 from cashews.exceptions import WrongArgumentError
+from cashews.tagging import tags_of
 from cashews.ttl import seconds
 
 T = TypeVar("T")
+NO_TAGS: Final[tuple[str, ...]] = ()
 LOCK_LEASE = 60.0
 """Seconds a lock is held at most when no lease is given: a killed holder must not block others for ever."""
 
@@ -56,26 +58,38 @@ class CommandAPI:
         return self._engine.pages(m.Scan(text("pattern", pattern), integer("batch_size", batch_size, 1)))
 
     @overload
-    async def get_or_set(self, key: str, default: Callable[[], Awaitable[T]], expire: Duration | None = None) -> T: ...
+    async def get_or_set(
+        self, key: str, default: Callable[[], Awaitable[T]], expire: Duration | None = None, *, tags: Iterable[str] = ()
+    ) -> T: ...
     @overload
-    async def get_or_set(self, key: str, default: Callable[[], T], expire: Duration | None = None) -> T: ...
+    async def get_or_set(
+        self, key: str, default: Callable[[], T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+    ) -> T: ...
     @overload
-    async def get_or_set(self, key: str, default: Awaitable[T], expire: Duration | None = None) -> T: ...
+    async def get_or_set(
+        self, key: str, default: Awaitable[T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+    ) -> T: ...
     @overload
-    async def get_or_set(self, key: str, default: T, expire: Duration | None = None) -> T: ...
-    async def get_or_set(self, key: str, default: Any, expire: Duration | None = None) -> Any:
+    async def get_or_set(
+        self, key: str, default: T, expire: Duration | None = None, *, tags: Iterable[str] = ()
+    ) -> T: ...
+    async def get_or_set(
+        self, key: str, default: Any, expire: Duration | None = None, *, tags: Iterable[str] = ()
+    ) -> Any:
         """Return the value of a key; if there is none, store and return what the default gives.
 
         Concurrent callers share one call of the default. What an invalidation overtakes is returned and not stored.
 
         :param default: a value, an awaitable, or a callable (plain or async), called only if the key is absent
+        :param tags: what `delete_tags` will find the value by, if it is stored
         """
         try:
             lifetime = seconds(expire, "expire")
+            tagging = self._tagging(key, tags)
             found = await self._engine.ask(m.Recall(text("key", key), ABSENT))
             if found is not ABSENT:
                 return found
-            outcome, shared = await self._filled(key, partial(self._fill, key, default, lifetime))
+            outcome, shared = await self._filled(key, partial(self._fill, key, default, lifetime), tagging)
         finally:
             if inspect.iscoroutine(default):
                 default.close()  # nothing to do if it has run
@@ -83,29 +97,52 @@ class CommandAPI:
             raise outcome.fresh() if shared else outcome.error
         return outcome.value
 
-    async def _filled(self, key: str, load: Load) -> tuple[Outcome, bool]:
+    def _tagging(self, key: str, tags: Iterable[str]) -> m.KnownTags | None:
+        every = (*self._engine.tags.of(text("key", key)), *tags_of(tags))
+        return m.KnownTags(tuple(dict.fromkeys(every))) if every else None
+
+    async def _filled(self, key: str, load: Load, tagging: m.KnownTags | None) -> tuple[Outcome, bool]:
         """Load a key, or share the load that runs; says whether the outcome is another caller's."""
         flights = self._engine.flights
         if self._engine.is_off(Command.GET, key):
-            return await flights.alone(key, load), False
-        return await flights.run(key, load)
+            return await flights.alone(key, load, tagging), False
+        return await flights.run(key, load, tagging)
 
     async def _fill(self, key: str, default: object, expire: float | None, lease: m.Lease) -> Outcome:
+        if lease.tagging is not None:
+            lease.since = await self._engine.mark(key)
         try:
             value: object = default() if callable(default) else default
             if inspect.isawaitable(value):
                 value = await value
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             return Raised(error)
-        await self._engine.ask(m.Set(key, value, expire, None, lease))
+        if lease.tagging is None:
+            await self._engine.ask(m.Set(key, value, expire, None, lease))
+        else:
+            await self._engine.ask(m.SetTagged(key, value, expire, None, lease, lease.tagging.tags, lease.since))
         return Returned(value)
 
-    async def set(self, key: str, value: Any, expire: Duration | None = None, exist: bool | None = None) -> bool:  # noqa: FBT001  the specification's signature
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        expire: Duration | None = None,
+        exist: bool | None = None,  # noqa: FBT001  the specification's signature
+        tags: Iterable[str] = NO_TAGS,
+    ) -> bool:
         """Store a value; says whether it was stored.
 
         :param expire: 0 or negative stores nothing and removes what is there
         :param exist: `True` stores only over a live value, `False` only where there is none
+        :param tags: what `delete_tags` will find the value by; a value that is stored anew has none but these, and
+            those of `register_tag`
         """
+        if tags is not NO_TAGS or self._engine.tags.rules:
+            tagging = self._tagging(key, tags)
+            if tagging is not None:
+                lifetime = seconds(expire, "expire")
+                return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
         return await self._engine.ask(m.Set(text("key", key), value, seconds(expire, "expire"), _exist(exist)))
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
@@ -113,10 +150,14 @@ class CommandAPI:
         return await self._engine.ask(m.SetRaw(text("key", key), value, seconds(expire, "expire")))
 
     async def set_many(self, pairs: Mapping[str, Any], expire: Duration | None = None) -> None:
-        """Store several values under one time to live."""
+        """Store several values under one time to live; those with tags of `register_tag` one by one."""
         given = {text("key", key): value for key, value in mapping("pairs", pairs).items()}
+        lifetime = seconds(expire, "expire")
+        for key in tuple(given) if self._engine.tags.rules else ():
+            if tags := self._engine.tags.of(key):
+                await self._engine.ask(m.SetTagged(key, given.pop(key), lifetime, tags=tags))
         if given:
-            await self._engine.ask(m.SetMany(given, seconds(expire, "expire")))
+            await self._engine.ask(m.SetMany(given, lifetime))
 
     async def incr(self, key: str, value: int = 1, expire: Duration | None = None) -> int:
         """Add to a counter and return it; `expire` counts from its creation.
@@ -142,6 +183,30 @@ class CommandAPI:
     async def delete_match(self, pattern: str) -> None:
         """Remove the keys that match, on every backend that may hold some; `*` stands for any text."""
         await self._engine.ask(m.DeleteMatch(text("pattern", pattern)))
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """Have values carry a tag because of their key: those stored from now on under keys that fit a template.
+
+        It concerns `set`, `set_many`, `get_or_set` and the caching decorators.
+
+        :param tag: may have fields of the key template: ``register_tag("user:{id}", "user:{id}:{page}")``
+        :param key_template: each of its fields is the shortest text that makes the key fit
+        :raises WrongKeyError: if a template cannot be understood
+        :raises WrongTagError: if the tag has a field that the key template has not
+        """
+        self._engine.tags.add(text("tag", tag), text("key_template", key_template))
+
+    async def delete_tags(self, *tags: str) -> None:
+        """Remove every value that carries one of the tags, on every backend.
+
+        A value whose load began before is not stored any more, in whichever process it is loaded.
+        """
+        if tags:
+            await self._engine.ask(m.DeleteTags(tags_of(tags)))
+
+    async def get_key_tags(self, key: str) -> tuple[str, ...]:
+        """Return the tags that the value of a key carries; none if there is no value."""
+        return await self._engine.ask(m.GetKeyTags(text("key", key)))
 
     async def expire(self, key: str, timeout: Duration | None) -> bool:
         """Give a live key another time to live, `None` for ever; says whether there was one."""

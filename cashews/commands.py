@@ -29,6 +29,8 @@ class Command(enum.Enum):
     DELETE = "delete"
     DELETE_MANY = "delete_many"
     DELETE_MATCH = "delete_match"
+    DELETE_TAGS = "delete_tags"
+    GET_KEY_TAGS = "get_key_tags"
     SCAN = "scan"
     EXPIRE = "expire"
     GET_EXPIRE = "get_expire"

@@ -15,6 +15,7 @@ from cashews.exceptions import NotAsyncError, WrongArgumentError
 from cashews.formatter import Formatter, default_formatter
 from cashews.key import compile_key
 from cashews.strategies.call import Target
+from cashews.tagging import Tag, TagMaker, compile_tags
 
 DEFAULT_LEASE: Final = 60.0
 """Seconds for which a load locks its key against other processes (`lock=True`)."""
@@ -36,6 +37,7 @@ class Keying:
     formatter: Formatter = default_formatter
     argument: str = "key"
     """What the decorator calls its template."""
+    tags: tuple[Tag, ...] = ()
 
     def __post_init__(self) -> None:
         if self.template is not None:
@@ -47,7 +49,14 @@ class Keying:
 
         :raises WrongKeyError: if the template does not fit it
         """
-        return Target(function, self.key_of(function))
+        return Target(function, self.key_of(function), self.tags_of(function))
+
+    def tags_of(self, function: Callable[..., object]) -> TagMaker | None:
+        """Return what makes the tags of a function's values, `None` if they carry none.
+
+        :raises WrongKeyError: if a template does not fit it
+        """
+        return compile_tags(function, self.tags, self.formatter)
 
     def key_of(self, function: Callable[..., object]) -> Callable[..., str]:
         """Return what makes the keys of a function's calls.

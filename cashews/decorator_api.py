@@ -31,6 +31,7 @@ from cashews.strategies.simple import Simple
 from cashews.strategies.soft import Soft
 from cashews.strategies.strategy import Strategy
 from cashews.strategies.streams import MOST_ITEMS, StreamRunner
+from cashews.tagging import Tags, read_tags
 from cashews.ttl import compile_ttl
 
 DAY: Final = 86_400
@@ -99,7 +100,8 @@ class IteratorDecorator:
         async def invalidate(*args: object, **kwargs: object) -> bool:
             return await self.engine.ask(Delete(key(*args, **kwargs)))
 
-        stream: Any = StreamRunner(self.engine, generator, key, self.plan, self.most).decorated()
+        target = Target(generator, key, self.keying.tags_of(function))
+        stream: Any = StreamRunner(self.engine, target, self.plan, self.most).decorated()
         stream.key, stream.invalidate = key, invalidate
         return cast("CachedIterator[P, R]", stream)
 
@@ -107,6 +109,8 @@ class IteratorDecorator:
 class Common(TypedDict, total=False):
     """What every caching decorator takes.
 
+    `tags`: what `delete_tags` finds the values by: templates of the arguments (``"page:{page}"``), of the result
+    (``"user:{result.id}"``), and callables ``tags(result, *args, **kwargs)`` that return several.
     `upper`: keep only what did not come from another cache. `lock`: lock the key against other processes while the
     function runs, for 60 seconds or the given lease. `protected`: concurrent calls of one key run the function once
     (on by default). `jitter`: shorten each ttl at random by up to this share, from 0 to 1. `soft_timeout`: if there is
@@ -114,6 +118,7 @@ class Common(TypedDict, total=False):
     `hard_timeout`: raise LoadTimeoutError if the function takes longer.
     """
 
+    tags: Tags
     upper: bool
     lock: bool | Duration
     protected: bool
@@ -129,8 +134,11 @@ class DecoratorAPI:
     _strict: bool = False
     _default_errors: tuple[type[Exception], ...] = (Exception,)
 
-    def _caching(self, strategy: Strategy, key: str | None, prefix: str, plan: Plan) -> CachingDecorator:
-        keying = Keying(template=key, prefix=prefix, strict=self._strict)
+    def _caching(
+        self, strategy: Strategy, key: str | None, prefix: str, plan: Plan, common: Common
+    ) -> CachingDecorator:
+        tags = read_tags(common.get("tags", ()))
+        keying = Keying(template=key, prefix=prefix, strict=self._strict, tags=tags)
         return CachingDecorator(self._engine, strategy, keying, plan)
 
     def __call__(
@@ -155,7 +163,7 @@ class DecoratorAPI:
         :raises WrongTTLError: if a duration cannot be understood
         :raises WrongArgumentError: if another argument is not allowed
         """
-        return self._caching(Simple(), key, prefix, _plan(ttl, None, condition, time_condition, common))
+        return self._caching(Simple(), key, prefix, _plan(ttl, None, condition, time_condition, common), common)
 
     cache = __call__
 
@@ -175,7 +183,7 @@ class DecoratorAPI:
         :param exceptions: the failures that are covered, those of `set_default_fail_exceptions` if `None`
         """
         strategy = Failover(errors_of(exceptions, self._default_errors))
-        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common))
+        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common), common)
 
     def set_default_fail_exceptions(self, *exceptions: type[Exception]) -> None:
         """Set what `failover` covers when it is not told, for the functions that are decorated from now on."""
@@ -203,7 +211,7 @@ class DecoratorAPI:
         """
         strategy = Early(number("beta", beta, 0), background)
         own = compile_ttl(early_ttl, "early_ttl")
-        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common))
+        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common), common)
 
     def soft(
         self,
@@ -224,7 +232,7 @@ class DecoratorAPI:
         """
         own = compile_ttl(soft_ttl, "soft_ttl")
         strategy = Soft(errors_of(exceptions))
-        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common))
+        return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common), common)
 
     def hit(
         self,
@@ -246,7 +254,7 @@ class DecoratorAPI:
         :param background: load while the caller waits, if `False`
         """
         strategy = Hit(integer("cache_hits", cache_hits, 1), integer("update_after", update_after, 0), background)
-        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common))
+        return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common), common)
 
     def dynamic(
         self,
@@ -260,7 +268,7 @@ class DecoratorAPI:
     ) -> CachingDecorator:
         """Return a decorator: a `hit` that serves three times and loads anew in the background at the first."""
         plan = _plan(ttl, None, condition, time_condition, common)
-        return self._caching(Hit(DYNAMIC_HITS, DYNAMIC_UPDATE), key, prefix, plan)
+        return self._caching(Hit(DYNAMIC_HITS, DYNAMIC_UPDATE), key, prefix, plan, common)
 
     def iterator(
         self,
@@ -272,6 +280,7 @@ class DecoratorAPI:
         prefix: str = "",
         jitter: float = 0.0,
         max_items: int = MOST_ITEMS,
+        tags: Tags = (),
     ) -> IteratorDecorator:
         """Return a decorator of async generator functions: replay exactly what one complete run yielded.
 
@@ -284,9 +293,10 @@ class DecoratorAPI:
         :param time_condition: store only runs that took at least this long, without the time of their consumer
         :param jitter: shorten each ttl at random by up to this share, from 0 to 1
         :param max_items: a run that yields more is not stored
+        :param tags: as in `Common`; the result is the list of the items
         """
         plan = _plan(ttl, None, condition, time_condition, {"jitter": jitter})
-        keying = Keying(template=key, prefix=prefix, strict=self._strict)
+        keying = Keying(template=key, prefix=prefix, strict=self._strict, tags=read_tags(tags))
         return IteratorDecorator(self._engine, keying, plan, integer("max_items", max_items, 1))
 
 

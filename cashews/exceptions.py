@@ -122,6 +122,14 @@ class WrongKeyError(CacheError, ValueError):
         super().__init__(f"key template of {function}: field {{{field}}}: {reason}")
 
 
+class WrongTagError(CacheError, ValueError):
+    """A tag cannot be made of the keys that are to carry it."""
+
+    def __init__(self, tag: str, field: str, reason: str) -> None:
+        self.tag, self.field, self.reason = tag, field, reason
+        super().__init__(f"tag {tag!r}: field {{{field}}}: {reason}")
+
+
 class WrongTokenError(CacheError, ValueError):
     """A token of a key is no JWT with the wanted field; the token itself is a secret and is not named."""
 

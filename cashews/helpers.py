@@ -22,6 +22,7 @@ from cashews.messages import (
     Clear,
     DeleteMatch,
     GetKeysCount,
+    GetKeyTags,
     GetMatch,
     Matching,
     Message,
@@ -39,7 +40,7 @@ _SIZED: Final = frozenset({Command.SET, Command.SET_RAW, Command.SET_MANY})
 
 @dataclass(frozen=True, slots=True)
 class AddPrefix:
-    """Puts a prefix before every key and pattern, and takes it off the keys that a scan finds."""
+    """Puts a prefix before every key, pattern and tag, and takes it off those that are read."""
 
     prefix: str
 
@@ -51,10 +52,11 @@ class AddPrefix:
             return await proceed(DeleteMatch(self._pattern("*")))
         if isinstance(message, GetKeysCount):
             return await self._count(proceed)
-        if not isinstance(message, Matching):
-            return await proceed(message.rename(self.prefix.__add__))
-        reply = await proceed(message.rename(self._pattern))
         length = len(self.prefix)
+        if not isinstance(message, Matching):
+            reply = await proceed(message.rename(self.prefix.__add__))
+            return tuple([tag[length:] for tag in reply]) if isinstance(message, GetKeyTags) else reply
+        reply = await proceed(message.rename(self._pattern))
         if isinstance(message, Scan):
             return Page([key[length:] for key in reply.items], reply.cursor)
         if isinstance(message, GetMatch):
@@ -124,7 +126,7 @@ def _bare(value: object) -> object:
 
 
 def add_prefix(prefix: str) -> AddPrefix:
-    """Return a middleware: the keys and patterns of every command get a prefix, which scanning takes off again.
+    """Return a middleware: the keys, patterns and tags of every command get a prefix, which reading takes off again.
 
     `clear` and `get_keys_count` are then about the keys with this prefix; locks are not cleared.
     """

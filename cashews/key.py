@@ -31,6 +31,8 @@ from cashews.template import (
 __all__ = ["compile_key", "default_template", "get_cache_key_template", "template_pattern"]
 
 _STARRED: dict[object, str] = {Parameter.VAR_POSITIONAL: ARGS, Parameter.VAR_KEYWORD: KWARGS}
+RESULT = "result"
+"""The root of fields that the result of the call fills, where it is known and no parameter has that name."""
 _CONVERSIONS = {"r": repr, "s": str, "a": ascii}
 _FAILURES = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -57,16 +59,18 @@ def compile_key(
     noself: bool = False,
     formatter: Formatter = default_formatter,
     strict: bool = False,
+    result: bool = False,
 ) -> Callable[..., str]:
     """Return the function that makes the key of a call; it is called just as the decorated function is.
 
     :param template: the default template of the function if `None`.
     :param noself: leave the first parameter of a method out of the default template.
     :param strict: different arguments give different keys, and objects without a text of their own are refused.
+    :param result: it is called with the result of the call before the arguments, and ``{result.id}`` is a field.
     :raises WrongKeyError: the template does not fit the function.
     """
     text = get_cache_key_template(function, template, prefix, noself=noself)
-    return _KeySource(function, formatter, strict).compiled(text)
+    return _KeySource(function, formatter, strict, result).compiled(text)
 
 
 def _key_names(function: Callable[..., object], *, noself: bool) -> list[str]:
@@ -131,6 +135,7 @@ class _KeySource:
     function: Callable[..., object]
     formatter: Formatter
     strict: bool
+    result: bool
     signature: Signature = field(init=False)
     name: str = field(init=False)
     mark: str = field(init=False, default="_")
@@ -169,6 +174,8 @@ class _KeySource:
             parameter.replace(annotation=Parameter.empty, default=Parameter.empty)
             for parameter in self.signature.parameters.values()
         ]
+        if self.result:
+            bare.insert(0, Parameter(f"{self.mark}outcome", Parameter.POSITIONAL_ONLY))
         return Signature(bare)
 
     def finished(self, key: FunctionType) -> Callable[..., str]:
@@ -236,6 +243,8 @@ class _KeySource:
             return name
         if name in starred:
             return starred[name]
+        if self.result and name == RESULT:
+            return f"{self.mark}outcome"
         if name == CONTEXT:
             return f"{self.mark}context()"
         if KWARGS in starred and name != ARGS:
@@ -250,10 +259,11 @@ class _KeySource:
 
     def check_attributes(self, part: Field) -> None:
         parameter = self.signature.parameters.get(part.root)
+        returned = parameter is None and self.result and part.root == RESULT
         # What *args and **kwargs are annotated with are their items.
-        if parameter is None or parameter.kind in _STARRED or not part.steps:
+        if not part.steps or ((parameter is None or parameter.kind in _STARRED) and not returned):
             return
-        if reason := unknown_attribute(annotations_of(self.function).get(part.root), part):
+        if reason := unknown_attribute(annotations_of(self.function).get("return" if returned else part.root), part):
             raise WrongKeyError(self.name, part.source, reason)
 
     def transformed(self, value: str, part: Field) -> str:

@@ -57,6 +57,7 @@ ROWS = {
         "circuit",
         "bloom",
         "border",
+        "tagging",
     ],
     0: [
         "_typing",

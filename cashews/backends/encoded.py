@@ -44,6 +44,7 @@ class EncodedStore(MemoryStore):
             m.RecallMany: self._get_many,
             m.GetMatch: self._get_match,
             m.Set: self._set,
+            m.SetTagged: self._set,
             m.SetMany: self._set_many,
             m.Peek: self._peek,
             m.Commit: self._commit,

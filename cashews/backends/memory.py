@@ -22,7 +22,7 @@ from cashews.table.table import TURNS, Table
 R = TypeVar("R")
 NO_SWEEPING = 1.0
 MICRO = 1_000_000
-COPIED_IN = (m.Set, m.SetRaw, m.SetMany, m.Commit)
+COPIED_IN = (m.Set, m.SetTagged, m.SetRaw, m.SetMany, m.Commit)
 COPIED_OUT = (m.Get, m.Recall, m.GetHit, m.GetRaw, m.GetMany, m.RecallMany, m.GetMatch, m.Peek)
 """What has values in it, on the way in and on the way out."""
 
@@ -117,6 +117,7 @@ class MemoryStore(Backend):
         self._turns = self._plain
         self._in_turns: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.DeleteMatch: self._delete_match,
+            m.DeleteTags: self._delete_tags,
             m.Clear: self._clear,
             m.GetKeysCount: self._count_keys,
         }
@@ -156,6 +157,16 @@ class MemoryStore(Backend):
             self._table.delete_page(message, cursor, self._clock.now())
             self._tell_removals()
             await checkpoint()
+
+    async def _delete_tags(self, message: m.DeleteTags) -> None:
+        doomed = self._table.doom(message.tags)
+        try:
+            while self._table.delete_doomed(doomed, self._clock.now()):
+                self._tell_removals()
+                await checkpoint()
+        except BaseException:  # cancelled: the rest is the sweeper's, or that of whoever deletes a tag next
+            self._on_earlier()
+            raise
 
     async def _clear(self, _: m.Clear) -> None:
         self._table.clear()

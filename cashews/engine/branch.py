@@ -144,7 +144,13 @@ class Branch:
     async def recall(self, message: m.OneKey[Any]) -> Any:
         if self._overlay.knows(message.key):
             return self._overlay.answer(message, self._now())
+        if self._overlay.deleted_tags and await self._is_deleted(message.key):
+            return message.declined()
         return await self._store.ask(message)
+
+    async def _is_deleted(self, key: str) -> bool:
+        """Say whether the store holds what has lost its key to a deleted tag."""
+        return self._overlay.deletes(await self._store.ask(m.GetKeyTags(key)))
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
         await self.lock(set(message.keys))
@@ -152,6 +158,8 @@ class Branch:
 
     async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:
         knows = self._overlay.knows
+        if self._overlay.deleted_tags:
+            return tuple([await self.recall(m.Get(key, message.default)) for key in message.keys])
         elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
         values = await self._store.ask(m.GetMany(elsewhere, message.default)) if elsewhere else ()
         found = dict(zip(elsewhere, values, strict=True))
@@ -164,6 +172,8 @@ class Branch:
         page = await self._store.ask(message)
         written = frozenset(self._overlay.written)
         items = [item for item in page.items if (item[0] if pairs else item) not in written]
+        if self._overlay.deleted_tags:
+            items = [item for item in items if not await self._is_deleted(item[0] if pairs else item)]
         if page.cursor is None:
             items += self._own_items(message.pattern, pairs=pairs)
         return m.Page(items, page.cursor)
@@ -176,6 +186,8 @@ class Branch:
         return [(key, value) for key in keys if (value := answer(m.Get(key, ABSENT), now)) is not ABSENT]
 
     async def count(self, message: m.GetKeysCount) -> int:
+        if self._overlay.deleted_tags:
+            return len(await self._matching("*"))
         count = await self._store.ask(message)
         for key in self._overlay.written:
             before = await self._store.ask(m.Exists(key))
@@ -246,15 +258,23 @@ class Branch:
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
         """Delete the keys that match now; those that others write before the commit stay."""
-        scan = m.Scan(message.covers)
+        await self.delete_many(m.DeleteMany(tuple(await self._matching(message.covers))))
+
+    async def _matching(self, pattern: str) -> set[str]:
+        """Return the keys that match now."""
+        scan = m.Scan(pattern)
         keys: set[str] = set()
         while True:
             page = await self.page(scan)
             keys.update(page.items)
             if page.cursor is None:
-                break
-            scan = m.Scan(message.covers, cursor=page.cursor)
-        await self.delete_many(m.DeleteMany(tuple(keys)))
+                return keys
+            scan = m.Scan(pattern, cursor=page.cursor)
+
+    async def delete_tags(self, message: m.DeleteTags) -> None:
+        """Delete what carries the tags, when the transaction is committed; it is not locked until then."""
+        self._terms.check()
+        self._overlay.delete_tags(message.tags, self._now())
 
     # --- the end
 
@@ -265,20 +285,21 @@ class Branch:
         :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
         """
         self.outcome = m.Outcome.ABORTED
-        writes = self._overlay.writes(self._now())
-        if not writes:
+        writes, tags = self._overlay.writes(self._now()), tuple(self._overlay.deleted_tags)
+        if not (writes or tags):
             self.outcome = m.Outcome.COMMITTED
         elif self._commit is not None:
-            self.outcome = self._commit(m.Commit((), writes), self._now())
+            self.outcome = self._commit(m.Commit((), writes, tags), self._now())
             self._let_go()
         else:
-            await self._commit_there(writes)
+            await self._commit_there(writes, tags)
         return self.outcome
 
-    async def _commit_there(self, writes: tuple[m.Write, ...]) -> None:
+    async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
         locks = [lock for lock in self._held.values() if lock is not None]
+        held = tuple([(lock.key, lock.token) for lock in locks])
         try:
-            outcome = await self._store.ask(m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes))
+            outcome = await self._store.ask(m.Commit(held, writes, tags))
         except CacheBackendInteractionError as error:
             self.outcome = m.Outcome.UNKNOWN if error.unknown else m.Outcome.ABORTED
             raise
@@ -305,7 +326,7 @@ class Branch:
     @property
     def written(self) -> bool:
         """Whether anything is kept."""
-        return bool(self._overlay.written)
+        return bool(self._overlay.written or self._overlay.deleted_tags)
 
     def forget(self) -> None:
         """Forget what is kept."""
@@ -340,6 +361,9 @@ SERVE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Awaitable[Any
     m.GetMatch: Branch.page,
     m.GetKeysCount: Branch.count,
     m.Set: Branch.set,
+    m.SetTagged: Branch.set,
+    m.GetKeyTags: Branch.read,
+    m.DeleteTags: Branch.delete_tags,
     m.SetRaw: Branch.set_raw,
     m.SetMany: Branch.set_many,
     m.Incr: Branch.change,
@@ -358,5 +382,6 @@ AT_ONCE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
     m.Get: Branch.recall_at_once,
     m.Recall: Branch.recall_at_once,
     m.Set: Branch.set_at_once,
+    m.SetTagged: Branch.set_at_once,
 }
 """What may serve a message in place: of what is known here, the key is locked; what cannot is served as all others."""

@@ -26,10 +26,11 @@ from cashews.engine.pages import Pages
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Route, Routes
 from cashews.engine.scope import Scope
+from cashews.engine.tags import TagRules
 from cashews.engine.transactions import Transaction, Transactional
 from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
-from cashews.messages import Message, OneKey, Page, Paged
+from cashews.messages import BEFORE_ALL, MarkLoad, Message, OneKey, Page, Paged
 
 R = TypeVar("R")
 Item = TypeVar("Item")
@@ -79,6 +80,7 @@ class Engine:
         self.keeper = Keeper(clock, self._need_scope)
         self._waits = WaitGraph()
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
+        self.tags = TagRules()
         self.watcher = Watcher(self.rebuild)
         self._further = Further(self.fence)
 
@@ -139,6 +141,17 @@ class Engine:
         """Pass a message along the chain of one route."""
         reply: R = await route.chain(type(message))(message)
         return reply
+
+    async def mark(self, key: str) -> int:
+        """Return the store's mark for a load that is about to begin.
+
+        It is nobody's command: neither a switch nor a middleware stands before it.
+        """
+        try:
+            await self.breathe()
+            return await self._routes.of(key).backend.ask(MarkLoad(key))
+        except CacheClosedError:  # what is loaded cannot be stored, and is an answer all the same
+            return BEFORE_ALL
 
     def pages(self, message: Paged[Item]) -> Pages[Item]:
         """Return an iterator over the items of every page, on every route that may hold matching keys.

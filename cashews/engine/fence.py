@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from cashews.commands import Command
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
-from cashews.messages import Lease, Message
+from cashews.messages import DeleteTags, KnownTags, Lease, Message
 from cashews.pattern import matcher
 
 R = TypeVar("R")
-INVALIDATING = frozenset({Command.DELETE, Command.DELETE_MANY, Command.DELETE_MATCH, Command.CLEAR})
+INVALIDATING = frozenset(
+    {Command.DELETE, Command.DELETE_MANY, Command.DELETE_MATCH, Command.DELETE_TAGS, Command.CLEAR}
+)
 
 
 class Fence:
@@ -30,10 +32,10 @@ class Fence:
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self._alone.values()))
 
-    def take(self, key: str) -> Lease:
+    def take(self, key: str, tagging: KnownTags | None = None) -> Lease:
         """Return a lease for somebody who loads alone."""
         here = AMBIENT.get()
-        lease = Lease(key, None if here is None else here.further)
+        lease = Lease(key, None if here is None else here.further, tagging)
         self._alone.setdefault(key, []).append(lease)
         return lease
 
@@ -53,15 +55,30 @@ class Fence:
             if shared is not None and shared.void:
                 del self.shared[key]
 
+    def void_tagged(self, tags: tuple[str, ...]) -> None:
+        """Void the leases of values that will carry one of some tags.
+
+        One whose tags are not all known yet is only not shared any more: whoever comes from now on loads anew, and the
+        store sees whether that value may stay.
+        """
+        for lease in [*self.shared.values(), *(lease for leases in self._alone.values() for lease in leases)]:
+            if lease.tagging is None:
+                continue
+            lease.void = lease.void or not set(tags).isdisjoint(lease.tagging.tags)
+            if (lease.void or lease.tagging.more) and self.shared.get(lease.key) is lease:
+                del self.shared[lease.key]
+
     def concerns(self, command: Command) -> bool:
         return command in INVALIDATING
 
     def refuse(self, message: Message[Any]) -> None:
         """Void the leases of what a message invalidates."""
         if self.shared or self._alone:
-            pattern = message.covers
-            keys = message.keys if pattern is None else filter(matcher(pattern), {*self.shared, *self._alone})
-            self.void(keys)
+            if isinstance(message, DeleteTags):
+                self.void_tagged(message.tags)
+            else:
+                pattern = message.covers
+                self.void(message.keys if pattern is None else filter(matcher(pattern), {*self.shared, *self._alone}))
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
         self.refuse(message)

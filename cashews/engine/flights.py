@@ -12,7 +12,7 @@ from cashews.engine.ambient import AMBIENT
 from cashews.engine.fence import Fence
 from cashews.engine.host import Home, Reply
 from cashews.entry import Outcome, Raised
-from cashews.messages import Lease
+from cashews.messages import KnownTags, Lease
 
 Load: TypeAlias = Callable[[Lease], Awaitable[Outcome]]
 
@@ -32,10 +32,12 @@ class Flight(Lease):
 
     __slots__ = ("blocked_on", "waiters")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, tagging: KnownTags | None) -> None:
         here = AMBIENT.get()
         self.key = key
         self.origin = None if here is None else here.further
+        self.tagging = tagging
+        self.since = None
         self.void = False
         self.waiters: deque[Reply[Outcome | TakeOverType]] = deque()
         self.blocked_on: list[Flight] = []
@@ -68,7 +70,7 @@ class Flights:
         """How many calls wait for a load of another."""
         return sum(len(flight.waiters) for flight in self._shared.values())
 
-    async def run(self, key: str, load: Load) -> tuple[Outcome, bool]:
+    async def run(self, key: str, load: Load, tagging: KnownTags | None = None) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
         Not waited for is a load that was invalidated while it ran, and one that cannot end before the current one.
@@ -80,15 +82,16 @@ class Flights:
         while (flight := self._shared.get(key)) is not None:
             loading = LOADING.get()
             if loading and flight.waits_for(loading):
-                return await self.alone(key, load), False
+                return await self.alone(key, load, tagging), False
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
                 return answer, True
             if self._shared.get(key) is flight:
+                flight.tagging = tagging
                 break
             flight.tell(TAKE_OVER)  # invalidated meanwhile: they find the load that came after it, or lead one
         else:
-            flight = self._shared[key] = Flight(key)
+            flight = self._shared[key] = Flight(key, tagging)
         outer = LOADING.set((*LOADING.get(), flight))
         try:
             outcome = await load(flight)
@@ -106,9 +109,9 @@ class Flights:
             flight.tell(outcome)
         return outcome, False
 
-    async def alone(self, key: str, load: Load) -> Outcome:
+    async def alone(self, key: str, load: Load, tagging: KnownTags | None = None) -> Outcome:
         """Load for oneself."""
-        lease = self._fence.take(key)
+        lease = self._fence.take(key, tagging)
         try:
             return await load(lease)
         finally:

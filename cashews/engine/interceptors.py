@@ -12,7 +12,7 @@ from cashews.commands import Command
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
 from cashews.engine.fence import Fence
-from cashews.messages import DeleteMany, GetMany, Message, Page
+from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
 
 R = TypeVar("R")
 
@@ -129,6 +129,8 @@ class Watcher:
 def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
     if isinstance(message, GetMany):
         return list(zip(message.keys, reply, strict=True))  # type: ignore[call-overload]  # a tuple of values
+    if isinstance(message, DeleteTags):
+        return [(tag, reply) for tag in message.tags]
     if message.covers is not None:
         return [(message.covers, reply)]
     return [(key, reply) for key in message.keys]

@@ -6,7 +6,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from cashews.messages import Delete, Expire, Incr, Message, Peek, Set, SetAdd, SetRaw, SetRemove, State, Write
+from cashews.messages import (
+    Delete,
+    Expire,
+    GetKeyTags,
+    Incr,
+    Message,
+    Peek,
+    Set,
+    SetAdd,
+    SetRaw,
+    SetRemove,
+    State,
+    Write,
+)
 from cashews.table.table import TURNS, Table
 
 R = TypeVar("R")
@@ -69,9 +82,11 @@ def _later(write: Write, seconds: float) -> Write:
 class Overlay:
     """The kept writes by key, and a table in which they happen as soon as anybody asks."""
 
-    __slots__ = ("_drafts", "_known", "_table", "_untold")
+    __slots__ = ("_drafts", "_known", "_table", "_untold", "deleted_tags")
 
     def __init__(self) -> None:
+        self.deleted_tags: dict[str, None] = {}
+        """Tags whose keys are gone, but for those that were written after."""
         self._drafts: dict[str, Draft] = {}
         self._known: set[str] = set()
         self._table: Table | None = None
@@ -86,7 +101,18 @@ class Overlay:
         """Take in what the store holds under a key, unless its state is known by now."""
         if key not in self._known:
             self._known.add(key)
-            self._told().restore(key, state, now)
+            self._told().restore(key, State() if self.deletes(state.tags) else state, now)
+
+    def deletes(self, tags: Iterable[str]) -> bool:
+        """Say whether what carries these tags is gone, unless it was written here."""
+        return not self.deleted_tags.keys().isdisjoint(tags)
+
+    def delete_tags(self, tags: tuple[str, ...], now: float) -> None:
+        """Keep a deletion of tags: it comes before all writes, so what is written here and carries one goes at once."""
+        self.deleted_tags.update(dict.fromkeys(tags))
+        for key in tuple(self._known):
+            if not set(tags).isdisjoint(self.answer(GetKeyTags(key), now)):
+                self.overwrite(Delete(key), now)
 
     def answer(self, message: Message[R], now: float) -> R:
         """Answer a message about keys whose state is known."""

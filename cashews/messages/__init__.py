@@ -11,6 +11,7 @@ from cashews.messages.locks import SetLock as SetLock
 from cashews.messages.locks import Unlock as Unlock
 from cashews.messages.locks import UnwatchLock as UnwatchLock
 from cashews.messages.locks import WatchLock as WatchLock
+from cashews.messages.message import KnownTags as KnownTags
 from cashews.messages.message import Lease as Lease
 from cashews.messages.message import ManyKeys as ManyKeys
 from cashews.messages.message import Matching as Matching
@@ -34,6 +35,11 @@ from cashews.messages.structures import SetAdd as SetAdd
 from cashews.messages.structures import SetPop as SetPop
 from cashews.messages.structures import SetRemove as SetRemove
 from cashews.messages.structures import SliceIncr as SliceIncr
+from cashews.messages.tags import BEFORE_ALL as BEFORE_ALL
+from cashews.messages.tags import DeleteTags as DeleteTags
+from cashews.messages.tags import GetKeyTags as GetKeyTags
+from cashews.messages.tags import MarkLoad as MarkLoad
+from cashews.messages.tags import SetTagged as SetTagged
 from cashews.messages.transactions import Commit as Commit
 from cashews.messages.transactions import Outcome as Outcome
 from cashews.messages.transactions import Peek as Peek

@@ -29,6 +29,7 @@ class State:
     foreign: str = ""
     left: float | None = None
     """The seconds until it expires; `None` for never."""
+    tags: tuple[str, ...] = ()
 
     @property
     def absent(self) -> bool:
@@ -62,10 +63,14 @@ class Outcome(enum.Enum):
 
 @dataclass(slots=True)
 class Commit(Message[Outcome]):
-    """Apply all writes at once and release the locks, if each is still held with its token; else apply nothing."""
+    """Apply everything at once and release the locks, if each is still held with its token; else apply nothing.
+
+    The tags are deleted before the writes.
+    """
 
     locks: tuple[tuple[str, str], ...]
     writes: tuple[Write, ...]
+    tags: tuple[str, ...] = ()
     command: ClassVar[Command] = Command.SET_MANY
     effect: ClassVar[Effect] = Effect.WRITE
 
@@ -75,7 +80,8 @@ class Commit(Message[Outcome]):
 
     def rename(self, name: Callable[[str], str]) -> Self:
         locks = tuple((name(key), token) for key, token in self.locks)
-        return replace(self, locks=locks, writes=tuple(write.rename(name) for write in self.writes))
+        writes = tuple(write.rename(name) for write in self.writes)
+        return replace(self, locks=locks, writes=writes, tags=tuple(map(name, self.tags)))
 
     def declined(self) -> Outcome:
         return Outcome.ABORTED

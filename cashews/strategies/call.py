@@ -9,6 +9,9 @@ from typing import Any, TypeAlias
 
 from cashews.conditions import Condition
 from cashews.engine.engine import Engine
+from cashews.entry import Outcome, Returned
+from cashews.messages import KnownTags, Lease, Set, SetTagged
+from cashews.tagging import TagMaker
 from cashews.ttl import TTLRule
 
 Compiled: TypeAlias = "TTLRule | float | None"
@@ -26,10 +29,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A decorated function, and what makes the keys of its calls."""
+    """A decorated function, and what makes the keys of its calls and the tags of its values."""
 
-    function: Callable[..., Awaitable[Any]]
+    function: Callable[..., Any]
     key: Callable[..., str]
+    tags: TagMaker | None = None
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Work out a call.
@@ -40,7 +44,30 @@ class Target:
 
     def invoke(self, call: Call) -> Awaitable[Any]:
         """Run the function."""
-        return self.function(*call.args, **call.kwargs)
+        run: Awaitable[Any] = self.function(*call.args, **call.kwargs)
+        return run
+
+    def tagging(self, call: Call, registered: tuple[str, ...]) -> KnownTags | None:
+        """Return what is known of the tags of a call's value before it is loaded, `None` if it will carry none.
+
+        :param registered: the tags that it carries because of its key
+        :raises WrongKeyError: if an argument does not have what a template asks for
+        """
+        if self.tags is None:
+            return KnownTags(registered) if registered else None
+        return KnownTags((*registered, *self.tags.of_call(call.args, call.kwargs)), bool(self.tags.after))
+
+    def keeping(self, call: Call, outcome: Outcome, kept: object, ttl: float | None, lease: Lease) -> Set:
+        """Return the message that has something kept of a call's outcome; an exception gives no tags of its own.
+
+        :raises WrongKeyError: if the result does not have what a template asks for
+        """
+        tags: tuple[str, ...] = () if lease.tagging is None else lease.tagging.tags
+        if self.tags is not None and isinstance(outcome, Returned):
+            tags += self.tags.of_result(call.args, call.kwargs, outcome.value)
+        if not tags:
+            return Set(call.key, kept, ttl, None, lease)
+        return SetTagged(call.key, kept, ttl, None, lease, tuple(dict.fromkeys(tags)), lease.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from cashews.engine.detection import Detector
 from cashews.engine.engine import Engine
 from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.exceptions import CacheClosedError, LoadTimeoutError
-from cashews.messages import Lease, Recall, Set
+from cashews.messages import KnownTags, Lease, Recall, Set
 from cashews.strategies.call import Call, Plan, Target, consult, lifetime, record_of, resolve
 from cashews.strategies.strategy import Strategy, outcome_of
 from cashews.verdicts import Load, LoadOrServe, Serve, ServeAndRefresh, Verdict
@@ -138,10 +138,16 @@ class Runner:
 
     async def _outcome(self, call: Call) -> tuple[Outcome, bool]:
         """Load alone, or share the load that runs; says whether the outcome is another call's."""
-        flights = self._engine.flights
+        flights, tagging = self._engine.flights, self._tagging(call)
         if not self._plan.protected or self._engine.is_off(Command.GET, call.key):
-            return await flights.alone(call.key, partial(self._load_once, call)), False
-        return await flights.run(call.key, partial(self._load_once, call))
+            return await flights.alone(call.key, partial(self._load_once, call), tagging), False
+        return await flights.run(call.key, partial(self._load_once, call), tagging)
+
+    def _tagging(self, call: Call) -> KnownTags | None:
+        """Return what is known of the tags of a call's value, now: arguments may change while the function runs."""
+        if self._target.tags is None and not self._engine.tags.rules:
+            return None
+        return self._target.tagging(call, self._engine.tags.of(call.key))
 
     async def _refresh(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
@@ -171,6 +177,8 @@ class Runner:
     async def _execute(self, call: Call, lease: Lease, beneath: Detector | None = None) -> Outcome:
         """Run the function and keep its outcome, if it is worth it."""
         plan, now = self._plan, self._engine.clock.now
+        if lease.tagging is not None:
+            lease.since = await self._engine.mark(call.key)
         started = now()
         try:
             outcome: Outcome = Returned(await self._invoke(call))
@@ -203,7 +211,9 @@ class Runner:
         ttl = lifetime(self._plan, call, result, engine.random.random)
         own_ttl = resolve(self._plan.own_ttl, call, result)
         kept = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
-        return Set(call.key, kept, ttl, None, lease)
+        if lease.tagging is None:
+            return Set(call.key, kept, ttl, None, lease)
+        return self._target.keeping(call, outcome, kept, ttl, lease)
 
     # --- what users may ask of a decorated function
 
@@ -217,7 +227,7 @@ class Runner:
 
     async def refresh(self, call: Call) -> Any:
         """Run the function, keep its outcome and return it."""
-        outcome = await self._engine.flights.alone(call.key, partial(self._execute, call))
+        outcome = await self._engine.flights.alone(call.key, partial(self._execute, call), self._tagging(call))
         if isinstance(outcome, Raised):
             raise outcome.error
         return outcome.value

@@ -19,10 +19,10 @@ from anyio.lowlevel import checkpoint
 from cashews._typing import ABSENT, Absent
 from cashews.engine.ambient import AMBIENT
 from cashews.engine.engine import Engine
-from cashews.entry import Chunk, Manifest
+from cashews.entry import Chunk, Manifest, Returned
 from cashews.log import logger
-from cashews.messages import DeleteMany, Lease, Recall, RecallMany, Set, SetMany
-from cashews.strategies.call import Call, Plan, consult, lifetime, record_of
+from cashews.messages import DeleteMany, Lease, Recall, RecallMany, SetMany
+from cashews.strategies.call import Call, Plan, Target, consult, lifetime, record_of
 
 Item = TypeVar("Item")
 Source = Callable[..., AsyncGenerator[Any, None]]
@@ -71,12 +71,11 @@ class Recording:
 class StreamRunner:
     """Runs the calls of one decorated async generator function."""
 
-    def __init__(
-        self, engine: Engine, function: Source, key: Callable[..., str], plan: Plan, most: int = MOST_ITEMS
-    ) -> None:
+    def __init__(self, engine: Engine, target: Target, plan: Plan, most: int = MOST_ITEMS) -> None:
         self._engine = engine
-        self._function = function
-        self._key = key
+        self._target = target
+        self._function: Source = target.function
+        self._key = target.key
         self._plan = plan
         self._most = most
 
@@ -123,8 +122,10 @@ class StreamRunner:
         """Run the generator for one consumer; keep what it yielded if it was worth it and came to its end."""
         engine = self._engine
         recording = Recording(self._most, copy=not engine.route_of(call.key).backend.shares)
-        lease = engine.fence.take(call.key)
+        lease = engine.fence.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
         try:
+            if lease.tagging is not None:
+                lease.since = await engine.mark(call.key)
             async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                 while (item := await self._next(source, recording)) is not ABSENT:
                     await self._take_down(call, recording, item)
@@ -172,7 +173,7 @@ class StreamRunner:
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))
         replaced = await self._chunks_of(key)
-        stored = await engine.ask(Set(key, manifest, ttl, None, lease))
+        stored = await engine.ask(self._target.keeping(call, Returned(recording.items), manifest, ttl, lease))
         for orphans in pieces(replaced if stored else keys, BATCH):
             await engine.ask(DeleteMany(tuple(orphans)))
 

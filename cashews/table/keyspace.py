@@ -8,6 +8,7 @@ from collections.abc import Callable
 from cashews.backends.interface import Cause
 from cashews.table.leases import Locks
 from cashews.table.recency import Recency
+from cashews.table.tagged import Tagged
 from cashews.table.wheel import Slot, Wheel
 
 NEVER = math.inf
@@ -17,6 +18,11 @@ PAGE = 2_000
 """How many keys one turn handles at most: about a millisecond."""
 
 Removed = Callable[["tuple[str, object, Cause]"], None]
+
+
+def seconds_left(deadline: float, now: float) -> int:
+    """Return the whole seconds until a deadline, rounded up but for what addition of floats has added."""
+    return max(1, math.ceil(deadline - now - 1e-6))
 
 
 class Keyspace:
@@ -32,10 +38,14 @@ class Keyspace:
         self._live: dict[str, Slot] = {}
         self._kept: dict[str, Slot] = {}
         self._locks = Locks(first_fence)
+        self._tagged = Tagged()
+        self._tags = self._tagged.by_key
+        """The tags of each key that carries any."""
         self._order = Recency()
         self._wheel = Wheel(tick, on_earlier)
         self._recent = 0.0
         self._graves: list[dict[str, Slot]] = []
+        self._tagged_graves: list[Tagged] = []
         self.removed: Removed | None = None
         """Told of every value that leaves, if anybody listens."""
         self.hits: int = 0
@@ -60,6 +70,8 @@ class Keyspace:
         else:
             if self.removed is not None:
                 self.removed((key, slot.value, Cause.REPLACED))
+            if self._tags:
+                self._tagged.forget(key)
             slot.value = value
             self._order.touch(slot)
         self._set_deadline(slot, expire, now)
@@ -102,6 +114,8 @@ class Keyspace:
     def _drop(self, slot: Slot, cause: Cause) -> None:
         place = self._live if self._live.get(slot.key) is slot else self._kept
         del place[slot.key]
+        if self._tags:
+            self._tagged.forget(slot.key)
         Recency.remove(slot)
         Wheel.take_out(slot)
         if cause is Cause.EXPIRED:
@@ -116,6 +130,9 @@ class Keyspace:
     def clear(self) -> None:
         """Remove every value at once; what they were made of is let go by `bury`. Locks stay with their holders."""
         self._graves += [self._live, self._kept]
+        self._tagged_graves.append(self._tagged)
+        self._tagged = self._tagged.cleared()
+        self._tags = self._tagged.by_key
         self._live, self._kept, self._order = {}, {}, Recency()
         self._wheel = Wheel(self._tick, self._on_earlier)
 
@@ -133,12 +150,14 @@ class Keyspace:
             if self.removed is not None:
                 self.removed((slot.key, slot.value, Cause.DELETED))
             limit -= 1
-        return bool(self._graves)
+        if self._tagged_graves and limit > 0 and not self._tagged_graves[-1].bury(limit):
+            self._tagged_graves.pop()
+        return bool(self._graves or self._tagged_graves)
 
     @property
     def due(self) -> float:
         """The instant of the next sweep, `inf` while nothing can expire."""
-        return 0.0 if self._graves else self._wheel.due
+        return 0.0 if self._graves or self._tagged_graves else self._wheel.due
 
     def sweep(self, now: float, limit: int = PAGE // 2) -> float:
         """Remove up to `limit` expired slots and return when to sweep again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from itertools import islice
 from sys import getsizeof
@@ -15,8 +14,10 @@ from cashews.circuit import Circuit
 from cashews.entry import Entry
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.pattern import matcher
-from cashews.table.keyspace import NEVER, PAGE, Keyspace
+from cashews.table.cursor import Cursor
+from cashews.table.keyspace import NEVER, PAGE, seconds_left
 from cashews.table.kinds import Bits, Foreign, Members, Tally, Window
+from cashews.table.tagged_keys import TaggedKeys
 from cashews.table.wheel import Slot
 
 COUNTER_MAX = 2**63 - 1
@@ -27,22 +28,7 @@ CHECKED = frozenset({m.Incr, m.SetAdd, m.SetRemove})
 Kept = TypeVar("Kept", Bits, Circuit, Window, Members, Tally)
 
 
-class Cursor:
-    """Where a scan stands: the keys of its first turn that have not been examined yet."""
-
-    __slots__ = ("keys",)
-
-    def __init__(self, keys: list[str]) -> None:
-        self.keys = keys
-
-    def take(self, count: int) -> list[str]:
-        """Return the next keys and forget them: a million are never let go of at once."""
-        taken = self.keys[-count:]
-        del self.keys[-count:]
-        return taken
-
-
-class Table(Keyspace):
+class Table(TaggedKeys):
     """The turns. `turn(message, now)` answers what the message asks."""
 
     # --- values
@@ -78,6 +64,14 @@ class Table(Keyspace):
         if message.lease is not None and message.lease.void:
             return False
         return self._store(slot, message.key, message.value, message.expire, now)
+
+    def set_tagged(self, message: m.SetTagged, now: float) -> bool:
+        if message.since is not None and self._tagged.overtaken(message.tags, message.since):
+            return False
+        stored = self.set(message, now)
+        if stored:
+            self._tagged.put(message.key, message.tags)
+        return stored
 
     def set_raw(self, message: m.SetRaw, now: float) -> bool:
         return self.set(m.Set(message.key, message.value, message.expire), now)
@@ -281,7 +275,7 @@ class Table(Keyspace):
             return m.State()
         left = None if slot.deadline == NEVER else slot.deadline - now
         if message.key in self._live:
-            return m.State(slot.value, left=left)
+            return m.State(slot.value, left=left, tags=self._tagged.of(message.key))
         if isinstance(slot.value, Members):
             return m.State(members=frozenset(slot.value), left=left)
         return m.State(foreign=type(slot.value).__name__, left=left)
@@ -290,6 +284,8 @@ class Table(Keyspace):
         """Have a key hold what another table does; it must hold nothing yet."""
         if state.value is not ABSENT:
             self._store(None, key, state.value, state.left, now)
+            if state.tags:
+                self._tagged.put(key, state.tags)
         elif not state.absent:
             kept = Foreign(state.foreign) if state.members is None else Members(state.members)
             self._kept[key] = slot = Slot(key, kept, NEVER)
@@ -307,6 +303,7 @@ class Table(Keyspace):
         for write in message.writes:
             if write.__class__ in CHECKED:
                 self._check(write, now)
+        self.delete_tags(message.tags, now)
         for write in message.writes:
             TURNS[write.__class__](self, write, now)
         for key, token in held:
@@ -339,6 +336,7 @@ class Table(Keyspace):
             "misses": self.misses,
             "evicted": self.evicted,
             "expired": self.expired,
+            **self._tagged.statistics(),
         }
 
 
@@ -346,11 +344,6 @@ def _integer(slot: Slot) -> int:
     if type(slot.value) is int:
         return slot.value
     raise WrongTypeError(slot.key, type(slot.value).__name__, "an integer")
-
-
-def seconds_left(deadline: float, now: float) -> int:
-    """Return the whole seconds until a deadline, rounded up but for what addition of floats has added."""
-    return max(1, math.ceil(deadline - now - 1e-6))
 
 
 def _counter(key: str, value: int) -> int:
@@ -368,12 +361,15 @@ TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] 
     m.RecallMany: Table.get_many,
     m.GetMatch: Table.get_match,
     m.Set: Table.set,
+    m.SetTagged: Table.set_tagged,
     m.SetRaw: Table.set_raw,
     m.SetMany: Table.set_many,
     m.Incr: Table.incr,
     m.Exists: Table.exists,
     m.Delete: Table.delete,
     m.DeleteMany: Table.delete_many,
+    m.MarkLoad: Table.mark_load,
+    m.GetKeyTags: Table.get_key_tags,
     m.Scan: Table.scan,
     m.Expire: Table.expire,
     m.GetExpire: Table.get_expire,

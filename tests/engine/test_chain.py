@@ -32,6 +32,7 @@ MADE_OF = {
     "expire": 10.0,
     "locks": (),
     "writes": (m.Set("k", "1"),),
+    "tags": ("t",),
 }
 
 
@@ -96,7 +97,7 @@ async def test_in_place_and_along_the_chain_the_replies_are_the_same(clock, diar
 
 async def test_short_messages_are_served_in_place_when_nothing_stands_before(cache):
     await cache.ping()
-    in_turns = {m.DeleteMatch, m.Clear, m.GetKeysCount}
+    in_turns = {m.DeleteMatch, m.DeleteTags, m.Clear, m.GetKeysCount}
     for message in MESSAGES.values():
         if type(message) in in_turns:
             assert cache._engine.at_once(message) is NOT_NOW
@@ -163,7 +164,7 @@ async def test_the_specifications_middleware_finds_a_key_or_pattern(clock):
             if kind not in {"SetMany", "Commit"}:  # have neither
                 await cache._engine.ask(message)
                 await cache.clear()
-                expected = (message.keys or (getattr(message, "pattern", ""),))[0]
+                expected = (message.keys or getattr(message, "tags", None) or (getattr(message, "pattern", ""),))[0]
                 assert (kind, found[0]) == (kind, expected)
                 found.clear()
 

@@ -17,7 +17,7 @@ from cashews.messages.message import public_fields
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
 FILLED = [
-    m.Set("value", 1),
+    m.SetTagged("value", 1, tags=("tag",)),
     m.SetAdd("set", ("a", "b")),
     m.IncrBits("bits", (1, 3)),
     m.SliceIncr("window", 0, 1, 5),
@@ -33,6 +33,7 @@ EXAMPLES = [
     m.RecallMany(("value", "absent"), "default"),
     m.GetMatch("v*"),
     m.Set("value", 2, 10.0, exist=True),
+    m.SetTagged("value", 2, 10.0, exist=True, tags=("tag", "other"), since=5),
     m.SetRaw("raw", b"2"),
     m.SetMany({"value": 1, "other": 2}, 10.0),
     m.Incr("counter", 5, 10.0),
@@ -40,6 +41,9 @@ EXAMPLES = [
     m.Delete("value"),
     m.DeleteMany(("value", "absent")),
     m.DeleteMatch("v*"),
+    m.DeleteTags(("tag", "other")),
+    m.GetKeyTags("value"),
+    m.MarkLoad("value"),
     m.Scan("*", 10),
     m.Expire("value", 10.0),
     m.GetExpire("absent"),
@@ -68,7 +72,7 @@ EXAMPLES = [
 ]
 """Every message at least once, with arguments that are not the defaults."""
 
-OF_STRATEGIES = {m.RenewLock, m.Admit, m.EnterCircuit, m.ReportCircuit}
+OF_STRATEGIES = {m.RenewLock, m.Admit, m.EnterCircuit, m.ReportCircuit, m.MarkLoad}
 """Messages that no public command makes with these arguments."""
 
 
@@ -81,7 +85,7 @@ def rest(message):
     return {field.name: getattr(message, field.name) for field in fields(message) if field.name not in ABOUT}
 
 
-ABOUT = {"key", "many", "pattern", "pairs"}
+ABOUT = {"key", "many", "pattern", "pairs", "tags"}
 over_all = pytest.mark.parametrize("message", EXAMPLES, ids=name)
 PASSING = [message for message in EXAMPLES if not isinstance(message, m.Commit)]
 """The messages that pass a chain; a commit goes from the engine to one store, whose keys it names."""
@@ -133,6 +137,8 @@ def test_renaming_changes_what_a_message_is_about_and_nothing_else(message, inne
     assert renamed.rename(add_outer) == message.rename(lambda key: add_outer(add_inner(key)))
     if isinstance(message, m.Matching):
         assert renamed.pattern == inner + message.pattern
+    if isinstance(message, (m.SetTagged, m.DeleteTags)):
+        assert renamed.tags == tuple(map(add_inner, message.tags))
     if isinstance(message, m.SetMany):
         assert list(renamed.pairs.values()) == list(message.pairs.values())
 
@@ -184,7 +190,7 @@ def test_a_message_is_remade_from_its_arguments(message):
     args, kwargs = message.arguments()
     assert message.with_arguments(*args, **kwargs) == message
     assert message.with_arguments(**{name: getattr(message, name) for name in public_fields(type(message))}) == message
-    assert not {"cursor", "lease"} & kwargs.keys()
+    assert not {"cursor", "lease", "since"} & kwargs.keys()
 
 
 @over_all
@@ -206,7 +212,8 @@ def test_any_argument_may_be_changed(message):
         assert type(changed) is type(message)
     if args:
         changed = message.with_arguments("changed", *args[1:])
-        assert (changed.keys or (changed.covers,))[0] == "changed"
+        about = changed.tags if isinstance(changed, m.DeleteTags) else changed.keys or (changed.covers,)
+        assert about[0] == "changed"
 
 
 @over_all

@@ -66,6 +66,10 @@ async def use_everything(cache):
         "set_lock": await cache.set_lock("Lock", "token", 10),
         "is_locked": await cache.is_locked("Lock"),
         "unlock": await cache.unlock("Lock", "token"),
+        "set_tagged": await cache.set("Tagged", 1, tags=["t", "u"]),
+        "get_key_tags": await cache.get_key_tags("Tagged"),
+        "delete_tags": await cache.delete_tags("u", "v"),
+        "tagged": await cache.exists("Tagged"),
         "count": await cache.get_keys_count(),
         "delete": await cache.delete("Raw"),
         "delete_many": await cache.delete_many("Count", "None"),
@@ -97,8 +101,8 @@ async def test_every_key_and_pattern_has_its_prefix(opened, seen):
 
 
 def keys_of(cmd, args, kwargs):
-    """Return the keys among the arguments of a command."""
-    many = cmd in {Command.GET_MANY, Command.DELETE_MANY}
+    """Return the keys and tags among the arguments of a command."""
+    many = cmd in {Command.GET_MANY, Command.DELETE_MANY, Command.DELETE_TAGS}
     named = [kwargs[name] for name in ("key", "pattern") if name in kwargs]
     return [*(args if many else args[:1]), *named, *kwargs.get("pairs", ())]
 
@@ -112,13 +116,13 @@ async def test_no_message_is_forgotten(name):
         arrived.append(message)
         return message.declined()
 
-    known = {"key": "k", "many": ("k", "l"), "pairs": {"k": 1}, "pattern": "k*", "indexes": (1,)}
+    known = {"key": "k", "many": ("k", "l"), "pairs": {"k": 1}, "pattern": "k*", "indexes": (1,), "tags": ("t", "u")}
     message = kind(**{field.name: known.get(field.name) for field in fields(kind)})
     reply = await add_prefix("P:")(message, proceed)
     assert reply == message.declined()
     (there,) = arrived
-    assert all(key.startswith("P:") for key in there.keys)
-    if kind.command is not Command.PING:
+    assert all(key.startswith("P:") for key in (*there.keys, *getattr(there, "tags", ())))
+    if kind not in {m.Ping, m.DeleteTags}:
         assert there.keys or there.covers.startswith("P:")
 
 

@@ -32,6 +32,10 @@ def store() -> None:
     cache.setup("mem://", check_interval=0)
 
 
+def tags_of(name: str, uid: int) -> list[str]:
+    return [name, str(uid)]
+
+
 @cache(ttl="1m", key="simple:{uid}")
 async def simple(uid: int, *, fresh: bool = False) -> str:
     return f"{uid}{fresh}"
@@ -42,7 +46,7 @@ async def named(uid: int) -> str:
     return str(uid)
 
 
-@cache.early(ttl="1m", early_ttl="10s", beta=1.0, key="{uid}")
+@cache.early(ttl="1m", early_ttl="10s", beta=1.0, key="{uid}", tags=["users", "user:{uid}", tags_of])
 async def early(uid: int) -> str:
     return str(uid)
 

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
+from redis.exceptions import ResponseError
 
 from cashews import messages as m
-from cashews.backends.redis import scripts
+from cashews.backends.redis import scripts, tagged
 from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.tagged import CHUNK, HEAD, bare, headed
 from cashews.backends.redis.wire import Word, decoded, pack
 from cashews.backends.values import Values
 from cashews.entry import Entry
@@ -21,6 +23,8 @@ LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""
 FENCE: Final = LOCKS
 """The key of the last fencing number."""
+INTERNAL: Final = (LOCKS, tagged.TAGS)
+"""What the keys begin with that users do not see."""
 COUNTER_MAX: Final = 2**63 - 1
 AT_ONCE: Final = 500
 """How many values are encoded or decoded between two checkpoints."""
@@ -60,6 +64,8 @@ class Commands:
     def __init__(self, at: Callable[[str], Connection], values: Values) -> None:
         self._at = at
         self._values = values
+        self._met_tags = False
+        """Whether there are tags here, as far as we have seen: then what is overwritten has to leave their indexes."""
 
     @property
     def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
@@ -72,12 +78,16 @@ class Commands:
             m.GetMany: self.get_many,
             m.RecallMany: self.get_many,
             m.Set: self.set,
+            m.SetTagged: self.set_tagged,
             m.SetRaw: self.set_raw,
             m.SetMany: self.set_many,
             m.Incr: self.incr,
             m.Exists: self.exists,
             m.Delete: self.delete,
             m.DeleteMany: self.delete_many,
+            m.DeleteTags: self.delete_tags,
+            m.GetKeyTags: self.get_key_tags,
+            m.MarkLoad: self.mark_load,
             m.Expire: self.expire,
             m.GetExpire: self.get_expire,
             m.GetSize: self.get_size,
@@ -106,6 +116,8 @@ class Commands:
         stored = await self._at(key).ask(pack(("GET", key)), reads=True)
         if stored is None:
             return default
+        if stored.startswith(HEAD):
+            stored = self._bare(stored)
         found = self._values.read(key, stored, default)
         return await self._values.finish(key, found, default) if isinstance(found, Pending) else found
 
@@ -113,14 +125,20 @@ class Commands:
         stored, hits = await scripts.GET_HIT.ask(self._at(message.key), (message.key,))
         if stored is None:
             return message.default
-        found = await self._values.decode(message.key, stored, message.default)
+        found = await self._values.decode(message.key, self._bare(stored), message.default)
         if isinstance(found, Entry):
             found.hits = hits
         return found
 
     async def get_raw(self, message: m.GetRaw) -> object:
         stored = await self._at(message.key).ask(pack(("GET", message.key)), reads=True)
-        return message.default if stored is None else stored
+        return message.default if stored is None else self._bare(stored)
+
+    def _bare(self, stored: bytes) -> bytes:
+        """Return what is stored without its tags."""
+        value = bare(stored)
+        self._met_tags = self._met_tags or value is not stored
+        return value
 
     async def get_many(self, message: m.GetMany) -> tuple[object, ...]:
         return tuple(await self.read(message.keys, message.default)) if message.keys else ()
@@ -130,7 +148,7 @@ class Commands:
         stored = await self._at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
         values: list[object] = []
         for number, (key, value) in enumerate(zip(keys, stored, strict=True), start=1):
-            values.append(default if value is None else await self._values.decode(key, value, default))
+            values.append(default if value is None else await self._values.decode(key, self._bare(value), default))
             if number % AT_ONCE == 0:
                 await checkpoint()
         return values
@@ -142,12 +160,28 @@ class Commands:
         value = self._values.write(key, message.value)
         if value is None:
             value = await self._values.encode(key, message.value, expire)
+        if self._met_tags:
+            return await self._set(message, value)
         words: tuple[Word, ...] = ("SET", key, value)
         if expire is not None:
             words += ("PX", milliseconds(expire))
         if exist is not None:
             words += ("XX" if exist else "NX",)
         return await self._at(key).ask(pack(words), lease=lease) is not None
+
+    async def set_tagged(self, message: m.SetTagged) -> bool:
+        self._met_tags = True
+        if message.expire is not None and message.expire <= 0:
+            return await self._remove_instead(message)
+        value = await self._values.encode(message.key, message.value, message.expire)
+        return await self._set(message, headed(value, message.tags), message.since, message.tags)
+
+    async def _set(self, message: m.Set, stored: bytes, since: int | None = None, tags: tuple[str, ...] = ()) -> bool:
+        """Store a value in the place of one that may carry tags."""
+        exist = "" if message.exist is None else "XX" if message.exist else "NX"
+        operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
+        reply = await tagged.SET.ask(self._at(message.key), (message.key,), *operands, lease=message.lease)
+        return reply is not None
 
     async def _remove_instead(self, message: m.Set) -> bool:
         if message.exist is not False and (message.lease is None or not message.lease.void):
@@ -161,6 +195,9 @@ class Commands:
         if expire is not None and expire <= 0:
             await self.delete(m.Delete(key))
             return False
+        if self._met_tags:
+            await tagged.SET_MANY.ask(self._at(key), (key,), lifetime(expire), value)
+            return True
         lasting = () if expire is None else ("PX", milliseconds(expire))
         await self._at(key).ask(pack(("SET", key, value, *lasting)))
         return True
@@ -174,7 +211,9 @@ class Commands:
             if number % AT_ONCE == 0:
                 await checkpoint()
         connection = self._at(message.keys[0])
-        if message.expire is not None:
+        if self._met_tags:
+            await tagged.SET_MANY.ask(connection, message.keys, lifetime(message.expire), *values)
+        elif message.expire is not None:
             await scripts.SET_MANY.ask(connection, message.keys, milliseconds(message.expire), *values)
         else:
             pairs = [each for pair in zip(message.keys, values, strict=True) for each in pair]
@@ -184,29 +223,32 @@ class Commands:
     async def incr(self, message: m.Incr) -> int:
         if not -COUNTER_MAX - 1 <= message.value <= COUNTER_MAX:
             raise CounterOverflowError(message.key)
-        connection = self._at(message.key)
-        if message.expire is None:
-            return int(await connection.ask(pack(("INCRBY", message.key, message.value))))
-        return int(await scripts.INCR.ask(connection, (message.key,), message.value, milliseconds(message.expire)))
+        connection, key = self._at(message.key), (message.key,)
+        try:
+            if message.expire is None:
+                return int(await connection.ask(pack(("INCRBY", message.key, message.value))))
+            return int(await scripts.INCR.ask(connection, key, message.value, milliseconds(message.expire)))
+        except ResponseError as error:
+            if "not an integer" not in str(error):
+                raise
+            return int(await tagged.INCR.ask(connection, key, message.value))
 
     async def exists(self, message: m.Exists) -> bool:
         return bool(await self._at(message.key).ask(pack(("EXISTS", message.key)), reads=True))
 
     async def delete(self, message: m.Delete) -> bool:
-        return bool(await self._at(message.key).ask(pack(("UNLINK", message.key))))
+        return bool(await tagged.DELETE.ask(self._at(message.key), (message.key,)))
 
     async def delete_many(self, message: m.DeleteMany) -> None:
         shares: dict[Connection, list[str]] = {}
         for key in message.keys:  # each goes behind what was sent for it before: a load's value may be on its way
             shares.setdefault(self._at(key), []).append(key)
         for connection, keys in shares.items():
-            await connection.ask(pack(("UNLINK", *keys)))
+            for start in range(0, len(keys), CHUNK):
+                await tagged.DELETE.ask(connection, tuple(keys[start : start + CHUNK]))
 
     async def expire(self, message: m.Expire) -> bool:
-        connection = self._at(message.key)
-        if message.timeout is None:
-            return bool(await scripts.PERSIST.ask(connection, (message.key,)))
-        return bool(await connection.ask(pack(("PEXPIRE", message.key, milliseconds(message.timeout)))))
+        return bool(await tagged.EXPIRE.ask(self._at(message.key), (message.key,), lifetime(message.timeout)))
 
     async def get_expire(self, message: m.GetExpire) -> int:
         left: int = await self._at(message.key).ask(pack(("PTTL", message.key)), reads=True)
@@ -214,6 +256,31 @@ class Commands:
 
     async def get_size(self, message: m.GetSize) -> int:
         return await self._at(message.key).ask(pack(("MEMORY", "USAGE", message.key)), reads=True) or 0
+
+    # --- tags
+
+    async def delete_tags(self, message: m.DeleteTags) -> None:
+        self._met_tags = True
+        for tag in message.tags:
+            left, begins = 1, 1
+            while left:
+                left = await tagged.DELETE_TAG.ask(self._at(tag), (), tag, CHUNK, begins)
+                begins = 0
+
+    async def prune(self, tag: str) -> None:
+        """Take what does not carry a tag out of its index."""
+        place = 0
+        while place >= 0:
+            place = await tagged.PRUNE.ask(self._at(tag), (), tag, place, CHUNK)
+
+    async def get_key_tags(self, message: m.GetKeyTags) -> tuple[str, ...]:
+        tags = await tagged.TAGS_OF.ask(self._at(message.key), (message.key,))
+        return tuple([tag.decode(errors="surrogateescape") for tag in tags])
+
+    async def mark_load(self, message: m.MarkLoad) -> int:
+        """Answer the server's time in microseconds."""
+        seconds, microseconds = await self._at(message.key).ask(pack(("TIME",)), reads=True)
+        return int(seconds) * 1_000_000 + int(microseconds)
 
     # --- bits, windows, tallies, circuits
 

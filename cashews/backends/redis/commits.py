@@ -10,6 +10,7 @@ from cashews._typing import ABSENT
 from cashews.backends.redis.commands import FENCE, LOCKS, lifetime, member, raw
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.scripts import COMMIT, PEEK
+from cashews.backends.redis.tagged import bare, headed
 from cashews.backends.redis.wire import Word
 from cashews.backends.values import Values
 
@@ -30,7 +31,7 @@ class Commits:
 
     async def peek(self, message: m.Peek) -> m.State:
         key = message.key
-        kind, found, left = await PEEK.ask(self._at(key), (key,))
+        kind, found, left, tags = await PEEK.ask(self._at(key), (key,))
         remaining = None if left < 0 else left / 1000
         if kind == b"none":
             return m.State()
@@ -38,11 +39,13 @@ class Commits:
             return m.State(members=frozenset(map(member, found)), left=remaining)
         if kind != b"string":
             return m.State(foreign=kind.decode(), left=remaining)
-        value = await self._values.decode(key, found, ABSENT)
-        return m.State(value, foreign="bytes that cannot be read" if value is ABSENT else "", left=remaining)
+        value = await self._values.decode(key, bare(found), ABSENT)
+        foreign = "bytes that cannot be read" if value is ABSENT else ""
+        return m.State(value, foreign=foreign, left=remaining, tags=tuple(map(member, tags)))
 
     async def commit(self, message: m.Commit) -> m.Outcome:
         words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
+        words += (len(message.tags), *message.tags)
         for write in message.writes:
             command = await self._command(write)
             words += (len(command), *command)
@@ -56,11 +59,14 @@ class Commits:
         if write.lease is not None and write.lease.void:
             return ()
         value = await self._values.encode(write.key, write.value, write.expire)
-        return "set", write.key, value, lifetime(write.expire)
+        if not isinstance(write, m.SetTagged):
+            return "set", write.key, value, lifetime(write.expire), ""
+        since = "" if write.since is None else write.since
+        return "set", write.key, headed(value, write.tags), lifetime(write.expire), since, *write.tags
 
 
 def _set_raw(write: m.SetRaw) -> tuple[Word, ...]:
-    return "set", write.key, raw(write.value), lifetime(write.expire)
+    return "set", write.key, raw(write.value), lifetime(write.expire), ""
 
 
 def _delete(write: m.Delete) -> tuple[Word, ...]:

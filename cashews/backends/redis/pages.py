@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.redis.commands import LOCKS, Commands
+from cashews.backends.redis.commands import INTERNAL, Commands
 from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.tagged import INDEX
 from cashews.backends.redis.wire import decoded, pack
-from cashews.pattern import pieces_of
+from cashews.pattern import Pattern, pieces_of
 
 PAGE: Final = 1_000
 """How many keys the server looks at in one turn, at least."""
@@ -75,6 +76,10 @@ class Scans:
 
     async def clear(self, _: m.Clear) -> None:
         await self.delete_match(m.DeleteMatch("*"))
+        cursor, indexes = Cursor(), Pattern.of((INDEX, ""))
+        while not cursor.ended:
+            for index in await self._scan(cursor, indexes, PAGE):  # what is written meanwhile stays in them
+                await self._commands.prune(index.removeprefix(INDEX))
 
     async def count(self, _: m.GetKeysCount) -> int:
         """Count all keys but those of locks, each once: the server's own count has locks in it, and expired keys."""
@@ -93,14 +98,16 @@ class Scans:
     async def _step(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
         if len(pieces_of(pattern)) == 1:
             return await self._one(cursor, "".join(pieces_of(pattern)))
+        return [key for key in await self._scan(cursor, pattern, count) if not key.startswith(INTERNAL)]
+
+    async def _scan(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
         words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
         cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
         cursor.ended = cursor.at == b"0"
-        keys = map(decoded, found)
-        return [key for key in keys if not key.startswith(LOCKS)]
+        return list(map(decoded, found))
 
     async def _one(self, cursor: Cursor, key: str) -> list[str]:
         """Look for the one key that a pattern without a star matches: there is no need to see all others."""
         cursor.ended = True
-        there = not key.startswith(LOCKS) and await self._commands.exists(m.Exists(key))
+        there = not key.startswith(INTERNAL) and await self._commands.exists(m.Exists(key))
         return [key] if there else []

@@ -6,36 +6,19 @@ means no expiry.
 
 from __future__ import annotations
 
-from hashlib import sha1
-from typing import Any, Final
+from typing import Final
 
-from redis.exceptions import NoScriptError
-
-from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.wire import Word, pack
-
-
-class Script:
-    """A Lua script that the server is asked to run by its digest, and is given only if it does not know it."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._digest = sha1(source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
-
-    async def ask(self, connection: Connection, keys: tuple[str, ...], *arguments: Word) -> Any:
-        """Run the script and return its reply."""
-        operands = (len(keys), *keys, *arguments)
-        try:
-            return await connection.ask(pack(("EVALSHA", self._digest, *operands)))
-        except NoScriptError:
-            return await connection.ask(pack(("EVAL", self._source, *operands)))
-
+from cashews.backends.redis.script import Script
+from cashews.backends.redis.tagged import COMMON
 
 GET_HIT: Final = Script(r"""
 local value = redis.call('GET', KEYS[1])
-if not value or string.sub(value, 1, 2) ~= '\0H' then return {value, 0} end
-local hits = struct.unpack('>I8', value, 3) + 1
-redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', hits))
+if not value then return {value, 0} end
+local head = 0
+if string.sub(value, 1, 2) == '\0G' and #value >= 6 then head = struct.unpack('>I4', value, 3) end
+if string.sub(value, head + 1, head + 2) ~= '\0H' then return {value, 0} end
+local hits = struct.unpack('>I8', value, head + 3) + 1
+redis.call('SETRANGE', KEYS[1], head + 2, struct.pack('>I8', hits))
 return {value, hits}
 """)
 
@@ -49,11 +32,6 @@ return value
 
 SET_MANY: Final = Script("""
 for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1]) end
-""")
-
-PERSIST: Final = Script("""
-redis.call('PERSIST', KEYS[1])
-return redis.call('EXISTS', KEYS[1])
 """)
 
 SET_ADD: Final = Script("""
@@ -215,21 +193,28 @@ if c.phase == 'open' then live(ttl + (half_open_ttl or 0) + ttl + period) end
 """
 )
 
-PEEK: Final = Script("""
+PEEK: Final = Script(
+    COMMON
+    + """
 local kind = redis.call('TYPE', KEYS[1]).ok
 local found = false
 if kind == 'string' then found = redis.call('GET', KEYS[1]) end
 if kind == 'set' then found = redis.call('SMEMBERS', KEYS[1]) end
-return {kind, found, redis.call('PTTL', KEYS[1])}
-""")
+return {kind, found, redis.call('PTTL', KEYS[1]), (tags_of(KEYS[1]))}
+"""
+)
 
-COMMIT: Final = Script("""
--- KEYS: a counter of ours, the locks, the keys; ARGV: how many locks, their tokens, then each command after its length
+COMMIT: Final = Script(
+    COMMON
+    + """
+-- KEYS: a counter of ours, the locks, the keys; ARGV: how many locks, their tokens, how many tags, the tags to delete,
+-- then each command after its length
 local locks = tonumber(ARGV[1])
 for i = 1, locks do
   if redis.call('GET', KEYS[i + 1]) ~= ARGV[i + 1] then return 0 end
 end
-local commands, at = {}, locks + 2
+local tags = tonumber(ARGV[locks + 2])
+local commands, at = {}, locks + tags + 3
 while at <= #ARGV do
   local words = {}
   for i = 1, tonumber(ARGV[at]) do words[i] = ARGV[at + i] end
@@ -244,7 +229,7 @@ for _, words in ipairs(commands) do
   local command, key = words[1], words[2]
   if command == 'incr' then
     before[key] = redis.call('GET', key)
-    local reply = redis.pcall('INCRBY', key, words[3])
+    local reply = incr(key, words[3])
     if before[key] then redis.call('SET', key, before[key], 'KEEPTTL') else redis.call('DEL', key) end
     if type(reply) == 'table' and reply.err then return reply end
   elseif command == 'sadd' or command == 'srem' then
@@ -255,17 +240,20 @@ for _, words in ipairs(commands) do
   end
 end
 
-local function expire(key, milliseconds)
-  if milliseconds == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, milliseconds) end
-end
 local apply = {
-  set = function(key, value, milliseconds)
-    if milliseconds == '' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', milliseconds) end
+  set = function(key, value, milliseconds, since, ...)
+    local own = {...}
+    if overtaken(own, since) then return end
+    if milliseconds == '' then
+      set(key, own, '', value)
+    else
+      set(key, own, milliseconds, value, 'PX', milliseconds)
+    end
   end,
-  del = function(key) redis.call('DEL', key) end,
+  del = delete,
   incr = function(key, by, milliseconds)
     local new = redis.call('EXISTS', key) == 0
-    redis.call('INCRBY', key, by)
+    incr(key, by)
     if new and milliseconds ~= '' then redis.call('PEXPIRE', key, milliseconds) end
   end,
   expire = expire,
@@ -282,10 +270,16 @@ local apply = {
     for _, member in ipairs({...}) do redis.call('SREM', key, member) end
   end,
 }
+for i = 1, tags do
+  local tag = ARGV[locks + 2 + i]
+  remember_deletion(tag)
+  while redis.call('EXISTS', INDEX .. tag) == 1 do delete_carriers(tag, 1000) end
+end
 for _, words in ipairs(commands) do apply[words[1]](unpack(words, 2)) end
 for i = 2, locks + 1 do
   redis.call('DEL', KEYS[i])
   redis.call('PUBLISH', KEYS[i], '')
 end
 return 1
-""")
+"""
+)

@@ -91,7 +91,7 @@ class RedisStore(Backend):
         text = str(error)
         if "would overflow" in text:
             return CounterOverflowError(message.keys[0])
-        if not ("WRONGTYPE" in text or "not an integer" in text):
+        if not message.keys or not ("WRONGTYPE" in text or "not an integer" in text):
             return self._failure(message, error)
         try:
             found = await self._commands.kind_of(message.keys[0])
