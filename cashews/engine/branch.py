@@ -150,7 +150,8 @@ class Branch:
 
     async def _is_deleted(self, key: str) -> bool:
         """Say whether the store holds what has lost its key to a deleted tag."""
-        return self._overlay.deletes(await self._store.ask(m.GetKeyTags(key)))
+        tags = await self._store.ask(m.GetKeyTags(key))
+        return self._overlay.deletes(tags)
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
         await self.lock(set(message.keys))
@@ -258,17 +259,17 @@ class Branch:
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
         """Delete the keys that match now; those that others write before the commit stay."""
-        await self.delete_many(m.DeleteMany(tuple(await self._matching(message.covers))))
+        await self.delete_many(m.DeleteMany(await self._matching(message.covers)))
 
-    async def _matching(self, pattern: str) -> set[str]:
+    async def _matching(self, pattern: str) -> tuple[str, ...]:
         """Return the keys that match now."""
         scan = m.Scan(pattern)
-        keys: set[str] = set()
+        keys: dict[str, None] = {}
         while True:
             page = await self.page(scan)
-            keys.update(page.items)
+            keys.update(dict.fromkeys(page.items))
             if page.cursor is None:
-                return keys
+                return tuple(keys)
             scan = m.Scan(pattern, cursor=page.cursor)
 
     async def delete_tags(self, message: m.DeleteTags) -> None:

@@ -78,7 +78,7 @@ class Flights:
         """
         here = AMBIENT.get()
         if here is not None and here.transactions:
-            return await self.alone(key, load), False
+            return await self.alone(key, load, tagging), False
         while (flight := self._shared.get(key)) is not None:
             loading = LOADING.get()
             if loading and flight.waits_for(loading):

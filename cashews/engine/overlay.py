@@ -111,7 +111,8 @@ class Overlay:
         """Keep a deletion of tags: it comes before all writes, so what is written here and carries one goes at once."""
         self.deleted_tags.update(dict.fromkeys(tags))
         for key in tuple(self._known):
-            if not set(tags).isdisjoint(self.answer(GetKeyTags(key), now)):
+            own = self.answer(GetKeyTags(key), now)
+            if not set(tags).isdisjoint(own):
                 self.overwrite(Delete(key), now)
 
     def answer(self, message: Message[R], now: float) -> R:

@@ -120,8 +120,6 @@ local function slice(from)
   for i = from, #ARGV do words[#words + 1] = ARGV[i] end
   return words
 end
-"""
-)
 
 local function overtaken(tags, since)
   if since == '' then return false end
@@ -189,6 +187,7 @@ local function incr(key, by)
   return reply
 end
 """
+)
 
 SET: Final = Script(
     COMMON
