@@ -58,9 +58,13 @@ class TransactionContext:
             outer.check()
             return outer
         transaction = Transaction(self._engine, self._mode, self._timeout)
-        if self._mode is TransactionMode.SERIALIZABLE:
-            await transaction.begin(self._engine.routes)
         self._transaction = transaction
+        if self._mode is TransactionMode.SERIALIZABLE:
+            try:
+                await transaction.begin(self._engine.routes)
+            except BaseException:
+                self._transaction = None
+                raise
         here = AMBIENT.get()
         self._token = AMBIENT.set(
             Ambient(transactions=(transaction,))
@@ -76,7 +80,10 @@ class TransactionContext:
         if transaction is None or token is None:  # it has joined another
             return
         self._transaction = self._token = None
-        AMBIENT.reset(token)
+        try:  # noqa: SIM105  `suppress` costs more than the rest
+            AMBIENT.reset(token)
+        except ValueError:  # left in another context than the one it was entered in
+            pass
         if error is None:
             await transaction.finish()
         else:

@@ -82,6 +82,18 @@ class Backend(ABC):
         :raises CacheBackendInteractionError: if the store cannot be reached
         """
 
+    def demand(self, message: Message[R]) -> Awaitable[R]:
+        """Serve a message as `ask` does, but fail where a store that suppresses its failures answers neutrally.
+
+        :raises CacheBackendInteractionError: if the store cannot be reached, or refuses
+        """
+        return self.ask(message)
+
+    @property
+    def suppresses(self) -> bool:
+        """Whether `ask` answers neutrally what fails."""
+        return False
+
     @property
     def shares(self) -> bool:
         """Whether it keeps and returns the very objects it is given, not copies of them or bytes."""

@@ -32,8 +32,8 @@ class Joined(Protocol):
         """The engine it belongs to."""
         ...
 
-    def remember(self, invalidation: Message[Any]) -> None:
-        """Take note of what is invalidated once it takes effect."""
+    def remember(self, fence: object, invalidation: Message[Any]) -> None:
+        """Take note of what a fence has to refuse once more when it takes effect."""
         ...
 
     def at_once(self, message: Message[Any], route: Any) -> Any:

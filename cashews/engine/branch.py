@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import Any, Final, Protocol, cast
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import anyio
 
@@ -18,7 +18,10 @@ from cashews.engine.locks import LockQueues
 from cashews.engine.overlay import Overlay
 from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError, LockLostError
+from cashews.log import logger
 from cashews.pattern import matcher
+
+R = TypeVar("R")
 
 SUFFIX: Final = ":transaction"
 """What follows a key in the name of the lock that protects it."""
@@ -26,6 +29,18 @@ SUFFIX: Final = ":transaction"
 
 NAMED: Final = 3
 """How many locks an error names."""
+
+
+class OvertakenError(Exception):
+    """Another task of the transaction has committed or rolled back while a command was served: it is served again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scan stands in the store, and which keys were answered, as they are here, with the first page."""
+
+    at: object | None
+    own: frozenset[str] = frozenset()
 
 
 class Terms(Protocol):
@@ -42,6 +57,10 @@ class Terms(Protocol):
 
     def check(self) -> None:
         """Raise TransactionError if the transaction has ended."""
+        ...
+
+    def adopt(self, lease: m.Lease) -> None:
+        """Have a lease live until what is kept under it is applied."""
         ...
 
 
@@ -65,7 +84,7 @@ class Branch:
         self._held: dict[str, HeldLock | None] = {}
         """The locked keys, with their locks in a store that others use, too."""
         self._arriving: dict[str, anyio.Event] = {}
-        """The keys that one of our tasks is about to lock; the others wait for it."""
+        """The keys that one of our tasks is about to lock, or to release; the others wait for it."""
 
     # --- locks
 
@@ -74,9 +93,13 @@ class Branch:
 
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
-        for key in sorted(keys):
-            if not self._locked_at_once(key):
-                await self.hold(key)
+        ordered, waited = sorted(keys), True
+        while waited:  # for whoever has waited may have lost others meanwhile, to a commit of another task
+            waited = False
+            for key in ordered:
+                if not self._locked_at_once(key):
+                    await self.hold(key)
+                    waited = True
 
     def _locked_at_once(self, key: str) -> bool:
         """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
@@ -91,6 +114,7 @@ class Branch:
         """Take the lock of a key, here and, if others use the store, there; unless it is held already."""
         while (arriving := self._arriving.get(key)) is not None:
             await arriving.wait()
+            self._terms.check()
         if key in self._held:
             return
         self._arriving[key] = arrived = anyio.Event()
@@ -137,6 +161,17 @@ class Branch:
     def recall_at_once(self, message: m.Get) -> object:
         return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
 
+    async def _found(self, message: m.Message[R]) -> R:
+        """Ask the store what it has, which is of use until the locks are given back.
+
+        :raises OvertakenError: if that happens meanwhile
+        """
+        overlay = self._overlay
+        reply = await self._store.demand(message)
+        if overlay is not self._overlay:
+            raise OvertakenError
+        return reply
+
     async def read(self, message: m.OneKey[Any]) -> Any:
         await self.lock((message.key,))
         return await self.recall(message)
@@ -146,7 +181,16 @@ class Branch:
             return self._overlay.answer(message, self._now())
         if self._overlay.deleted_tags and await self._is_deleted(message.key):
             return message.declined()
-        return await self._store.ask(message)
+        return await self._found(message)
+
+    async def _is_deleted(self, key: str) -> bool:
+        """Say whether the store holds what has lost its key to a deleted tag."""
+        return self._overlay.deletes(await self._found(m.GetKeyTags(key)))
+
+    async def read_raw(self, message: m.GetRaw) -> Any:
+        """Read what was written as it is; what is known of a key besides is no raw value."""
+        await self.lock((message.key,))
+        return await (self.recall(message) if self._overlay.wrote(message.key) else self._found(message))
 
     async def _is_deleted(self, key: str) -> bool:
         """Say whether the store holds what has lost its key to a deleted tag."""
@@ -162,36 +206,47 @@ class Branch:
         if self._overlay.deleted_tags:
             return tuple([await self.recall(m.Get(key, message.default)) for key in message.keys])
         elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
-        values = await self._store.ask(m.GetMany(elsewhere, message.default)) if elsewhere else ()
+        values = await self._found(m.GetMany(elsewhere, message.default)) if elsewhere else ()
         found = dict(zip(elsewhere, values, strict=True))
         now, answer = self._now(), self._overlay.answer
         return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
 
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
-        """Read the next page; what was written here comes with the last one."""
-        pairs = isinstance(message, m.GetMatch)
-        page = await self._store.ask(message)
-        written = frozenset(self._overlay.written)
-        items = [item for item in page.items if (item[0] if pairs else item) not in written]
+        """Read the next page; what was written here before the scan comes with the first one."""
+        place = message.cursor
+        own: list[Any] = []
+        if not isinstance(place, Place):
+            place = Place(None, frozenset(self._overlay.written))
+            own = [(key, None) if isinstance(message, m.GetMatch) else key for key in place.own]
+            own = [item for item in own if matcher(message.pattern)(_key_of(item))]
+        page = await self._store.demand(replace(message, cursor=place.at))
+        items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay.deleted_tags:
-            items = [item for item in items if not await self._is_deleted(item[0] if pairs else item)]
-        if page.cursor is None:
-            items += self._own_items(message.pattern, pairs=pairs)
-        return m.Page(items, page.cursor)
+            items = [item for item in items if not await self._has_gone(_key_of(item))]
+        return m.Page(self._as_they_are_here([*own, *items]), page.cursor and Place(page.cursor, place.own))
 
-    def _own_items(self, pattern: str, *, pairs: bool) -> list[Any]:
-        now, answer = self._now(), self._overlay.answer
-        keys = [key for key in filter(matcher(pattern), self._overlay.written) if answer(m.Exists(key), now)]
-        if not pairs:
-            return keys
-        return [(key, value) for key in keys if (value := answer(m.Get(key, ABSENT), now)) is not ABSENT]
+    async def _has_gone(self, key: str) -> bool:
+        tags = await self._store.demand(m.GetKeyTags(key))
+        return self._overlay.deletes(tags) and not self._overlay.wrote(key)
+
+    def _as_they_are_here(self, items: list[Any]) -> list[Any]:
+        """Return the keys, or the pairs, of those that there are, with what was written here by now."""
+        now, overlay, here = self._now(), self._overlay, list[Any]()
+        for item in items:
+            if not overlay.wrote(_key_of(item)):
+                here.append(item)
+            elif isinstance(item, str):
+                here += [item] if overlay.answer(m.Exists(item), now) else []
+            elif (value := overlay.answer(m.Get(item[0], ABSENT), now)) is not ABSENT:
+                here.append((item[0], value))
+        return here
 
     async def count(self, message: m.GetKeysCount) -> int:
         if self._overlay.deleted_tags:
             return len(await self._matching("*"))
-        count = await self._store.ask(message)
+        count = await self._found(message)
         for key in self._overlay.written:
-            before = await self._store.ask(m.Exists(key))
+            before = await self._found(m.Exists(key))
             count += self._overlay.answer(m.Exists(key), self._now()) - before
         return count
 
@@ -203,23 +258,34 @@ class Branch:
 
     async def _learn(self, key: str) -> None:
         if not self._overlay.knows(key):
-            state = await self._store.ask(m.Peek(key))
+            state = await self._found(m.Peek(key))
             self._overlay.learn(key, state, self._now())
 
     def set_at_once(self, message: m.Set) -> bool | NotNowType:
-        if message.exist is not None or (message.lease is None and not self._locked_at_once(message.key)):
+        if message.lease is not None:
+            return self._set_under_lease(message, message.lease)
+        if message.exist is not None or not self._locked_at_once(message.key):
             return NOT_NOW
         return self._overlay.overwrite(message, self._now())
 
     async def set(self, message: m.Set) -> bool:
         key = message.key
-        if message.lease is None and not self._locked_at_once(key):  # what functions return is stored by many at once
+        if message.lease is not None:
+            return self._set_under_lease(message, message.lease)
+        if not self._locked_at_once(key):
             await self.hold(key)
         if message.exist is not None:
             await self._learn(key)
             if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
                 return False
             message = replace(message, exist=None)
+        return self._overwrite(message)
+
+    def _set_under_lease(self, message: m.Set, lease: m.Lease) -> bool:
+        """Keep what a function has returned, which takes no lock: many may store it at once."""
+        if lease.void:
+            return False
+        self._terms.adopt(lease)
         return self._overwrite(message)
 
     async def set_raw(self, message: m.SetRaw) -> bool:
@@ -248,9 +314,9 @@ class Branch:
 
     async def delete(self, message: m.Delete) -> bool:
         await self.lock((message.key,))
-        existed = await self.recall(m.Exists(message.key))
-        self._overwrite(m.Delete(message.key))
-        return cast("bool", existed)
+        existed: bool = await self.recall(m.Exists(message.key))
+        self._overwrite(message)
+        return existed
 
     async def delete_many(self, message: m.DeleteMany) -> None:
         await self.lock(set(message.keys))
@@ -287,37 +353,90 @@ class Branch:
         """
         self.outcome = m.Outcome.ABORTED
         writes, tags = self._overlay.writes(self._now()), tuple(self._overlay.deleted_tags)
-        if not (writes or tags):
-            self.outcome = m.Outcome.COMMITTED
-        elif self._commit is not None:
-            self.outcome = self._commit(m.Commit((), writes, tags), self._now())
-            self._let_go()
-        else:
+        if self._commit is None:
             await self._commit_there(writes, tags)
+            return self.outcome
+        try:
+            if writes or tags:
+                self._commit(m.Commit((), writes, tags), self._now())
+            self.outcome = m.Outcome.COMMITTED
+        finally:
+            for key in self._begin_anew():
+                self._graph.release(key)
         return self.outcome
 
-    async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
-        locks = [lock for lock in self._held.values() if lock is not None]
-        held = tuple([(lock.key, lock.token) for lock in locks])
-        try:
-            outcome = await self._store.ask(m.Commit(held, writes, tags))
-        except CacheBackendInteractionError as error:
-            self.outcome = m.Outcome.UNKNOWN if error.unknown else m.Outcome.ABORTED
-            raise
-        if outcome is m.Outcome.LOST:
-            raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
-        if outcome is m.Outcome.COMMITTED:
-            self._let_go()
-        self.outcome = outcome
-
-    def _let_go(self) -> None:
-        """Release here what the store has released."""
+    def _begin_anew(self) -> dict[str, HeldLock | None]:
+        """Keep and hold nothing, and return what was held: what other tasks ask for meanwhile, comes after that."""
         held, self._held = self._held, {}
-        for key, lock in held.items():
-            if lock is not None:
-                self._queues.drop(lock)
-                self._queues.wake(lock.key)
-            self._graph.release(key)
+        self._overlay = Overlay()
+        return held
+
+    async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
+        """Apply in a store that has to be waited for. If only its locks are held, it says whether they were."""
+        held = self._begin_anew()
+        locks = [lock for lock in held.values() if lock is not None]
+        message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes, tags)
+        with self._releasing(held):
+            try:
+                self.outcome = await self._committed(message)
+            finally:
+                if self.outcome is m.Outcome.COMMITTED:
+                    self._released(locks)
+                else:
+                    await self._give_back(locks)
+        if self.outcome is m.Outcome.LOST:
+            self.outcome = m.Outcome.ABORTED
+            raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+
+    async def _committed(self, message: m.Commit) -> m.Outcome:
+        if not (message.writes or message.locks or message.tags):
+            return m.Outcome.COMMITTED
+        try:
+            return await self._store.ask(message)
+        except CacheBackendInteractionError as error:
+            if error.unknown:
+                self.outcome = m.Outcome.UNKNOWN
+            raise
+        except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
+            self.outcome = m.Outcome.UNKNOWN
+            raise
+
+    @contextmanager
+    def _releasing(self, held: Iterable[str]) -> Generator[None]:
+        """Release here at the end of the block; until then our other tasks wait for the keys."""
+        released = anyio.Event()
+        self._arriving.update(dict.fromkeys(held, released))
+        try:
+            yield
+        finally:
+            for key in held:
+                del self._arriving[key]
+                self._graph.release(key)
+            released.set()
+
+    def _released(self, locks: list[HeldLock]) -> None:
+        for lock in locks:
+            self._queues.drop(lock)
+            self._queues.wake(lock.key)
+
+    async def _give_back(self, locks: list[HeldLock]) -> None:
+        """Give locks back, the last one first, whatever becomes of the others; what cannot be reached has its lease."""
+        interrupted: BaseException | None = None
+        for lock in reversed(locks):
+            self._queues.drop(lock)
+            try:
+                await self._queues.give_back(lock)
+            except CacheBackendInteractionError as error:
+                logger.warning("the lock %r could not be given back before its lease ends: %s", lock.key, error)
+            except BaseException as error:  # noqa: BLE001  raised below
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+    @property
+    def suppresses(self) -> bool:
+        """Whether the store answers neutrally what fails."""
+        return self._store.suppresses
 
     @property
     def locked(self) -> bool:
@@ -331,27 +450,32 @@ class Branch:
 
     def forget(self) -> None:
         """Forget what is kept."""
+        self.outcome = m.Outcome.ABORTED
         self._overlay = Overlay()
 
     async def release(self) -> None:
-        """Give the locks back, the last one first."""
-        while self._held:
-            key, lock = self._held.popitem()
-            try:
-                if lock is not None:
-                    self._queues.drop(lock)
-                    await self._queues.give_back(lock)
-            finally:
+        """Give the locks back, and forget what is kept."""
+        held = self._begin_anew()
+        if self._outlives:
+            with self._releasing(held):
+                await self._give_back([lock for lock in held.values() if lock is not None])
+        else:
+            for key in held:
                 self._graph.release(key)
+
+
+def _key_of(item: str | tuple[str, object]) -> str:
+    return item if isinstance(item, str) else item[0]
 
 
 def _note() -> None:
     """Leave it to the commit to find out that a lock was lost."""
 
 
-SERVE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Awaitable[Any]]]] = {
+Serve: TypeAlias = Callable[[Branch, Any], Awaitable[Any]]
+SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
     m.Get: Branch.read,
-    m.GetRaw: Branch.read,
+    m.GetRaw: Branch.read_raw,
     m.Exists: Branch.read,
     m.GetExpire: Branch.read,
     m.Recall: Branch.recall,

@@ -304,6 +304,11 @@ class Engine:
         if route is not None and self.scope.running:
             self.scope.spawn(route.backend.close)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it refuses use until it is opened or configured again."""
+        return self._closed
+
     # --- control
 
     def switch(

@@ -39,6 +39,10 @@ class Fence:
         self._alone.setdefault(key, []).append(lease)
         return lease
 
+    def keep(self, lease: Lease) -> None:
+        """Keep a lease beyond its load, until another `drop`: what was loaded has not reached the store yet."""
+        self._alone.setdefault(lease.key, []).append(lease)
+
     def drop(self, lease: Lease) -> None:
         """Forget the lease of somebody who has loaded alone."""
         leases = self._alone[lease.key]
@@ -84,6 +88,6 @@ class Fence:
         self.refuse(message)
         here = AMBIENT.get()
         for transaction in () if here is None else here.transactions:
-            transaction.remember(message)  # which removes the keys later
+            transaction.remember(self, message)  # which removes the keys later
         reply: R = await proceed(message)
         return reply

@@ -134,6 +134,8 @@ class Keeper:
                 if renewed is False or held.until <= self._clock.now():
                     break
                 due = held.until - rest if renewed else self._clock.now() + lease / ATTEMPTS
+            if kept.dropped:  # in the same turn of the loop
+                return
             logger.warning("the lock %r was lost while it was held", held.key)
             kept.lose()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from cashews.messages import (
     Delete,
+    Exists,
     Expire,
     GetKeyTags,
     Incr,
@@ -17,12 +18,15 @@ from cashews.messages import (
     SetAdd,
     SetRaw,
     SetRemove,
+    SetTagged,
     State,
     Write,
 )
+from cashews.table.kinds import COUNTER_MAX
 from cashews.table.table import TURNS, Table
 
 R = TypeVar("R")
+Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
 NO_LIMIT = 2**62
 TICK = 1.0
 OVERWRITING = (Set, SetRaw, Delete)
@@ -40,16 +44,23 @@ class Draft:
         self.overwritten = isinstance(write, OVERWRITING)
         self.changed = False
         """Whether it was changed after it was overwritten."""
-        self.writes = [(now, write)]
+        self.writes: list[tuple[float, Write]] = [(now, write)]
         """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it."""
 
-    def change(self, write: Incr | Expire | SetAdd | SetRemove, now: float) -> None:
-        """Take note of a change."""
-        at, last = self.writes[-1]
+    def change(self, write: Change, now: float, *, absent: bool) -> None:
+        """Take note of a change; `absent` says that there was nothing to change."""
+        if not self.overwritten and absent:  # what was there has expired, or was removed by changes
+            self.overwritten = True
+            self.writes[:] = [(now, Delete(write.key))]
         if self.overwritten:
             self.changed = True
-        elif isinstance(write, Incr) and isinstance(last, Incr):  # the first may have created it
-            self.writes[-1] = at, replace(last, value=last.value + write.value)
+        else:
+            self._add_change(write, now)
+
+    def _add_change(self, write: Change, now: float) -> None:
+        at, last = self.writes[-1]
+        if isinstance(write, Incr) and isinstance(last, Incr) and abs(last.value + write.value) <= COUNTER_MAX:
+            self.writes[-1] = at, replace(last, value=last.value + write.value)  # the first may have created it
         else:
             self.writes.append((now, write))
 
@@ -77,6 +88,12 @@ def _later(write: Write, seconds: float) -> Write:
     if isinstance(write, SetRemove) or write.expire is None:
         return write
     return replace(write, expire=max(write.expire - seconds, MOMENT))
+
+
+def _changes_nothing(write: Change, *, absent: bool) -> bool:
+    if isinstance(write, (SetAdd, SetRemove)) and not write.values:
+        return True
+    return absent and isinstance(write, (Expire, SetRemove))
 
 
 class Overlay:
@@ -128,14 +145,17 @@ class Overlay:
         self._drafts[key] = Draft(write, now)
         return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
 
-    def change(self, write: Incr | Expire | SetAdd | SetRemove, now: float) -> Any:
+    def change(self, write: Change, now: float) -> Any:
         """Keep a write to a key whose state is known; answers what it asks."""
+        absent = not self._told().exists(Exists(write.key), now)
         reply = TURNS[write.__class__](self._told(), write, now)
         draft = self._drafts.get(write.key)
+        if _changes_nothing(write, absent=absent):
+            return reply
         if draft is None:
             self._drafts[write.key] = Draft(write, now)
         else:
-            draft.change(write, now)
+            draft.change(write, now, absent=absent)
         return reply
 
     def _told(self) -> Table:
@@ -147,6 +167,10 @@ class Overlay:
                 TURNS[write.__class__](self._table, write, at)
             self._untold = []
         return self._table
+
+    def wrote(self, key: str) -> bool:
+        """Say whether a key was written."""
+        return key in self._drafts
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -14,12 +14,19 @@ from cashews.clock import Clock
 from cashews.commands import Command, Effect
 from cashews.compose import Proceed
 from cashews.engine.ambient import AMBIENT
-from cashews.engine.branch import AT_ONCE, SERVE, Branch
+from cashews.engine.branch import AT_ONCE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.fence import Fence
 from cashews.engine.routes import Route
-from cashews.exceptions import LockRefusedError, TransactionError
+from cashews.exceptions import (
+    CacheBackendInteractionError,
+    CacheClosedError,
+    CacheError,
+    LockRefusedError,
+    TransactionError,
+    WrongTypeError,
+)
 from cashews.log import logger
-from cashews.messages import Message, Outcome
+from cashews.messages import Lease, Message, Outcome
 
 R = TypeVar("R")
 SERIAL = "\0serializable"
@@ -45,6 +52,11 @@ class Coordinator(Protocol):
     clock: Clock
     fence: Fence
 
+    @property
+    def closed(self) -> bool:
+        """Whether the cache has been closed."""
+        ...
+
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch on the store of a route."""
         ...
@@ -67,12 +79,17 @@ class Transaction:
         self._settled: Outcome | None = None
         """What became of what was written before the last explicit commit or rollback."""
         self._branches: dict[Route, Branch] = {}
+        self._routes: tuple[Route, ...] = ()
+        """The stores on which one transaction runs at a time."""
         self._invalidations: list[Message[Any]] = []
+        self._leases: list[Lease] = []
         self._waits = False
         """Whether a store has to be waited for."""
         self._doomed = False
-        self._settling = False
-        """Whether it is being committed: what a task writes meanwhile would be in no commit."""
+        self._turn_over = False
+        """Whether it has given up its turn with its locks, and has to wait for another."""
+        self._over = ""
+        """Why it is of no use any more."""
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
@@ -85,14 +102,12 @@ class Transaction:
     # --- messages
 
     def check(self) -> None:
-        """Go on, if the transaction has not ended, and is not about to.
+        """Go on, if the transaction has not ended.
 
-        :raises TransactionError: if it has or is
+        :raises TransactionError: if it has
         """
-        if self.outcome is not Outcome.OPEN:
-            raise TransactionError(self.outcome.value)
-        if self._settling:
-            raise TransactionError("committing")
+        if self._over:
+            raise TransactionError(self._over)
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
@@ -101,7 +116,7 @@ class Transaction:
     def at_once(self, message: Message[R], route: Route) -> R | NotNowType:
         """Serve a message in place, if nothing has to be waited for."""
         serve = AT_ONCE.get(message.__class__)
-        if serve is None or self._settling or self.outcome is not Outcome.OPEN:
+        if serve is None or self._over or self._turn_over:
             return NOT_NOW
         branch = self._branches.get(route)
         if branch is None:
@@ -109,28 +124,49 @@ class Transaction:
         return serve(branch, message)  # type: ignore[no-any-return]  # it answers its message's type
 
     def ask(self, message: Message[R], route: Route) -> Awaitable[R]:
-        """Serve a message."""
-        self.check()
+        """Serve a message.
+
+        :raises TransactionError: if the transaction has ended
+        """
+        if self._over or self._turn_over:
+            return self._ask_in_turn(message, route)
         serve = SERVE.get(message.__class__)
         if serve is None:  # no transaction concerns it
             return route.backend.ask(message)
         branch = self._branches.get(route)
         if branch is None:
             branch = self._branch(route)
-        return self._serve_unless_doomed(branch, message) if branch.waits else serve(branch, message)
+        return self._serve_there(serve, branch, message) if branch.waits else serve(branch, message)
 
-    async def _serve_unless_doomed(self, branch: Branch, message: Message[R]) -> R:
-        """Have a store that cannot lock doom the transaction: its commands are declined from then on."""
-        if self._doomed:
-            return message.declined()
-        try:
-            reply: R = await SERVE[message.__class__](branch, message)
-            return reply
-        except LockRefusedError as error:
-            self._doom(error)
-            return message.declined()
+    async def _ask_in_turn(self, message: Message[R], route: Route) -> R:
+        self.check()
+        await self._wait_for_turn()
+        return await self.ask(message, route)
 
-    def _doom(self, error: LockRefusedError) -> None:
+    async def _serve_there(self, serve: Serve, branch: Branch, message: Message[R]) -> R:
+        """Serve a message on a store that has to be waited for.
+
+        A failure that it suppresses dooms the transaction, whose commands are declined from then on: what is written
+        may rest on what could not be read.
+        """
+        while not self._doomed:
+            try:
+                reply: R = await serve(branch, message)
+                return reply
+            except OvertakenError:
+                self.check()
+            except WrongTypeError as error:
+                if not branch.suppresses:
+                    raise
+                logger.error("%s", error)
+                break
+            except (CacheBackendInteractionError, LockRefusedError) as error:
+                if not branch.suppresses:
+                    raise
+                self._doom(error)
+        return message.declined()
+
+    def _doom(self, error: CacheError) -> None:
         self._doomed = True
         logger.error("a transaction will be rolled back: %s", error)
 
@@ -141,9 +177,31 @@ class Transaction:
             self._waits = self._waits or branch.waits
         return branch
 
-    def remember(self, invalidation: Message[Any]) -> None:
+    def remember(self, fence: object, invalidation: Message[Any]) -> None:
         """Have loads refused once more that have begun by the time an invalidation takes effect."""
-        self._invalidations.append(invalidation)
+        if fence is self.coordinator.fence:
+            self._invalidations.append(invalidation)
+
+    def adopt(self, lease: Lease) -> None:
+        """Have a lease live until what is kept under it is applied."""
+        self.coordinator.fence.keep(lease)
+        self._leases.append(lease)
+
+    def _drop(self, leases: list[Lease]) -> None:
+        for lease in leases:
+            self.coordinator.fence.drop(lease)
+        leases.clear()
+
+    def _refuse_loads(self) -> None:
+        """Refuse the loads of others; ours were, as far as they had begun, when the invalidation was asked for."""
+        fence = self.coordinator.fence
+        ours = self._leases.copy()
+        self._drop(self._leases)
+        for invalidation in self._invalidations:
+            fence.refuse(invalidation)
+        self._invalidations.clear()
+        for lease in ours:
+            self.adopt(lease)
 
     # --- the beginning and the end
 
@@ -153,20 +211,35 @@ class Transaction:
         :raises LockedError: if that takes longer than the timeout
         """
         if self.mode is TransactionMode.SERIALIZABLE:
+            self._routes = routes
             try:
-                for route in routes:
-                    await self._branch(route).hold(route.prefix + SERIAL)
-            except LockRefusedError as error:
-                self._doom(error)
+                await self._wait_for_turn()
             except BaseException:
                 await self.end(Outcome.ABORTED)
                 raise
 
+    async def _wait_for_turn(self) -> None:
+        for route in self._routes:
+            branch = self._branch(route)
+            try:
+                await branch.hold(route.prefix + SERIAL)
+            except LockRefusedError as error:
+                if not branch.suppresses:
+                    raise
+                self._doom(error)
+                return
+        self._turn_over = False
+
+    def _give_up_turn(self) -> None:
+        """Begin as if anew: with other locks, and with the whole timeout to wait for them."""
+        self._turn_over = bool(self._routes)
+        self.deadline = self.coordinator.clock.now() + self.timeout
+
     async def commit(self) -> None:
         """Apply what was written so far, and release the locks; the transaction goes on with nothing kept.
 
-        Each store applies its part at once or not at all, one store after the other, in the order in which they were
-        first used; where one fails, those after it apply nothing.
+        Each store applies its part at once or not at all, one store after the other: first those that were only read,
+        then the others in the order in which they were first used; where one fails, those after it apply nothing.
 
         :raises LockLostError: if a lock was lost by then; that store has applied nothing
         :raises CacheBackendInteractionError: if a store fails and does not suppress it
@@ -176,15 +249,14 @@ class Transaction:
         try:
             await self._settle()
         finally:
-            await self.release()
-            for branch in self._branches.values():
-                branch.forget()
+            self._give_up_turn()
 
     def _settle(self) -> Awaitable[None]:
         """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
-        for invalidation in self._invalidations:
-            self.coordinator.fence.refuse(invalidation)
-        self._invalidations.clear()
+        if self.coordinator.closed:
+            raise CacheClosedError
+        if self._invalidations:
+            self._refuse_loads()
         return self._apply_shielded() if self._waits else self._apply()
 
     async def _apply_shielded(self) -> None:
@@ -192,14 +264,22 @@ class Transaction:
             await self._apply()
 
     async def _apply(self) -> None:
-        self._settling = True
+        leases, self._leases = self._leases, []
+        parts = list(self._branches.values())
+        if len(parts) > 1:  # the locks of what was only read are checked before anything is applied
+            parts.sort(key=lambda branch: branch.written)
+        parts.reverse()
         try:
-            for branch in self._branches.values():
-                if self._doomed or await branch.commit() is not Outcome.COMMITTED:
-                    break
+            while parts and not self._doomed and await parts.pop().commit() is Outcome.COMMITTED:
+                pass
         finally:
-            self._settling = False
+            for branch in parts:
+                branch.forget()
             self._settled = self._summary()
+            if leases:
+                self._drop(leases)
+            for branch in parts:
+                await branch.release()
 
     def _summary(self) -> Outcome:
         """Return what became of all branches; `UNKNOWN`, if not the same of all."""
@@ -214,6 +294,7 @@ class Transaction:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
         self.check()
         self._invalidations.clear()
+        self._drop(self._leases)
         self._settled = Outcome.ABORTED
         for branch in self._branches.values():
             branch.forget()
@@ -221,6 +302,7 @@ class Transaction:
 
     async def finish(self) -> None:
         """End: apply what is kept. Raises what `commit` does."""
+        self._over = "ending"
         try:
             if self._settled is None or self._keeps:
                 await self._settle()
@@ -229,7 +311,9 @@ class Transaction:
 
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""
-        self.outcome = outcome
+        self.outcome, self._over = outcome, outcome.value
+        if self._leases:
+            self._drop(self._leases)
         await self.release()
 
     @property
@@ -243,6 +327,14 @@ class Transaction:
                 with anyio.CancelScope(shield=branch.waits):
                     await branch.release()
 
+    async def release_unwritten(self) -> None:
+        """Give the locks back, but for those of stores to which something was written since."""
+        for branch in self._branches.values():
+            if branch.locked and not branch.written:
+                with anyio.CancelScope(shield=branch.waits):
+                    await branch.release()
+        self._give_up_turn()
+
 
 class Released:
     """The locks of a transaction that was rolled back: `await` releases them before the end of the transaction."""
@@ -251,7 +343,7 @@ class Released:
         self._transaction = transaction
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._transaction.release().__await__()
+        return self._transaction.release_unwritten().__await__()
 
 
 class Transactional:
@@ -267,7 +359,7 @@ class Transactional:
 
     def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
         transaction = current(self._engine)
-        if transaction is None or message.effect not in GUARDED:
+        if transaction is None or (message.effect not in GUARDED and message.__class__ not in SERVE):
             return proceed(message)
         return transaction.ask(message, self._route)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +12,12 @@ import anyio
 from cashews.exceptions import LockedError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiter:
     """A transaction that waits for a lock until it is handed to it."""
 
     who: object
+    name: str
     handed: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -28,7 +30,7 @@ class WaitGraph:
     def __init__(self) -> None:
         self._holders: dict[str, object] = {}
         self._queues: dict[str, deque[Waiter]] = {}
-        self._waits: dict[object, list[str]] = {}
+        self._waits: dict[object, list[Waiter]] = {}
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -44,11 +46,11 @@ class WaitGraph:
         """
         if self._leads_to(who, name):
             raise LockedError(name, "who holds it waits for this transaction, a deadlock")
-        waiter = Waiter(who)
+        waiter = Waiter(who, name)
         queue = self._queues.setdefault(name, deque())
         queue.append(waiter)
         waits = self._waits.setdefault(who, [])
-        waits.append(name)
+        waits.append(waiter)
         try:
             await waiter.handed.wait()
         except BaseException:
@@ -58,7 +60,7 @@ class WaitGraph:
                 queue.remove(waiter)
             raise
         finally:
-            waits.remove(name)
+            waits.remove(waiter)
             if not waits:
                 self._waits.pop(who, None)
             if not queue and self._queues.get(name) is queue:
@@ -75,13 +77,22 @@ class WaitGraph:
         waiter.handed.set()
 
     def _leads_to(self, who: object, name: str) -> bool:
-        names, seen = [name], set[Any]()
-        while names:
-            awaited = names.pop()
-            for other in (self._holders.get(awaited), *(waiter.who for waiter in self._queues.get(awaited, ()))):
-                if other is who:
-                    return True
-                if other is not None and other not in seen:
-                    seen.add(other)
-                    names += self._waits.get(other, ())
+        ahead, seen = list(self._before(name)), set[Any]()
+        while ahead:
+            other = ahead.pop()
+            if other is who:
+                return True
+            if other not in seen:
+                seen.add(other)
+                for waiter in self._waits.get(other, ()):
+                    ahead += self._before(waiter.name, waiter)
         return False
+
+    def _before(self, name: str, waiter: Waiter | None = None) -> Iterator[object]:
+        """Yield who has a lock before a waiter, or before whoever comes next."""
+        if name in self._holders:
+            yield self._holders[name]
+        for other in self._queues.get(name, ()):
+            if other is waiter:
+                return
+            yield other.who

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from typing import Final
+
+from cashews.exceptions import CounterOverflowError, WrongTypeError
+
+COUNTER_MAX: Final = 2**63 - 1
 
 
 class Bits(bytearray):
@@ -67,3 +72,28 @@ class Foreign:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, for errors."""
+    return value.kind if isinstance(value, Foreign) else type(value).__name__
+
+
+def integer(key: str, value: object) -> int:
+    """Return a value that is counted with.
+
+    :raises WrongTypeError: if it is no integer
+    """
+    if type(value) is int:
+        return value
+    raise WrongTypeError(key, kind_of(value), "an integer")
+
+
+def counter(key: str, value: int) -> int:
+    """Return the new value of a counter.
+
+    :raises CounterOverflowError: if it is out of range
+    """
+    if not -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
+        raise CounterOverflowError(key)
+    return value

@@ -12,18 +12,16 @@ from cashews._typing import ABSENT
 from cashews.backends.interface import Cause
 from cashews.circuit import Circuit
 from cashews.entry import Entry
-from cashews.exceptions import CounterOverflowError, WrongTypeError
+from cashews.exceptions import WrongTypeError
 from cashews.pattern import matcher
 from cashews.table.cursor import Cursor
 from cashews.table.keyspace import NEVER, PAGE, seconds_left
-from cashews.table.kinds import Bits, Foreign, Members, Tally, Window
+from cashews.table.kinds import Bits, Foreign, Members, Tally, Window, counter, integer, kind_of
 from cashews.table.tagged_keys import TaggedKeys
 from cashews.table.wheel import Slot
 
-COUNTER_MAX = 2**63 - 1
-
-CHECKED = frozenset({m.Incr, m.SetAdd, m.SetRemove})
-"""Writes that may not fit what is there."""
+CHECKED = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
+"""Writes that may not fit what is there, and what makes room for them."""
 
 Kept = TypeVar("Kept", Bits, Circuit, Window, Members, Tally)
 
@@ -83,10 +81,10 @@ class Table(TaggedKeys):
     def incr(self, message: m.Incr, now: float) -> int:
         slot = self._find(message.key, now)
         if slot is None:
-            value = _counter(message.key, message.value)
+            value = counter(message.key, message.value)
             self._store(None, message.key, value, message.expire, now)
             return value
-        slot.value = value = _counter(message.key, _integer(slot) + message.value)
+        slot.value = value = counter(message.key, integer(message.key, slot.value) + message.value)
         self._order.touch(slot)
         return value
 
@@ -236,7 +234,7 @@ class Table(TaggedKeys):
         if slot is None:
             return None
         if not isinstance(slot.value, kind):
-            raise WrongTypeError(key, type(slot.value).__name__, kind.__name__.lower())
+            raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
         return slot.value
 
     def _keep(self, key: str, kind: type[Kept], now: float) -> Kept:
@@ -300,9 +298,9 @@ class Table(TaggedKeys):
         locks, held = self._locks, message.locks
         if held and not all(locks.is_held(key, token, now) for key, token in held):
             return m.Outcome.LOST
-        for write in message.writes:
-            if write.__class__ in CHECKED:
-                self._check(write, now)
+        checked = [write for write in message.writes if write.__class__ in CHECKED]
+        if checked:
+            self._check(checked, now)
         self.delete_tags(message.tags, now)
         for write in message.writes:
             TURNS[write.__class__](self, write, now)
@@ -310,13 +308,19 @@ class Table(TaggedKeys):
             locks.give_back(key, token, now)
         return m.Outcome.COMMITTED
 
-    def _check(self, write: m.Write, now: float) -> None:
-        """Raise what a write would raise."""
-        if isinstance(write, m.Incr):
-            slot = self._find(write.key, now)
-            _counter(write.key, write.value + (0 if slot is None else _integer(slot)))
-        elif isinstance(write, (m.SetAdd, m.SetRemove)):
-            self._peek(write.key, Members, now)
+    def _check(self, writes: list[m.Write], now: float) -> None:
+        """Raise what the writes would raise, one after the other."""
+        counters: dict[str, int] = {}
+        removed: set[str] = set()
+        for write in writes:
+            if isinstance(write, m.Delete):
+                removed.add(write.key)
+            elif isinstance(write, m.Incr):
+                slot = self._find(write.key, now)
+                before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
+                counters[write.key] = counter(write.key, before + write.value)
+            elif write.key not in removed:
+                self._peek(write.key, Members, now)
 
     # --- the whole store
 
@@ -340,16 +344,6 @@ class Table(TaggedKeys):
         }
 
 
-def _integer(slot: Slot) -> int:
-    if type(slot.value) is int:
-        return slot.value
-    raise WrongTypeError(slot.key, type(slot.value).__name__, "an integer")
-
-
-def _counter(key: str, value: int) -> int:
-    if not -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
-        raise CounterOverflowError(key)
-    return value
 
 
 TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] = {

@@ -117,7 +117,7 @@ return 1
 UNLOCK: Final = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', KEYS[1], '')
+redis.pcall('PUBLISH', KEYS[1], '')
 return 1
 """)
 
@@ -223,62 +223,63 @@ while at <= #ARGV do
 end
 
 -- Whatever can be refused is refused here, before anything is applied: a server out of memory, another kind of value.
-redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0')
-local before = {}
+if #commands + tags > 0 then redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0') end
+local wrong_type = redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
+local refusal, removed, counted = nil, {}, {}
 for _, words in ipairs(commands) do
   local command, key = words[1], words[2]
-  if command == 'incr' then
-    before[key] = redis.call('GET', key)
-    local reply = incr(key, words[3])
-    if before[key] then redis.call('SET', key, before[key], 'KEEPTTL') else redis.call('DEL', key) end
-    if type(reply) == 'table' and reply.err then return reply end
-  elseif command == 'sadd' or command == 'srem' then
+  if command == 'del' then
+    removed[key] = true
+  elseif command == 'incr' then
     local kind = redis.call('TYPE', key).ok
-    if kind ~= 'none' and kind ~= 'set' then
-      return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
-    end
+    if kind ~= 'none' and kind ~= 'string' then refusal = wrong_type break end
+    if counted[key] == nil then counted[key] = redis.call('GET', key) end
+    local reply = incr(key, words[3])
+    if type(reply) == 'table' and reply.err then refusal = reply break end
+  elseif (command == 'sadd' or command == 'srem') and not removed[key] then
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= 'set' then refusal = wrong_type break end
   end
 end
+for key, value in pairs(counted) do
+  if value then redis.call('SET', key, value, 'KEEPTTL') else redis.call('DEL', key) end
+end
+if refusal then return refusal end
 
-local apply = {
-  set = function(key, value, milliseconds, since, ...)
-    local own = {...}
-    if overtaken(own, since) then return end
-    if milliseconds == '' then
-      set(key, own, '', value)
-    else
-      set(key, own, milliseconds, value, 'PX', milliseconds)
-    end
-  end,
-  del = delete,
-  incr = function(key, by, milliseconds)
-    local new = redis.call('EXISTS', key) == 0
-    incr(key, by)
-    if new and milliseconds ~= '' then redis.call('PEXPIRE', key, milliseconds) end
-  end,
-  expire = expire,
-  sadd = function(key, milliseconds, ...)
-    local left = redis.call('PTTL', key)
-    for _, member in ipairs({...}) do redis.call('SADD', key, member) end
-    if milliseconds == '' then
-      redis.call('PERSIST', key)
-    elseif left == -2 or (left >= 0 and left < tonumber(milliseconds)) then
-      redis.call('PEXPIRE', key, milliseconds)
-    end
-  end,
-  srem = function(key, ...)
-    for _, member in ipairs({...}) do redis.call('SREM', key, member) end
-  end,
-}
+local apply = {del = delete}
+function apply.set(key, words)
+  local own = {}
+  for i = 6, #words do own[i - 5] = words[i] end
+  if overtaken(own, words[5]) then return end
+  if words[4] == '' then set(key, own, '', words[3]) else set(key, own, words[4], words[3], 'PX', words[4]) end
+end
+function apply.incr(key, words)
+  local new = redis.call('EXISTS', key) == 0
+  incr(key, words[3])
+  if new and words[4] ~= '' then redis.call('PEXPIRE', key, words[4]) end
+end
+function apply.expire(key, words) expire(key, words[3]) end
+function apply.sadd(key, words)
+  local left = redis.call('PTTL', key)
+  for i = 4, #words do redis.call('SADD', key, words[i]) end
+  if words[3] == '' then
+    redis.call('PERSIST', key)
+  elseif left == -2 or (left >= 0 and left < tonumber(words[3])) then
+    redis.call('PEXPIRE', key, words[3])
+  end
+end
+function apply.srem(key, words)
+  for i = 3, #words do redis.call('SREM', key, words[i]) end
+end
 for i = 1, tags do
   local tag = ARGV[locks + 2 + i]
   remember_deletion(tag)
   while redis.call('EXISTS', INDEX .. tag) == 1 do delete_carriers(tag, 1000) end
 end
-for _, words in ipairs(commands) do apply[words[1]](unpack(words, 2)) end
+for _, words in ipairs(commands) do apply[words[1]](words[2], words) end
 for i = 2, locks + 1 do
   redis.call('DEL', KEYS[i])
-  redis.call('PUBLISH', KEYS[i], '')
+  redis.pcall('PUBLISH', KEYS[i], '')
 end
 return 1
 """

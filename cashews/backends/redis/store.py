@@ -68,12 +68,23 @@ class RedisStore(Backend):
         try:
             reply: R = await self._serve[message.__class__](message)
         except redis.RedisError as error:
-            return await self._failed(message, error)
+            return await self._failed(message, error, suppress=self._suppress)
         if self._failing:
             self._failing.pop(message.__class__, None)
         return reply
 
-    async def _failed(self, message: m.Message[R], error: redis.RedisError) -> R:
+    async def demand(self, message: m.Message[R]) -> R:
+        try:
+            reply: R = await self._serve[message.__class__](message)
+        except redis.RedisError as error:
+            return await self._failed(message, error, suppress=False)
+        return reply
+
+    @property
+    def suppresses(self) -> bool:
+        return self._suppress
+
+    async def _failed(self, message: m.Message[R], error: redis.RedisError, *, suppress: bool) -> R:
         """Answer a message that the server did not: neutrally, or with an error of ours."""
         if message.__class__ in VALUE_READS and "WRONGTYPE" in str(error):
             nothing: R = message.declined()  # a structure is no value
@@ -83,7 +94,7 @@ class RedisStore(Backend):
             raise failure from None
         if not isinstance(error, OUTAGE):
             self._note(message, failure)
-        if not self._suppress:
+        if not suppress:
             raise failure from error
         return message.left_open() if isinstance(error, UNKNOWN) else message.declined()
 
