@@ -86,14 +86,14 @@ class Branch(Holdings):
         return self._overlay.deletes(await self._found(m.GetKeyTags(key)))
 
     async def read_raw(self, message: m.GetRaw) -> Any:
-        """Read what was written as it is; what is known of a key besides is no raw value."""
         await self.lock((message.key,))
-        return await (self.recall(message) if self._overlay.wrote(message.key) else self._found(message))
-
-    async def _is_deleted(self, key: str) -> bool:
-        """Say whether the store holds what has lost its key to a deleted tag."""
-        tags = await self._store.ask(m.GetKeyTags(key))
-        return self._overlay.deletes(tags)
+        overlay = self._overlay
+        gone = overlay.knows(message.key) and not overlay.answer(m.Exists(message.key), self._now())
+        if gone or overlay.has_raw(message.key):
+            return await self.recall(message)
+        if overlay.deleted_tags and await self._is_deleted(message.key):
+            return message.default
+        return await self._found(message)
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
         await self.lock(set(message.keys))
@@ -205,10 +205,7 @@ class Branch(Holdings):
         await self.lock((message.key,))
         await self._learn(message.key)
         self._terms.check()
-        now = self._now()
-        taken = self._overlay.answer(message, now)
-        self._overlay.change(m.SetRemove(message.key, tuple(taken)), now)
-        return taken
+        return self._overlay.pop(message, self._now())
 
     async def delete(self, message: m.Delete) -> bool:
         await self.lock((message.key,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
@@ -16,6 +17,7 @@ from cashews.messages import (
     Peek,
     Set,
     SetAdd,
+    SetPop,
     SetRaw,
     SetRemove,
     SetTagged,
@@ -31,6 +33,8 @@ NO_LIMIT = 2**62
 TICK = 1.0
 OVERWRITING = (Set, SetRaw, Delete)
 """Writes after which it does not matter what a key held before."""
+SOON = 1.0
+"""The seconds that a commit may take to get to its store."""
 MOMENT = 0.001
 """The seconds that are left of a duration at least: what has passed altogether is absent, and not committed."""
 
@@ -70,10 +74,12 @@ class Draft:
         if state.members is not None:
             yield Delete(key)
             yield SetAdd(key, tuple(state.members), state.left)
-        elif isinstance(last, Delete):
-            yield Set(key, state.value, state.left)
         elif isinstance(last, (Set, SetRaw)):
             yield replace(last, value=state.value, expire=state.left)
+        elif state.tags:
+            yield SetTagged(key, state.value, state.left, tags=state.tags)
+        else:
+            yield Set(key, state.value, state.left)
 
 
 def _later(write: Write, seconds: float) -> Write:
@@ -99,13 +105,17 @@ def _changes_nothing(write: Change, *, absent: bool) -> bool:
 class Overlay:
     """The kept writes by key, and a table in which they happen as soon as anybody asks."""
 
-    __slots__ = ("_drafts", "_known", "_table", "_untold", "deleted_tags")
+    __slots__ = ("_deadlines", "_drafts", "_known", "_lost", "_table", "_untold", "deleted_tags")
 
     def __init__(self) -> None:
         self.deleted_tags: dict[str, None] = {}
         """Tags whose keys are gone, but for those that were written after."""
         self._drafts: dict[str, Draft] = {}
         self._known: set[str] = set()
+        self._lost: set[str] = set()
+        """Keys that a deleted tag has taken what was learned of."""
+        self._deadlines: dict[str, float] = {}
+        """When what was learned expires in the store."""
         self._table: Table | None = None
         self._untold: list[tuple[float, Write]] = []
         """What has not happened in the table yet."""
@@ -118,7 +128,12 @@ class Overlay:
         """Take in what the store holds under a key, unless its state is known by now."""
         if key not in self._known:
             self._known.add(key)
-            self._told().restore(key, State() if self.deletes(state.tags) else state, now)
+            lost = self.deletes(state.tags)
+            self._told().restore(key, State() if lost else state, now)
+            if lost:
+                self._lost.add(key)
+            elif state.left is not None:
+                self._deadlines[key] = now + state.left
 
     def deletes(self, tags: Iterable[str]) -> bool:
         """Say whether what carries these tags is gone, unless it was written here."""
@@ -149,14 +164,25 @@ class Overlay:
         """Keep a write to a key whose state is known; answers what it asks."""
         absent = not self._told().exists(Exists(write.key), now)
         reply = TURNS[write.__class__](self._told(), write, now)
+        if not _changes_nothing(write, absent=absent):
+            self._keep(write, now, absent=absent)
+        return reply
+
+    def pop(self, message: SetPop, now: float) -> list[str]:
+        """Keep a removal of some members of a set whose state is known, and return them."""
+        taken = self.answer(message, now)
+        if taken:
+            self._keep(SetRemove(message.key, tuple(taken)), now, absent=False)
+        return taken
+
+    def _keep(self, write: Change, now: float, *, absent: bool) -> None:
         draft = self._drafts.get(write.key)
-        if _changes_nothing(write, absent=absent):
-            return reply
+        if draft is None and write.key in self._lost:
+            draft = self._drafts[write.key] = Draft(Delete(write.key), now)
         if draft is None:
             self._drafts[write.key] = Draft(write, now)
         else:
             draft.change(write, now, absent=absent)
-        return reply
 
     def _told(self) -> Table:
         """Return the table, in which everything has happened."""
@@ -167,6 +193,11 @@ class Overlay:
                 TURNS[write.__class__](self._table, write, at)
             self._untold = []
         return self._table
+
+    def has_raw(self, key: str) -> bool:
+        """Say whether a raw read is answered here: what was only learned of a key, and lives, is no raw value."""
+        draft = self._drafts.get(key)
+        return draft is not None and (draft.overwritten or any(isinstance(write, Incr) for _, write in draft.writes))
 
     def wrote(self, key: str) -> bool:
         """Say whether a key was written."""
@@ -188,11 +219,16 @@ class Overlay:
                 writes += self._final(key, draft, now)
         return tuple(writes)
 
+    def _outlived(self, key: str, state: State, now: float) -> bool:
+        """Say whether a key lives on here that has expired in the store by now, or is about to: a change comes late."""
+        deadline = self._deadlines.get(key, math.inf)
+        return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
+
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
         state = self._told().peek(Peek(key), now)
         if state.absent:
             return (Delete(key),)
-        if draft.overwritten:
+        if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
             return draft.final(key, state)
         return [_later(write, now - at) for at, write in draft.writes]
 

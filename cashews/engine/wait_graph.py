@@ -85,7 +85,8 @@ class WaitGraph:
             if other not in seen:
                 seen.add(other)
                 for waiter in self._waits.get(other, ()):
-                    ahead += self._before(waiter.name, waiter)
+                    if not waiter.handed.is_set():
+                        ahead += self._before(waiter.name, waiter)
         return False
 
     def _before(self, name: str, waiter: Waiter | None = None) -> Iterator[object]:

@@ -108,7 +108,7 @@ class RedisStore(Backend):
             found = await self._commands.kind_of(message.keys[0])
         except redis.RedisError:  # the server has gone meanwhile
             return self._failure(message, error)
-        if found == "int":  # one that needs more than 64 bits
+        if found == "int" and isinstance(message, m.Incr):  # one that needs more than 64 bits
             return CounterOverflowError(message.keys[0])
         return WrongTypeError(message.keys[0], found, "an integer" if isinstance(message, m.Incr) else "another kind")
 

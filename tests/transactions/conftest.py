@@ -1,0 +1,78 @@
+"""A cache whose time the test owns, and somebody who is outside of every transaction of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import anyio
+import pytest
+
+from cashews.engine.transactions import TransactionMode
+from tests.subjects import clock_of, each, subject_of
+
+
+@pytest.fixture(params=each(["mem", "mem-pickled-signed", "redis"]))
+def subject(request):
+    return subject_of(request)
+
+
+@pytest.fixture
+def clock(subject, monkeypatch):
+    return clock_of(subject, monkeypatch, start=1_000)
+
+
+@pytest.fixture
+async def cache(subject, clock):
+    async with subject.open(clock, random=Random(1)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=TransactionMode, ids=lambda mode: mode.value)
+def mode(request):
+    return request.param
+
+
+class Outside:
+    """``await outside(cache.get, "k")`` calls something in a task that is in no transaction."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](1)
+
+    async def __call__(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        done = anyio.Event()
+        outcome: list[Any] = []
+
+        async def call() -> None:
+            try:
+                outcome.append(await function(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001  raised where it is awaited
+                outcome.append(error)
+            done.set()
+
+        await self._send.send(call)
+        await done.wait()
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    async def serve(self) -> None:
+        with self._send, self._receive:
+            async for call in self._receive:
+                await call()
+
+
+@pytest.fixture
+async def outside(anyio_backend):
+    outside = Outside()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(outside.serve)
+        yield outside
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+def held():
+    """``held(cache)``: how many locks of transactions are held in this process."""
+    return lambda cache: len(cache._engine._waits)
