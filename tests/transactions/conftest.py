@@ -64,7 +64,7 @@ class Outside:
 
 
 @pytest.fixture
-async def outside(anyio_backend):
+async def outside():
     outside = Outside()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(outside.serve)
