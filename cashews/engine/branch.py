@@ -22,6 +22,7 @@ from cashews.pattern import matcher
 
 R = TypeVar("R")
 
+
 class OvertakenError(Exception):
     """Another task of the transaction has committed or rolled back while a command was served: it is served again."""
 
@@ -83,7 +84,8 @@ class Branch(Holdings):
 
     async def _is_deleted(self, key: str) -> bool:
         """Say whether the store holds what has lost its key to a deleted tag."""
-        return self._overlay.deletes(await self._found(m.GetKeyTags(key)))
+        tags = await self._found(m.GetKeyTags(key))
+        return self._overlay.deletes(tags)
 
     async def read_raw(self, message: m.GetRaw) -> Any:
         await self.lock((message.key,))

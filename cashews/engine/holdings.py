@@ -158,5 +158,3 @@ class Holdings:
 
 def _note() -> None:
     """Leave it to the commit to find out that a lock was lost."""
-
-

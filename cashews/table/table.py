@@ -344,8 +344,6 @@ class Table(TaggedKeys):
         }
 
 
-
-
 TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] = {
     m.Get: Table.get,
     m.Recall: Table.get,
