@@ -53,7 +53,7 @@ class Draft:
 
     def change(self, write: Change, now: float, *, absent: bool) -> None:
         """Take note of a change; `absent` says that there was nothing to change."""
-        if not self.overwritten and absent:  # what was there has expired, or was removed by changes
+        if absent:  # what was there has expired, or was removed by changes
             self.overwritten = True
             self.writes[:] = [(now, Delete(write.key))]
         if self.overwritten:

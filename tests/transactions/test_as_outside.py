@@ -35,6 +35,10 @@ def a_command(random: Random):
             ("set", (key, value), {"expire": life, "exist": True}),
             ("set", (key, value), {"expire": life, "exist": False}),
             ("set_many", ({"a": value, "b": 7},), {"expire": life}),
+            ("set", (key, value), {"expire": life, "tags": random.sample(["t", "u"], random.randint(1, 2))}),
+            ("set", (key, 3), {"tags": ["t"]}),
+            ("delete_tags", (random.choice(["t", "u"]),), {}),
+            ("get_key_tags", (key,), {}),
             ("set_raw", ("raw", b"raw"), {"expire": life}),
             ("get_raw", ("raw", "nothing"), {}),
             ("exists", ("raw",), {}),
@@ -64,16 +68,16 @@ async def ask(cache, name, args, kwargs):
         reply = await reply
     except CacheError as error:
         return type(error)
-    return sorted(reply) if name == "set_pop" else reply
+    return sorted(reply) if name in {"set_pop", "get_key_tags"} else reply
 
 
 async def everything(cache):
     """Return what a store holds."""
     found = {}
     for key in KEYS:
-        left = await cache.get_expire(key)
+        left, tags = await cache.get_expire(key), await ask(cache, "get_key_tags", (key,), {})
         members = await ask(cache, "set_pop", (key, 5), {})
-        found[key] = (members, await cache.get(key, "nothing"), left)
+        found[key] = (members, await cache.get(key, "nothing"), left, tags)
     found["raw"] = (await cache.get_raw("raw", "nothing"), await cache.get_expire("raw"))
     return found
 

@@ -64,7 +64,7 @@ async def test_writes_are_seen_inside_at_once_and_outside_after_the_end(filled, 
 
 async def test_an_exception_leaves_nothing(filled, mode, held):
     """15; D81: members of sets, too."""
-    with pytest.raises(FailedError):
+    with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with filled.transaction(mode) as tx:
             await write_everything(filled)
             raise FailedError
@@ -113,7 +113,7 @@ async def test_writes_after_a_rollback_that_was_awaited_late_keep_their_locks(ca
 
 async def test_a_commit_in_between_is_final(filled, outside, mode):
     """15: what came before it stays, whatever becomes of the rest."""
-    with pytest.raises(FailedError):
+    with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with filled.transaction(mode) as tx:
             await write_everything(filled)
             await tx.commit()
@@ -297,7 +297,7 @@ async def test_what_others_have_made_of_a_key_meanwhile_is_met_before_anything_i
 
 async def test_a_counter_that_would_overflow_applies_nothing(cache, outside):
     """26."""
-    with pytest.raises(OverflowError):
+    with pytest.raises(OverflowError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.set("first", 1)
             await cache.incr("n", 2)
@@ -387,7 +387,7 @@ async def test_a_switch_holds_in_a_transaction(cache, mode):
 
 async def test_bits_windows_and_limits_are_what_they_are_outside(cache):
     """15: they are no part of it."""
-    with pytest.raises(FailedError):
+    with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction():
             await cache.incr_bits("bits", 1)
             await cache.slice_incr("window", 0, 1, 10, expire=10)
@@ -408,7 +408,7 @@ async def test_a_command_that_fails_leaves_what_was_kept(cache, mode):
 async def test_a_transaction_of_a_closed_cache_applies_nothing():
     """28."""
     async with SUBJECTS["mem"].open(VirtualClock()) as cache:
-        with pytest.raises(CacheClosedError):
+        with pytest.raises(CacheClosedError):  # noqa: PT012  what ends the block is the subject
             async with cache.transaction() as tx:
                 await cache.set("k", 1)
                 await cache.close()
