@@ -76,3 +76,10 @@ async def outside():
 def held():
     """``held(cache)``: how many locks of transactions are held in this process."""
     return lambda cache: len(cache._engine._waits)
+
+
+@pytest.fixture
+def server(request, servers):
+    """The server that the subject is on."""
+    _, kind = request.node.callspec.params["subject"]
+    return servers(kind)
