@@ -143,7 +143,10 @@ class CommandAPI:
             if tagging is not None:
                 lifetime = seconds(expire, "expire")
                 return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
-        return await self._engine.ask(m.Set(text("key", key), value, seconds(expire, "expire"), _exist(exist)))
+        if type(key) is not str or expire is not None or exist is not None:  # spares most calls the checks
+            text("key", key)
+            expire, exist = seconds(expire, "expire"), _exist(exist)
+        return await self._engine.ask(m.Set(key, value, expire, exist))
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
         """Store a value without encoding it; says whether it was stored."""

@@ -53,7 +53,8 @@ class TransactionContext:
     async def __aenter__(self) -> Transaction:
         if self._transaction is not None:
             raise TransactionError("open", "each block needs a cache.transaction() of its own")
-        outer = current(self._engine)
+        here = AMBIENT.get()
+        outer = None if here is None else current(self._engine)
         if outer is not None:
             outer.check()
             return outer
@@ -65,7 +66,6 @@ class TransactionContext:
             except BaseException:
                 self._transaction = None
                 raise
-        here = AMBIENT.get()
         self._token = AMBIENT.set(
             Ambient(transactions=(transaction,))
             if here is None

@@ -314,18 +314,14 @@ class Transaction:
         self.outcome, self._over = outcome, outcome.value
         if self._leases:
             self._drop(self._leases)
-        await self.release()
-
-    @property
-    def _keeps(self) -> bool:
-        return any(branch.written for branch in self._branches.values())
-
-    async def release(self) -> None:
-        """Give the locks back."""
         for branch in self._branches.values():
             if branch.locked:
                 with anyio.CancelScope(shield=branch.waits):
                     await branch.release()
+
+    @property
+    def _keeps(self) -> bool:
+        return any(branch.written for branch in self._branches.values())
 
     async def release_unwritten(self) -> None:
         """Give the locks back, but for those of stores to which something was written since."""
