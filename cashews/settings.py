@@ -102,7 +102,7 @@ def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundi
     from cashews.backends.memory import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
 
     if url.netloc or url.path.strip("/"):
-        raise WrongOptionError("url", url.geturl(), "mem:// and options after '?'")
+        raise WrongOptionError("url", _scheme_of(url.geturl()), "mem:// and options after '?'")
     own = {field.name for field in fields(MemoryOptions)}
     if own.issuperset(options):
         return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)

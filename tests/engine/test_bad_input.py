@@ -217,6 +217,8 @@ async def test_a_listener_that_can_be_called_is_told(cache):
 @pytest.mark.parametrize(
     ("url", "options"),
     [
+        ("mem://localhost?secret=hush", {}),
+        ("mem://user:hush@localhost", {}),
         ("redis://:hush?hush@localhost/", {}),
         ("redis://:hush\u2100@localhost/", {}),
         ("redis://localhost/?password=hush&password=hush", {}),
