@@ -147,6 +147,9 @@ class Keeper:
                 renewed = await kept.store.ask(RenewLock(held.key, held.token, lease))
             except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
                 return None
+            except Exception:  # noqa: BLE001  of a middleware: it is no failure of the engine
+                logger.exception("the lock %r could not be renewed", held.key)
+                return None
             if renewed:
                 held.until = asked + lease
             return renewed

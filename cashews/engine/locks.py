@@ -15,11 +15,20 @@ import anyio
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.engine.keeper import HeldLock, Keeper
-from cashews.exceptions import CacheClosedError, LockedError, LockLostError, LockRefusedError
+from cashews.exceptions import (
+    CacheBackendInteractionError,
+    CacheClosedError,
+    LockedError,
+    LockLostError,
+    LockRefusedError,
+)
+from cashews.log import logger
 from cashews.messages import HELD, IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
 """How often a store may refuse a lock that it says is free before waiting is given up."""
+PROMPT = 10
+"""How often in a row a lock that is free by the time we ask who holds it is tried again without a pause."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between two looks at a lock whose releases nobody tells us of; each pause is twice the last."""
 SAFETY_PAUSE = 10.0
@@ -128,13 +137,13 @@ class LockQueues:
                 taken = await self._until_taken(watch, lock)
         except BaseException:
             if taken:  # and cancelled since
-                await self.give_back(lock)
+                await self.give_back(lock, quietly=True)
             raise
         if not taken:
             raise LockRefusedError(lock.key)
 
     async def _until_taken(self, watch: Watch, lock: HeldLock) -> bool:
-        refusals = 0
+        refusals = passings = 0
         while refusals < REFUSALS:
             watch.released = anyio.Event()
             answer = await self._try(lock)
@@ -143,8 +152,12 @@ class LockQueues:
             left = await self._store.ask(IsLocked(lock.key))
             if left is not None:
                 await self._wait_for(watch, self._at_most(lock.key, left))
-            elif answer != HELD:  # by somebody who has released it since
+            elif answer != HELD:
                 refusals += 1
+            else:  # by somebody who has released it since; time and again only if `IsLocked` is not served
+                passings += 1
+                if passings > PROMPT:
+                    await self._wait_for(watch, LONGEST_PAUSE)
         return False
 
     async def until_free(self, key: str, deadline: float) -> bool:
@@ -176,10 +189,19 @@ class LockQueues:
             self.wake(key)
         return released
 
-    async def give_back(self, lock: HeldLock) -> None:
-        """Release a lock after the body it was held for, also when that was cancelled."""
+    async def give_back(self, lock: HeldLock, *, quietly: bool = False) -> None:
+        """Release a lock after the body it was held for, also when that was cancelled.
+
+        :param quietly: log an outage, so that it does not replace the error that is on its way
+        :raises CacheBackendInteractionError: if the store cannot be reached
+        """
         with anyio.CancelScope(shield=True), suppress(CacheClosedError):  # a store that is gone took its locks along
-            await self.release(lock.key, lock.token)
+            try:
+                await self.release(lock.key, lock.token)
+            except CacheBackendInteractionError as error:
+                if not quietly:
+                    raise
+                logger.warning("the lock %r could not be given back: %s", lock.key, error)
 
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""
@@ -191,7 +213,7 @@ class LockQueues:
         try:
             answer = await self._store.ask(SetLock(lock.key, lock.token, lock.lease))
         except BaseException:
-            await self.give_back(lock)  # it may have been taken: its reply was on the way
+            await self.give_back(lock, quietly=True)  # it may have been taken: its reply was on the way
             raise
         lock.until = math.inf if lock.lease is None else asked + lock.lease
         lock.fence = max(answer, 0)
@@ -212,7 +234,7 @@ class LockQueues:
             watches.remove(watch)
             if not watches:
                 del self._watches[key]
-            with anyio.CancelScope(shield=True), suppress(CacheClosedError):
+            with anyio.CancelScope(shield=True), suppress(CacheClosedError, CacheBackendInteractionError):
                 await self._store.ask(UnwatchLock(key, watch.wake))
 
     def _at_most(self, key: str, seconds: float) -> float:
@@ -236,7 +258,8 @@ class LockQueues:
 
         :param wait: wait for the lock if it is not free; raise LockedError otherwise
         :param timeout: the seconds to wait at most
-        :param insist: raise LockRefusedError if the store cannot lock; run the body without the lock otherwise
+        :param insist: raise LockRefusedError if the store cannot lock, and end the body if the lock is lost; run it
+            without the lock otherwise
         """
         return LockContext(self, lock, wait=wait, timeout=timeout, insist=insist)
 
@@ -256,7 +279,7 @@ class LockQueues:
 
 
 class LockContext:
-    """Holds a lock while the body runs. Its lease is renewed; a body whose lock is lost all the same is cancelled."""
+    """Holds a lock while the body runs. Its lease is renewed; a body that insists is cancelled if it is lost."""
 
     __slots__ = ("_insist", "_lock", "_locks", "_scope", "_timeout", "_wait")
 
@@ -278,7 +301,7 @@ class LockContext:
         if lock.fence and lock.renewed:
             self._scope = anyio.CancelScope()
             self._scope.__enter__()
-            self._locks.keep(lock, self._scope.cancel)
+            self._locks.keep(lock, self._scope.cancel if self._insist else _let_it_run)
         return lock
 
     async def _take(self) -> None:
@@ -294,9 +317,13 @@ class LockContext:
         self._locks.drop(lock)
         try:
             if lock.fence:
-                await self._locks.give_back(lock)
+                await self._locks.give_back(lock, quietly=error is not None)
         finally:
             swallowed = scope is not None and scope.__exit__(kind, error, trace)
-        if lock.lost and (error is None or swallowed):
+        if lock.lost and self._insist and (error is None or swallowed):
             raise LockLostError(lock.key)
         return swallowed
+
+
+def _let_it_run() -> None:
+    """Have a body that does not insist on its lock go on without it."""

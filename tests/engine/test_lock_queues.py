@@ -297,3 +297,52 @@ async def test_a_cache_that_is_closed_ends_the_wait(clock):
         await clock.advance(100)
         tasks.cancel_scope.cancel()
     assert ended == ["CacheClosedError"]
+
+
+async def test_nobody_spins_while_is_locked_is_switched_off(clock):
+    """D38: whoever is told that a lock is held and then that it is free tries again, though not for ever at once."""
+    tries = []
+
+    async def count(call, cmd, _backend, *args, **kwargs):
+        tries.append(cmd)
+        return await call(*args, **kwargs)
+
+    entered = []
+
+    async def wait():
+        async with cache.lock("k", 10):
+            entered.append(clock.now())
+
+    async with Cache.open("mem://", clock=clock, middlewares=[count]) as cache:
+        cache.disable(Command.IS_LOCKED)
+        async with anyio.create_task_group() as tasks:
+            async with cache.lock("k", 100):
+                tasks.start_soon(wait)
+                for _ in range(1_000):
+                    await checkpoint()
+                assert len(tries) < 50
+            await clock.settle()
+    assert entered == [0]
+
+
+async def test_a_middleware_that_fails_when_a_lease_is_renewed_does_not_end_the_engine(clock, caplog, serving):
+    """28: a user's error is no failure of ours; the lease lasts a while yet, and then the body is ended."""
+    renewals = []
+
+    async def fail(call, cmd, _backend, *args, **kwargs):
+        if cmd is Command.SET_LOCK and renewals:
+            raise LookupError
+        renewals.append(cmd)
+        return await call(*args, **kwargs)
+
+    serving()
+    async with Cache.open("stub://", clock=clock, middlewares=[fail]) as cache:
+        queues, lost = cache._engine.locks, []
+        lock = queues.claim("k", 9)
+        lock.until = 9
+        renewals.append(None)
+        queues.keep(lock, lambda: lost.append(clock.now()))
+        await clock.advance(20)
+        assert lost == [9]
+        assert await cache.get("k") is None
+    assert "could not be renewed" in caplog.text
