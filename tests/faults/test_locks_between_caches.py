@@ -282,3 +282,109 @@ async def test_who_is_cancelled_while_asking_for_a_lock_leaves_it_to_others(serv
             tasks.cancel_scope.cancel()
         await until(lambda: not figures(one)["in_flight"])
         assert server.command("EXISTS", "cashews/lock/l") == 0
+
+
+# --- locks in an outage that is not suppressed, or on a server that allows little
+
+
+async def test_what_a_body_raises_is_not_replaced_by_an_outage(proxy, opened):
+    """22: the lock cannot be given back, and its lease ends it."""
+    async with opened(proxy.url, suppress=False) as cache:
+        await cache.ping()
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012  in the body
+            async with cache.lock("l", expire=10):
+                await proxy.refuse()
+                proxy.cut()
+                raise ZeroDivisionError
+
+
+async def test_a_cancelled_body_stays_cancelled_in_an_outage(proxy, opened):
+    async with opened(proxy.url, suppress=False) as cache:
+        await cache.ping()
+        with anyio.CancelScope() as scope:
+            async with cache.lock("l", expire=10):
+                await proxy.refuse()
+                proxy.cut()
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+
+
+async def test_who_is_cancelled_while_taking_a_lock_stays_cancelled_in_an_outage(proxy, opened):
+    async with opened(proxy.url, suppress=False) as cache:
+        await cache.ping()
+        await proxy.refuse()
+        proxy.hold()
+
+        async def cancel(scope):
+            await until(lambda: figures(cache)["in_flight"])
+            scope.cancel()
+            await until(lambda: figures(cache)["in_flight"] > 1)
+            proxy.cut()
+
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(cancel, scope)
+                async with cache.lock("l", expire=10):
+                    raise AssertionError
+        assert scope.cancelled_caught
+
+
+async def test_a_load_that_has_lost_its_lock_in_an_outage_is_returned(proxy, cache, clock):
+    """22: the function's own result is still returned, though it takes longer than the lease."""
+
+    @cache(ttl=10, key="k", lock=True)
+    async def load():
+        await clock.sleep(1000)
+        return 5
+
+    answers = []
+
+    async def call():
+        answers.append(await load())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await until(lambda: cache.statistics().leases)
+        await proxy.refuse()
+        proxy.cut()
+        await cache.get("k")  # fails, and so it is known
+        for _ in range(101):
+            await clock.advance(10)
+        await until(lambda: answers)
+    assert answers == [5]
+
+
+@pytest.mark.parametrize("suppress", [True, False])
+async def test_a_user_without_channels_may_lock_and_wait(own_server, opened, clock, resting, caplog, suppress):
+    """14: the rules of a server may forbid to publish and to listen; then the next looks again after a pause."""
+    own_server.command("ACL", "SETUSER", "joe", "on", ">secret", "~*", "+@all", "resetchannels")
+    options = {"username": "joe", "password": "secret", "suppress": suppress}
+    diary = []
+    async with opened(own_server.url, **options) as one, opened(own_server.url, **options) as other:
+        assert await one.set_lock("k", "token", expire=10)
+        assert await one.unlock("k", "token")
+        first, *rest = Body(one, 1, diary), Body(one, 2, diary), Body(other, 3, diary)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first.run)
+            await until(lambda: diary)
+            for body in rest:
+                body.end.set()
+                tasks.start_soon(body.run)
+            await until(lambda: one.statistics().lock_waiters == other.statistics().lock_waiters == 1)
+            first.end.set()
+            with anyio.fail_after(PATIENCE):
+                while len(diary) < 3:
+                    await resting(one, other)
+                    await clock.advance(1)
+    assert caplog.records == []
+
+
+async def test_a_lock_may_have_any_name(cache):
+    """Not even the empty one is the key of something of ours."""
+    with anyio.fail_after(PATIENCE):
+        for name in ("a", "", "b", ""):
+            async with cache.lock(name, expire=10) as held:
+                assert held.fence > 0
+        assert [key async for key in cache.scan("*")] == []
+        assert not await cache.exists("cashews/lock/")

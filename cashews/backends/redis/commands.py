@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts, tagged
@@ -21,9 +21,9 @@ from cashews.serialize import Pending
 
 LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""
-FENCE: Final = LOCKS
-"""The key of the last fencing number."""
-INTERNAL: Final = (LOCKS, tagged.TAGS)
+FENCE: Final = "cashews/fence"
+"""The key of the last fencing number; no lock has it, not even the one whose name is empty."""
+INTERNAL: Final = (LOCKS, FENCE, tagged.TAGS)
 """What the keys begin with that users do not see."""
 COUNTER_MAX: Final = 2**63 - 1
 AT_ONCE: Final = 500
@@ -359,7 +359,10 @@ class Commands:
 
     async def watch_lock(self, message: m.WatchLock) -> bool:
         key = LOCKS + message.key
-        return await self._at(key).listen(key, message.wake)
+        try:
+            return await self._at(key).listen(key, message.wake)
+        except NoPermissionError:  # by the rules of the server: it cannot tell us
+            return False
 
     async def unwatch_lock(self, message: m.UnwatchLock) -> None:
         key = LOCKS + message.key

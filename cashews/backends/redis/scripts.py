@@ -117,7 +117,7 @@ return 1
 UNLOCK: Final = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
-redis.pcall('PUBLISH', KEYS[1], '')
+redis.pcall('PUBLISH', KEYS[1], '')  -- which a user of the server may not be allowed to
 return 1
 """)
 
