@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from threading import get_ident
 from types import TracebackType
 from typing import TypeVar
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Service, Surroundings
@@ -69,6 +71,10 @@ class Engine:
         self._home: Home | None = None
         self._credit = 0
         self._closed = False
+        self._closing: anyio.Event | None = None
+        """Set when a closing that is under way has let go of everything."""
+        self._retired: list[Backend] = []
+        """Replaced before the tasks had begun in which they are closed."""
         self._routes = Routes()
         self._sole: Route | None = None
         self._all_on = True
@@ -232,6 +238,8 @@ class Engine:
 
     async def reopen(self) -> None:
         """Allow use again after `close()`, also inside the block that is open."""
+        while self._closing is not None:
+            await self._closing.wait()
         if self._closed and self.scope.running:
             for route in self._routes:
                 self._attend(route.backend)
@@ -262,9 +270,19 @@ class Engine:
             finally:  # asyncio's own Task.cancel() goes through shields, once
                 self._closed = True
                 self.rebuild()
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close all stores and end hosted tasks; what fails or takes too long keeps none of the others from it."""
+        self._closing = closing = anyio.Event()
+        try:
+            async with AsyncExitStack() as steps:
+                steps.push_async_callback(self.scope.unhost)
                 for route in self._routes:
-                    await route.backend.close()
-                await self.scope.unhost()
+                    steps.push_async_callback(route.backend.close)
+        finally:
+            self._closing = None
+            closing.set()
 
     def _bind(self) -> None:
         home = self._home
@@ -290,7 +308,9 @@ class Engine:
         return not self._closed and self.scope.host(self.home())
 
     def _services(self) -> list[Service]:
+        retired, self._retired = self._retired, []
         return [
+            *(backend.close for backend in retired),
             self.refresher.run,
             self.keeper.run,
             *(service for route in self._routes for service in route.backend.services),
@@ -301,8 +321,12 @@ class Engine:
         return (self._sole or self._routes.of(key)).backend.outlives
 
     def _retire(self, route: Route | None) -> None:
-        if route is not None and self.scope.running:
+        if route is None:
+            return
+        if self.scope.running:
             self.scope.spawn(route.backend.close)
+        else:
+            self._retired.append(route.backend)
 
     @property
     def closed(self) -> bool:

@@ -83,11 +83,14 @@ class Scope:
             ended.set()
 
     async def unhost(self) -> None:
-        """Stop hosted tasks and wait for their end; keep those from starting that are about to."""
-        while self._group is not None and self._ended is not None:
+        """Stop hosted tasks and wait for their end; keep those from starting that are about to.
+
+        Those of a loop that was closed by hand are given up.
+        """
+        while self.running and self._group is not None and self._ended is not None:
             self._group.cancel_scope.cancel()
             await self._ended.wait()
-        if self._group is None:
+        if not self.running:
             self._end()
 
     # --- open

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews.backends.redis import connection
+from cashews.backends.redis.failures import LateError
+from cashews.backends.redis.inbox import Inbox
+from cashews.engine.host import current_home
 from tests.faults.proxy import PATIENCE, until
 
 pytestmark = pytest.mark.redis
@@ -157,3 +161,16 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
         server.command("PUBLISH", f"cashews/lock/{lock}", "")
         await cache.ping()
         assert (number, heard) == (number, [1])
+
+
+async def test_who_is_late_may_be_cancelled_before_he_hears_of_it():
+    """23: what is asked once more and has had its time is answered, and is its asker's to take back."""
+    inbox, place = Inbox(), current_home().reply()
+    letter = inbox.post(b"read", 1.0, reads=True)
+    letter.replies.append(place)
+    inbox.batch()
+    inbox.recover(redis.ConnectionError(), 0.5, 1.0, retry_late=False)
+    inbox.begin(1.5, 1.0)
+    assert isinstance(place.answer, LateError)
+    assert inbox.waiting == 0
+    letter.replies.remove(place)

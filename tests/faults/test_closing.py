@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from contextlib import suppress
 
@@ -178,6 +179,79 @@ async def test_a_second_setup_before_any_use_leaves_nothing(server, proxy, clock
 
 
 @over_homes
+async def test_who_waits_at_a_store_that_is_replaced_before_it_connects_is_answered(server, proxy, clock, hosted):
+    """28: its tasks had not begun yet, and never do."""
+    async with Proxy(server.port).serving() as other:
+        cache, answers = Cache(clock=clock), []
+        cache.setup(proxy.url)
+        if not hosted:
+            await cache.__aenter__()
+
+        async def ask():
+            answers.append(await outcome(cache))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await until(lambda: figures(cache)["waiting"])
+            cache.setup(other.url)
+            with anyio.fail_after(PATIENCE):
+                await until(lambda: answers)
+        assert set(answers) <= {"neutral", "closed"}
+        assert await cache.set("k", 1)
+        await cache.close()
+        if not hosted:
+            await cache.__aexit__(None, None, None)
+
+
+async def test_closing_that_takes_too_long_leaves_no_task(proxy, clock):
+    """28: a server that is given a minute for a reply is not given one for the last."""
+    await clock.settle()
+    before = tasks_now()
+    cache = Cache(clock=clock)
+    cache.setup(proxy.url, socket_timeout=60)
+    cache.setup(proxy.url, socket_timeout=60, prefix="other:")
+    await silent(proxy, cache)
+    async with anyio.create_task_group() as tasks:
+        for key in ("k", "other:k"):
+            tasks.start_soon(outcome, cache, key)
+        await clock.settle()
+        await closes_within(cache, clock, 10)
+    await until(lambda: tasks_now() <= before)
+    await assert_closed(cache)
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 3))
+async def test_opening_waits_for_a_closing_that_is_under_way(proxy, clock, turns):
+    """23: the replies to those who came before are nobody else's."""
+    cache, found = Cache(clock=clock), []
+    cache.setup(proxy.url)
+    for key in ("a", "b"):
+        await cache.set(key, key)
+    proxy.hold()
+
+    async def get(key):
+        found.append((key, await outcome(cache, key)))
+
+    async def open_again():
+        await cache.init()
+        await get("b")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(get, "a")
+        await until(lambda: figures(cache)["in_flight"])
+        tasks.start_soon(cache.close)
+        await until(lambda: figures(cache)["in_flight"] == 2)
+        tasks.start_soon(open_again)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        proxy.flow()
+        with anyio.fail_after(PATIENCE):
+            await until(lambda: len(found) == 2)
+    assert found == [("a", "a"), ("b", "b")]
+    await cache.close()
+
+
+@over_homes
 async def test_a_closed_cache_is_opened_again(proxy, clock, hosted):
     cache = Cache(clock=clock)
     cache.setup(proxy.url)
@@ -267,6 +341,41 @@ def test_a_cache_goes_from_one_kind_of_loop_to_the_other(server):
     for number, loop in enumerate(["asyncio", "trio", "asyncio", "trio"], start=1):
         anyio.run(main, number, backend=loop)
     assert clients(server) == 1
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["idle", "waiting"])
+@pytest.mark.parametrize("next_use", ["use", "close"])
+def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, next_use):
+    """D46: its tasks are still pending, ours and those that wait for replies."""
+    cache = Cache()
+    cache.setup(server.url)
+
+    async def use(number):
+        with anyio.fail_after(PATIENCE):
+            assert await cache.incr("n") == number
+            async with cache.lock("l", expire=10):
+                pass
+
+    async def leave():
+        pending = asyncio.get_running_loop().create_task(cache.get("k"))
+        await until(lambda: figures(cache)["waiting"] or figures(cache)["in_flight"])
+        return pending
+
+    async def close():
+        with anyio.fail_after(PATIENCE):
+            await cache.close()
+        cache.setup(server.url)
+
+    for number in (1, 2, 3):
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
+        if next_use == "close":
+            loop.run_until_complete(close())
+        loop.run_until_complete(use(number))
+        left = loop.run_until_complete(leave()) if waits else None
+        loop.close()
+        del left
+        gc.collect()
 
 
 def test_a_loop_that_ends_with_requests_in_flight_leaves_none_for_the_next(server, run):

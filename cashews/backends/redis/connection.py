@@ -73,12 +73,17 @@ class Connection:
 
     def attached(self, home: Home) -> None:
         """Begin anew in an event loop that we do not know or after the end: what belonged to another is gone."""
-        if self._closed or self._home is None or not self._home.here:
+        if self._closed or self._home is None or self._astray:
             self._begin(home)
+
+    @property
+    def _astray(self) -> bool:
+        """Whether our event loop is not the one that runs: it has ended, maybe closed by hand, its tasks pending."""
+        return self._home is not None and not self._home.here
 
     def _begin(self, home: Home | None) -> None:
         self._home = home
-        self._inbox.give_up(CLOSED)
+        self._inbox.forget()
         self._channels.clear()
         self._room: anyio.Event | None = None
         """Set when the inbox may have room again; there while somebody waits for that."""
@@ -87,7 +92,7 @@ class Connection:
         """The tasks that wait for a letter."""
         self._life: anyio.CancelScope | None = None
         """What `run` runs in."""
-        self._ended: anyio.Event
+        self._ended = anyio.Event()
         self._closed = False
         self._pushes = False
         """Whether channels can be listened to on this connection."""
@@ -108,7 +113,7 @@ class Connection:
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
         :raises CacheClosedError: if the connection has been closed
         """
-        if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM:
+        if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM or self._astray:
             await self._be_let_in()
         letter, place = self._post(packed, reads=reads, lease=lease)
         if surely:
@@ -137,6 +142,8 @@ class Connection:
         :raises redis.exceptions.RedisError: if the server is known not to answer
         :raises CacheClosedError: if the connection has been closed
         """
+        if self._astray and not self._closed:
+            self._begin(current_home())
         if self._life is None:
             self._need_scope()
         while True:
@@ -238,11 +245,13 @@ class Connection:
         except TROUBLE as error:
             self._go_down(broken(error))
             return False
+        life = self._life
         try:
             self._come_up()
             await self._serve(stream, parser)
         finally:
-            self._pushes = False
+            if self._life is life:  # and not the next one's, in another event loop
+                self._pushes = False
             await anyio.aclose_forcefully(stream)
         self._recover(broken(self._trouble))
         return True
@@ -284,8 +293,10 @@ class Connection:
 
     async def close(self) -> None:
         """Refuse further requests, let those that wait be answered, and disconnect."""
+        if self._astray:
+            self._begin(None)
         self._closed = True
-        life = self._life
+        life, ended = self._life, self._ended
         if life is None:
             self._end()
             return
@@ -294,7 +305,7 @@ class Connection:
                 await self._post(PING)[1]  # the reply to which is the last
         finally:
             life.cancel()
-            await self._ended.wait()
+            await ended.wait()
 
     def _break(self, trouble: BaseException) -> None:
         """Give the connection up; the first reason is the one that counts."""
@@ -305,14 +316,16 @@ class Connection:
     # --- serving
 
     async def _serve(self, stream: ByteStream, parser: Parser) -> None:
+        serving = None
         try:
             async with anyio.create_task_group() as tasks:
-                self._serving = tasks.cancel_scope
+                self._serving = serving = tasks.cancel_scope
                 tasks.start_soon(self._unless_broken, self._read, stream, parser)
                 tasks.start_soon(self._unless_broken, self._write, stream)
                 tasks.start_soon(self._unless_broken, self._look_after)
         finally:
-            self._serving = None
+            if self._serving is serving:
+                self._serving = None
 
     async def _unless_broken(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         try:
@@ -381,15 +394,5 @@ class Connection:
 
     def statistics(self) -> dict[str, int]:
         """Return what waits and what was done."""
-        inbox = self._inbox
-        return {
-            "connected": int(self._serving is not None),
-            "waiting": inbox.waiting,
-            "in_flight": inbox.in_flight,
-            "commands": inbox.commands,
-            "batches": inbox.batches,
-            "largest_batch": inbox.largest_batch,
-            "joined": inbox.joined,
-            "connects": self.connects,
-            "timeouts": self.timeouts,
-        }
+        mine = {"connected": int(self._serving is not None), "connects": self.connects, "timeouts": self.timeouts}
+        return {**mine, **self._inbox.statistics()}

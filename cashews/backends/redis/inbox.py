@@ -77,12 +77,13 @@ class Inbox:
 
     def begin(self, now: float, timeout: float) -> None:
         """Have the time for replies run from now on, as there is a connection; what is asked once more had its time."""
+        late = [letter for letter in self._waiting if letter.again and letter.deadline <= now]
+        for letter in late:
+            self._waiting.remove(letter)
+            letter.answer(LateError(f"no reply within {timeout:g} s"))
         for letter in self._waiting:
             if not letter.again:
                 letter.deadline = now + timeout
-            elif letter.deadline <= now:
-                letter.answer(LateError(f"no reply within {timeout:g} s"))
-                letter.replies.clear()
 
     def batch(self) -> bytes:
         """Take what waits, about as much as one write carries; skip what nobody asks any more."""
@@ -139,10 +140,25 @@ class Inbox:
     def give_up(self, error: redis.RedisError) -> None:
         """Fail every letter."""
         in_flight, waiting = list(self._in_flight), list(self._waiting)
-        self._in_flight.clear()
-        self._waiting.clear()
-        self._shared.clear()
+        self.forget()
         for letter in in_flight:
             letter.answer(LostError(*error.args))
         for letter in waiting:
             letter.answer(error)
+
+    def statistics(self) -> dict[str, int]:
+        """Return what waits and what was sent."""
+        return {
+            "waiting": self.waiting,
+            "in_flight": self.in_flight,
+            "commands": self.commands,
+            "batches": self.batches,
+            "largest_batch": self.largest_batch,
+            "joined": self.joined,
+        }
+
+    def forget(self) -> None:
+        """Drop every letter: nobody waits any more."""
+        self._in_flight.clear()
+        self._waiting.clear()
+        self._shared.clear()
