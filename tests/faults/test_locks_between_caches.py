@@ -355,13 +355,18 @@ async def test_a_load_that_has_lost_its_lock_in_an_outage_is_returned(proxy, cac
     assert answers == [5]
 
 
-@pytest.mark.parametrize("suppress", [True, False])
-async def test_a_user_without_channels_may_lock_and_wait(own_server, opened, clock, resting, caplog, suppress):
-    """14: the rules of a server may forbid to publish and to listen; then the next looks again after a pause."""
+@pytest.fixture
+def joined(own_server, opened):
+    """``joined(**options)``: a cache of a user who may do everything but publish and listen."""
     own_server.command("ACL", "SETUSER", "joe", "on", ">secret", "~*", "+@all", "resetchannels")
-    options = {"username": "joe", "password": "secret", "suppress": suppress}
+    return lambda **options: opened(own_server.url, username="joe", password="secret", **options)
+
+
+@pytest.mark.parametrize("suppress", [True, False])
+async def test_a_user_without_channels_may_lock_and_wait(joined, clock, resting, caplog, suppress):
+    """14: the rules of a server may forbid to publish and to listen; then the next looks again after a pause."""
     diary = []
-    async with opened(own_server.url, **options) as one, opened(own_server.url, **options) as other:
+    async with joined(suppress=suppress) as one, joined(suppress=suppress) as other:
         assert await one.set_lock("k", "token", expire=10)
         assert await one.unlock("k", "token")
         first, *rest = Body(one, 1, diary), Body(one, 2, diary), Body(other, 3, diary)
