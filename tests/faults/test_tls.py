@@ -8,6 +8,12 @@ import ssl
 import anyio
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from cashews.exceptions import CacheBackendInteractionError, SettingsError
 from tests.faults.proxy import PATIENCE, Proxy, until
@@ -191,7 +197,25 @@ def test_a_file_that_holds_no_certificate_is_an_error_of_the_settings(opened, op
         opened("rediss://localhost", **{option: str(path)})
 
 
-def test_a_password_that_does_not_open_the_key_is_an_error_of_the_settings(opened, authority, as_file):
+def test_a_certificate_without_its_key_is_an_error_of_the_settings(opened, authority, as_file):
     own = authority.issue_cert("client@example.org")
     with pytest.raises(SettingsError, match="ssl_certfile"):
         opened("rediss://localhost", ssl_certfile=as_file(*own.cert_chain_pems))
+
+
+@pytest.fixture
+def locked(authority, as_file, tmp_path):
+    """A certificate and its key, which a password opens."""
+    own, path = authority.issue_cert("client@example.org"), tmp_path / "locked.pem"
+    key = load_pem_private_key(own.private_key_pem.bytes(), None)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right")))
+    return {"ssl_certfile": as_file(*own.cert_chain_pems), "ssl_keyfile": str(path)}
+
+
+@pytest.mark.parametrize("password", [None, "wrong"])
+def test_a_password_that_does_not_open_the_key_is_an_error_of_the_settings(opened, locked, capfd, password):
+    """And nobody is asked for another at the terminal."""
+    with pytest.raises(SettingsError, match="ssl_certfile"):
+        opened("rediss://localhost", **locked, ssl_password=password)
+    opened("rediss://localhost", **locked, ssl_password="right")
+    assert capfd.readouterr().err == ""

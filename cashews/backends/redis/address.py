@@ -112,7 +112,8 @@ def _tls(options: RedisOptions) -> ssl.SSLContext:
     context.verify_mode = VERIFY[options.ssl_cert_reqs]
     if options.ssl_certfile is not None:
         try:
-            context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile, options.ssl_password)
+            # an empty password rather than none, for which OpenSSL would ask at the terminal
+            context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile, options.ssl_password or "")
         except OSError as error:
             allowed = f"a certificate whose key is in ssl_keyfile ({error})"
             raise WrongOptionError("ssl_certfile", options.ssl_certfile, allowed) from None
