@@ -18,11 +18,15 @@ OUTCOMES: Final = {1: m.Outcome.COMMITTED, 0: m.Outcome.LOST}
 
 
 class Commits:
-    """The messages of transactions; each takes one round trip."""
+    """The messages of transactions; each takes one round trip.
 
-    def __init__(self, at: Callable[[str], Connection], values: Values) -> None:
+    `settle` has everything carried out that was sent before on other connections: a load's value may be on its way.
+    """
+
+    def __init__(self, at: Callable[[str], Connection], values: Values, settle: Callable[[], Awaitable[None]]) -> None:
         self._at = at
         self._values = values
+        self._settle = settle
 
     @property
     def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
@@ -44,6 +48,7 @@ class Commits:
         return m.State(value, foreign=foreign, left=remaining, tags=tuple(map(member, tags)))
 
     async def commit(self, message: m.Commit) -> m.Outcome:
+        await self._settle()
         words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
         words += (len(message.tags), *message.tags)
         for write in message.writes:

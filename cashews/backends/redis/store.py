@@ -38,10 +38,11 @@ class RedisStore(Backend):
         ]
         self._values = Values(options, self)
         self._commands = Commands(self._connection_of, self._values)
+        scans = Scans(self._connections, self._commands)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **self._commands.table,
-            **Commits(self._connection_of, self._values).table,
-            **Scans(self._connections, self._commands).table,
+            **Commits(self._connection_of, self._values, scans.settle).table,
+            **scans.table,
         }
         self._failing: dict[type[m.Message[Any]], str] = {}
         """The messages that the server refuses, and why."""
