@@ -30,7 +30,7 @@ from cashews.engine.routes import Route, Routes
 from cashews.engine.scope import Scope
 from cashews.engine.tags import TagRules
 from cashews.engine.transactions import Transaction, Transactional
-from cashews.engine.wait_graph import WaitGraph
+from cashews.engine.wait_graph import Waiter, WaitGraph
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
 from cashews.messages import BEFORE_ALL, MarkLoad, Message, OneKey, Page, Paged
 
@@ -84,7 +84,7 @@ class Engine:
         self.flights = Flights(self.fence, self.home)
         self.refresher = Refresher(clock, self._need_scope, self.home)
         self.keeper = Keeper(clock, self._need_scope)
-        self._waits = WaitGraph()
+        self._waits: dict[object, list[Waiter]] = {}
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
         self.tags = TagRules()
         self.watcher = Watcher(self.rebuild)
@@ -198,7 +198,7 @@ class Engine:
         self._closed = False
         self.refresher.resume()
         locks = LockQueues(backend, self.clock, self.random, self.keeper, lambda _: backend.outlives)
-        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of)
+        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=WaitGraph(self._waits))
         self._retire(self._routes.mount(route))
         self.rebuild()
         if self.scope.running:
@@ -217,7 +217,7 @@ class Engine:
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
-        return Branch(transaction, route.backend, route.locks, self._waits, self.clock)
+        return Branch(transaction, route.backend, route.locks, route.graph, self.clock)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""

@@ -10,6 +10,7 @@ from cashews.compose import Proceed, compose
 from cashews.engine.ambient import AMBIENT
 from cashews.engine.interceptors import Interceptor, Switch
 from cashews.engine.locks import LockQueues
+from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import NotConfiguredError
 from cashews.messages import Message
 from cashews.pattern import may_match_below
@@ -21,7 +22,7 @@ class Route:
     `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
     """
 
-    __slots__ = ("_chains", "_interceptors", "backend", "locks", "prefix", "switch", "turns")
+    __slots__ = ("_chains", "_interceptors", "backend", "graph", "locks", "prefix", "switch", "turns")
 
     def __init__(
         self,
@@ -30,10 +31,13 @@ class Route:
         switch: Switch,
         locks: LockQueues,
         interceptors: Callable[[Route], Sequence[Interceptor]],
+        *,
+        graph: WaitGraph,
     ) -> None:
         self.prefix = prefix
         self.backend = backend
         self.switch = switch
+        self.graph = graph
         self.locks = locks
         """Who waits for the locks of transactions, which pass no chain."""
         self._interceptors = interceptors

@@ -17,20 +17,23 @@ class Waiter:
     """A transaction that waits for a lock until it is handed to it."""
 
     who: object
+    graph: WaitGraph
     name: str
     handed: anyio.Event = field(default_factory=anyio.Event)
 
 
 class WaitGraph:
-    """The holder of each lock, and the transactions that wait for it, in their order.
+    """The holder of each lock of a store, and the transactions that wait for it, in their order.
+
+    `waits`, which the graphs of one engine share, says for what each transaction waits.
 
     Source: the wait-for graph of Gray and Reuter, "Transaction Processing", 1993, section 7.11.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waits: dict[object, list[Waiter]]) -> None:
         self._holders: dict[str, object] = {}
         self._queues: dict[str, deque[Waiter]] = {}
-        self._waits: dict[object, list[Waiter]] = {}
+        self._waits = waits
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -46,7 +49,7 @@ class WaitGraph:
         """
         if self._leads_to(who, name):
             raise LockedError(name, "who holds it waits for this transaction, a deadlock")
-        waiter = Waiter(who, name)
+        waiter = Waiter(who, self, name)
         queue = self._queues.setdefault(name, deque())
         queue.append(waiter)
         waits = self._waits.setdefault(who, [])
@@ -77,7 +80,7 @@ class WaitGraph:
         waiter.handed.set()
 
     def _leads_to(self, who: object, name: str) -> bool:
-        ahead, seen = list(self._before(name)), set[Any]()
+        ahead, seen = list(self.before(name)), set[Any]()
         while ahead:
             other = ahead.pop()
             if other is who:
@@ -86,10 +89,10 @@ class WaitGraph:
                 seen.add(other)
                 for waiter in self._waits.get(other, ()):
                     if not waiter.handed.is_set():
-                        ahead += self._before(waiter.name, waiter)
+                        ahead += waiter.graph.before(waiter.name, waiter)
         return False
 
-    def _before(self, name: str, waiter: Waiter | None = None) -> Iterator[object]:
+    def before(self, name: str, waiter: Waiter | None = None) -> Iterator[object]:
         """Yield who has a lock before a waiter, or before whoever comes next."""
         if name in self._holders:
             yield self._holders[name]

@@ -24,14 +24,14 @@ class Parties:
         self.ends = {}
         self.gates = {}
 
-    def start(self, name, *keys, mode=TransactionMode.LOCKED, timeout=10):
+    def start(self, name, *keys, mode=TransactionMode.LOCKED, patience=10):
         """Have a transaction add one to each key, after a gate each."""
         self.gates[name] = [anyio.Event() for _ in keys]
-        self.tasks.start_soon(self._run, name, keys, mode, timeout)
+        self.tasks.start_soon(self._run, name, keys, mode, patience)
 
-    async def _run(self, name, keys, mode, timeout):
+    async def _run(self, name, keys, mode, patience):
         try:
-            async with self.cache.transaction(mode, timeout=timeout) as tx:
+            async with self.cache.transaction(mode, timeout=patience) as tx:
                 for key, gate in zip(keys, self.gates[name], strict=True):
                     await gate.wait()
                     await self.cache.set(key, await self.cache.get(key, 0) + 1)
@@ -54,7 +54,7 @@ async def parties(cache, clock, held):
     async with anyio.create_task_group() as tasks:
         yield Parties(cache, clock, tasks)
     assert held(cache) == 0
-    assert (cache._engine._waits._queues, cache._engine._waits._waits) == ({}, {})
+    assert (cache._engine.routes[0].graph._queues, cache._engine._waits) == ({}, {})
     assert cache.statistics().leases == 0
 
 
@@ -277,8 +277,8 @@ async def test_set_many_locks_in_an_order_that_all_share(cache):
 
 async def test_waiting_ends_at_the_timeout(parties, clock, cache):
     """16; D80: an expired wait is an error, and whoever has the lock keeps it."""
-    parties.start("long", "k", "j", timeout=100)
-    parties.start("short", "k", timeout=2)
+    parties.start("long", "k", "j", patience=100)
+    parties.start("short", "k", patience=2)
     await parties.open("long", 0)
     await parties.open("short", 0)
     await clock.advance(1.9)
@@ -292,8 +292,8 @@ async def test_waiting_ends_at_the_timeout(parties, clock, cache):
 
 async def test_a_lock_lasts_as_long_as_its_transaction(parties, clock, cache):
     """16; D80: not only until the timeout."""
-    parties.start("long", "k", "j", timeout=1)
-    parties.start("next", "k", timeout=100)
+    parties.start("long", "k", "j", patience=1)
+    parties.start("next", "k", patience=100)
     await parties.open("long", 0)
     await clock.advance(20)
     await parties.open("next", 0)
@@ -396,7 +396,7 @@ async def test_a_commit_in_between_does_not_take_the_locks_of_a_task_that_waits(
     assert await cache.get("a") == 6
 
 
-async def test_what_a_task_writes_while_another_commits_is_in_the_next_commit(cache, clock):
+async def test_what_a_task_writes_while_another_commits_is_in_the_next_commit(cache):
     """17: nothing that was written while the transaction was open is lost."""
     async with cache.transaction() as tx:
         await cache.set("first", 1)
@@ -444,9 +444,9 @@ async def test_a_deadlock_between_two_caches_ends_by_the_timeout(cache, neighbou
     """16."""
     failed = []
 
-    async def party(own, first, second, timeout):
+    async def party(own, first, second, patience):
         try:
-            async with own.transaction(timeout=timeout):
+            async with own.transaction(timeout=patience):
                 await own.get(first)
                 await clock.sleep(1)
                 await own.set(second, 1)
@@ -467,7 +467,7 @@ async def test_a_deadlock_between_two_caches_ends_by_the_timeout(cache, neighbou
 @isolated
 async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, mode):
     """16: tokens are compared where everything is applied."""
-    with pytest.raises(LockLostError, match="k:transaction"):
+    with pytest.raises(LockLostError, match="k:transaction"):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction(mode) as tx:
             await cache.set("j", 1)
             await cache.set("k", 1)
@@ -480,7 +480,7 @@ async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, m
 @on_server
 async def test_a_lock_of_what_was_only_read_counts_as_well(cache, server):
     """16: a server that was started anew knows no locks."""
-    with pytest.raises(LockLostError):
+    with pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.get("read")
             server.command("FLUSHALL")
