@@ -24,7 +24,10 @@ from cashews.exceptions import CacheBackendInteractionError as CacheBackendInter
 from cashews.exceptions import CacheError as CacheError
 from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen
 from cashews.exceptions import LockedError as LockedError
+from cashews.exceptions import LockLostError as LockLostError
+from cashews.exceptions import LockRefusedError as LockRefusedError
 from cashews.exceptions import RateLimitError as RateLimitError
+from cashews.exceptions import TransactionError as TransactionError
 from cashews.formatter import default_formatter as default_formatter
 from cashews.helpers import add_prefix as add_prefix
 from cashews.helpers import all_keys_lower as all_keys_lower
@@ -44,7 +47,7 @@ mem.setup("mem://", size=1_000_000)
 setup = cache.setup
 disable, enable, disabling = cache.disable, cache.enable, cache.disabling
 early, soft, hit, dynamic, failover = cache.early, cache.soft, cache.hit, cache.dynamic, cache.failover
-invalidate = cache.invalidate
+invalidate, transaction = cache.invalidate, cache.transaction
 iterator = cache.iterator
 locked, rate_limit, slice_rate_limit = cache.locked, cache.rate_limit, cache.slice_rate_limit
 circuit_breaker, thunder_protection = cache.circuit_breaker, cache.thunder_protection
