@@ -109,7 +109,7 @@ class LockQueues:
         with self._clock.move_on_at(deadline) as patience:
             await self._wait(lock)
         if not lock.fence or patience.cancelled_caught:
-            raise LockedError(lock.key, f"it was not free within {deadline - started:g} s")
+            raise LockedError(lock.key, f"it was not free within {deadline - started:.3g} s")
 
     async def _wait(self, lock: HeldLock) -> None:
         key, turn = lock.key, anyio.Event()
