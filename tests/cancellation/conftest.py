@@ -6,16 +6,18 @@ each run nothing may be left: no load, no waiter, no lock, no task.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache
+from cashews import Cache, settings
+from cashews.backends.memory import MemoryOptions, MemoryStore
 from cashews.testing import VirtualClock
 
 PATIENCE = 10
@@ -137,7 +139,20 @@ async def slow_store(call, _cmd, _backend, *args, **kwargs):
     return reply
 
 
-STORES = {"in place": (), "slow": (slow_store,)}
+class Apart(MemoryStore):
+    """A store that others use, too, and that has to be waited for: its locks have leases, its replies take a while."""
+
+    turns: Mapping[Any, Any] = {}
+    outlives = True
+
+    async def ask(self, message):
+        await checkpoint()
+        reply = await super().ask(message)
+        await checkpoint()
+        return reply
+
+
+STORES = {"in place": ("mem://", ()), "slow": ("mem://", (slow_store,)), "apart": ("apart://", ())}
 
 
 def tasks_running():
@@ -149,10 +164,13 @@ def assert_nothing_held(cache, tasks):
     statistics = cache.statistics()
     assert (statistics.lock_waiters, statistics.loads, statistics.load_waiters) == (0, 0, 0)
     assert statistics.refreshes["pending"] == 0
-    assert statistics.backends[""]["locks"] == 0
+    assert (statistics.backends[""]["locks"], statistics.leases) == (0, 0)
     assert statistics.tasks == tasks
     locks, refresher = cache._engine.locks, cache._engine.refresher
     assert (locks._queues, locks._watches, refresher._letters) == ({}, {}, {})
+    for route in cache._engine.routes:
+        assert (route.locks._queues, route.locks._watches) == ({}, {})
+        assert (route.graph._holders, route.graph._queues, cache._engine._waits) == ({}, {}, {})
 
 
 @pytest.fixture
@@ -161,14 +179,16 @@ def nothing_held():
 
 
 @pytest.fixture
-def at_every_checkpoint():
+def at_every_checkpoint(monkeypatch):
     """Play `scenario(cache, clock, victim)` with the victim cancelled at each checkpoint; says how many there were."""
+
+    monkeypatch.setitem(settings._factories, "apart", lambda _url, _options, around: Apart(MemoryOptions(), around))
 
     async def play_all(scenario, how="suspends", store="in place"):
         for at in count():
             victim = Victim(at, how)
             with anyio.fail_after(PATIENCE):
-                await play(scenario, victim, STORES[store])
+                await play(scenario, victim, *STORES[store])
             if not victim.cancelled or (how == "turns" and at == TURNS):
                 return at
             assert at < ENOUGH, "the victim never comes to an end"
@@ -177,9 +197,9 @@ def at_every_checkpoint():
     return play_all
 
 
-async def play(scenario, victim, middlewares):
+async def play(scenario, victim, url, middlewares):
     clock = VirtualClock()
-    async with Cache.open("mem://", clock=clock, random=Random(1), middlewares=middlewares) as cache:
+    async with Cache.open(url, clock=clock, random=Random(1), middlewares=middlewares) as cache:
         await clock.settle()
         own, others = cache.statistics().tasks, tasks_running()
         await scenario(cache, clock, victim)
