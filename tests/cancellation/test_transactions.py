@@ -1,7 +1,9 @@
-"""A transaction that is cancelled, wherever: it is applied whole or not at all, and nothing stays locked (guarantee 15).
+"""A transaction that is cancelled, wherever: applied whole or not at all, and nothing stays locked (guarantee 15).
 
 On a store in place, behind a slow middleware, and on a store that others use, too, whose every reply takes a while.
 """
+
+import contextlib
 
 import anyio
 import pytest
@@ -33,7 +35,7 @@ async def assert_whole(cache, victim, tx=None):
 
 
 def alone(mode):
-    async def scenario(cache, clock, victim):
+    async def scenario(cache, _clock, victim):
         """The victim's is the only transaction."""
         begun = []
 
@@ -137,7 +139,7 @@ async def in_turn(cache, clock, victim):
     assert done == [1]
 
 
-async def committing(cache, clock, victim):
+async def committing(cache, _clock, victim):
     """The victim commits in between, rolls back and commits again."""
 
     async def run():
@@ -159,7 +161,7 @@ async def committing(cache, clock, victim):
     await assert_whole(cache, victim)
 
 
-async def with_children(cache, clock, victim):
+async def with_children(cache, _clock, victim):
     """Tasks of the victim's write and wait, too."""
 
     async def child(key):
@@ -188,10 +190,8 @@ async def late_child(cache, clock, victim):
             await clock.sleep(1)
 
     async def child():
-        try:
+        with contextlib.suppress(TransactionError, LockedError):
             await cache.set("k", 1)
-        except (TransactionError, LockedError):
-            pass
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold)
