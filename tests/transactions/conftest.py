@@ -79,7 +79,8 @@ def held():
 
 
 @pytest.fixture
-def server(request, servers):
+def server(request, subject, servers):
     """The server that the subject is on."""
+    assert subject.served
     _, kind = request.node.callspec.params["subject"]
     return servers(kind)
