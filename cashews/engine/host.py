@@ -62,6 +62,10 @@ class Home(ABC):
         """Return an empty reply slot."""
 
     @abstractmethod
+    def post(self, function: Callable[[], object]) -> bool:
+        """Have a function called in the loop, from whichever thread; says whether the loop is still there."""
+
+    @abstractmethod
     def spawn(self, main: Main) -> None:
         """Run `main` in a task of the loop itself, with an empty context; the loop cancels it when it ends."""
 
@@ -166,6 +170,13 @@ class AsyncioHome(Home):
     def reply(self) -> Reply[Any]:
         return AsyncioReply(self._loop)
 
+    def post(self, function: Callable[[], object]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
     def spawn(self, main: Main) -> None:
         task = Context().run(self._loop.create_task, self._run(main))
         self._tasks.add(task)  # the loop holds tasks weakly
@@ -185,11 +196,7 @@ class TrioHome(Home):
 
     @property
     def alive(self) -> bool:
-        try:
-            self._token.run_sync_soon(_nothing)
-        except sys.modules["trio"].RunFinishedError:
-            return False
-        return True
+        return self.post(_nothing)
 
     @property
     def here(self) -> bool:
@@ -198,6 +205,13 @@ class TrioHome(Home):
 
     def reply(self) -> Reply[Any]:
         return TrioReply()
+
+    def post(self, function: Callable[[], object]) -> bool:
+        try:
+            self._token.run_sync_soon(function)
+        except sys.modules["trio"].RunFinishedError:
+            return False
+        return True
 
     def spawn(self, main: Main) -> None:
         sys.modules["trio"].lowlevel.spawn_system_task(_logging_failures, main, context=Context())
