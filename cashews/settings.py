@@ -24,10 +24,13 @@ Options = TypeVar("Options")
 BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Surroundings], Backend]
 """``factory(url, options, surroundings)``: the split URL, and its query and the keywords together."""
 
+_OF_SERIALIZER = {"value_size_limit": "size_limit"}
+"""Options of the serializer that are called otherwise where the store has one of that name."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _factories: dict[str, BackendFactory | str] = {
     "mem": "cashews.settings:memory",
+    "disk": "cashews.settings:disk",
     **dict.fromkeys(("redis", "rediss", "unix"), "cashews.settings:redis"),
 }
 
@@ -118,6 +121,28 @@ def _encoded_memory(own: Collection[str], options: Mapping[str, Any], surroundin
     serializer = read_options("mem://", SerializerOptions, others, besides=own)
     read = read_options("mem://", MemoryOptions, {name: options[name] for name in options if name in own})
     return EncodedStore(read, serializer, surroundings)
+
+
+def disk(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``disk://``. Its `size_limit` is that of the files; `value_size_limit` is the serializer's.
+
+    :raises MissingExtraError: if diskcache is not installed
+    """
+    try:
+        from cashews.backends.disk import DiskOptions, DiskStore  # noqa: PLC0415  stores load when they are used
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "diskcache", "diskcache") from error
+    from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
+
+    if url.netloc or url.path.strip("/"):
+        raise WrongOptionError(
+            "url", url.geturl(), "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
+        )
+    own = {field.name for field in fields(DiskOptions)}
+    others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
+    serializer = read_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
+    read = read_options("disk://", DiskOptions, {name: options[name] for name in options if name in own})
+    return DiskStore(read, serializer, surroundings)
 
 
 def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:

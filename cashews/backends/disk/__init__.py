@@ -1,0 +1,11 @@
+"""The disk store.
+
+`lane`: the inbox and the thread that serves it batch by batch. `files`: what diskcache makes. `shelf`: the rows of one
+file. `values`, `structures`, `locks`, `commits`, `pages`: the turns on a shelf. `serving`: batches over shelves.
+`store`: what stands in front of it all.
+"""
+
+from __future__ import annotations
+
+from cashews.backends.disk.options import DiskOptions as DiskOptions
+from cashews.backends.disk.store import DiskStore as DiskStore

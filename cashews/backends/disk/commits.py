@@ -1,0 +1,93 @@
+"""The turns of transactions on one shelf: the whole state of a key, and many writes at once or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.disk import structures as s
+from cashews.backends.disk import values as v
+from cashews.backends.disk.files import shard_of
+from cashews.backends.disk.locks import give_back, is_held
+from cashews.backends.disk.shelf import Row, Shelf
+from cashews.backends.disk.tags import delete_tags, set_tagged
+
+
+def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
+    found = shelf.find(message.key, now)
+    if found is None:
+        return m.State()
+    left = None if found.deadline is None else found.deadline - now
+    if isinstance(found, Row):
+        value = shelf.value(found)
+        tags = shelf.tags(message.key)
+        return m.State(value, tags=tags, foreign="a file that has gone" if value is ABSENT else "", left=left)
+    if found.kind == s.MEMBERS:
+        return m.State(members=frozenset(s.members(shelf, message.key)), left=left)
+    return m.State(foreign=found.kind, left=left)
+
+
+def commit(shelf: Shelf, message: m.Commit, now: float) -> m.Outcome:
+    """Apply all writes, or none: what one of them raises takes the others back.
+
+    :raises WrongTypeError: if one does not fit what its key holds
+    :raises CounterOverflowError: if one would take its counter out of range
+    """
+    if not holds(shelf, message, now):
+        return m.Outcome.LOST
+    with shelf.at_once():
+        apply(shelf, message, now)
+    return m.Outcome.COMMITTED
+
+
+def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:
+    """Return the parts of a commit by the file that they are about."""
+    everywhere = range(shards if message.tags else 0)  # whoever carries them may be anywhere
+    writes: dict[int, list[m.Write]] = {}
+    locks: dict[int, list[tuple[str, str]]] = {}
+    for write in message.writes:
+        if isinstance(write, m.Set) and write.lease is not None and write.lease.void:
+            continue
+        writes.setdefault(shard_of(write.key, shards), []).append(write)
+    for key, token in message.locks:
+        locks.setdefault(shard_of(key, shards), []).append((key, token))
+    return {
+        shard: m.Commit(tuple(locks.get(shard, ())), tuple(writes.get(shard, ())), message.tags)
+        for shard in sorted({*writes, *locks, *everywhere} or {0})
+    }
+
+
+def holds(shelf: Shelf, message: m.Commit, now: float) -> bool:
+    """Say whether the locks of a commit are still its own."""
+    return all(is_held(shelf, key, token, now) for key, token in message.locks)
+
+
+def apply(shelf: Shelf, message: m.Commit, now: float) -> m.Commit:
+    """Carry out a commit, and release its locks; returns what of it was not overtaken."""
+    delete_tags(shelf, message.tags)
+    done = [write for write in message.writes if _carry_out(shelf, write, now)]
+    for key, token in message.locks:
+        give_back(shelf, key, token, now)
+    return replace(message, writes=tuple(done))
+
+
+def _carry_out(shelf: Shelf, write: m.Write, now: float) -> bool:
+    """Carry out a write; says whether it changes anything, as what a deletion of its tags has overtaken does not."""
+    stored = WRITES[write.__class__](shelf, write, now)
+    return bool(stored) or not isinstance(write, m.Set) or (write.expire is not None and write.expire <= 0)
+
+
+WRITES: Final[Mapping[type[m.Write], Callable[[Shelf, Any, float], object]]] = {
+    m.Set: v.set_,
+    m.SetTagged: set_tagged,
+    m.SetRaw: v.set_raw,
+    m.Incr: v.incr,
+    m.Expire: v.expire,
+    m.Delete: v.delete,
+    m.SetAdd: s.set_add,
+    m.SetRemove: s.set_remove,
+}
+"""The turn of each kind of write."""

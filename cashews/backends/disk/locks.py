@@ -1,0 +1,70 @@
+"""The turns about locks on one shelf. They are in a table of their own: not evicted, not scanned, not cleared."""
+
+from __future__ import annotations
+
+import math
+
+from cashews import messages as m
+from cashews.backends.disk.shelf import Shelf
+from cashews.backends.disk.values import deadline_in
+
+MICRO = 1_000_000
+FENCE = "fence"
+"""The mark of the last fencing number."""
+
+
+def set_lock(shelf: Shelf, message: m.SetLock, now: float) -> int:
+    if left(shelf, message.key, now) is not None:
+        return m.HELD
+    if message.expire is not None and message.expire <= 0:
+        return 0
+    held = (message.key, message.value, deadline_in(message.expire, now))
+    shelf.sql("INSERT OR REPLACE INTO cashews_locks (key, token, deadline) VALUES (?, ?, ?)", held)
+    return _next_fence(shelf, now)
+
+
+def _next_fence(shelf: Shelf, now: float) -> int:
+    """Return the time in microseconds, or one more than the last number."""
+    fence = max(int(now * MICRO), shelf.mark(FENCE) + 1)
+    shelf.set_mark(FENCE, fence)
+    return fence
+
+
+def renew_lock(shelf: Shelf, message: m.RenewLock, now: float) -> bool:
+    if not is_held(shelf, message.key, message.value, now):
+        return False
+    deadline = deadline_in(message.expire, now)
+    shelf.sql("UPDATE cashews_locks SET deadline = ? WHERE key = ?", (deadline, message.key))
+    return True
+
+
+def unlock(shelf: Shelf, message: m.Unlock, now: float) -> bool:
+    return give_back(shelf, message.key, message.value, now)
+
+
+def give_back(shelf: Shelf, key: str, token: str, now: float) -> bool:
+    """Release a lock; says whether the token held it."""
+    held = is_held(shelf, key, token, now)
+    shelf.sql("DELETE FROM cashews_locks WHERE key = ? AND token = ?", (key, token))
+    return held
+
+
+def is_held(shelf: Shelf, key: str, token: str, now: float) -> bool:
+    """Say whether a token holds a lock."""
+    held = "SELECT 1 FROM cashews_locks WHERE key = ? AND token = ? AND (deadline IS NULL OR deadline > ?)"
+    return shelf.sql(held, (key, token, now)).fetchone() is not None
+
+
+def is_locked(shelf: Shelf, message: m.IsLocked, now: float) -> float | None:
+    return left(shelf, message.key, now)
+
+
+def left(shelf: Shelf, key: str, now: float) -> float | None:
+    """Return how many seconds a lock is still held, `None` if it is free."""
+    found = shelf.sql("SELECT deadline FROM cashews_locks WHERE key = ?", (key,)).fetchone()
+    if found is None:
+        return None
+    (deadline,) = found
+    if deadline is None:
+        return math.inf
+    return deadline - now if deadline > now else None

@@ -1,0 +1,342 @@
+"""Batches of letters over the files of a store: one transaction per file and batch, in the thread of a lane."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from cashews import messages as m
+from cashews.backends.disk import commits, locks, pages, structures, tags, values
+from cashews.backends.disk.files import File, shard_of
+from cashews.backends.disk.lane import Letter, Part
+from cashews.backends.disk.ledger import APPLIED, Ledger
+from cashews.backends.disk.shelf import BusyError, GoneError, Shelf
+from cashews.exceptions import CacheError
+from cashews.log import logger
+from cashews.messages import Message, OneKey
+
+ShelfTurn: TypeAlias = Callable[[Shelf, Any, float], Any]
+
+READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
+    m.Get: values.get,
+    m.Recall: values.get,
+    m.GetRaw: values.get,
+    m.GetMany: values.get_many,
+    m.RecallMany: values.get_many,
+    m.GetMatch: pages.get_match,
+    m.Scan: pages.scan,
+    m.Exists: values.exists,
+    m.GetKeyTags: tags.get_key_tags,
+    m.MarkLoad: tags.mark_load,
+    m.GetExpire: values.get_expire,
+    m.GetSize: values.get_size,
+    m.GetBits: structures.get_bits,
+    m.IsLocked: locks.is_locked,
+    m.Peek: commits.peek,
+    m.GetKeysCount: pages.count,
+}
+"""The turns that change nothing: a reading lane serves them beside one that writes."""
+WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
+    m.GetHit: values.get_hit,
+    m.Set: values.set_,
+    m.SetTagged: tags.set_tagged,
+    tags.DeleteCarriers: tags.delete_carriers,
+    m.SetRaw: values.set_raw,
+    m.SetMany: values.set_many,
+    m.Incr: values.incr,
+    m.Delete: values.delete,
+    m.DeleteMany: values.delete_many,
+    pages.DeletePage: pages.delete_page,
+    m.Expire: values.expire,
+    m.IncrBits: structures.incr_bits,
+    m.SliceIncr: structures.slice_incr,
+    m.Admit: structures.admit,
+    m.EnterCircuit: structures.enter_circuit,
+    m.ReportCircuit: structures.report_circuit,
+    m.SetAdd: structures.set_add,
+    m.SetRemove: structures.set_remove,
+    m.SetPop: structures.set_pop,
+    m.SetLock: locks.set_lock,
+    m.RenewLock: locks.renew_lock,
+    m.Unlock: locks.unlock,
+    m.Commit: commits.commit,
+}
+"""The turns that change something: they come one after the other."""
+LOOKS: Final = 3
+"""How often we look for a value whose file has gone before it is absent."""
+
+
+OF_ONE: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, TypeError)
+"""What one message can fail with, and others of its batch need not."""
+
+
+class FailedError(Exception):
+    """What a disk failed with, for one asker."""
+
+
+def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
+    """Return the parts of a message by the file that they are about."""
+    if isinstance(message, OneKey):
+        return {shard_of(message.key, shards): message}
+    if isinstance(message, (m.ManyKeys, m.SetMany)):
+        return message.split(lambda key: shard_of(key, shards))
+    if isinstance(message, tags.DeleteCarriers):
+        return {message.place.shard: message}
+    if isinstance(message, m.Commit):  # only one that is about a single file comes here
+        return commits.split(message, shards)
+    if isinstance(message, (m.Paged, pages.DeletePage)):
+        cursor = message.cursor
+        return {cursor.shard if isinstance(cursor, pages.Cursor) else 0: cast("Message[Any]", message)}
+    return dict.fromkeys(range(shards), message)
+
+
+class Server:
+    """The files of a store as one thread serves them."""
+
+    def __init__(self, files: Sequence[File]) -> None:
+        self._shelves = [Shelf(file) for file in files]
+        self._ledger = Ledger(self._shelves[0])
+
+    def serve(self, letters: Sequence[Letter]) -> None:
+        """Give each letter its outcome."""
+        if len(self._shelves) == 1:
+            self._serve_on(0, letters)
+        else:
+            self._serve_shares(letters)
+
+    def _serve_shares(self, letters: Sequence[Letter]) -> None:
+        """Serve letters file by file; a message about several files has one outcome."""
+        shares: dict[int, list[Part]] = {}
+        split: list[tuple[Letter, list[Part]]] = []
+        for letter in letters:
+            messages = shares_of(letter.message, len(self._shelves))
+            if len(messages) == 1:
+                shares.setdefault(next(iter(messages)), []).append(letter)
+                continue
+            parts = [Part(message, letter.now) for message in messages.values()]
+            split.append((letter, parts))
+            for number, part in zip(messages, parts, strict=True):
+                shares.setdefault(number, []).append(part)
+        self._serve_each(shares)
+        for letter, parts in split:
+            letter.outcome = merged(letter.message, parts)
+
+    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
+        for shard, parts in shares.items():
+            self._serve_on(shard, parts)
+
+    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
+        raise NotImplementedError
+
+    def hurry(self) -> None:
+        for shelf in self._shelves:
+            shelf.hurried = True
+
+    def close(self) -> None:
+        for shelf in self._shelves:
+            shelf.close()
+
+
+def merged(message: Message[Any], parts: Sequence[Part]) -> Any:
+    """Return the one outcome of a message that was split."""
+    for part in parts:
+        if isinstance(part.outcome, Exception):
+            return part.outcome
+    return message.merge([(part.message, part.outcome) for part in parts])
+
+
+def take(turns: Mapping[type[Message[Any]], ShelfTurn], shelf: Shelf, part: Part) -> None:
+    """Serve one turn; what it raises of our own is the asker's."""
+    try:
+        part.outcome = turns[part.message.__class__](shelf, part.message, part.now)
+    except CacheError as error:
+        part.outcome = error.with_traceback(None)
+
+
+def fail(parts: Sequence[Part], error: Exception) -> None:
+    """Have each part fail, with an exception of its own."""
+    for part in parts:
+        part.outcome = FailedError(f"{type(error).__name__}: {error}")
+
+
+class Reader(Server):
+    """Serves what changes nothing; a batch comes from one instant of each file."""
+
+    def __init__(self, files: Sequence[File], patience: float) -> None:
+        super().__init__(files)
+        self._patience = patience
+
+    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
+        self._serve_each({shard: parts})
+
+    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
+        for look in range(1, LOOKS + 1):
+            try:
+                shares = self._look(shares, lenient=look == LOOKS)
+            except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
+                self._leave()
+                return self._each_alone(shares, error)
+            if not shares:
+                return None
+        return None
+
+    def _each_alone(self, shares: Mapping[int, Sequence[Part]], error: Exception) -> None:
+        """Serve parts one by one after their batch has failed: who fails, fails alone."""
+        if sum(map(len, shares.values())) == 1 or not isinstance(error, OF_ONE):
+            for parts in shares.values():
+                fail(parts, error)
+            return
+        for shard, parts in shares.items():
+            for part in parts:
+                self._serve_each({shard: [part]})
+
+    def _look(self, shares: Mapping[int, Sequence[Part]], *, lenient: bool) -> Mapping[int, Sequence[Part]]:
+        """Serve parts; returns those that are to be looked at again."""
+        again: dict[int, list[Part]] = {}
+        seen = self._see(shares)
+        for shard, parts in shares.items():
+            shelf = self._shelves[shard]
+            shelf.lenient = lenient
+            for part in parts:
+                try:
+                    take(READS, shelf, part)
+                except GoneError:
+                    again.setdefault(shard, []).append(part)
+        for shelf in seen:
+            shelf.commit()
+        return again
+
+    def _see(self, shards: Iterable[int]) -> Sequence[Shelf]:
+        """Begin to read files, all as they were at one instant: between two commits over several of them."""
+        if len(self._shelves) == 1:
+            self._shelves[0].look()
+            return self._shelves
+        numbers = sorted({0, *shards})
+        seen = [self._shelves[number] for number in numbers]
+        for _ in range(LOOKS):
+            for shelf in seen:
+                shelf.look()
+            last, torn, behind = self._ledger.last(), False, list[int]()  # the first file is seen first
+            for number, shelf in zip(numbers[1:], seen[1:], strict=True):
+                torn = torn or shelf.mark(APPLIED) > last
+                if self._ledger.behind(number, shelf):
+                    behind.append(number)
+            if not (torn or behind):
+                break
+            for shelf in seen:
+                shelf.commit()
+            for number in behind:
+                catch_up(self._ledger, number, self._shelves[number], self._patience)
+        else:
+            for shelf in seen:
+                shelf.look()
+        return seen
+
+    def _leave(self) -> None:
+        for shelf in self._shelves:
+            leave(shelf)
+
+
+class Writer(Server):
+    """Serves what changes something."""
+
+    def __init__(self, files: Sequence[File], patience: float) -> None:
+        super().__init__(files)
+        self._patience = patience
+
+    def _serve_shares(self, letters: Sequence[Letter]) -> None:
+        """Serve letters up to each commit over several files, that commit, and so on."""
+        begin = 0
+        for end, letter in enumerate(letters):
+            if isinstance(letter.message, m.Commit):
+                parts = commits.split(letter.message, len(self._shelves))
+                if len(parts) > 1:
+                    super()._serve_shares(letters[begin:end])
+                    self._commit_over(letter, parts)
+                    begin = end + 1
+        super()._serve_shares(letters[begin:])
+
+    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
+        shelf = self._shelves[shard]
+        try:
+            self._begin(shard)
+        except Exception as error:  # noqa: BLE001  likewise; what cannot begin fails for all
+            leave(shelf, busy=isinstance(error, BusyError))
+            return fail(parts, error)
+        try:
+            for part in parts:
+                take(WRITES, shelf, part)
+            shelf.cull(parts[-1].now)
+            shelf.commit()
+        except Exception as error:  # noqa: BLE001  likewise
+            leave(shelf)
+            if len(parts) == 1:
+                return fail(parts, error)
+            for part in parts:  # each alone: who fails, fails alone
+                self._serve_on(shard, [part])
+        return None
+
+    def _begin(self, shard: int) -> None:
+        """Begin to write to a file, after what a commit over several files has left to do there."""
+        shelf = self._shelves[shard]
+        shelf.begin(self._patience)
+        if shard:
+            self._shelves[0].open()
+            if self._ledger.behind(shard, shelf):
+                self._ledger.catch_up(shard, shelf)
+
+    def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
+        """Commit over several files."""
+        shards = sorted({0, *parts})
+        try:
+            letter.outcome = self._apply_over(shards, parts, letter.now)
+        except CacheError as error:
+            letter.outcome = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001  likewise
+            fail([letter], error)
+        finally:
+            for shard in shards:
+                leave(self._shelves[shard], busy=True)
+
+    def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.Outcome:
+        for shard in shards:
+            self._begin(shard)
+        if not all(commits.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
+            return m.Outcome.LOST
+        done = {shard: commits.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
+        for shard in parts:
+            self._shelves[shard].cull(now)
+        others = {shard: part for shard, part in done.items() if shard}
+        number = self._ledger.enter(others.items(), now)
+        for shard in others:
+            self._shelves[shard].set_mark(APPLIED, number)
+        self._shelves[0].commit()  # from here on it has happened
+        self._finish(others)
+        return m.Outcome.COMMITTED
+
+    def _finish(self, shards: Iterable[int]) -> None:
+        """Commit the other files; what fails here is caught up by whoever comes next."""
+        for shard in shards:
+            try:
+                self._shelves[shard].commit()
+                self._ledger.forget(shard, self._shelves[shard])
+            except (sqlite3.Error, OSError) as error:
+                logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
+
+
+def catch_up(ledger: Ledger, shard: int, shelf: Shelf, patience: float) -> None:
+    """Carry out what a commit over several files has left to do on one, once whoever may be about to has let go."""
+    shelf.begin(patience)
+    ledger.catch_up(shard, shelf)
+    shelf.commit()
+
+
+def leave(shelf: Shelf, *, busy: bool = False) -> None:
+    """Have nothing stay of a transaction that failed; the next one connects anew, unless the file was merely busy."""
+    try:
+        shelf.roll_back()
+    except (sqlite3.Error, OSError):
+        busy = False
+    if not busy:
+        shelf.close()

@@ -1,0 +1,283 @@
+"""The disk store: takes messages to its lanes, encodes and decodes on the way, and says what becomes of failures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.disk.files import File, found_shards
+from cashews.backends.disk.lane import Lane
+from cashews.backends.disk.options import DiskOptions
+from cashews.backends.disk.pages import Cursor, DeletePage
+from cashews.backends.disk.serving import READS, WRITES, FailedError, Reader, Writer
+from cashews.backends.disk.tags import DeleteCarriers, Place
+from cashews.backends.interface import Backend, Service, Surroundings, Turn
+from cashews.backends.values import Values
+from cashews.engine.host import current_home
+from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongArgumentError
+from cashews.log import logger
+from cashews.serialize import Pending, SerializerOptions
+
+R = TypeVar("R")
+AT_ONCE: Final = 500
+"""How many values are decoded between two checkpoints."""
+COUNTER_MAX: Final = 2**63 - 1
+
+
+class DiskStore(Backend):
+    """Values on disk, for all processes that use the directory: a lane for what reads, and one for what writes."""
+
+    name: ClassVar[str] = "disk"
+
+    def __init__(self, options: DiskOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
+        self._suppress = options.suppress
+        self._signed = bool(serializer.secrets)
+        self._values = Values(serializer, self)
+        files = files_of(options)
+        self._shards = len(files)
+        clock, need_scope = surroundings.clock, surroundings.need_scope
+        self._reads = Lane(partial(Reader, files, options.timeout), clock, need_scope)
+        self._writes = Lane(partial(Writer, files, options.timeout), clock, need_scope)
+        self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
+            **dict.fromkeys(READS, self._reads.ask),
+            **dict.fromkeys(WRITES, self._writes.ask),
+            m.Get: self._get,
+            m.Recall: self._get,
+            m.GetHit: self._get_hit,
+            m.GetRaw: self._get_raw,
+            m.GetMany: self._get_many,
+            m.RecallMany: self._get_many,
+            m.GetMatch: self._get_match,
+            m.Scan: self._scan,
+            m.Set: self._set,
+            m.SetTagged: self._set_tagged,
+            m.DeleteTags: self._delete_tags,
+            m.SetRaw: self._set_raw,
+            m.SetMany: self._set_many,
+            m.Incr: self._incr,
+            m.DeleteMatch: self._delete_match,
+            m.Clear: self._clear,
+            m.Peek: self._peek,
+            m.Commit: self._commit,
+            m.WatchLock: self._watch_lock,
+            m.UnwatchLock: self._unwatch_lock,
+            m.Ping: self._ping,
+        }
+        self._failing: dict[type[m.Message[Any]], str] = {}
+        """The messages that the disk refuses, and why."""
+
+    @property
+    def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
+        return {}
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (self._writes.run, self._reads.run)
+
+    def attached(self) -> None:
+        home = current_home()
+        self._writes.attached(home)
+        self._reads.attached(home)
+
+    async def ask(self, message: m.Message[R]) -> R:
+        try:
+            reply: R = await self._serve[message.__class__](message)
+        except FailedError as error:
+            return self._failed(message, error, suppress=self._suppress)
+        if self._failing:
+            self._failing.pop(message.__class__, None)
+        return reply
+
+    async def demand(self, message: m.Message[R]) -> R:
+        try:
+            reply: R = await self._serve[message.__class__](message)
+        except FailedError as error:
+            return self._failed(message, error, suppress=False)
+        return reply
+
+    @property
+    def suppresses(self) -> bool:
+        return self._suppress
+
+    def _failed(self, message: m.Message[R], error: FailedError, *, suppress: bool) -> R:
+        """Answer a message that the disk did not: neutrally, or with an error of ours."""
+        text = f"disk, {message.command.value}: {error}"
+        kind = type(message)
+        if self._failing.get(kind) != text:
+            self._failing[kind] = text
+            logger.error("%s", text)
+        if not suppress:
+            raise CacheBackendInteractionError(text)
+        return message.declined()
+
+    def statistics(self) -> Mapping[str, int]:
+        reads, writes = self._reads.statistics(), self._writes.statistics()
+        return {
+            "waiting": reads["waiting"] + writes["waiting"],
+            "commands": reads["commands"] + writes["commands"],
+            "batches": reads["batches"] + writes["batches"],
+            "largest_batch": max(reads["largest_batch"], writes["largest_batch"]),
+            "decode_failures": self._values.failures,
+        }
+
+    async def close(self) -> None:
+        await self._writes.close()
+        await self._reads.close()
+
+    # --- values
+
+    async def _get(self, message: m.Get) -> object:
+        return await self._decoded(message.key, await self._reads.ask(message), message.default)
+
+    async def _get_hit(self, message: m.GetHit) -> object:
+        return await self._decoded(message.key, await self._writes.ask(message), message.default)
+
+    async def _get_raw(self, message: m.GetRaw) -> object:
+        stored = await self._reads.ask(message)
+        return message.default if stored is ABSENT else stored
+
+    async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        found = await self._reads.ask(message)
+        return tuple(await self._all_decoded(message.keys, found, message.default))
+
+    async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
+        page = await self._reads.ask(message)
+        keys = tuple([key for key, _ in page.items])
+        values = await self._all_decoded(keys, tuple([stored for _, stored in page.items]), ABSENT)
+        pairs = zip(keys, values, strict=True)
+        return m.Page([pair for pair in pairs if pair[1] is not ABSENT], self._from(message, page.cursor))
+
+    async def _scan(self, message: m.Scan) -> m.Page[str]:
+        page = await self._reads.ask(message)
+        return m.Page(page.items, self._from(message, page.cursor))
+
+    def _from(self, message: m.Paged[Any], cursor: object) -> object:
+        """Return where a scan goes on: behind the last key of a file comes the next file."""
+        shard = message.cursor.shard if isinstance(message.cursor, Cursor) else 0
+        return Cursor(shard + 1) if cursor is None and shard + 1 < self._shards else cursor
+
+    async def _all_decoded(self, keys: tuple[str, ...], found: tuple[object, ...], default: object) -> list[object]:
+        values: list[object] = []
+        for number, (key, stored) in enumerate(zip(keys, found, strict=True), start=1):
+            values.append(await self._decoded(key, stored, default))
+            if number % AT_ONCE == 0:
+                await checkpoint()
+        return values
+
+    async def _decoded(self, key: str, stored: object, default: object) -> object:
+        """Return the value of what was found. Integers are what they are, and so is text, which nobody has encoded."""
+        if isinstance(stored, bytes):
+            found = self._values.read(key, stored, default)
+            return await self._values.finish(key, found, default) if isinstance(found, Pending) else found
+        if stored is ABSENT or (self._signed and not isinstance(stored, int)):
+            return default
+        return stored
+
+    async def _encoded(self, key: str, value: object, expire: float | None) -> object:
+        if expire is not None and expire <= 0:  # it is not stored
+            return b""
+        if type(value) is int and -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
+            return value
+        return await self._values.encode(key, value, expire)
+
+    async def _set(self, message: m.Set) -> bool:
+        value = await self._encoded(message.key, message.value, message.expire)
+        return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.lease))
+
+    async def _set_tagged(self, message: m.SetTagged) -> bool:
+        value = await self._encoded(message.key, message.value, message.expire)
+        return await self._writes.ask(replace(message, value=value))
+
+    async def _set_raw(self, message: m.SetRaw) -> bool:
+        check_raw(message.value)
+        return await self._writes.ask(message)
+
+    async def _set_many(self, message: m.SetMany) -> None:
+        pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
+        await self._writes.ask(m.SetMany(pairs, message.expire))
+
+    async def _incr(self, message: m.Incr) -> int:
+        if not -COUNTER_MAX - 1 <= message.value <= COUNTER_MAX:
+            raise CounterOverflowError(message.key)
+        return await self._writes.ask(message)
+
+    # --- many keys
+
+    async def _delete_match(self, message: m.DeleteMatch) -> None:
+        await self._delete_pages(message.pattern)
+
+    async def _clear(self, _: m.Clear) -> None:
+        await self._delete_pages("*")
+
+    async def _delete_pages(self, pattern: str) -> None:
+        for shard in range(self._shards):
+            cursor: Cursor | None = Cursor(shard)
+            while cursor is not None:
+                cursor = await self._writes.ask(DeletePage(pattern, cursor))
+
+    async def _delete_tags(self, message: m.DeleteTags) -> None:
+        for shard in range(self._shards):
+            place: Place | None = Place(shard)
+            while place is not None:
+                place = await self._writes.ask(DeleteCarriers(message.tags, place))
+
+    # --- transactions
+
+    async def _peek(self, message: m.Peek) -> m.State:
+        state = await self._reads.ask(message)
+        if state.value is ABSENT:
+            return state
+        value = await self._decoded(message.key, state.value, ABSENT)
+        return replace(state, value=value, foreign="bytes that cannot be read" if value is ABSENT else "")
+
+    async def _commit(self, message: m.Commit) -> m.Outcome:
+        writes = [await self._encoded_write(write) for write in message.writes]
+        return await self._writes.ask(replace(message, writes=tuple(writes)))
+
+    async def _encoded_write(self, write: m.Write) -> m.Write:
+        if isinstance(write, m.SetRaw):
+            check_raw(write.value)
+        if not isinstance(write, m.Set):
+            return write
+        return replace(write, value=await self._encoded(write.key, write.value, write.expire))
+
+    # --- what needs no disk
+
+    async def _watch_lock(self, _: m.WatchLock) -> bool:
+        """Answer that nobody can tell: files do not call."""
+        await checkpoint()
+        return False
+
+    async def _unwatch_lock(self, _: m.UnwatchLock) -> None:
+        await checkpoint()
+
+    async def _ping(self, message: m.Ping) -> bytes:
+        await self._reads.ask(m.Exists(""))
+        return b"PONG" if message.message is None else message.message
+
+
+def check_raw(value: object) -> None:
+    """Check that a value can be stored without encoding it.
+
+    :raises WrongArgumentError: if it cannot
+    """
+    if not isinstance(value, (bytes, str, int, float)):
+        raise WrongArgumentError("value", value, "bytes, text or a number")
+
+
+def files_of(options: DiskOptions) -> tuple[File, ...]:
+    """Return the files of a store; nothing is opened yet."""
+    place = options.place
+    shards = found_shards(place) if options.shards is None else options.shards
+    settings = {**options.settings, "size_limit": options.size_limit // max(1, shards)}
+    if not shards:
+        return (File(place, settings),)
+    return tuple([File(os.fspath(Path(place, f"{number:03}")), settings) for number in range(shards)])
