@@ -5,8 +5,11 @@ A suite that runs on several of them has fixtures `subject`, `clock` and `cache`
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,14 +42,19 @@ class Subject:
         return self.url.startswith("redis:")
 
     @property
+    def on_disk(self) -> bool:
+        """Whether it needs a directory."""
+        return self.url.startswith("disk:")
+
+    @property
     def name(self) -> str:
         """What its backend is called."""
-        return "redis" if self.served else "mem"
+        return self.url.partition(":")[0]
 
     @property
     def many(self) -> int:
         """How many keys are many pages of it; asking a server for each of them takes a while."""
-        return 1_500 if self.served else 7_000
+        return 1_500 if self.served or self.on_disk else 7_000
 
     @property
     def grain(self) -> float:
@@ -64,6 +72,8 @@ class Subject:
             cache.on_remove(listener)
         if self.served:
             clock.stores += stores_of(cache)
+        if self.on_disk:
+            clock.caches.append(cache)
         return cache
 
 
@@ -85,7 +95,15 @@ REDIS = {
     "redis-many": Subject("redis:", {**STRICT, "connections": 3}),
     "redis-resp2": Subject("redis:", {**STRICT, "protocol": 2}),
 }
-SUBJECTS = {**MEMORY, **REDIS}
+DISK = {
+    "disk": Subject("disk://", STRICT),
+    "disk-sharded": Subject("disk://", {**STRICT, "shards": 3}),
+    "disk-signed": Subject("disk://", {**STRICT, **SIGNED}),
+    "disk-files": Subject(
+        "disk://", {**STRICT, "disk_min_file_size": 1, "eviction_policy": "least-recently-used"}, middlewares=[hand_on]
+    ),
+}
+SUBJECTS = {**MEMORY, **REDIS, **DISK}
 
 
 def each(names: Iterable[str]) -> list[Any]:
@@ -94,6 +112,8 @@ def each(names: Iterable[str]) -> list[Any]:
 
 
 def _params(name: str) -> list[Any]:
+    if SUBJECTS[name].on_disk:
+        return [pytest.param((name, ""), id=name, marks=pytest.mark.diskcache)]
     if not SUBJECTS[name].served:
         return [pytest.param((name, ""), id=name)]
     kinds = binaries() or ["none"]
@@ -106,14 +126,30 @@ on_memory = pytest.mark.parametrize("subject", each(["mem"]), indirect=True)
 
 
 def subject_of(request: pytest.FixtureRequest) -> Subject:
-    """Return what a fixture `subject` is parametrized with, on a server without a key."""
+    """Return what a fixture `subject` is parametrized with, on a server without a key or in an empty directory."""
     name, kind = request.param
     subject = SUBJECTS[name]
+    if subject.on_disk:
+        directory = request.getfixturevalue("tmp_path") / "cache"
+        return replace(subject, options={**subject.options, "directory": directory})
     return replace(subject, url=request.getfixturevalue("empty")(kind).url) if subject.served else subject
+
+
+def rows_in(directory: Path, table: str) -> int:
+    """Count the rows of a table in all files of a store on disk."""
+    rows = 0
+    for path in directory.rglob("cache.db"):
+        with closing(sqlite3.connect(path)) as connection:
+            rows += len(connection.execute("SELECT * FROM " + table).fetchall())  # noqa: S608  a table of the test
+    return rows
 
 
 def clock_of(subject: Subject, monkeypatch: pytest.MonkeyPatch, start: float = 0.0) -> VirtualClock:
     """Return a clock that the subject lives in."""
+    if subject.on_disk:
+        from tests.disk_time import DiskClock  # noqa: PLC0415  it needs the extra `diskcache`
+
+        return DiskClock(start)
     if not subject.served:
         return VirtualClock(start)
     from tests.server_time import ServerClock, own_time  # noqa: PLC0415  likewise

@@ -32,7 +32,7 @@ REFRESHES = {
 every_invalidation = pytest.mark.parametrize("invalidate", INVALIDATIONS.values(), ids=INVALIDATIONS)
 
 
-@pytest.fixture(params=each(["mem", "redis", "redis-many"]))
+@pytest.fixture(params=each(["mem", "redis", "redis-many", "disk"]))
 def subject(request):
     return subject_of(request)
 

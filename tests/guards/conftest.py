@@ -5,7 +5,7 @@ import pytest
 from tests.subjects import clock_of, each, subject_of
 
 
-@pytest.fixture(params=each(["mem", "redis"]))
+@pytest.fixture(params=each(["mem", "redis", "disk"]))
 def subject(request):
     return subject_of(request)
 

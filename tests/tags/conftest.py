@@ -6,9 +6,18 @@ import anyio
 import pytest
 
 from cashews.testing import VirtualClock
-from tests.subjects import Subject, clock_of, each, subject_of
+from tests.subjects import DISK, Subject, clock_of, each, subject_of
 
-STORES = ("mem", "mem-copies-watched", "mem-chained-unswept", "redis", "redis-signed", "redis-chained", "redis-many")
+STORES = (
+    "mem",
+    "mem-copies-watched",
+    "mem-chained-unswept",
+    "redis",
+    "redis-signed",
+    "redis-chained",
+    "redis-many",
+    *DISK,
+)
 
 
 @pytest.fixture(params=each(STORES))

@@ -7,6 +7,7 @@ import pytest
 
 from cashews.backends.redis.wire import pack
 from cashews.engine.ambient import AMBIENT
+from tests.subjects import rows_in
 
 
 class UndoneError(Exception):
@@ -15,8 +16,8 @@ class UndoneError(Exception):
 
 @pytest.fixture
 async def outside(subject, clock):
-    """What another process sees, where there is a server; in memory, what is committed."""
-    if not subject.served:
+    """What another process sees, where there is a server or a disk; in memory, what is committed."""
+    if not (subject.served or subject.on_disk):
         yield None
         return
     async with subject.open(clock) as other:
@@ -174,7 +175,7 @@ async def test_a_load_that_a_deletion_of_others_overtakes_before_the_commit_is_n
     assert await cache.exists("k") is (outside is None)
 
 
-async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache):
+async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache, subject):
     """18, D66, D68."""
     for key in ("a", "b", "c"):
         await cache.set(key, 1, tags=["t", f"own:{key}"])
@@ -186,5 +187,7 @@ async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache):
     if cache._engine.backend_at("").name == "redis":
         indexes = await backend._connections[0].ask(pack(("KEYS", "cashews/tag/keys/*")))
         assert indexes == []
+    elif subject.on_disk:
+        assert rows_in(subject.options["directory"], "cashews_tags") == 0
     else:
         assert (backend.statistics()["tagged"], backend.statistics()["tags"]) == (0, 0)

@@ -13,7 +13,7 @@ from cashews.engine.transactions import TransactionMode
 from tests.subjects import clock_of, each, subject_of
 
 
-@pytest.fixture(params=each(["mem", "mem-pickled-signed", "redis"]))
+@pytest.fixture(params=each(["mem", "mem-pickled-signed", "redis", "disk", "disk-sharded"]))
 def subject(request):
     return subject_of(request)
 
