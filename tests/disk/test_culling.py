@@ -1,0 +1,103 @@
+"""What expires is culled, values are evicted at the size limit; locks, sets and guards' counters never are."""
+
+import anyio
+import pytest
+
+from tests.subjects import rows_in
+
+pytestmark = pytest.mark.diskcache
+ROOM = 200_000
+
+
+async def test_expired_values_are_culled_by_those_that_come(cache, clock, directory):
+    await cache.set_many({f"old{number}": number for number in range(20)}, expire=1)
+    await clock.advance(1)
+    assert rows_in(directory, "Cache") == 20
+    await cache.set("new1", 1)
+    assert rows_in(directory, "Cache") == 11
+    await cache.set("new2", 1)
+    assert rows_in(directory, "Cache") == 2
+
+
+async def test_the_size_is_limited(opened, directory):
+    async with opened(size_limit=ROOM) as cache:
+        for number in range(100):
+            await cache.set(f"k{number}", bytes(10_000))
+        assert await cache.get("k99") == bytes(10_000)
+        assert await cache.get("k0") is None
+    assert sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) < 2 * ROOM
+
+
+async def test_the_size_of_large_values_is_limited(opened, directory):
+    async with opened(size_limit=ROOM) as cache:
+        for number in range(30):
+            await cache.set(f"k{number}", bytes(50_000))
+        assert await cache.get("k29") == bytes(50_000)
+    assert sum(path.stat().st_size for path in directory.rglob("*.val")) < 2 * ROOM
+
+
+async def test_the_least_recently_used_leaves_first(opened, clock):
+    async with opened(size_limit=ROOM, eviction_policy="least-recently-used", cull_limit=1) as cache:
+        for number in range(100):
+            await clock.advance(1)
+            await cache.set(f"k{number}", bytes(10_000))
+            await clock.advance(1)
+            assert await cache.get("k0") == bytes(10_000)
+        assert await cache.get("k1") is None
+
+
+async def test_without_a_policy_nothing_leaves(opened):
+    async with opened(size_limit=1, eviction_policy="none") as cache:
+        for number in range(20):
+            await cache.set(f"k{number}", bytes(10_000))
+        assert await cache.get("k0") == bytes(10_000)
+
+
+async def test_what_is_no_value_is_never_evicted(opened):
+    """D69; guarantee 27."""
+    async with opened(size_limit=1) as cache:
+        await cache.set_lock("lock", "token", 1_000)
+        await cache.set_add("set", "member")
+        await cache.incr_bits("bits", 3)
+        await cache.slice_incr("slice", 0, 1, 10)
+
+        @cache.rate_limit(limit=1, period=100, key="limit")
+        async def limited():
+            return 1
+
+        await limited()
+        async with anyio.create_task_group() as tasks:
+            for number in range(200):
+                tasks.start_soon(cache.set, f"k{number}", bytes(1_000))
+        assert await cache.is_locked("lock")
+        assert await cache.set_pop("set") == ["member"]
+        assert await cache.get_bits("bits", 3) == (1,)
+        assert await cache.slice_incr("slice", 0, 2, 10) == 2
+        with pytest.raises(Exception, match="more than 1 calls"):
+            await limited()
+
+
+async def test_expired_locks_and_structures_are_swept(cache, clock, directory):
+    await cache.set_lock("lock", "token", 1)
+    await cache.set_add("set", "a", "b", expire=1)
+    await clock.advance(2)
+    await cache.set("k", 1)
+    assert [rows_in(directory, f"cashews_{table}") for table in ("locks", "kept", "parts")] == [0, 0, 0]
+
+
+async def test_the_file_of_a_large_value_goes_with_it(cache, clock, directory):
+    def files():
+        return len(list(directory.rglob("*.val")))
+
+    for key in ("replaced", "deleted", "expired", "matched", "tagged"):
+        await cache.set(key, bytes(50_000), expire=10, tags=["t"] * (key == "tagged"))
+    assert files() == 5
+    await cache.set("replaced", bytes(60_000), expire=10)
+    assert files() == 5
+    await cache.delete("deleted")
+    await cache.delete_match("mat*")
+    await cache.delete_tags("t")
+    assert files() == 2
+    await clock.advance(10)
+    await cache.set("small", 1)
+    assert files() == 0

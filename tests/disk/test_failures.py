@@ -1,0 +1,129 @@
+"""A disk that is full, read-only, of another kind or damaged: an error or the neutral answer, and nothing is lost."""
+
+import anyio
+import pytest
+
+from cashews.exceptions import CacheBackendInteractionError
+from tests.disk.conftest import writing
+
+pytestmark = pytest.mark.diskcache
+PAGES = 60
+
+
+async def fill(cache):
+    """Store values until there is no room; returns the keys of those that were stored."""
+    stored = []
+    for number in range(1_000):
+        try:
+            if not await cache.set(f"k{number}", bytes(8_000)):
+                return stored
+        except CacheBackendInteractionError:
+            return stored
+        stored.append(f"k{number}")
+    pytest.fail("there was room for everything")
+
+
+async def test_a_full_disk_is_an_error_and_loses_nothing(opened):
+    async with opened(sqlite_max_page_count=PAGES) as cache:
+        stored = await fill(cache)
+        assert stored
+        with pytest.raises(CacheBackendInteractionError, match="full"):
+            await cache.set("one more", bytes(8_000))
+        assert all(found == bytes(8_000) for found in await cache.get_many(*stored))
+        assert await cache.get("one more") is None
+        await cache.delete_many(*stored[:10])
+        assert await cache.set("one more", bytes(8_000))
+
+
+async def test_a_full_disk_is_answered_neutrally_if_that_is_wished(opened, caplog):
+    async with opened(sqlite_max_page_count=PAGES, suppress=True) as cache:
+        stored = await fill(cache)
+        assert await cache.set("one more", bytes(8_000)) is False
+        assert await cache.get(stored[0]) == bytes(8_000)
+    assert sum("full" in record.message for record in caplog.records) == 1
+
+
+async def test_who_does_not_fit_fails_alone(opened):
+    async with opened(sqlite_max_page_count=PAGES) as cache:
+        await fill(cache)
+        await cache.delete_many("k0")
+        failed = []
+
+        async def store(key, value):
+            try:
+                await cache.set(key, value)
+            except CacheBackendInteractionError:
+                failed.append(key)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store, "small", b"x")
+            tasks.start_soon(store, "large", bytes(30_000))
+            tasks.start_soon(store, "small too", b"y")
+        assert failed == ["large"]
+        assert await cache.get_many("small", "small too", "large") == (b"x", b"y", None)
+
+
+async def test_a_transaction_that_does_not_fit_leaves_nothing(opened):
+    async with opened(sqlite_max_page_count=PAGES) as cache:
+        stored = await fill(cache)
+        transaction = cache.transaction()
+        await transaction.__aenter__()
+        await cache.set("small", 1)
+        await cache.delete(stored[0])
+        await cache.set("large", bytes(30_000))
+        with pytest.raises(CacheBackendInteractionError):
+            await transaction.__aexit__(None, None, None)
+        assert await cache.get("small") is None
+        assert await cache.get(stored[0]) == bytes(8_000)
+
+
+@pytest.fixture(params=["a file", "in a file", "of the system"])
+def unusable(request, tmp_path):
+    """Return a directory in which nobody can write, whatever rights he has."""
+    (tmp_path / "file").write_text("a file")
+    places = {"a file": tmp_path / "file", "in a file": tmp_path / "file" / "cache", "of the system": "/proc/cashews"}
+    return places[request.param]
+
+
+async def test_a_directory_that_cannot_be_used_is_an_error(opened, unusable):
+    async with opened(directory=unusable) as cache:
+        with pytest.raises(CacheBackendInteractionError):
+            await cache.set("k", 1)
+        with pytest.raises(CacheBackendInteractionError):
+            await cache.get("k")
+
+
+async def test_a_directory_that_cannot_be_used_is_answered_neutrally_if_that_is_wished(opened, unusable):
+    async with opened(directory=unusable, suppress=True) as cache:
+        assert await cache.set("k", 1) is False
+        assert await cache.get("k", 5) == 5
+        assert await cache.set_lock("k", "token", 10) is False
+        assert await cache.incr("k") == 0
+
+
+async def test_a_file_that_is_no_database_is_an_error_and_stays(opened, directory):
+    directory.mkdir()
+    (directory / "cache.db").write_bytes(b"something else " * 1_000)
+    async with opened() as cache:
+        with pytest.raises(CacheBackendInteractionError, match="not a database"):
+            await cache.set("k", 1)
+    assert (directory / "cache.db").read_bytes() == b"something else " * 1_000
+
+
+async def test_another_process_that_writes_for_too_long_is_an_error(opened, directory):
+    async with opened(timeout=0.2) as cache:
+        await cache.set("k", 1)
+        with writing(directory), pytest.raises(CacheBackendInteractionError, match="another process"):
+            await cache.set("k", 2)
+        assert await cache.get("k") == 1
+        assert await cache.set("k", 3)
+
+
+async def test_a_value_whose_file_has_gone_is_absent(opened, directory):
+    async with opened(disk_min_file_size=1) as cache:
+        await cache.set("k", "text")
+        for path in directory.rglob("*.val"):
+            path.unlink()
+        assert await cache.get("k") is None
+        assert await cache.set("k", "again")
+        assert await cache.get("k") == "again"
