@@ -10,10 +10,12 @@ from random import Random
 import pytest
 
 from cashews import messages as m
+from cashews.backends.disk import serving
 from cashews.backends.disk.files import File, shard_of
 from cashews.backends.disk.lane import Part
 from cashews.backends.disk.serving import Reader, Writer
 from tests.disk.committer import KEYS
+from tests.subjects import rows_in
 
 pytestmark = pytest.mark.diskcache
 HERE = Path(__file__).parent
@@ -62,7 +64,7 @@ class KilledError(Exception):
 class Dying(Writer):
     """A writer whose process ends once a commit is in the ledger, before the other files are committed."""
 
-    def _finish(self, shards):
+    def _finish(self, shards, number):
         raise KilledError
 
 
@@ -96,7 +98,9 @@ def half_done(files, one_in_each):
 
 
 @pytest.mark.usefixtures("half_done")
-def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each):
+@pytest.mark.parametrize("glances", [0, 3])
+def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, monkeypatch):
+    monkeypatch.setattr(serving, "GLANCES", glances)
     reader = Reader(files, 1.0)
     assert ask(reader, m.GetMany(tuple(reversed(one_in_each)))) == (b"2", 6, 2)
     assert ask(reader, m.IsLocked(one_in_each[1])) is None
@@ -127,4 +131,14 @@ def test_a_commit_over_several_files_that_does_not_fit_leaves_nothing(files, one
     found = ask(reader, m.GetMany((a, b)))
     assert not any(found)
     reader.close()
+    writer.close()
+
+
+def test_the_ledger_is_bounded(files, directory, one_in_each):
+    writer = Writer(files, 1.0)
+    for number in range(20):
+        assert ask(writer, m.Commit((), tuple(m.Set(key, number) for key in one_in_each))) is m.Outcome.COMMITTED
+    assert rows_in(directory, "cashews_ledger") == 2
+    ask(writer, m.Set(one_in_each[0], 1))
+    assert rows_in(directory, "cashews_ledger") == 0
     writer.close()

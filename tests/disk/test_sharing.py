@@ -6,6 +6,7 @@ import sys
 import anyio
 import pytest
 
+from cashews.engine.transactions import TransactionMode
 from tests.disk.conftest import figures
 
 pytestmark = pytest.mark.diskcache
@@ -83,6 +84,34 @@ async def test_no_update_is_lost_between_transactions_of_two_caches(pair, clock)
         for _ in range(200):
             await clock.advance(0.1)
     assert await pair[0].get("k") == 10
+
+
+async def test_a_commit_over_several_files_is_seen_whole_by_everybody(opened):
+    """Guarantee 15, while several commit and read as fast as they can."""
+    torn, going, keys = [], True, "abcdef"
+    async with opened(shards=3) as first, opened(shards=3) as second:
+        await first.set_many(dict.fromkeys(keys, 0))
+
+        async def read():
+            while going:
+                found = await second.get_many(*reversed(keys))
+                if len(set(found)) > 1:
+                    torn.append(found)
+
+        async def write(cache, base):
+            for number in range(100):
+                async with cache.transaction(TransactionMode.FAST):
+                    for key in keys:
+                        await cache.set(key, base + number)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(read)
+            async with anyio.create_task_group() as writers:
+                writers.start_soon(write, first, 0)
+                writers.start_soon(write, second, 1_000)
+            going = False
+    assert torn == []
 
 
 PROGRAM = """

@@ -10,7 +10,7 @@ else. Nothing can have changed in that file meanwhile, so the outcome is the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cashews import messages as m
@@ -121,6 +121,7 @@ class Ledger:
             _carry_out(shelf, (kind, key, value, expire), at)
         shelf.set_mark(APPLIED, newest)
 
-    def forget(self, shard: int, shelf: Shelf) -> None:
-        """Cross out what has been carried out on a file."""
-        self._first.sql(FORGET, (shard, shelf.mark(APPLIED)))
+    def forget(self, done: Mapping[int, int]) -> None:
+        """Cross out what has been carried out: up to which number, by file."""
+        for entry in done.items():
+            self._first.sql(FORGET, entry)

@@ -67,6 +67,8 @@ LOOKS: Final = 3
 """How often we look for a value whose file has gone before it is absent."""
 
 
+GLANCES: Final = 3
+"""How often we try to read several files at one instant before we take a lock for it."""
 OF_ONE: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, TypeError)
 """What one message can fail with, and others of its batch need not."""
 
@@ -212,26 +214,36 @@ class Reader(Server):
         if len(self._shelves) == 1:
             self._shelves[0].look()
             return self._shelves
-        numbers = sorted({0, *shards})
-        seen = [self._shelves[number] for number in numbers]
-        for _ in range(LOOKS):
-            for shelf in seen:
-                shelf.look()
-            last, torn, behind = self._ledger.last(), False, list[int]()  # the first file is seen first
-            for number, shelf in zip(numbers[1:], seen[1:], strict=True):
-                torn = torn or shelf.mark(APPLIED) > last
-                if self._ledger.behind(number, shelf):
-                    behind.append(number)
-            if not (torn or behind):
-                break
+        first, *others = sorted({0, *shards})
+        seen = [self._shelves[number] for number in (first, *others)]
+        for _ in range(GLANCES):
+            if self._glance(seen[0], others):
+                return seen
             for shelf in seen:
                 shelf.commit()
-            for number in behind:
-                catch_up(self._ledger, number, self._shelves[number], self._patience)
-        else:
-            for shelf in seen:
-                shelf.look()
+        self._look_closely(seen[0], others)
         return seen
+
+    def _glance(self, first: Shelf, others: Iterable[int]) -> bool:
+        """Begin to read without a lock; says whether no commit over several files came in between."""
+        first.look()
+        last, whole = self._ledger.last(), True  # the first file is seen first
+        for number in others:
+            shelf = self._shelves[number]
+            shelf.look()
+            whole = whole and shelf.mark(APPLIED) <= last and not self._ledger.behind(number, shelf)
+        return whole
+
+    def _look_closely(self, first: Shelf, others: Iterable[int]) -> None:
+        """Begin to read while nobody can begin a commit over several files, and after those that have been begun."""
+        first.begin(self._patience)
+        for number in others:
+            shelf = self._shelves[number]
+            shelf.look()
+            if self._ledger.behind(number, shelf):
+                shelf.commit()
+                catch_up(self._ledger, number, shelf, self._patience)
+                shelf.look()
 
     def _leave(self) -> None:
         for shelf in self._shelves:
@@ -244,6 +256,8 @@ class Writer(Server):
     def __init__(self, files: Sequence[File], patience: float) -> None:
         super().__init__(files)
         self._patience = patience
+        self._done: dict[int, int] = {}
+        """What can be crossed out of the ledger: file -> number of the entry that it has been committed with."""
 
     def _serve_shares(self, letters: Sequence[Letter]) -> None:
         """Serve letters up to each commit over several files, that commit, and so on."""
@@ -281,10 +295,13 @@ class Writer(Server):
         """Begin to write to a file, after what a commit over several files has left to do there."""
         shelf = self._shelves[shard]
         shelf.begin(self._patience)
-        if shard:
-            self._shelves[0].open()
-            if self._ledger.behind(shard, shelf):
-                self._ledger.catch_up(shard, shelf)
+        if not shard:
+            self._ledger.forget(self._done)
+            self._done.clear()
+            return
+        self._shelves[0].open()
+        if self._ledger.behind(shard, shelf):
+            self._ledger.catch_up(shard, shelf)
 
     def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
@@ -312,15 +329,15 @@ class Writer(Server):
         for shard in others:
             self._shelves[shard].set_mark(APPLIED, number)
         self._shelves[0].commit()  # from here on it has happened
-        self._finish(others)
+        self._finish(others, number)
         return m.Outcome.COMMITTED
 
-    def _finish(self, shards: Iterable[int]) -> None:
+    def _finish(self, shards: Iterable[int], number: int) -> None:
         """Commit the other files; what fails here is caught up by whoever comes next."""
         for shard in shards:
             try:
                 self._shelves[shard].commit()
-                self._ledger.forget(shard, self._shelves[shard])
+                self._done[shard] = number
             except (sqlite3.Error, OSError) as error:
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
 
