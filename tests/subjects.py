@@ -35,6 +35,8 @@ class Subject:
     options: Mapping[str, Any] = field(default_factory=dict)
     middlewares: Sequence[Any] = ()
     listeners: Sequence[Any] = ()
+    in_transaction: bool = False
+    """Whether everything that a test asks of the cache is part of one transaction."""
 
     @property
     def served(self) -> bool:
@@ -53,8 +55,10 @@ class Subject:
 
     @property
     def many(self) -> int:
-        """How many keys are many pages of it; asking a server for each of them takes a while."""
-        return 1_500 if self.served or self.on_disk else 7_000
+        """How many keys are many pages of it; asking a server for each of them, or for its lock, takes a while."""
+        if self.served or self.on_disk:
+            return 150 if self.in_transaction else 1_500
+        return 7_000
 
     @property
     def grain(self) -> float:
@@ -103,7 +107,12 @@ DISK = {
         "disk://", {**STRICT, "disk_min_file_size": 1, "eviction_policy": "least-recently-used"}, middlewares=[hand_on]
     ),
 }
-SUBJECTS = {**MEMORY, **REDIS, **DISK}
+STORES = {**MEMORY, **REDIS, **DISK}
+IN_TRANSACTION = {
+    f"{name}-in-transaction": replace(STORES[name], in_transaction=True)
+    for name in ("mem", "mem-copies-watched", "mem-pickled-signed", "redis", "disk")
+}
+SUBJECTS = {**STORES, **IN_TRANSACTION}
 
 
 def each(names: Iterable[str]) -> list[Any]:

@@ -29,10 +29,12 @@ class OvertakenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scan stands in the store, and which keys were answered, as they are here, with the first page."""
+    """Where a scan stands: first come the keys that were written here before it, then those of the store."""
 
-    at: object | None
-    own: frozenset[str] = frozenset()
+    own: frozenset[str]
+    left: tuple[str, ...] = ()
+    """The keys of our own that have yet to come."""
+    at: object | None = None
 
 
 class Branch(Holdings):
@@ -112,18 +114,20 @@ class Branch(Holdings):
         return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
 
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
-        """Read the next page; what was written here before the scan comes with the first one."""
+        """Read the next page."""
         place = message.cursor
-        own: list[Any] = []
         if not isinstance(place, Place):
-            place = Place(None, frozenset(self._overlay.written))
-            own = [(key, None) if isinstance(message, m.GetMatch) else key for key in place.own]
-            own = [item for item in own if matcher(message.pattern)(_key_of(item))]
+            written = self._overlay.written
+            place = Place(frozenset(written), tuple(filter(matcher(message.pattern), written)))
+        if place.left:
+            keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
+            own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
+            return m.Page(self._as_they_are_here(own), replace(place, left=left))
         page = await self._store.demand(replace(message, cursor=place.at))
         items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay.deleted_tags:
             items = [item for item in items if not await self._has_gone(_key_of(item))]
-        return m.Page(self._as_they_are_here([*own, *items]), page.cursor and Place(page.cursor, place.own))
+        return m.Page(self._as_they_are_here(items), page.cursor and replace(place, at=page.cursor))
 
     async def _has_gone(self, key: str) -> bool:
         tags = await self._store.demand(m.GetKeyTags(key))
@@ -339,6 +343,7 @@ SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
     m.GetRaw: Branch.read_raw,
     m.Exists: Branch.read,
     m.GetExpire: Branch.read,
+    m.GetSize: Branch.read,
     m.Recall: Branch.recall,
     m.GetHit: Branch.recall,
     m.GetMany: Branch.read_many,

@@ -8,6 +8,14 @@ from cashews.testing import VirtualClock
 from tests.subjects import SUBJECTS, Subject, clock_of, each, subject_of
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out of transactions what they leave alone."""
+    left_out = [item for item in items if item.get_closest_marker("no_transaction") and "in-transaction" in item.name]
+    if left_out:
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(params=each(SUBJECTS))
 def subject(request: pytest.FixtureRequest) -> Subject:
     return subject_of(request)
@@ -21,4 +29,8 @@ def clock(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
 @pytest.fixture
 async def cache(subject: Subject, clock: VirtualClock):
     async with subject.open(clock) as cache:
-        yield cache
+        if subject.in_transaction:
+            async with cache.transaction():
+                yield cache
+        else:
+            yield cache

@@ -203,6 +203,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.no_transaction
 @pytest.mark.parametrize("kind", MAKERS)
 async def test_a_command_for_another_kind_of_value_is_an_error_and_the_value_stays(cache, kind):
     await MAKERS[kind](cache)

@@ -53,6 +53,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.no_transaction
 @pytest.mark.parametrize("make", MAKERS)
 async def test_structures_are_gone_at_their_deadline_too(cache, clock, make):
     """2."""
