@@ -89,6 +89,10 @@ class Backend(ABC):
         """
         return self.ask(message)
 
+    def as_raw(self, value: object) -> object:
+        """Return what a raw read of a raw value would answer."""
+        return value
+
     @property
     def suppresses(self) -> bool:
         """Whether `ask` answers neutrally what fails."""

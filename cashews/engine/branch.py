@@ -94,7 +94,8 @@ class Branch(Holdings):
         overlay = self._overlay
         gone = overlay.knows(message.key) and not overlay.answer(m.Exists(message.key), self._now())
         if gone or overlay.has_raw(message.key):
-            return await self.recall(message)
+            found = await self.recall(message)
+            return found if found is message.default else self._store.as_raw(found)
         if overlay.deleted_tags and await self._is_deleted(message.key):
             return message.default
         return await self._found(message)

@@ -7,6 +7,9 @@ import pytest
 from cashews.testing import VirtualClock
 from tests.subjects import SUBJECTS, Subject, clock_of, each, subject_of
 
+AGES = 10**9
+"""Seconds after which the leases of a transaction's locks end: time is moved by years here, and each is renewed."""
+
 
 def pytest_collection_modifyitems(config, items):
     """Leave out of transactions what they leave alone."""
@@ -30,7 +33,7 @@ def clock(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
 async def cache(subject: Subject, clock: VirtualClock):
     async with subject.open(clock) as cache:
         if subject.in_transaction:
-            async with cache.transaction():
+            async with cache.transaction(timeout=AGES):
                 yield cache
         else:
             yield cache

@@ -41,6 +41,7 @@ def a_command(random: Random):
             ("get_key_tags", (key,), {}),
             ("set_raw", ("raw", b"raw"), {"expire": life}),
             ("get_raw", ("raw", "nothing"), {}),
+            ("get_size", ("nowhere",), {}),
             ("exists", ("raw",), {}),
             ("incr", (key, random.choice([1, 5, -2])), {"expire": life}),
             ("incr", (key,), {}),

@@ -16,6 +16,7 @@ from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.pages import Scans
+from cashews.backends.redis.wire import encoded
 from cashews.backends.values import Values
 from cashews.engine.host import current_home
 from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
@@ -80,6 +81,9 @@ class RedisStore(Backend):
         except redis.RedisError as error:
             return await self._failed(message, error, suppress=False)
         return reply
+
+    def as_raw(self, value: object) -> object:
+        return encoded(str(value)) if isinstance(value, (str, int, float)) else value
 
     @property
     def suppresses(self) -> bool:
