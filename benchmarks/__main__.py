@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import latency, redis, singles
+from . import disk, latency, redis, singles
 from .connection import WorkerError
 from .environments import ROOT, Environment, EnvironmentFailedError, prepare
 from .latency import CASES, Effort
@@ -28,7 +28,7 @@ class Extent:
     """How much is measured."""
 
     effort: Effort
-    redis_effort: Effort
+    store_effort: Effort
     keys: int
     values: tuple[str, ...]
     rounds: int
@@ -36,19 +36,20 @@ class Extent:
 
 FULL = Extent(
     effort=Effort(rounds=15, seconds=0.1, crowd_rounds=5),
-    redis_effort=Effort(rounds=15, seconds=0.1, crowd_rounds=0, pairs=True),
+    store_effort=Effort(rounds=15, seconds=0.1, crowd_rounds=0, pairs=True),
     keys=1_000_000,
     values=("small int", "short string"),
     rounds=15,
 )
 QUICK = Extent(
     effort=Effort(rounds=5, seconds=0.02, crowd_rounds=1),
-    redis_effort=Effort(rounds=3, seconds=0.05, crowd_rounds=0, pairs=True),
+    store_effort=Effort(rounds=3, seconds=0.05, crowd_rounds=0, pairs=True),
     keys=100_000,
     values=("short string",),
     rounds=5,
 )
 ALL_REDIS = "redis"
+ALL_DISK = "disk"
 
 SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
     "stall": lambda environments, extent: singles.stalls(environments, extent.keys),
@@ -56,6 +57,7 @@ SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
     "imports": lambda environments, extent: singles.imports(environments, extent.rounds),
     "hot_path": lambda environments, extent: singles.hot_path(environments, extent.rounds),
     "round_trips": lambda environments, _: redis.round_trips(environments),
+    "disk_stall": lambda environments, extent: disk.stalls(environments, extent.keys),
 }
 
 
@@ -75,7 +77,8 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = [*[case.name for case in CASES], ALL_REDIS, *[case.name for case in redis.CASES], *SINGLES]
+    suites = [*CASES, *redis.CASES, *disk.CASES]
+    names = [*[case.name for case in suites], ALL_REDIS, ALL_DISK, *SINGLES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: about a minute")
     parser.add_argument(
@@ -96,7 +99,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace) -> Results:
     extent = QUICK if options.quick else FULL
-    wanted: list[str] = options.only or [*[case.name for case in CASES], ALL_REDIS, *SINGLES]
+    wanted: list[str] = options.only or [*[case.name for case in CASES], ALL_REDIS, ALL_DISK, *SINGLES]
     environments = prepare()
     results = Results(facts(), options.quick)
     cases = [case for case in CASES if case.name in wanted]
@@ -104,7 +107,10 @@ def _measure(options: argparse.Namespace) -> Results:
         results.latency = latency.measure(environments, cases, extent.effort)
     on_a_server = [case for case in redis.CASES if {case.name, ALL_REDIS} & set(wanted)]
     if on_a_server:
-        results.redis = redis.throughput(environments, on_a_server, extent.redis_effort)
+        results.redis = redis.throughput(environments, on_a_server, extent.store_effort)
+    on_disk = [case for case in disk.CASES if {case.name, ALL_DISK} & set(wanted)]
+    if on_disk:
+        results.disk = disk.throughput(environments, on_disk, extent.store_effort)
     results.singles = {name: single(environments, extent) for name, single in SINGLES.items() if name in wanted}
     return results
 

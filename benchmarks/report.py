@@ -31,6 +31,14 @@ Server and client on this machine; the keys are spread over a thousand. The orig
 values, redis.asyncio and coredis bytes of the same size. With 100 callers each makes its next call when its last one \
 is answered. Each library is measured in turns with this one, and ratios are those of the pairs."""
 
+DISK = """\
+Files in the folder for temporary files of this machine, with the settings that they have unless one asks for others. \
+With 100 callers each makes its next call when its last one is answered. Each library is measured in turns with this \
+one, and ratios are those of the pairs."""
+
+DISK_STALLS = """\
+The longest time for which the event loop stood still, in one file; how long the work took in brackets."""
+
 TRIPS = """\
 What a warm call says to the server, counted by a proxy between the two. A round trip is all that a connection sends \
 until it is answered: commands in one write (joined by +) are one, and so is a script."""
@@ -42,13 +50,16 @@ def page(results: Results, plot: str | None) -> str:
     if results.latency is not None:
         sections += _latency(results.latency, plot)
     if results.redis is not None:
-        sections += _redis(results.redis)
+        sections += _throughput(results.redis, "Redis", REDIS)
+    if results.disk is not None:
+        sections += _throughput(results.disk, "Disk", DISK)
     writers = {
         "stall": _stalls,
         "memory": _memory,
         "imports": _imports,
         "hot_path": _hot_path,
         "round_trips": _round_trips,
+        "disk_stall": _disk_stalls,
     }
     for name, singles in results.singles.items():
         measured = [each for each in singles if each.error is None]
@@ -94,9 +105,9 @@ def _measured(outcome: Outcome | None) -> bool:
     return outcome is not None and outcome.error is None
 
 
-def _redis(latency: LatencyResults) -> Iterator[str]:
+def _throughput(latency: LatencyResults, store: str, how: str) -> Iterator[str]:
     if latency.cases:
-        yield f"## Redis: calls a second\n\n{REDIS} In brackets: how many times as long as {latency.reference.name}.\n"
+        yield f"## {store}: calls a second\n\n{how} In brackets: how many times as long as {latency.reference.name}.\n"
         yield _comparison(latency, latency.cases, rate)
         yield _ratios(latency, latency.cases)
 
@@ -145,6 +156,17 @@ def _stalls(measured: Sequence[Single]) -> Iterator[str]:
         for each in measured
     ]
     yield _table(["library", "remarks", "longest stall", "calm"], rows, texts=2)
+
+
+def _disk_stalls(measured: Sequence[Single]) -> Iterator[str]:
+    yield f"## Disk: stalls, with {measured[0].answer['keys']:,} keys\n\n{DISK_STALLS}\n"
+    steps = [{step["name"]: step for step in each.answer["steps"]} for each in measured]
+    rows = [[name, *[_stall(each.get(name)) for each in steps]] for name in steps[0]]
+    yield _table(["work", *[each.subject.name for each in measured]], rows)
+
+
+def _stall(step: dict[str, Any] | None) -> str:
+    return "" if step is None else f"{duration(step['stall'])} ({duration(step['seconds'])})"
 
 
 def _remarks(single: Single) -> str:

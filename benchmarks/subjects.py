@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class Subject:
 
 
 OURS = Subject("cashews", "asyncio", "cashews", "ours", "#d55e00")
+OURS_ON_TRIO = Subject("cashews", "trio", "cashews", "ours", "#e69f00")
 ORIGINAL = Subject("original", "asyncio", "cashews", "original", "#0072b2")
 
 SUBJECTS = (
     OURS,
-    Subject("cashews", "trio", "cashews", "ours", "#e69f00"),
+    OURS_ON_TRIO,
     ORIGINAL,
     Subject("aiocache", "asyncio", "aiocache", "peers", "#009e73"),
     Subject("async-lru", "asyncio", "async_lru", "peers", "#cc79a7"),
@@ -40,10 +41,10 @@ SUBJECTS = (
 )
 
 REDIS_SUBJECTS = (
-    Subject("cashews", "asyncio", "redis_cashews", "ours", "#d55e00"),
-    Subject("cashews", "trio", "redis_cashews", "ours", "#e69f00"),
-    Subject("original", "asyncio", "redis_cashews", "original", "#0072b2"),
+    *[replace(each, cases="redis_cashews") for each in (OURS, OURS_ON_TRIO, ORIGINAL)],
     Subject("redis.asyncio", "asyncio", "redis_py", "peers", "#009e73"),
     Subject("coredis", "asyncio", "coredis", "peers", "#cc79a7"),
     Subject("coredis", "trio", "coredis", "peers", "#cc79a7"),
 )
+
+DISK_SUBJECTS = tuple([replace(each, cases="disk_cashews") for each in (OURS, OURS_ON_TRIO, ORIGINAL)])

@@ -29,9 +29,22 @@ Function = Callable[[int], Coroutine[Any, Any, int]]
 class Loop(Protocol):
     """What the cases need of an event loop; the modules `loop_asyncio` and `loop_trio` have it."""
 
+    __name__: str
+
     def run(self, main: Callable[[], Coroutine[object, object, None]]) -> None: ...
     def together(self, call: Call, count: int) -> Coroutine[object, object, None]: ...
     def sleep(self, seconds: float) -> Awaitable[object]: ...
+
+
+def result_of(loop: Loop, main: Callable[[], Awaitable[dict[str, object]]]) -> dict[str, object]:
+    """Run a measurement in an event loop and return its result."""
+    results: list[dict[str, object]] = []
+
+    async def collect() -> None:
+        results.append(await main())
+
+    loop.run(collect)
+    return results[0]
 
 
 async def echo(uid: int) -> int:

@@ -10,8 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+import loop_asyncio
+from cases import result_of
 from lines import answer_with
-from million import VALUES, fill, new_cache, run
+from million import VALUES, fill, new_cache
 
 
 def resident_bytes() -> int:
@@ -37,4 +39,4 @@ async def measure(keys: int, value: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    answer_with(lambda: run(lambda: measure(int(sys.argv[1]), sys.argv[2])))
+    answer_with(lambda: result_of(loop_asyncio, lambda: measure(int(sys.argv[1]), sys.argv[2])))

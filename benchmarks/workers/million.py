@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import loop_asyncio
 from lines import report_progress
@@ -54,14 +54,3 @@ async def seconds_per_set(cache: cashews.Cache, value: Value) -> float:
     started = time.perf_counter()
     await fill(cache, trial, value, lambda: 600.0)
     return (time.perf_counter() - started) / trial
-
-
-def run(main: Callable[[], Awaitable[dict[str, object]]]) -> dict[str, object]:
-    """Run the measurement in an event loop and return its result."""
-    results: list[dict[str, object]] = []
-
-    async def collect() -> None:
-        results.append(await main())
-
-    loop_asyncio.run(collect)
-    return results[0]

@@ -1,33 +1,17 @@
-"""What the cases of all Redis clients are made of: a library is its `get`, its `set`, and the block it runs in."""
+"""What the cases of all Redis clients are made of: a client is its `get`, its `set`, and the block it runs in."""
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Awaitable
-from functools import partial
-from itertools import cycle
 from typing import Any
 
-import cases
-from cases import KEYS, Call, Loop
-
-CALLERS = 100
-TEXT = "a name of somebody"
-RECORD = {"id": 7, "name": "a name of somebody", "roles": ["reader", "writer"], "active": True}
+import store_cases
+from cases import Call, Loop
+from store_cases import RECORD, TEXT, Crowd, Store
 
 
-class Crowd:
-    """A call that many callers make at the same time."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-    def __call__(self) -> Awaitable[object]:
-        return self.call()
-
-
-class Library(cases.Library):
+class Library(store_cases.Library):
     """A client; `prefix` keeps its keys from the others'."""
 
     prefix: str
@@ -35,7 +19,7 @@ class Library(cases.Library):
     def __init__(self, loop: Loop, url: str) -> None:
         super().__init__(loop)
         self.url = url
-        self.keys = [f"{self.prefix}:{key}" for key in KEYS]
+        self.store = Store(self.prefix, self.get, self.set, self.stored)
 
     @classmethod
     def cases(cls) -> list[str]:
@@ -53,43 +37,17 @@ class Library(cases.Library):
         """Return what a value is for this client."""
         return value
 
-    async def repeat(self, call: Call, times: int) -> float:
-        if not isinstance(call, Crowd):
-            return await super().repeat(call, times)
-        left = iter(range(times))
-
-        async def caller() -> None:
-            for _ in left:
-                await call.call()
-
-        started = time.perf_counter()
-        await self.loop.together(caller, CALLERS)
-        return time.perf_counter() - started
-
-    async def _reader(self, value: object) -> Call:
-        for key in self.keys:
-            await self.set(key, self.stored(value))
-            if await self.get(key) != self.stored(value):
-                message = f"{key!r} was not read as it was written"
-                raise AssertionError(message)
-        keys, get = cycle(self.keys), self.get
-        return lambda: get(next(keys))
-
-    def _writer(self, value: object) -> Call:
-        keys, put = cycle(self.keys), self.set
-        return partial(lambda value: put(next(keys), value), self.stored(value))
-
     async def redis_get_text(self) -> Call:
-        return Crowd(await self._reader(TEXT))
+        return Crowd(await self.store.reader(TEXT))
 
     async def redis_get_record(self) -> Call:
-        return Crowd(await self._reader(RECORD))
+        return Crowd(await self.store.reader(RECORD))
 
     async def redis_set_text(self) -> Call:
-        return Crowd(self._writer(TEXT))
+        return Crowd(self.store.writer(TEXT))
 
     async def redis_set_record(self) -> Call:
-        return Crowd(self._writer(RECORD))
+        return Crowd(self.store.writer(RECORD))
 
     async def redis_get_alone(self) -> Call:
-        return await self._reader(TEXT)
+        return await self.store.reader(TEXT)

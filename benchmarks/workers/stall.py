@@ -1,44 +1,26 @@
-"""How long the event loop stands still while many keys expire at one instant and are swept: `stall.py KEYS`.
-
-A ticker sleeps a millisecond at a time; what a tick takes longer than that is a stall.
-"""
+"""How long the event loop stands still while many keys expire at one instant and are swept: `stall.py KEYS`."""
 
 from __future__ import annotations
 
 import gc
 import sys
 import time
-from dataclasses import dataclass
 
 import loop_asyncio
+from cases import result_of
 from lines import answer_with, report_progress
-from million import fill, new_cache, run, seconds_per_set, small_int
+from million import fill, new_cache, seconds_per_set, small_int
+from ticker import Ticker
 
 import cashews
 
-TICK = 0.001
 CALM_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 
 
-@dataclass
-class Ticker:
-    """Ticks until an instant of `time.perf_counter` and remembers the longest stall, in seconds."""
-
-    longest: float = 0.0
-
-    async def tick_until(self, instant: float) -> None:
-        before = time.perf_counter()
-        while before < instant:
-            await loop_asyncio.sleep(TICK)
-            now = time.perf_counter()
-            self.longest = max(self.longest, now - before - TICK)
-            before = now
-
-
 async def measure(keys: int) -> dict[str, object]:
     """Fill a cache with keys that expire together, and watch."""
-    calm, busy = Ticker(), Ticker()
+    calm, busy = Ticker(loop_asyncio), Ticker(loop_asyncio)
     await calm.tick_until(time.perf_counter() + CALM_SECONDS)
     cache = new_cache(keys)
     per_set = await seconds_per_set(cache, small_int)
@@ -69,4 +51,4 @@ async def wait_until_swept(cache: cashews.Cache, ticker: Ticker) -> int:
 
 
 if __name__ == "__main__":
-    answer_with(lambda: run(lambda: measure(int(sys.argv[1]))))
+    answer_with(lambda: result_of(loop_asyncio, lambda: measure(int(sys.argv[1]))))
