@@ -70,7 +70,7 @@ class Dying(Writer):
 
 @pytest.fixture
 def files(directory):
-    return [File(str(directory / f"{number:03}"), {}) for number in range(3)]
+    return [File(str(directory / f"{number:03}"), {}, 1.0) for number in range(3)]
 
 
 def ask(server, message):
@@ -88,7 +88,7 @@ def one_in_each():
 @pytest.fixture
 def half_done(files, one_in_each):
     """Have a process die in the middle of a commit over three files."""
-    dying = Dying(files, 1.0)
+    dying = Dying(files)
     a, b, c = one_in_each
     assert ask(dying, m.SetMany({a: 1, b: 1, c: 1})) is None
     assert ask(dying, m.SetLock(b, "token", 100)) > 0
@@ -101,7 +101,7 @@ def half_done(files, one_in_each):
 @pytest.mark.parametrize("glances", [0, 3])
 def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, monkeypatch):
     monkeypatch.setattr(serving, "GLANCES", glances)
-    reader = Reader(files, 1.0)
+    reader = Reader(files)
     assert ask(reader, m.GetMany(tuple(reversed(one_in_each)))) == (b"2", 6, 2)
     assert ask(reader, m.IsLocked(one_in_each[1])) is None
     reader.close()
@@ -109,7 +109,7 @@ def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, m
 
 @pytest.mark.usefixtures("half_done")
 def test_whoever_writes_next_writes_after_the_whole_commit(files, one_in_each):
-    writer, reader = Writer(files, 1.0), Reader(files, 1.0)
+    writer, reader = Writer(files), Reader(files)
     _, b, c = one_in_each
     assert ask(writer, m.Incr(b, 1)) == 7
     assert ask(writer, m.Delete(c)) is True
@@ -122,7 +122,7 @@ def test_whoever_writes_next_writes_after_the_whole_commit(files, one_in_each):
 
 
 def test_a_commit_over_several_files_that_does_not_fit_leaves_nothing(files, one_in_each):
-    writer, reader = Writer(files, 1.0), Reader(files, 1.0)
+    writer, reader = Writer(files), Reader(files)
     a, b, c = one_in_each
     ask(writer, m.Set(c, b"no integer"))
     failed = ask(writer, m.Commit((), (m.Set(a, 1), m.Set(b, 1), m.Incr(c, 1))))
@@ -135,7 +135,7 @@ def test_a_commit_over_several_files_that_does_not_fit_leaves_nothing(files, one
 
 
 def test_the_ledger_is_bounded(files, directory, one_in_each):
-    writer = Writer(files, 1.0)
+    writer = Writer(files)
     for number in range(20):
         assert ask(writer, m.Commit((), tuple(m.Set(key, number) for key in one_in_each))) is m.Outcome.COMMITTED
     assert rows_in(directory, "cashews_ledger") == 2

@@ -1,5 +1,7 @@
 """A disk that is full, read-only, of another kind or damaged: an error or the neutral answer, and nothing is lost."""
 
+from time import monotonic
+
 import anyio
 import pytest
 
@@ -117,6 +119,19 @@ async def test_another_process_that_writes_for_too_long_is_an_error(opened, dire
             await cache.set("k", 2)
         assert await cache.get("k") == 1
         assert await cache.set("k", 3)
+
+
+async def test_without_a_write_ahead_log_reads_wait_for_others_as_long_as_writes_do(opened, directory):
+    async with opened(sqlite_journal_mode="delete", timeout=0.3) as cache:
+        await cache.set("k", 1)
+        with writing(directory) as other:
+            other.execute("COMMIT")
+            other.execute("BEGIN EXCLUSIVE")
+            began = monotonic()
+            with pytest.raises(CacheBackendInteractionError, match="locked"):
+                await cache.get("k")
+            assert monotonic() - began > 0.25
+        assert await cache.get("k") == 1
 
 
 async def test_a_value_whose_file_has_gone_is_absent(opened, directory):

@@ -105,6 +105,8 @@ class FileSettings:
     eviction_policy: str
     min_file_size: int
     page_size: int
+    reads_beside_writes: bool
+    """Whether who reads and who writes never wait for each other: with a write-ahead log."""
     pragmas: Mapping[str, object]
 
     @property
@@ -121,9 +123,11 @@ class FileSettings:
 class File:
     """One file of a store. Connections to it belong to the threads that open them."""
 
-    def __init__(self, directory: str, given: Mapping[str, object]) -> None:
+    def __init__(self, directory: str, given: Mapping[str, object], patience: float) -> None:
         self.directory = directory
         self._given = given
+        self.patience = patience
+        """How many seconds we wait for another process that writes."""
         self._lock = Lock()
         self._made: FileSettings | None = None
         self._disk: Any = None
@@ -140,7 +144,8 @@ class File:
             if self._made is None:
                 self._made = self._make()
         path = Path(self.directory, core.DBNAME)
-        connection = sqlite3.connect(path, timeout=SLICE, isolation_level=None, cached_statements=256)
+        wait = SLICE if self._made.reads_beside_writes else self.patience
+        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, cached_statements=256)
         try:
             for name, value in self._made.pragmas.items():
                 connection.execute(f"PRAGMA {name} = {value}").fetchall()
@@ -178,6 +183,7 @@ class File:
             eviction_policy=settings["eviction_policy"],
             min_file_size=settings["disk_min_file_size"],
             page_size=settings["page_size"],
+            reads_beside_writes=settings["sqlite_journal_mode"] == "wal",
             pragmas={
                 name[len("sqlite_") :]: value
                 for name, value in settings.items()

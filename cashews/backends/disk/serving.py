@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -93,7 +94,7 @@ def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
     return dict.fromkeys(range(shards), message)
 
 
-class Server:
+class Server(ABC):
     """The files of a store as one thread serves them."""
 
     def __init__(self, files: Sequence[File]) -> None:
@@ -128,8 +129,9 @@ class Server:
         for shard, parts in shares.items():
             self._serve_on(shard, parts)
 
+    @abstractmethod
     def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
-        raise NotImplementedError
+        """Give each part about one file its outcome."""
 
     def hurry(self) -> None:
         for shelf in self._shelves:
@@ -164,10 +166,6 @@ def fail(parts: Sequence[Part], error: Exception) -> None:
 
 class Reader(Server):
     """Serves what changes nothing; a batch comes from one instant of each file."""
-
-    def __init__(self, files: Sequence[File], patience: float) -> None:
-        super().__init__(files)
-        self._patience = patience
 
     def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
         self._serve_each({shard: parts})
@@ -236,13 +234,13 @@ class Reader(Server):
 
     def _look_closely(self, first: Shelf, others: Iterable[int]) -> None:
         """Begin to read while nobody can begin a commit over several files, and after those that have been begun."""
-        first.begin(self._patience)
+        first.begin()
         for number in others:
             shelf = self._shelves[number]
             shelf.look()
             if self._ledger.behind(number, shelf):
                 shelf.commit()
-                catch_up(self._ledger, number, shelf, self._patience)
+                catch_up(self._ledger, number, shelf)
                 shelf.look()
 
     def _leave(self) -> None:
@@ -253,9 +251,8 @@ class Reader(Server):
 class Writer(Server):
     """Serves what changes something."""
 
-    def __init__(self, files: Sequence[File], patience: float) -> None:
+    def __init__(self, files: Sequence[File]) -> None:
         super().__init__(files)
-        self._patience = patience
         self._done: dict[int, int] = {}
         """What can be crossed out of the ledger: file -> number of the entry that it has been committed with."""
 
@@ -282,7 +279,7 @@ class Writer(Server):
             for part in parts:
                 take(WRITES, shelf, part)
             shelf.cull(parts[-1].now)
-            shelf.commit()
+            self._commit(shard)
         except Exception as error:  # noqa: BLE001  likewise
             leave(shelf)
             if len(parts) == 1:
@@ -294,14 +291,19 @@ class Writer(Server):
     def _begin(self, shard: int) -> None:
         """Begin to write to a file, after what a commit over several files has left to do there."""
         shelf = self._shelves[shard]
-        shelf.begin(self._patience)
+        shelf.begin()
         if not shard:
             self._ledger.forget(self._done)
-            self._done.clear()
             return
         self._shelves[0].open()
         if self._ledger.behind(shard, shelf):
             self._ledger.catch_up(shard, shelf)
+
+    def _commit(self, shard: int) -> None:
+        """Commit what was written to a file."""
+        self._shelves[shard].commit()
+        if not shard:  # what was done is crossed out now
+            self._done.clear()
 
     def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
@@ -328,7 +330,7 @@ class Writer(Server):
         number = self._ledger.enter(others.items(), now)
         for shard in others:
             self._shelves[shard].set_mark(APPLIED, number)
-        self._shelves[0].commit()  # from here on it has happened
+        self._commit(0)  # from here on it has happened
         self._finish(others, number)
         return m.Outcome.COMMITTED
 
@@ -342,9 +344,9 @@ class Writer(Server):
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
 
 
-def catch_up(ledger: Ledger, shard: int, shelf: Shelf, patience: float) -> None:
+def catch_up(ledger: Ledger, shard: int, shelf: Shelf) -> None:
     """Carry out what a commit over several files has left to do on one, once whoever may be about to has let go."""
-    shelf.begin(patience)
+    shelf.begin()
     ledger.catch_up(shard, shelf)
     shelf.commit()
 

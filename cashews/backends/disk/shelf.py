@@ -6,10 +6,11 @@ import math
 import sqlite3
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from time import monotonic
 from typing import Final, NamedTuple
 
 from cashews._typing import ABSENT, Absent
-from cashews.backends.disk.files import PICKLED, RAW, SLICE, File, FileSettings, Stored
+from cashews.backends.disk.files import PICKLED, RAW, File, FileSettings, Stored
 from cashews.exceptions import CacheError, WrongTypeError
 
 FIND: Final = "SELECT rowid, expire_time, mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
@@ -102,26 +103,29 @@ class Shelf:
         self.open()
         self.sql("BEGIN")
 
-    def begin(self, patience: float) -> None:
+    def begin(self) -> None:
         """Begin to write, after other processes.
 
-        :raises BusyError: if that would take longer than `patience` seconds
+        :raises BusyError: if that would take longer than our patience
         """
         self.open()
         self.stored = 0
-        self._begin_immediate(patience)
+        self._begin_immediate()
         self._note_touches()
 
-    def _begin_immediate(self, patience: float) -> None:
-        for _ in range(max(1, math.ceil(patience / SLICE))):
+    def _begin_immediate(self) -> None:
+        end = monotonic() + self.file.patience
+        while True:
             try:
                 self.sql("BEGIN IMMEDIATE")
-                return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or self.hurried:
                     raise
-        message = f"another process has been writing for {patience:g} s"
-        raise BusyError(message)
+                if monotonic() >= end:
+                    message = f"another process has been writing for {self.file.patience:g} s"
+                    raise BusyError(message) from None
+            else:
+                return
 
     def _note_touches(self) -> None:
         """Tell the eviction policy which values were read since."""

@@ -44,8 +44,8 @@ class DiskStore(Backend):
         files = files_of(options)
         self._shards = len(files)
         clock, need_scope = surroundings.clock, surroundings.need_scope
-        self._reads = Lane(partial(Reader, files, options.timeout), clock, need_scope)
-        self._writes = Lane(partial(Writer, files, options.timeout), clock, need_scope)
+        self._reads = Lane(partial(Reader, files), clock, need_scope)
+        self._writes = Lane(partial(Writer, files), clock, need_scope)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
@@ -279,5 +279,6 @@ def files_of(options: DiskOptions) -> tuple[File, ...]:
     shards = found_shards(place) if options.shards is None else options.shards
     settings = {**options.settings, "size_limit": options.size_limit // max(1, shards)}
     if not shards:
-        return (File(place, settings),)
-    return tuple([File(os.fspath(Path(place, f"{number:03}")), settings) for number in range(shards)])
+        return (File(place, settings, options.timeout),)
+    places = [os.fspath(Path(place, f"{number:03}")) for number in range(shards)]
+    return tuple([File(place, settings, options.timeout) for place in places])
