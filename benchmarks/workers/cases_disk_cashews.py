@@ -46,19 +46,19 @@ class Library(store_cases.Library):
         return Crowd(await self._single.reader(RECORD))
 
     async def disk_set(self) -> Call:
-        return Crowd(self._single.writer(RECORD))
+        return Crowd(await self._single.writer(RECORD))
 
     async def disk_get_sharded(self) -> Call:
         return Crowd(await self._sharded.reader(RECORD))
 
     async def disk_set_sharded(self) -> Call:
-        return Crowd(self._sharded.writer(RECORD))
+        return Crowd(await self._sharded.writer(RECORD))
 
     async def disk_get_alone(self) -> Call:
         return await self._single.reader(RECORD)
 
     async def disk_set_alone(self) -> Call:
-        return self._single.writer(RECORD)
+        return await self._single.writer(RECORD)
 
 
 def store_of(cache: cashews.Cache) -> Store:

@@ -44,10 +44,10 @@ class Library(store_cases.Library):
         return Crowd(await self.store.reader(RECORD))
 
     async def redis_set_text(self) -> Call:
-        return Crowd(self.store.writer(TEXT))
+        return Crowd(await self.store.writer(TEXT))
 
     async def redis_set_record(self) -> Call:
-        return Crowd(self.store.writer(RECORD))
+        return Crowd(await self.store.writer(RECORD))
 
     async def redis_get_alone(self) -> Call:
         return await self.store.reader(TEXT)

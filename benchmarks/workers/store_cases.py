@@ -38,20 +38,25 @@ class Store:
         self._stored = stored
 
     async def reader(self, value: object) -> Call:
-        """Return a call that reads a value, after having written it under all keys."""
+        """Return a call that reads a value."""
+        await self._fill(value)
+        keys, get = cycle(self._keys), self._get
+        return lambda: get(next(keys))
+
+    async def writer(self, value: object) -> Call:
+        """Return a call that writes a value over another."""
+        await self._fill(value)
+        keys, put, stored = cycle(self._keys), self._put, self._stored(value)
+        return lambda: put(next(keys), stored)
+
+    async def _fill(self, value: object) -> None:
+        """Write a value under all keys, and see that it is read again."""
         expected = self._stored(value)
         for key in self._keys:
             await self._put(key, expected)
             if await self._get(key) != expected:
                 message = f"{key!r} was not read as it was written"
                 raise AssertionError(message)
-        keys, get = cycle(self._keys), self._get
-        return lambda: get(next(keys))
-
-    def writer(self, value: object) -> Call:
-        """Return a call that writes a value."""
-        keys, put, stored = cycle(self._keys), self._put, self._stored(value)
-        return lambda: put(next(keys), stored)
 
 
 class Library(cases.Library):
