@@ -1,60 +1,29 @@
 """A process that is killed leaves a store that opens, with every acknowledged commit whole or absent as a whole."""
 
-import os
-import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import serving
-from cashews.backends.disk.files import File, shard_of
+from cashews.backends.disk.files import File, found_shards, shard_of
 from cashews.backends.disk.lane import Part
 from cashews.backends.disk.serving import Reader, Writer
-from tests.disk.committer import KEYS
+from tests.disk.kills import Kills
 from tests.subjects import rows_in
 
 pytestmark = pytest.mark.diskcache
-HERE = Path(__file__).parent
-KILLS = int(os.environ.get("CASHEWS_KILLS", "5"))
-"""How many processes are killed per layout; more of them take longer."""
-
-
-def killed_while_committing(directory, shards, random):
-    """Have a process commit, and kill it at a moment of its own; returns the last commit that it has acknowledged."""
-    command = [sys.executable, str(HERE / "committer.py"), str(directory), str(shards)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        lines = [process.stdout.readline() for _ in range(random.randint(1, 40))]
-        for _ in range(random.randint(0, 20_000)):  # part of a commit
-            pass
-        process.kill()
-        lines += process.stdout.readlines()
-    return int([line for line in lines if line.endswith("\n")][-1])
 
 
 @pytest.mark.parametrize("shards", [0, 3])
-async def test_commits_are_whole_whenever_the_process_is_killed(opened, directory, shards):
-    """Guarantee 15."""
-    random = Random(shards)
-    for _ in range(KILLS):
-        acknowledged = killed_while_committing(directory, shards, random)
-        async with opened(shards=shards) as cache:
-            found = {await cache.get(key) for key in KEYS}
-            assert len(found) == 1
-            (number,) = found
-            assert acknowledged <= number <= acknowledged + 1
-            assert await cache.get("counter") == number
-            assert await cache.get("large") == b"%d " % number * 10_000
-            assert await cache.set_pop("set") == [str(number)]
-            await cache.set_add("set", str(number))
-    for path in directory.rglob("cache.db"):
-        connection = sqlite3.connect(path)
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        connection.close()
+async def test_what_was_acknowledged_is_there_whole_whenever_processes_are_killed(
+    opened, tmp_path, shards, anyio_backend
+):
+    """Guarantee 15, under load; `python -m tests.disk.kills` does it more often."""
+    kills = Kills(tmp_path, shards, opened, Random(f"{shards} {anyio_backend}"))
+    await kills.run(4)
+    assert kills.figures["commits"]
+    assert kills.figures["commands"]
 
 
 class KilledError(Exception):
@@ -142,3 +111,61 @@ def test_the_ledger_is_bounded(files, directory, one_in_each):
     ask(writer, m.Set(one_in_each[0], 1))
     assert rows_in(directory, "cashews_ledger") == 0
     writer.close()
+
+
+class Replaced(File):
+    """A file whose large values are replaced by others whenever they are about to be read, so many times."""
+
+    times = 0
+    replace = None
+
+    def read(self, mode, name):
+        if Replaced.times:
+            Replaced.times -= 1
+            Replaced.replace()
+        return super().read(mode, name)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_values_with_files_of_their_own_are_seen_whole_with_the_others(files, one_in_each, times, monkeypatch):
+    """Guarantee 15, by whoever reads a row just before its value is replaced."""
+    writer = Writer(files)
+    reader = Reader([Replaced(file.directory, {}, 1.0) for file in files])
+    a, b, c = one_in_each
+    commits = iter(range(10))
+
+    def commit():
+        number = next(commits)
+        writes = (m.Set(a, number), m.Set(b, b"%d" % number * 40_000), m.Set(c, number))
+        assert ask(writer, m.Commit((), writes)) is m.Outcome.COMMITTED
+
+    commit()
+    monkeypatch.setattr(Replaced, "replace", staticmethod(commit))
+    monkeypatch.setattr(Replaced, "times", times)
+    assert ask(reader, m.GetMany((a, b, c))) == (times, b"%d" % times * 40_000, times)
+    reader.close()
+    writer.close()
+
+
+@pytest.mark.parametrize("server", [Reader, Writer])
+def test_all_files_are_there_before_anything_is_kept_in_one(files, directory, one_in_each, server):
+    """Whoever does not say how many there are counts them."""
+    message = m.Get(one_in_each[1]) if server is Reader else m.Set(one_in_each[1], 1)
+    serving_one = server(files)
+    ask(serving_one, message)
+    serving_one.close()
+    assert found_shards(str(directory)) == 3
+
+
+class Unmade(File):
+    def connect(self):
+        raise KilledError
+
+
+def test_the_first_file_is_made_last(files, directory):
+    """Otherwise some of them would pass for all, once a process is killed in between."""
+    files[1] = Unmade(files[1].directory, {}, 1.0)
+    writer = Writer(files)
+    assert isinstance(ask(writer, m.Set("k", 1)), Exception)
+    writer.close()
+    assert found_shards(str(directory)) == 0

@@ -125,6 +125,7 @@ class File:
 
     def __init__(self, directory: str, given: Mapping[str, object], patience: float) -> None:
         self.directory = directory
+        self._path = Path(directory, core.DBNAME)
         self._given = given
         self.patience = patience
         """How many seconds we wait for another process that writes."""
@@ -133,6 +134,11 @@ class File:
         self._disk: Any = None
         self.touched: deque[tuple[int, float]] = deque(maxlen=TOUCHES)
         """Which rows were read, and when: for an eviction policy that wants to know."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether somebody has made it."""
+        return self._path.exists()
 
     def connect(self) -> tuple[sqlite3.Connection, FileSettings]:
         """Open a connection, after having made the file if that is needed.
@@ -143,9 +149,8 @@ class File:
         with self._lock:
             if self._made is None:
                 self._made = self._make()
-        path = Path(self.directory, core.DBNAME)
         wait = SLICE if self._made.reads_beside_writes else self.patience
-        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(self._path, timeout=wait, isolation_level=None, cached_statements=256)
         try:
             for name, value in self._made.pragmas.items():
                 connection.execute(f"PRAGMA {name} = {value}").fetchall()
@@ -156,10 +161,9 @@ class File:
 
     def _ready(self) -> Mapping[str, Any] | None:
         """Return the settings of a file to which nothing has to be done: no other process is waited for then."""
-        path = Path(self.directory, core.DBNAME)
-        if not path.exists():
+        if not self.exists:
             return None
-        connection = sqlite3.connect(path, timeout=SLICE, isolation_level=None)
+        connection = sqlite3.connect(self._path, timeout=SLICE, isolation_level=None)
         try:
             made = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             if not made.issuperset(OURS):

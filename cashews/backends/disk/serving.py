@@ -65,11 +65,11 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 }
 """The turns that change something: they come one after the other."""
 LOOKS: Final = 3
-"""How often we look for a value whose file has gone before it is absent."""
+"""How often we look for a value whose file has gone, the last time with a lock: what has gone then is absent."""
 
 
 GLANCES: Final = 3
-"""How often we try to read several files at one instant before we take a lock for it."""
+"""How often we try to read several files at one instant before we take their locks for it."""
 OF_ONE: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, TypeError)
 """What one message can fail with, and others of its batch need not."""
 
@@ -133,6 +133,23 @@ class Server(ABC):
     def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
         """Give each part about one file its outcome."""
 
+    def _open_first(self) -> None:
+        """Open the first file, once all are there: whoever finds it can count them."""
+        first, *others = self._shelves
+        if not first.is_open:
+            for shelf in reversed(others):
+                if not shelf.file.exists:
+                    shelf.open()
+            first.open()
+
+    def _begin(self, shard: int) -> None:
+        """Begin to write to a file, after what a commit over several files has left to do there."""
+        self._open_first()
+        shelf = self._shelves[shard]
+        shelf.begin()
+        if shard and self._ledger.behind(shard, shelf):
+            self._ledger.catch_up(shard, shelf)
+
     def hurry(self) -> None:
         for shelf in self._shelves:
             shelf.hurried = True
@@ -154,7 +171,7 @@ def take(turns: Mapping[type[Message[Any]], ShelfTurn], shelf: Shelf, part: Part
     """Serve one turn; what it raises of our own is the asker's."""
     try:
         part.outcome = turns[part.message.__class__](shelf, part.message, part.now)
-    except CacheError as error:
+    except (CacheError, GoneError) as error:
         part.outcome = error.with_traceback(None)
 
 
@@ -167,19 +184,29 @@ def fail(parts: Sequence[Part], error: Exception) -> None:
 class Reader(Server):
     """Serves what changes nothing; a batch comes from one instant of each file."""
 
+    def __init__(self, files: Sequence[File]) -> None:
+        super().__init__(files)
+        self._closely = False
+        """Whether we lock what we read: what has gone by then is absent."""
+
+    def serve(self, letters: Sequence[Letter]) -> None:
+        """Give each letter its outcome; one that has missed a file is looked at again, all its parts at one instant."""
+        for look in range(1, LOOKS + 1):
+            self._closely = look == LOOKS
+            super().serve(letters)
+            letters = [letter for letter in letters if isinstance(letter.outcome, GoneError)]
+            if not letters:
+                return
+
     def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
         self._serve_each({shard: parts})
 
     def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
-        for look in range(1, LOOKS + 1):
-            try:
-                shares = self._look(shares, lenient=look == LOOKS)
-            except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
-                self._leave()
-                return self._each_alone(shares, error)
-            if not shares:
-                return None
-        return None
+        try:
+            self._look(shares)
+        except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
+            self._leave()
+            self._each_alone(shares, error)
 
     def _each_alone(self, shares: Mapping[int, Sequence[Part]], error: Exception) -> None:
         """Serve parts one by one after their batch has failed: who fails, fails alone."""
@@ -191,57 +218,46 @@ class Reader(Server):
             for part in parts:
                 self._serve_each({shard: [part]})
 
-    def _look(self, shares: Mapping[int, Sequence[Part]], *, lenient: bool) -> Mapping[int, Sequence[Part]]:
-        """Serve parts; returns those that are to be looked at again."""
-        again: dict[int, list[Part]] = {}
+    def _look(self, shares: Mapping[int, Sequence[Part]]) -> None:
         seen = self._see(shares)
         for shard, parts in shares.items():
             shelf = self._shelves[shard]
-            shelf.lenient = lenient
+            shelf.lenient = self._closely
             for part in parts:
-                try:
-                    take(READS, shelf, part)
-                except GoneError:
-                    again.setdefault(shard, []).append(part)
+                take(READS, shelf, part)
         for shelf in seen:
             shelf.commit()
-        return again
 
     def _see(self, shards: Iterable[int]) -> Sequence[Shelf]:
         """Begin to read files, all as they were at one instant: between two commits over several of them."""
-        if len(self._shelves) == 1:
-            self._shelves[0].look()
-            return self._shelves
-        first, *others = sorted({0, *shards})
-        seen = [self._shelves[number] for number in (first, *others)]
-        for _ in range(GLANCES):
-            if self._glance(seen[0], others):
+        self._open_first()
+        numbers = sorted({0, *shards})
+        seen = [self._shelves[number] for number in numbers]
+        for _ in range(0 if self._closely else GLANCES):
+            if self._glance(numbers):
                 return seen
             for shelf in seen:
                 shelf.commit()
-        self._look_closely(seen[0], others)
+        self._look_closely(numbers)
         return seen
 
-    def _glance(self, first: Shelf, others: Iterable[int]) -> bool:
+    def _glance(self, shards: Sequence[int]) -> bool:
         """Begin to read without a lock; says whether no commit over several files came in between."""
-        first.look()
-        last, whole = self._ledger.last(), True  # the first file is seen first
-        for number in others:
+        first = self._shelves[0]
+        first.look()  # it is seen first
+        if len(shards) == 1:
+            return True
+        last, whole = self._ledger.last(), True
+        for number in shards[1:]:
             shelf = self._shelves[number]
             shelf.look()
             whole = whole and shelf.mark(APPLIED) <= last and not self._ledger.behind(number, shelf)
         return whole
 
-    def _look_closely(self, first: Shelf, others: Iterable[int]) -> None:
-        """Begin to read while nobody can begin a commit over several files, and after those that have been begun."""
-        first.begin()
-        for number in others:
-            shelf = self._shelves[number]
-            shelf.look()
-            if self._ledger.behind(number, shelf):
-                shelf.commit()
-                catch_up(self._ledger, number, shelf)
-                shelf.look()
+    def _look_closely(self, shards: Iterable[int]) -> None:
+        """Begin to read while nobody can change anything, nor replace a value that has a file of its own."""
+        for shard in shards:
+            self._begin(shard)
 
     def _leave(self) -> None:
         for shelf in self._shelves:
@@ -289,15 +305,9 @@ class Writer(Server):
         return None
 
     def _begin(self, shard: int) -> None:
-        """Begin to write to a file, after what a commit over several files has left to do there."""
-        shelf = self._shelves[shard]
-        shelf.begin()
+        super()._begin(shard)
         if not shard:
             self._ledger.forget(self._done)
-            return
-        self._shelves[0].open()
-        if self._ledger.behind(shard, shelf):
-            self._ledger.catch_up(shard, shelf)
 
     def _commit(self, shard: int) -> None:
         """Commit what was written to a file."""
@@ -342,13 +352,6 @@ class Writer(Server):
                 self._done[shard] = number
             except (sqlite3.Error, OSError) as error:
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
-
-
-def catch_up(ledger: Ledger, shard: int, shelf: Shelf) -> None:
-    """Carry out what a commit over several files has left to do on one, once whoever may be about to has let go."""
-    shelf.begin()
-    ledger.catch_up(shard, shelf)
-    shelf.commit()
 
 
 def leave(shelf: Shelf, *, busy: bool = False) -> None:

@@ -94,6 +94,11 @@ class Shelf:
             self.sql = self._connection.execute
 
     @property
+    def is_open(self) -> bool:
+        """Whether we are connected."""
+        return self._connection is not None
+
+    @property
     def settings(self) -> FileSettings:
         """The settings of the open file."""
         return self._settings
