@@ -1,14 +1,17 @@
 """A process that is killed leaves a store that opens, with every acknowledged commit whole or absent as a whole."""
 
+import shutil
+import sqlite3
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import serving
-from cashews.backends.disk.files import File, found_shards, shard_of
-from cashews.backends.disk.lane import Part
+from cashews.backends.disk.files import File, found_shards
 from cashews.backends.disk.serving import Reader, Writer
+from tests.disk.conftest import Dying, KilledError, ask, writing
 from tests.disk.kills import Kills
 from tests.subjects import rows_in
 
@@ -24,46 +27,6 @@ async def test_what_was_acknowledged_is_there_whole_whenever_processes_are_kille
     await kills.run(4)
     assert kills.figures["commits"]
     assert kills.figures["commands"]
-
-
-class KilledError(Exception):
-    pass
-
-
-class Dying(Writer):
-    """A writer whose process ends once a commit is in the ledger, before the other files are committed."""
-
-    def _finish(self, shards, number):
-        raise KilledError
-
-
-@pytest.fixture
-def files(directory):
-    return [File(str(directory / f"{number:03}"), {}, 1.0) for number in range(3)]
-
-
-def ask(server, message):
-    part = Part(message, 1_000.0)
-    server.serve([part])
-    return part.outcome
-
-
-@pytest.fixture
-def one_in_each():
-    """Return a key in each of three files."""
-    return [next(f"k{n}" for n in range(100) if shard_of(f"k{n}", 3) == shard) for shard in range(3)]
-
-
-@pytest.fixture
-def half_done(files, one_in_each):
-    """Have a process die in the middle of a commit over three files."""
-    dying = Dying(files)
-    a, b, c = one_in_each
-    assert ask(dying, m.SetMany({a: 1, b: 1, c: 1})) is None
-    assert ask(dying, m.SetLock(b, "token", 100)) > 0
-    writes = (m.Set(a, 2), m.Incr(b, 5), m.Set(c, b"2"), m.SetAdd(f"{c}:set", ("x",), None), m.Delete("none"))
-    ask(dying, m.Commit(((b, "token"),), writes))
-    dying.close()
 
 
 @pytest.mark.usefixtures("half_done")
@@ -100,6 +63,50 @@ def test_a_commit_over_several_files_that_does_not_fit_leaves_nothing(files, one
     found = ask(reader, m.GetMany((a, b)))
     assert not any(found)
     reader.close()
+    writer.close()
+
+
+@pytest.mark.usefixtures("half_done")
+def test_what_somebody_else_has_made_of_a_key_stops_nobody(files, one_in_each):
+    """diskcache may change what a commit over several files has yet to change."""
+    a, b, c = one_in_each
+    connection = sqlite3.connect(f"{files[1].directory}/cache.db")
+    with connection:
+        connection.execute("UPDATE Cache SET value = 'text' WHERE key = ?", (b,))
+    connection.close()
+    writer, reader = Writer(files), Reader(files)
+    assert ask(reader, m.GetMany((a, b, c))) == (2, "text", b"2")
+    assert ask(reader, m.IsLocked(b)) is None
+    assert ask(writer, m.Set(b, 1)) is True
+    reader.close()
+    writer.close()
+
+
+def test_a_first_file_that_was_lost_counts_on_from_the_others(files, one_in_each):
+    a, b, _ = one_in_each
+    dying = Writer(files)
+    for number in range(5):
+        ask(dying, m.Commit((), (m.Set(a, number), m.Set(b, number))))
+    dying.close()
+    shutil.rmtree(files[0].directory)
+    files = [File(file.directory, {}, 0.0) for file in files]
+    reader, dying = Reader(files), Dying(files)
+    assert ask(reader, m.Get(b)) == 4
+    with writing(Path(files[0].directory)):
+        assert ask(reader, m.Get(b)) == 4
+    ask(dying, m.Commit((), (m.Set(a, 99), m.Set(b, 99))))
+    dying.close()
+    assert ask(reader, m.GetMany((a, b))) == (99, 99)
+    reader.close()
+
+
+def test_what_is_about_to_expire_at_a_commit_leaves_no_tags(files, one_in_each, directory):
+    dying, writer = Dying(files), Writer(files)
+    a, b, _ = one_in_each
+    ask(dying, m.Commit((), (m.Set(a, 1), m.SetTagged(b, 1, 0, tags=("tag",)))))
+    dying.close()
+    assert ask(writer, m.Delete(b)) is False
+    assert rows_in(directory, "cashews_tags") == 0
     writer.close()
 
 

@@ -61,7 +61,7 @@ class Server(Protocol):
     """What serves batches, in the thread of a lane."""
 
     def serve(self, letters: Sequence[Letter]) -> None:
-        """Give each letter its outcome."""
+        """Give each letter its outcome, whatever happens."""
         ...
 
     def hurry(self) -> None:
@@ -211,9 +211,10 @@ class Lane:
             while goes_on:
                 goes_on = bell.get()
                 self._rung = False  # before looking: who posts from now on rings again
-                while batch := _batch(waiting):
+                while waiting:
+                    batch = _batch(waiting)
                     server.serve(batch)
-                    home.post(partial(self._deliver, batch))
+                    home.post(partial(self._deliver, batch))  # an empty one, too: there is room again
         finally:
             server.close()
 

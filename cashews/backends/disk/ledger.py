@@ -4,7 +4,8 @@ A commit over several files holds the write locks of all of them. Its writes to 
 first file, and are committed there together with its own: that is the instant at which it has happened. Then the others
 are committed, each with the number of the entry as its mark. Who finds an entry for a file whose mark is lower, and has
 the lock of that file, knows that the process has ended in between: he carries out what the ledger says, before anything
-else. Nothing can have changed in that file meanwhile, so the outcome is the same.
+else. None of us can have changed that file meanwhile, so the outcome is the same. (What diskcache or cashews 7 have made
+of a key may not fit; such a line is passed over.)
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from cashews.backends.disk.commits import WRITES
 from cashews.backends.disk.locks import give_back
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.tags import delete_tags
+from cashews.exceptions import CacheError
+from cashews.log import logger
 
 LAST: Final = "ledger"
 """The mark of the first file: the number of its last entry."""
@@ -43,7 +46,7 @@ def lines_of(commit: m.Commit) -> Iterable[Line]:
         yield "untag", "", json.dumps(commit.tags), None
     for write in commit.writes:
         yield _line(write)
-        if isinstance(write, m.SetTagged):
+        if isinstance(write, m.SetTagged) and (write.expire is None or write.expire > 0):
             yield "tag", write.key, json.dumps(write.tags), None
     for key, token in commit.locks:
         yield "unlock", key, token, None
@@ -108,6 +111,11 @@ class Ledger:
         """Return the number of the last entry."""
         return self._first.mark(LAST)
 
+    def count_on(self, applied: int) -> None:
+        """Have the next entry come after one that a file knows of: the first file may be younger than that one."""
+        if applied > self.last():
+            self._first.set_mark(LAST, applied)
+
     def behind(self, shard: int, shelf: Shelf) -> bool:
         """Say whether an entry has not been carried out on a file, as far as its transaction can see."""
         (newest,) = self._first.sql(OPEN, (shard,)).fetchone()
@@ -118,7 +126,10 @@ class Ledger:
         newest = shelf.mark(APPLIED)
         for number, at, kind, key, value, expire in self._first.sql(READ, (shard, newest)).fetchall():
             newest = number
-            _carry_out(shelf, (kind, key, value, expire), at)
+            try:
+                _carry_out(shelf, (kind, key, value, expire), at)
+            except CacheError as error:
+                logger.warning("disk: a commit over several files was interrupted, and is not complete: %s", error)
         shelf.set_mark(APPLIED, newest)
 
     def forget(self, done: Mapping[int, int]) -> None:

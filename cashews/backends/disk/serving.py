@@ -66,12 +66,8 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 """The turns that change something: they come one after the other."""
 LOOKS: Final = 3
 """How often we look for a value whose file has gone, the last time with a lock: what has gone then is absent."""
-
-
 GLANCES: Final = 3
 """How often we try to read several files at one instant before we take their locks for it."""
-OF_ONE: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, TypeError)
-"""What one message can fail with, and others of its batch need not."""
 
 
 class FailedError(Exception):
@@ -102,11 +98,15 @@ class Server(ABC):
         self._ledger = Ledger(self._shelves[0])
 
     def serve(self, letters: Sequence[Letter]) -> None:
-        """Give each letter its outcome."""
-        if len(self._shelves) == 1:
-            self._serve_on(0, letters)
-        else:
-            self._serve_shares(letters)
+        """Give each letter its outcome, whatever happens."""
+        try:
+            if len(self._shelves) == 1:
+                self._serve_each({0: letters})
+            else:
+                self._serve_shares(letters)
+        except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
+            logger.exception("disk: a batch was not served")
+            fail(letters, error)
 
     def _serve_shares(self, letters: Sequence[Letter]) -> None:
         """Serve letters file by file; a message about several files has one outcome."""
@@ -125,13 +125,9 @@ class Server(ABC):
         for letter, parts in split:
             letter.outcome = merged(letter.message, parts)
 
-    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
-        for shard, parts in shares.items():
-            self._serve_on(shard, parts)
-
     @abstractmethod
-    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
-        """Give each part about one file its outcome."""
+    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
+        """Give each part its outcome, by the file that they are about."""
 
     def _open_first(self) -> None:
         """Open the first file, once all are there: whoever finds it can count them."""
@@ -149,6 +145,12 @@ class Server(ABC):
         shelf.begin()
         if shard and self._ledger.behind(shard, shelf):
             self._ledger.catch_up(shard, shelf)
+
+    def _begin_all(self, shards: Sequence[int]) -> None:
+        """Begin to write to files, the first of all among them."""
+        for shard in shards:
+            self._begin(shard)
+        self._ledger.count_on(max([self._shelves[shard].mark(APPLIED) for shard in shards]))
 
     def hurry(self) -> None:
         for shelf in self._shelves:
@@ -198,35 +200,33 @@ class Reader(Server):
             if not letters:
                 return
 
-    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
-        self._serve_each({shard: parts})
-
     def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
         try:
-            self._look(shares)
-        except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
-            self._leave()
-            self._each_alone(shares, error)
-
-    def _each_alone(self, shares: Mapping[int, Sequence[Part]], error: Exception) -> None:
-        """Serve parts one by one after their batch has failed: who fails, fails alone."""
-        if sum(map(len, shares.values())) == 1 or not isinstance(error, OF_ONE):
+            seen = self._see(shares)
+        except Exception as error:  # noqa: BLE001  what cannot begin fails for all
+            self._leave(error)
             for parts in shares.values():
                 fail(parts, error)
             return
         for shard, parts in shares.items():
-            for part in parts:
-                self._serve_each({shard: [part]})
-
-    def _look(self, shares: Mapping[int, Sequence[Part]]) -> None:
-        seen = self._see(shares)
-        for shard, parts in shares.items():
             shelf = self._shelves[shard]
             shelf.lenient = self._closely
             for part in parts:
-                take(READS, shelf, part)
-        for shelf in seen:
-            shelf.commit()
+                self._read(shelf, part)
+        self._end(seen)
+
+    def _read(self, shelf: Shelf, part: Part) -> None:
+        try:
+            take(READS, shelf, part)
+        except Exception as error:  # noqa: BLE001  who fails, fails alone
+            fail([part], error)
+
+    def _end(self, seen: Sequence[Shelf]) -> None:
+        try:
+            for shelf in seen:
+                shelf.commit()
+        except sqlite3.Error as error:
+            self._leave(error)
 
     def _see(self, shards: Iterable[int]) -> Sequence[Shelf]:
         """Begin to read files, all as they were at one instant: between two commits over several of them."""
@@ -254,14 +254,13 @@ class Reader(Server):
             whole = whole and shelf.mark(APPLIED) <= last and not self._ledger.behind(number, shelf)
         return whole
 
-    def _look_closely(self, shards: Iterable[int]) -> None:
+    def _look_closely(self, shards: Sequence[int]) -> None:
         """Begin to read while nobody can change anything, nor replace a value that has a file of its own."""
-        for shard in shards:
-            self._begin(shard)
+        self._begin_all(shards)
 
-    def _leave(self) -> None:
+    def _leave(self, error: Exception) -> None:
         for shelf in self._shelves:
-            leave(shelf)
+            leave(shelf, error)
 
 
 class Writer(Server):
@@ -284,21 +283,25 @@ class Writer(Server):
                     begin = end + 1
         super()._serve_shares(letters[begin:])
 
+    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
+        for shard, parts in shares.items():
+            self._serve_on(shard, parts)
+
     def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
         shelf = self._shelves[shard]
         try:
             self._begin(shard)
-        except Exception as error:  # noqa: BLE001  likewise; what cannot begin fails for all
-            leave(shelf, busy=isinstance(error, BusyError))
+        except Exception as error:  # noqa: BLE001  what cannot begin fails for all
+            leave(shelf, error)
             return fail(parts, error)
         try:
             for part in parts:
                 take(WRITES, shelf, part)
             shelf.cull(parts[-1].now)
             self._commit(shard)
-        except Exception as error:  # noqa: BLE001  likewise
-            leave(shelf)
-            if len(parts) == 1:
+        except Exception as error:  # noqa: BLE001  whatever fails is the askers'
+            leave(shelf, error)
+            if len(parts) == 1 or isinstance(error, BusyError):
                 return fail(parts, error)
             for part in parts:  # each alone: who fails, fails alone
                 self._serve_on(shard, [part])
@@ -318,19 +321,19 @@ class Writer(Server):
     def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
         shards = sorted({0, *parts})
+        failure: Exception | None = None
         try:
             letter.outcome = self._apply_over(shards, parts, letter.now)
         except CacheError as error:
             letter.outcome = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001  likewise
+            failure = error
             fail([letter], error)
-        finally:
-            for shard in shards:
-                leave(self._shelves[shard], busy=True)
+        for shard in shards:
+            leave(self._shelves[shard], failure)
 
     def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.Outcome:
-        for shard in shards:
-            self._begin(shard)
+        self._begin_all(shards)
         if not all(commits.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
             return m.Outcome.LOST
         done = {shard: commits.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
@@ -354,11 +357,11 @@ class Writer(Server):
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
 
 
-def leave(shelf: Shelf, *, busy: bool = False) -> None:
-    """Have nothing stay of a transaction that failed; the next one connects anew, unless the file was merely busy."""
+def leave(shelf: Shelf, failure: Exception | None) -> None:
+    """Have nothing stay of a transaction; after a failure connect anew, unless the file was merely busy."""
     try:
         shelf.roll_back()
-    except (sqlite3.Error, OSError):
-        busy = False
-    if not busy:
+    except sqlite3.Error as error:
+        failure = error
+    if not (failure is None or isinstance(failure, BusyError)):
         shelf.close()

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.files import PICKLED, RAW, File, FileSettings, Stored
 from cashews.exceptions import CacheError, WrongTypeError
+from cashews.log import logger
 
 FIND: Final = "SELECT rowid, expire_time, mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 INSERT: Final = (
@@ -104,9 +105,14 @@ class Shelf:
         return self._settings
 
     def look(self) -> None:
-        """Begin to read: everything comes from one instant."""
+        """Begin to read: everything comes from one instant.
+
+        :raises BusyError: if we had to wait for others for longer than our patience
+        """
         self.open()
         self.sql("BEGIN")
+        if not self._settings.reads_beside_writes:
+            self._patiently("SELECT * FROM Settings LIMIT 1").fetchall()
 
     def begin(self) -> None:
         """Begin to write, after other processes.
@@ -115,22 +121,21 @@ class Shelf:
         """
         self.open()
         self.stored = 0
-        self._begin_immediate()
+        self._patiently("BEGIN IMMEDIATE")
         self._note_touches()
 
-    def _begin_immediate(self) -> None:
+    def _patiently(self, statement: str) -> sqlite3.Cursor:
+        """Carry out a statement for which other processes may have to be waited for."""
         end = monotonic() + self.file.patience
         while True:
             try:
-                self.sql("BEGIN IMMEDIATE")
+                return self.sql(statement)
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or self.hurried:
+                if "locked" not in str(error):
                     raise
-                if monotonic() >= end:
+                if self.hurried or monotonic() >= end:
                     message = f"another process has been writing for {self.file.patience:g} s"
                     raise BusyError(message) from None
-            else:
-                return
 
     def _note_touches(self) -> None:
         """Tell the eviction policy which values were read since."""
@@ -142,17 +147,27 @@ class Shelf:
             self._connection.executemany(statement, [(*(row[1:] * one), row[0]) for row in rows])
 
     def commit(self) -> None:
-        """Have everything stay that was done since the beginning, and remove the files of what has gone."""
-        self.sql("COMMIT")
+        """Have everything stay that was done since the beginning, and remove the files of what has gone.
+
+        :raises BusyError: if we had to wait for others for longer than our patience
+        """
+        self._patiently("COMMIT")
         doomed, self._doomed, self._fresh = self._doomed, [], []
-        self.file.remove(doomed)
+        self._clear_away(doomed)
 
     def roll_back(self) -> None:
         """Have nothing stay, as far as SQLite has not seen to that itself."""
         fresh, self._doomed, self._fresh = self._fresh, [], []
         if self._connection is not None and self._connection.in_transaction:
             self.sql("ROLLBACK")
-        self.file.remove(fresh)
+        self._clear_away(fresh)
+
+    def _clear_away(self, names: list[str]) -> None:
+        """Remove files of values; one that stays takes room, and is no error of whoever has written."""
+        try:
+            self.file.remove(names)
+        except (OSError, ValueError) as error:
+            logger.warning("disk: the file of a value cannot be removed: %s", error)
 
     @contextmanager
     def at_once(self) -> Generator[None]:
