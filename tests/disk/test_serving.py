@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from threading import Event
 from time import monotonic
 
 import anyio
@@ -39,14 +40,22 @@ async def test_a_failure_that_nobody_has_foreseen_is_answered_and_ends_no_lane(o
 
 
 async def test_who_waits_for_room_is_let_in_when_all_the_others_have_gone(opened, directory, monkeypatch):
+    """The thread finds nobody to serve only after those who wait have looked in vain."""
     monkeypatch.setattr(lane, "ROOM", 10)
+    batch, looked, begun = lane._batch, Event(), anyio.Event()
+
+    async def begin():
+        await cache.set("begun", 1)
+        begun.set()
+
     async with opened() as cache:
         await cache.set("k", 1)
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 with writing(directory):
-                    tasks.start_soon(cache.set, "begun", 1)
+                    tasks.start_soon(begin)
                     await taken(cache)
+                    monkeypatch.setattr(lane, "_batch", lambda waiting: looked.wait(10) and batch(waiting))
                     async with anyio.create_task_group() as impatient:
                         for number in range(10):
                             impatient.start_soon(cache.set, f"k{number}", 1)
@@ -54,6 +63,9 @@ async def test_who_waits_for_room_is_let_in_when_all_the_others_have_gone(opened
                         tasks.start_soon(cache.set, "late", 1)
                         await anyio.wait_all_tasks_blocked()
                         impatient.cancel_scope.cancel()
+                await begun.wait()
+                await anyio.wait_all_tasks_blocked()
+                looked.set()
         assert await cache.get_many("begun", "late", "k3") == (1, 1, None)
 
 
