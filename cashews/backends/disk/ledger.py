@@ -4,8 +4,8 @@ A commit over several files holds the write locks of all of them. Its writes to 
 first file, and are committed there together with its own: that is the instant at which it has happened. Then the others
 are committed, each with the number of the entry as its mark. Who finds an entry for a file whose mark is lower, and has
 the lock of that file, knows that the process has ended in between: he carries out what the ledger says, before anything
-else. None of us can have changed that file meanwhile, so the outcome is the same. (What diskcache or cashews 7 have made
-of a key may not fit; such a line is passed over.)
+else. None of us can have changed that file meanwhile, so the outcome is the same. What diskcache or cashews 7 have made
+of a key may not fit: such a line is passed over.
 """
 
 from __future__ import annotations
