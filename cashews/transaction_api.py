@@ -112,7 +112,7 @@ class TransactionAPI:
         """
         if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("mode", mode, "members of TransactionMode")
-        seconds = lasting("timeout", timeout)
+        seconds = TIMEOUT if timeout is TIMEOUT else lasting("timeout", timeout)
         if seconds is None:
             raise WrongArgumentError("timeout", timeout, "a duration above 0")
         return TransactionContext(self._engine, mode, seconds)

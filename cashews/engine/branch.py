@@ -40,6 +40,11 @@ class Place:
 class Branch(Holdings):
     """Serves the messages of a transaction to one store: locks what it touches, answers what it has kept."""
 
+    __slots__ = (
+        *("_arriving", "_commit", "_graph", "_held", "_now", "_outlives", "_overlay", "_queues", "_store", "_terms"),
+        *("outcome", "waits"),
+    )
+
     def __init__(self, terms: Terms, store: Backend, queues: LockQueues, graph: WaitGraph, clock: Clock) -> None:
         self._terms = terms
         self._queues = queues
@@ -254,13 +259,14 @@ class Branch(Holdings):
         :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
         """
         self.outcome = m.Outcome.ABORTED
-        writes, tags = self._overlay.writes(self._now()), tuple(self._overlay.deleted_tags)
+        now, overlay = self._now(), self._overlay
+        writes, tags = overlay.writes(now), tuple(overlay.deleted_tags)
         if self._commit is None:
             await self._commit_there(writes, tags)
             return self.outcome
         try:
             if writes or tags:
-                self._commit(m.Commit((), writes, tags), self._now())
+                self._commit(m.Commit((), writes, tags), now)
             self.outcome = m.Outcome.COMMITTED
         finally:
             for key in self._begin_anew():

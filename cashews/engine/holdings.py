@@ -45,6 +45,7 @@ class Terms(Protocol):
 class Holdings:
     """Takes the locks of keys, and gives them back."""
 
+    __slots__ = ()
     _terms: Terms
     _queues: LockQueues
     _graph: WaitGraph

@@ -105,35 +105,30 @@ def _changes_nothing(write: Change, *, absent: bool) -> bool:
 class Overlay:
     """The kept writes by key, and a table in which they happen as soon as anybody asks."""
 
-    __slots__ = ("_deadlines", "_drafts", "_known", "_lost", "_table", "_untold", "deleted_tags")
+    __slots__ = ("_drafts", "_learned", "_lost", "_table", "deleted_tags")
 
     def __init__(self) -> None:
         self.deleted_tags: dict[str, None] = {}
         """Tags whose keys are gone, but for those that were written after."""
         self._drafts: dict[str, Draft] = {}
-        self._known: set[str] = set()
+        self._learned: dict[str, float] = {}
+        """The keys of which we know what the store holds, and when that expires there."""
         self._lost: set[str] = set()
         """Keys that a deleted tag has taken what was learned of."""
-        self._deadlines: dict[str, float] = {}
-        """When what was learned expires in the store."""
         self._table: Table | None = None
-        self._untold: list[tuple[float, Write]] = []
-        """What has not happened in the table yet."""
 
     def knows(self, key: str) -> bool:
-        """Say whether the table has the whole state of a key."""
-        return key in self._known
+        """Say whether we know the whole state of a key."""
+        return key in self._learned or key in self._drafts
 
     def learn(self, key: str, state: State, now: float) -> None:
         """Take in what the store holds under a key, unless its state is known by now."""
-        if key not in self._known:
-            self._known.add(key)
+        if not self.knows(key):
             lost = self.deletes(state.tags)
             self._told().restore(key, State() if lost else state, now)
             if lost:
                 self._lost.add(key)
-            elif state.left is not None:
-                self._deadlines[key] = now + state.left
+            self._learned[key] = math.inf if lost or state.left is None else now + state.left
 
     def deletes(self, tags: Iterable[str]) -> bool:
         """Say whether what carries these tags is gone, unless it was written here."""
@@ -142,7 +137,7 @@ class Overlay:
     def delete_tags(self, tags: tuple[str, ...], now: float) -> None:
         """Keep a deletion of tags: it comes before all writes, so what is written here and carries one goes at once."""
         self.deleted_tags.update(dict.fromkeys(tags))
-        for key in tuple(self._known):
+        for key in (*self._learned, *self._drafts):
             own = self.answer(GetKeyTags(key), now)
             if not set(tags).isdisjoint(own):
                 self.overwrite(Delete(key), now)
@@ -154,10 +149,9 @@ class Overlay:
 
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
         """Keep a write that does not ask what the key holds; says whether it holds something then."""
-        key = write.key
-        self._untold.append((now, write))
-        self._known.add(key)
-        self._drafts[key] = Draft(write, now)
+        self._drafts[write.key] = Draft(write, now)
+        if self._table is not None:
+            TURNS[write.__class__](self._table, write, now)
         return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
 
     def change(self, write: Change, now: float) -> Any:
@@ -186,12 +180,10 @@ class Overlay:
 
     def _told(self) -> Table:
         """Return the table, in which everything has happened."""
-        if self._table is None:
+        if self._table is None:  # nothing but overwriting has
             self._table = Table(NO_LIMIT, TICK, _nothing)
-        if self._untold:
-            for at, write in self._untold:
+            for at, write in sorted((draft.writes[0] for draft in self._drafts.values()), key=_instant):
                 TURNS[write.__class__](self._table, write, at)
-            self._untold = []
         return self._table
 
     def has_raw(self, key: str) -> bool:
@@ -221,7 +213,7 @@ class Overlay:
 
     def _outlived(self, key: str, state: State, now: float) -> bool:
         """Say whether a key lives on here that has expired in the store by now, or is about to: a change comes late."""
-        deadline = self._deadlines.get(key, math.inf)
+        deadline = self._learned.get(key, math.inf)
         return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
@@ -231,6 +223,10 @@ class Overlay:
         if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
             return draft.final(key, state)
         return [_later(write, now - at) for at, write in draft.writes]
+
+
+def _instant(write: tuple[float, Write]) -> float:
+    return write[0]
 
 
 def _nothing() -> None:

@@ -69,6 +69,11 @@ class Transaction:
     another has applied its branch, they differ, and `outcome` is `UNKNOWN`.
     """
 
+    __slots__ = (
+        *("_branches", "_doomed", "_invalidations", "_leases", "_over", "_routes", "_settled", "_turn_over", "_waits"),
+        *("coordinator", "deadline", "isolated", "mode", "outcome", "timeout"),
+    )
+
     def __init__(self, coordinator: Coordinator, mode: TransactionMode, timeout: float) -> None:
         self.coordinator = coordinator
         self.mode = mode
@@ -88,8 +93,8 @@ class Transaction:
         self._doomed = False
         self._turn_over = False
         """Whether it has given up its turn with its locks, and has to wait for another."""
-        self._over = ""
-        """Why it is of no use any more."""
+        self._over = False
+        """Whether it is of no use any more."""
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
@@ -107,7 +112,7 @@ class Transaction:
         :raises TransactionError: if it has
         """
         if self._over:
-            raise TransactionError(self._over)
+            raise TransactionError("ending" if self.outcome is Outcome.OPEN else self.outcome.value)
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
@@ -302,7 +307,7 @@ class Transaction:
 
     async def finish(self) -> None:
         """End: apply what is kept. Raises what `commit` does."""
-        self._over = "ending"
+        self._over = True
         try:
             if self._settled is None or self._keeps:
                 await self._settle()
@@ -311,7 +316,7 @@ class Transaction:
 
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""
-        self.outcome, self._over = outcome, outcome.value
+        self.outcome, self._over = outcome, True
         if self._leases:
             self._drop(self._leases)
         for branch in self._branches.values():

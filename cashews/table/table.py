@@ -301,7 +301,8 @@ class Table(TaggedKeys):
         checked = [write for write in message.writes if write.__class__ in CHECKED]
         if checked:
             self._check(checked, now)
-        self.delete_tags(message.tags, now)
+        if message.tags:
+            self.delete_tags(message.tags, now)
         for write in message.writes:
             TURNS[write.__class__](self, write, now)
         for key, token in held:
