@@ -6,11 +6,11 @@ import math
 import sqlite3
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from time import monotonic
 from typing import Final, NamedTuple
 
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.files import PICKLED, RAW, File, FileSettings, Stored
+from cashews.clock import SystemClock
 from cashews.exceptions import CacheError, WrongTypeError
 from cashews.log import logger
 
@@ -126,14 +126,14 @@ class Shelf:
 
     def _patiently(self, statement: str) -> sqlite3.Cursor:
         """Carry out a statement for which other processes may have to be waited for."""
-        end = monotonic() + self.file.patience
+        end = SystemClock.now() + self.file.patience
         while True:
             try:
                 return self.sql(statement)
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     raise
-                if self.hurried or monotonic() >= end:
+                if self.hurried or SystemClock.now() >= end:
                     message = f"another process has been writing for {self.file.patience:g} s"
                     raise BusyError(message) from None
 
