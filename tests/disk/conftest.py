@@ -13,7 +13,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.backends.disk.files import File, shard_of
 from cashews.backends.disk.lane import Part
-from cashews.backends.disk.serving import Writer
+from cashews.backends.disk.writing import Writer
 from tests.disk_time import DiskClock, stores_of
 
 

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from cashews import messages as m
-from cashews.backends.disk import serving
+from cashews.backends.disk import reading
 from cashews.backends.disk.files import File, found_shards
-from cashews.backends.disk.serving import Reader, Writer
+from cashews.backends.disk.reading import Reader
+from cashews.backends.disk.writing import Writer
 from tests.disk.conftest import Dying, KilledError, ask, writing
 from tests.disk.kills import Kills
 from tests.subjects import rows_in
@@ -32,7 +33,7 @@ async def test_what_was_acknowledged_is_there_whole_whenever_processes_are_kille
 @pytest.mark.usefixtures("half_done")
 @pytest.mark.parametrize("glances", [0, 3])
 def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, monkeypatch):
-    monkeypatch.setattr(serving, "GLANCES", glances)
+    monkeypatch.setattr(reading, "GLANCES", glances)
     reader = Reader(files)
     assert ask(reader, m.GetMany(tuple(reversed(one_in_each)))) == (b"2", 6, 2)
     assert ask(reader, m.IsLocked(one_in_each[1])) is None

@@ -9,8 +9,10 @@ import anyio
 import pytest
 
 from cashews import messages as m
-from cashews.backends.disk import lane, serving
-from cashews.backends.disk.serving import FailedError, Reader, Writer
+from cashews.backends.disk import lane
+from cashews.backends.disk.reading import Reader
+from cashews.backends.disk.serving import FailedError
+from cashews.backends.disk.writing import Writer
 from cashews.exceptions import CacheBackendInteractionError
 from tests.disk.conftest import ask, taken, writing
 from tests.disk_time import stores_of
@@ -30,8 +32,8 @@ async def test_a_failure_that_nobody_has_foreseen_is_answered_and_ends_no_lane(o
     async with opened(shards=shards) as cache:
         await cache.set("k", 1)
         with monkeypatch.context() as patch:
-            patch.setattr(serving, "shares_of", fail)
-            patch.setattr(serving, "take", fail)
+            patch.setattr(Reader, "_serve_each", fail)
+            patch.setattr(Writer, "_serve_each", fail)
             for ask_cache in (cache.get, cache.delete):
                 with pytest.raises(CacheBackendInteractionError, match="Unforeseen"):
                     await ask_cache("k")

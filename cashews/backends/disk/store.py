@@ -17,8 +17,10 @@ from cashews.backends.disk.files import File, found_shards
 from cashews.backends.disk.lane import Lane
 from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.pages import Cursor, DeletePage
-from cashews.backends.disk.serving import READS, WRITES, FailedError, Reader, Writer
+from cashews.backends.disk.reading import READS, Reader
+from cashews.backends.disk.serving import FailedError
 from cashews.backends.disk.tags import DeleteCarriers, Place
+from cashews.backends.disk.writing import WRITES, Writer
 from cashews.backends.interface import Backend, Service, Surroundings, Turn
 from cashews.backends.values import Values
 from cashews.engine.host import current_home
