@@ -127,11 +127,11 @@ class Replaced(File):
     times = 0
     replace = None
 
-    def read(self, mode, name):
+    def read(self, name):
         if Replaced.times:
             Replaced.times -= 1
             Replaced.replace()
-        return super().read(mode, name)
+        return super().read(name)
 
 
 @pytest.mark.parametrize(("times", "seen"), [(1, 1), (2, 2), (3, 2)])
@@ -167,7 +167,7 @@ def test_all_files_are_there_before_anything_is_kept_in_one(files, directory, on
 
 
 class Unmade(File):
-    def connect(self):
+    def connect(self, waiting):
         raise KilledError
 
 

@@ -128,7 +128,7 @@ async def test_without_a_write_ahead_log_reads_wait_for_others_as_long_as_writes
             other.execute("COMMIT")
             other.execute("BEGIN EXCLUSIVE")
             began = monotonic()
-            with pytest.raises(CacheBackendInteractionError, match="locked"):
+            with pytest.raises(CacheBackendInteractionError, match="another process"):
                 await cache.get("k")
             assert monotonic() - began > 0.25
         assert await cache.get("k") == 1

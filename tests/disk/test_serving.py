@@ -10,6 +10,7 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import lane
+from cashews.backends.disk.files import File
 from cashews.backends.disk.reading import Reader
 from cashews.backends.disk.serving import FailedError
 from cashews.backends.disk.writing import Writer
@@ -71,13 +72,17 @@ async def test_who_waits_for_room_is_let_in_when_all_the_others_have_gone(opened
         assert await cache.get_many("begun", "late", "k3") == (1, 1, None)
 
 
-def test_what_cannot_be_removed_after_a_commit_has_nothing_served_twice(files):
-    writer = Writer(files[:1])
+class Sticky(File):
+    """A file whose large values cannot be removed."""
+
+    def remove(self, names):
+        if names:
+            raise PermissionError
+
+
+def test_what_cannot_be_removed_after_a_commit_has_nothing_served_twice(directory):
+    writer = Writer([Sticky(str(directory), {}, 1.0)])
     ask(writer, m.Set("k", bytes(50_000)))
-    connection = sqlite3.connect(Path(files[0].directory, "cache.db"))
-    with connection:
-        connection.execute("UPDATE Cache SET filename = CAST(x'610062' AS TEXT)")
-    connection.close()
     outcomes = ask(writer, m.Incr("n", 1), m.Delete("k"), m.SetLock("l", "token", 10))
     assert outcomes[:2] == [1, True]
     assert outcomes[2] > 0

@@ -1,99 +1,47 @@
 """The files of diskcache: its schema, its settings, its files for large values. Nothing is pickled or unpickled.
 
-diskcache makes and upgrades a file; what stands in its table is then read and written by statements of our own. What it
-has pickled itself (a value of mode `PICKLED`) is absent here: whoever can write to the directory could have it run code
-(CVE-2025-69872).
+diskcache makes a file (see `making`) and names those of large values; what stands in its table is read and written by
+statements of our own. What it has pickled itself (a value of mode `PICKLED`) is absent here: whoever can write to the
+directory could have it run code (CVE-2025-69872).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 from zlib import adler32
 
-import diskcache  # pyright: ignore[reportMissingTypeStubs]
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
+
+from cashews.backends.disk.making import LASTING, make, pragma, settings_of
+from cashews.backends.disk.waiting import SLICE, Waiting, patiently
 
 Stored: TypeAlias = bytes | str | int | float
 """What diskcache keeps as it is."""
 Sql: TypeAlias = Callable[..., sqlite3.Cursor]
+Identity: TypeAlias = tuple[int, int]
+"""What tells one file from another that has had, or will have, the same path."""
 
 RAW, BINARY, TEXT, PICKLED = 1, 2, 3, 4
 """The modes of a value: in its row, in a file of its own as bytes or as text, pickled by diskcache."""
-SLICE: Final = 0.1
-"""How many seconds SQLite waits at once for another process; in between we look whether we still want to wait."""
-
 TOUCHES: Final = 10_000
 """How many readings are remembered at most until the next batch of writes takes note of them."""
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS cashews_kept (key TEXT PRIMARY KEY, kind TEXT NOT NULL, deadline REAL, content);
-CREATE INDEX IF NOT EXISTS cashews_kept_deadline ON cashews_kept (deadline) WHERE deadline IS NOT NULL;
-CREATE TABLE IF NOT EXISTS cashews_parts (key TEXT, part, content BLOB, PRIMARY KEY (key, part)) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS cashews_kept_delete AFTER DELETE ON cashews_kept FOR EACH ROW BEGIN
-  DELETE FROM cashews_parts WHERE key = OLD.key;
-END;
-CREATE TABLE IF NOT EXISTS cashews_locks (key TEXT PRIMARY KEY, token TEXT NOT NULL, deadline REAL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cashews_locks_deadline ON cashews_locks (deadline) WHERE deadline IS NOT NULL;
-CREATE TABLE IF NOT EXISTS cashews_marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cashews_tags (tag, key, place INTEGER, PRIMARY KEY (tag, key)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cashews_tags_key ON cashews_tags (key);
-CREATE TRIGGER IF NOT EXISTS cashews_tags_delete AFTER DELETE ON Cache FOR EACH ROW BEGIN
-  DELETE FROM cashews_tags WHERE key = OLD.key;
-END;
-CREATE TABLE IF NOT EXISTS cashews_deleted (tag TEXT PRIMARY KEY, mark INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cashews_deleted_mark ON cashews_deleted (mark);
-CREATE TABLE IF NOT EXISTS cashews_ledger (
-  number INTEGER, shard INTEGER, place INTEGER, at REAL, kind TEXT, key TEXT, value, expire REAL,
-  PRIMARY KEY (shard, number, place)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cashews_pickled ON Cache (mode) WHERE mode = 4;
-"""
-"""What we add to a file: tables that diskcache neither culls nor clears.
+NAME: Final = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
+"""How diskcache names the file of a value. What a row names otherwise is none of ours, whoever has written that."""
+BACKSLASH: Final = "\\"
+TRIES: Final = 10
+"""How often we try to create a file whose directory somebody else removes, since it is empty."""
 
-`kept`: bit fields, windows, tallies, circuits and sets, which are never evicted; `parts`: the members of sets and the
-pages of bit fields; `locks`: who holds what; `tags`, `deleted`: who carries which tag, and when tags were deleted;
-`ledger`: see the module of that name; `marks`: numbers to remember.
-"""
-
-
-OURS: Final = frozenset(re.findall(r"IF NOT EXISTS (\w+)", SCHEMA))
-"""What a file has that we have added to."""
-LASTING: Final = frozenset({"sqlite_journal_mode", "sqlite_auto_vacuum"})
-"""The settings of SQLite that stay in the file; each connection sets the others."""
-
-_Cache = cast("Any", diskcache.Cache)
 _POLICIES = cast("Mapping[str, Mapping[str, str | None]]", core.EVICTION_POLICY)
-
-
-class BytesOnly(core.Disk):  # type: ignore[misc]  # diskcache has no types
-    """The part of diskcache that turns keys and values into columns, without pickles."""
-
-    def put(self, key: object) -> Any:
-        return _plain(key), True
-
-    def get(self, key: object, raw: object) -> Stored:
-        return _plain(key)
-
-    def fetch(self, mode: int, filename: str | None, value: object, read: object) -> Any:
-        return _plain(None) if mode == PICKLED else cast("Any", super()).fetch(mode, filename, value, read)
-
-    def store(self, value: object, read: object, key: object = None) -> Any:
-        return cast("Any", super()).store(_plain(value), False, core.UNKNOWN)
-
-
-def _plain(value: object) -> Stored:
-    if isinstance(value, (bytes, str, int, float)):
-        return value
-    message = "nothing is pickled here"
-    raise TypeError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,122 +71,162 @@ class FileSettings:
 class File:
     """One file of a store. Connections to it belong to the threads that open them."""
 
-    def __init__(self, directory: str, given: Mapping[str, object], patience: float) -> None:
+    def __init__(
+        self, directory: str, given: Mapping[str, object], patience: float, directories: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
-        self._path = Path(directory, core.DBNAME)
+        self._path = os.fspath(Path(directory, core.DBNAME))
         self._given = given
         self.patience = patience
         """How many seconds we wait for another process that writes."""
+        self._directories = directories or (directory,)
+        """Which directories there have to be before the file, in the order in which we make them."""
         self._lock = Lock()
-        self._made: FileSettings | None = None
-        self._disk: Any = None
+        """Held while a connection is made: some settings can be changed only by whoever is alone."""
+        self._disk: Any = core.Disk(directory)
         self.touched: deque[tuple[int, float]] = deque(maxlen=TOUCHES)
         """Which rows were read, and when: for an eviction policy that wants to know."""
 
     @property
     def exists(self) -> bool:
         """Whether somebody has made it."""
-        return self._path.exists()
+        return self.identity() is not None
 
-    def connect(self) -> tuple[sqlite3.Connection, FileSettings]:
-        """Open a connection, after having made the file if that is needed.
+    def identity(self) -> Identity | None:
+        """Return which file it is that has our path now."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  asked for each batch
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
+    def connect(self, waiting: Waiting) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
+        """Open a connection, after having made the file if that is needed; returns also to which file.
+
+        :raises BusyError: if another process is in the way for longer than our patience
         :raises sqlite3.Error: if it cannot be opened
         :raises OSError: likewise
         """
+        return patiently(self._connect, self.patience, waiting)
+
+    def _connect(self) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-        wait = SLICE if self._made.reads_beside_writes else self.patience
-        connection = sqlite3.connect(self._path, timeout=wait, isolation_level=None, cached_statements=256)
+            if not self.exists:
+                self._create()
+            identity = self.identity()  # before: whoever opens another one then will notice
+            connection, settings = self._open()
+        return connection, settings, identity
+
+    def _create(self) -> None:
+        """Make the file. A directory that we make is nobody else's: who can write to it can have code run."""
+        first, *others = self._directories
+        Path(first).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in others:
+            Path(directory).mkdir(mode=0o700, exist_ok=True)
+        self._open()[0].close()
+
+    def _open(self) -> tuple[sqlite3.Connection, FileSettings]:
+        connection = sqlite3.connect(self._path, timeout=SLICE, isolation_level=None, cached_statements=256)
         try:
-            for name, value in self._made.pragmas.items():
+            settings = self._settings(connection)
+            for name, value in settings.pragmas.items():
                 connection.execute(f"PRAGMA {name} = {value}").fetchall()
         except BaseException:
             connection.close()
             raise
-        return connection, self._made
+        return connection, settings
 
-    def _ready(self) -> Mapping[str, Any] | None:
-        """Return the settings of a file to which nothing has to be done: no other process is waited for then."""
-        if not self.exists:
-            return None
-        connection = sqlite3.connect(self._path, timeout=SLICE, isolation_level=None)
-        try:
-            made = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if not made.issuperset(OURS):
-                return None
-            settings: dict[str, Any] = dict(connection.execute("SELECT key, value FROM Settings").fetchall())
-            settings["page_size"] = connection.execute("PRAGMA page_size").fetchone()[0]
-        finally:
-            connection.close()
-        return settings if self._given.items() <= settings.items() else None
-
-    def _make(self) -> FileSettings:
-        settings = self._ready()
-        if settings is None:
-            self._prepare()
-            settings = self._ready()
-            assert settings is not None
-        self._disk = BytesOnly(self.directory, settings["disk_min_file_size"], settings["disk_pickle_protocol"])
-        return FileSettings(
-            size_limit=settings["size_limit"],
-            cull_limit=settings["cull_limit"],
-            eviction_policy=settings["eviction_policy"],
-            min_file_size=settings["disk_min_file_size"],
-            page_size=settings["page_size"],
-            reads_beside_writes=settings["sqlite_journal_mode"] == "wal",
-            pragmas={
-                name[len("sqlite_") :]: value
-                for name, value in settings.items()
-                if name.startswith("sqlite_") and name not in LASTING
-            },
-        )
-
-    def _prepare(self) -> None:
-        """Have diskcache make the file, or change its settings; add what we need.
-
-        A directory that we make is nobody else's: who can write to it can have pickles loaded that he has written.
-        """
-        Path(self.directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        cache = _Cache.__new__(_Cache)  # in two steps: one that cannot be made has to be closed
-        try:
-            cache.__init__(self.directory, timeout=60, disk=BytesOnly, **self._given)
-            cache._con.executescript(SCHEMA)  # noqa: SLF001  the only way to its connection
-        finally:
-            if hasattr(cache, "_local"):
-                cache.close()
+    def _settings(self, connection: sqlite3.Connection) -> FileSettings:
+        """Return the settings that hold for us: those of the file, and before them those that were given."""
+        settings = settings_of(connection)
+        if settings is None or not self._given.items() <= settings.items():
+            try:
+                settings = make(connection, self._given)
+            except sqlite3.OperationalError as error:
+                if settings is None or "readonly" not in str(error):
+                    raise
+        return _in_force(connection, {**settings, **self._given})
 
     # --- large values
 
-    def write(self, value: bytes | str) -> tuple[int, int, str]:
-        """Write a value to a file of its own; returns its size, its mode and its name."""
-        size, mode, name, _ = self._disk.store(value, False)
-        return size, mode, name
+    def new_name(self) -> str:
+        """Return the name of a file that is not there yet."""
+        name, _ = self._disk.filename()
+        return cast("str", name)
 
-    def read(self, mode: int, name: str) -> bytes | str:
+    def write(self, name: str, content: bytes) -> None:
+        """Write the file of a new name."""
+        with self._created(self._place_of(name)) as file:
+            file.write(content)
+
+    def _created(self, path: Path) -> BinaryIO:
+        for _ in range(TRIES):
+            with suppress(FileNotFoundError):
+                return path.open("xb")
+            for directory in (path.parent.parent, path.parent):
+                with suppress(FileExistsError, FileNotFoundError):
+                    directory.mkdir()
+        return path.open("xb")
+
+    def read(self, name: str) -> bytes:
         """Read a file.
 
         :raises FileNotFoundError: if it is there no more
         """
-        return cast("bytes | str", self._disk.fetch(mode, name, None, False))
+        with self._place_of(name).open("rb", buffering=0) as file:
+            return file.read()
 
     def overwrite(self, name: str, at: int, content: bytes) -> None:
         """Change some bytes of a file in place, if it is still there."""
-        with suppress(OSError), Path(self.directory, name).open("r+b") as file:
+        with suppress(OSError), self._place_of(name).open("r+b") as file:
             file.seek(at)
             file.write(content)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, as far as they are there."""
-        for name in names:
-            self._disk.remove(name)
+        """Remove files, as far as they are there, and the directories that are empty then."""
+        for path in [self._place_of(name) for name in names if is_name(name)]:
+            with suppress(OSError):
+                path.unlink()
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
+
+    def _place_of(self, name: str) -> Path:
+        return Path(f"{self.directory}/{name.replace(BACKSLASH, '/')}")
+
+
+def _in_force(connection: sqlite3.Connection, settings: Mapping[str, Any]) -> FileSettings:
+    return FileSettings(
+        size_limit=settings["size_limit"],
+        cull_limit=settings["cull_limit"],
+        eviction_policy=settings["eviction_policy"],
+        min_file_size=settings["disk_min_file_size"],
+        page_size=pragma(connection, "page_size"),
+        reads_beside_writes=pragma(connection, "journal_mode") == "wal",
+        pragmas={
+            name[len("sqlite_") :]: value
+            for name, value in settings.items()
+            if name.startswith("sqlite_") and name not in LASTING
+        },
+    )
+
+
+def is_name(name: object) -> bool:
+    """Say whether a file of a value can have this name."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None
+
+
+def is_readable(mode: int, name: object) -> bool:
+    """Say whether a value is kept in a way that we read: in its row, or in a file that diskcache can have named."""
+    return mode == RAW if name is None else mode in (BINARY, TEXT) and is_name(name)
 
 
 def found_shards(directory: str) -> int:
-    """Return how many files a directory has that keys are spread over, 0 if it has none or a single one."""
+    """Return over how many files keys are spread in a directory, 0 if it has none or a single one.
+
+    Directories are counted, since files are made when they are needed. Whoever sees the first directory sees them all.
+    """
     number = 0
-    while Path(directory, f"{number:03}", core.DBNAME).exists():
+    while Path(directory, f"{number:03}").is_dir():
         number += 1
     return number
 

@@ -55,6 +55,10 @@ class DiskOptions:
     def __post_init__(self) -> None:
         if not isinstance(cast("object", self.directory), (str, os.PathLike, type(None))):
             raise WrongOptionError("directory", self.directory, "a path")
+        try:
+            self.place  # noqa: B018  whether it can be told
+        except (RuntimeError, OSError) as error:
+            raise WrongOptionError("directory", self.directory, f"a path that can be made out ({error})") from None
         if self.timeout < 0:
             raise WrongOptionError("timeout", self.timeout, "seconds from 0")
         for name, least in LEAST.items():
@@ -72,10 +76,9 @@ class DiskOptions:
 
     @property
     def place(self) -> str:
-        """The directory, in full."""
-        if self.directory is None:
-            return str(own_directory())
-        return os.path.expandvars(Path(os.fspath(self.directory)).expanduser())
+        """The directory, in full: another working directory later is no matter."""
+        directory = own_directory() if self.directory is None else Path(os.fspath(self.directory)).expanduser()
+        return os.fspath(Path(os.path.expandvars(directory)).absolute())
 
 
 def own_directory() -> Path:

@@ -93,6 +93,8 @@ class Server(ABC):
         self._open_first()
         shelf = self._shelves[shard]
         shelf.begin()
+        if shard:
+            self._shelves[0].open()  # anew, if it has been deleted: the ledger of another file is not for this one
         if shard and self._ledger.behind(shard, shelf):
             self._ledger.catch_up(shard, shelf)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from cashews._typing import ABSENT, Absent
-from cashews.backends.disk.files import PICKLED, RAW, File, FileSettings, Stored
-from cashews.clock import SystemClock
+from cashews.backends.disk.files import BINARY, RAW, TEXT, File, FileSettings, Identity, Stored, is_readable
+from cashews.backends.disk.waiting import BusyError as BusyError
+from cashews.backends.disk.waiting import patiently
 from cashews.exceptions import CacheError, WrongTypeError
 from cashews.log import logger
 
-FIND: Final = "SELECT rowid, expire_time, mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+FIND: Final = "SELECT rowid, expire_time, mode, filename, value, size FROM Cache WHERE key = ? AND raw = 1"
 INSERT: Final = (
     "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, size, mode, filename, value)"
     " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"
@@ -43,6 +45,8 @@ class Row(NamedTuple):
     mode: int
     filename: str | None
     value: Stored | None
+    size: int
+    """How many bytes its file has."""
 
 
 class Kept(NamedTuple):
@@ -58,10 +62,6 @@ class GoneError(Exception):
     """The file of a value was removed after its row had been read: another has replaced it."""
 
 
-class BusyError(sqlite3.OperationalError):
-    """Another process has been writing for longer than we wait."""
-
-
 class Shelf:
     """Rows of values and of structures in one file, and the transaction they are read and changed in."""
 
@@ -69,6 +69,8 @@ class Shelf:
         self.file = file
         self._connection: sqlite3.Connection | None = None
         self._settings: FileSettings
+        self._opened: Identity | None = None
+        """Which file we are connected to."""
         self._doomed: list[str] = []
         """The files to remove once the transaction is committed."""
         self._fresh: list[str] = []
@@ -85,14 +87,18 @@ class Shelf:
     # --- transactions
 
     def open(self) -> None:
-        """Connect, unless we are.
+        """Connect, unless we are: anew if our file was deleted or replaced, but not within a transaction.
 
         :raises sqlite3.Error: if the file cannot be opened
         :raises OSError: likewise
         """
-        if self._connection is None:
-            self._connection, self._settings = self.file.connect()
-            self.sql = self._connection.execute
+        if self._connection is not None:
+            if self.file.identity() == self._opened or self._connection.in_transaction:
+                return
+            self.close()
+            self.file.touched.clear()
+        self._connection, self._settings, self._opened = self.file.connect(self)
+        self.sql = self._connection.execute
 
     @property
     def is_open(self) -> bool:
@@ -126,16 +132,7 @@ class Shelf:
 
     def _patiently(self, statement: str) -> sqlite3.Cursor:
         """Carry out a statement for which other processes may have to be waited for."""
-        end = SystemClock.now() + self.file.patience
-        while True:
-            try:
-                return self.sql(statement)
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                if self.hurried or SystemClock.now() >= end:
-                    message = f"another process has been writing for {self.file.patience:g} s"
-                    raise BusyError(message) from None
+        return patiently(partial(self.sql, statement), self.file.patience, self)
 
     def _note_touches(self) -> None:
         """Tell the eviction policy which values were read since."""
@@ -201,23 +198,24 @@ class Shelf:
     def row(self, key: str, now: float) -> Row | None:
         """Find the row of a live value."""
         found = self.sql(FIND, (key,)).fetchone()
-        if found is None or found[2] == PICKLED or (found[1] is not None and found[1] <= now):
+        if found is None or (found[1] is not None and found[1] <= now) or not is_readable(found[2], found[3]):
             return None
         return Row(*found)
 
     def value(self, row: Row) -> Stored | Absent:
         """Return the value of a row.
 
-        :raises GoneError: if its file has gone, and it is worth looking again
+        :raises GoneError: if its file has gone, in whole or in part, and it is worth looking again
         """
         if row.filename is None:
             return ABSENT if row.value is None else row.value
-        try:
-            return self.file.read(row.mode, row.filename)
-        except (FileNotFoundError, UnicodeDecodeError):
-            if self.lenient:
-                return ABSENT
-            raise GoneError from None
+        with suppress(FileNotFoundError, UnicodeDecodeError):
+            content = self.file.read(row.filename)
+            if len(content) == row.size:
+                return content.decode() if row.mode == TEXT else content
+        if self.lenient:
+            return ABSENT
+        raise GoneError
 
     def put(self, key: str, value: Stored, deadline: float | None, now: float) -> None:
         """Have a key hold a value without tags, whatever it held."""
@@ -226,8 +224,7 @@ class Shelf:
         row = self.any_row(key)
         size, mode, filename, content = 0, RAW, None, value
         if isinstance(value, (bytes, str)) and len(value) >= self._settings.min_file_size:
-            size, mode, filename = self.file.write(value)
-            self._fresh.append(filename)
+            size, mode, filename = self._put_in_file(value)
             content = None  # type: ignore[assignment]  # it is in the file
         if row is None:
             self.sql(INSERT, (key, now, deadline, now, size, mode, filename, content))
@@ -235,6 +232,14 @@ class Shelf:
             self._doom(row.filename)
             self.sql(UPDATE, (now, deadline, now, size, mode, filename, content, row.rowid))
         self.stored += 1
+
+    def _put_in_file(self, value: bytes | str) -> tuple[int, int, str]:
+        """Write a value to a file of its own; returns its size, its mode and its name."""
+        content, mode = (value.encode(), TEXT) if isinstance(value, str) else (value, BINARY)
+        name = self.file.new_name()
+        self._fresh.append(name)  # before: a part of it may have been written when that fails
+        self.file.write(name, content)
+        return len(content), mode, name
 
     def tag(self, key: str, tags: Iterable[str]) -> None:
         """Have a value that carries no tags carry these."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -43,11 +43,10 @@ class DiskStore(Backend):
         self._suppress = options.suppress
         self._signed = bool(serializer.secrets)
         self._values = Values(serializer, self)
-        files = files_of(options)
-        self._shards = len(files)
+        self._files_in = partial(files_of, options, options.place)
         clock, need_scope = surroundings.clock, surroundings.need_scope
-        self._reads = Lane(partial(Reader, files), clock, need_scope)
-        self._writes = Lane(partial(Writer, files), clock, need_scope)
+        self._reads = Lane(lambda: Reader(self._files), clock, need_scope)
+        self._writes = Lane(lambda: Writer(self._files), clock, need_scope)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
@@ -75,6 +74,11 @@ class DiskStore(Backend):
         }
         self._failing: dict[type[m.Message[Any]], str] = {}
         """The messages that the disk refuses, and why."""
+
+    @cached_property
+    def _files(self) -> tuple[File, ...]:
+        """The files; how many there are is looked up when they are needed."""
+        return self._files_in()
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
@@ -164,7 +168,7 @@ class DiskStore(Backend):
     def _from(self, message: m.Paged[Any], cursor: object) -> object:
         """Return where a scan goes on: behind the last key of a file comes the next file."""
         shard = message.cursor.shard if isinstance(message.cursor, Cursor) else 0
-        return Cursor(shard + 1) if cursor is None and shard + 1 < self._shards else cursor
+        return Cursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
     async def _all_decoded(self, keys: tuple[str, ...], found: tuple[object, ...], default: object) -> list[object]:
         values: list[object] = []
@@ -220,13 +224,13 @@ class DiskStore(Backend):
         await self._delete_pages("*")
 
     async def _delete_pages(self, pattern: str) -> None:
-        for shard in range(self._shards):
+        for shard in range(len(self._files)):
             cursor: Cursor | None = Cursor(shard)
             while cursor is not None:
                 cursor = await self._writes.ask(DeletePage(pattern, cursor))
 
     async def _delete_tags(self, message: m.DeleteTags) -> None:
-        for shard in range(self._shards):
+        for shard in range(len(self._files)):
             place: Place | None = Place(shard)
             while place is not None:
                 place = await self._writes.ask(DeleteCarriers(message.tags, place))
@@ -275,12 +279,12 @@ def check_raw(value: object) -> None:
         raise WrongArgumentError("value", value, "bytes, text or a number")
 
 
-def files_of(options: DiskOptions) -> tuple[File, ...]:
+def files_of(options: DiskOptions, place: str) -> tuple[File, ...]:
     """Return the files of a store; nothing is opened yet."""
-    place = options.place
     shards = found_shards(place) if options.shards is None else options.shards
     settings = {**options.settings, "size_limit": options.size_limit // max(1, shards)}
     if not shards:
         return (File(place, settings, options.timeout),)
     places = [os.fspath(Path(place, f"{number:03}")) for number in range(shards)]
-    return tuple([File(place, settings, options.timeout) for place in places])
+    directories = (place, *reversed(places))  # who finds the first of them can count them
+    return tuple([File(place, settings, options.timeout, directories) for place in places])
