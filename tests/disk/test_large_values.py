@@ -1,13 +1,16 @@
 """Values with files of their own: whole or absent, named by nobody else, and gone with their rows."""
 
 import errno
+import os
 
 import diskcache
 import pytest
 
 from cashews import messages as m
 from cashews.backends.disk.files import File
+from cashews.backends.disk.orphans import AT_ONCE, NAMED
 from cashews.backends.disk.serving import FailedError
+from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
 from tests.disk.conftest import ask
 from tests.disk.test_opening import execute
@@ -168,3 +171,74 @@ def test_a_large_value_that_does_not_fit_leaves_nothing(directory):
     writer.close()
     assert large_files(directory) == []
     assert [path.name for path in directory.iterdir() if path.is_dir()] == []
+
+
+def orphan(directory, number, at=0.0, name=NAME):
+    path = directory / name.replace("0" * 28, f"{number:028x}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    os.utime(path, (at, at))
+    return path
+
+
+async def test_files_that_no_row_names_are_removed_when_they_are_old(opened, directory, clock):
+    """A process that is killed while it writes leaves them."""
+    directory.mkdir()
+    old, young = orphan(directory, 1), orphan(directory, 2, at=3_000.0)
+    others = [orphan(directory, 3, name=name) for name in ("ab/cd/notes.val", "ab/notes.val", f"ab/{NAME}")]
+    async with opened() as cache:
+        await cache.set("kept", bytes(50_000))
+        (kept,) = {*large_files(directory)} - {old, young, *others}
+        os.utime(kept, (0, 0))
+        await cache.set("k", 1)
+        assert old.exists()
+        await cache.close()
+    await clock.advance(3_600)
+    async with opened() as cache:
+        await cache.get("k")
+        assert old.exists()
+        await cache.set("k", 2)
+        assert large_files(directory) == sorted([kept, young, *others])
+        assert await cache.get("kept") == bytes(50_000)
+
+
+async def test_orphans_are_looked_for_a_few_at_a_time(opened, directory, clock):
+    for number in range(2 * AT_ONCE):
+        orphan(directory, number)
+    await clock.advance(10_000)
+    left = []
+    async with opened() as cache:
+        for _ in range(4):
+            await cache.set("k", 1)
+            left.append(len(large_files(directory)))
+            await cache.set("k", 2)
+            assert len(large_files(directory)) == left[-1]
+            await clock.advance(1)
+    assert left == [AT_ONCE + 2, 2, 0, 0]
+
+
+@pytest.fixture
+def shelf(directory):
+    shelf = Shelf(File(str(directory), {}, 1.0))
+    shelf.begin()
+    yield shelf
+    shelf.close()
+
+
+def test_a_file_is_no_orphan_if_its_row_comes_back(shelf, directory):
+    """What a transaction has deleted is there again if it is taken back."""
+    shelf.put("k", b"x" * 50_000, None, 0.0)
+    shelf.commit()
+    (path,) = large_files(directory)
+    os.utime(path, (0, 0))
+    shelf.begin()
+    shelf.drop(shelf.any_row("k"))
+    shelf.cull(10_000.0)
+    shelf.roll_back()
+    shelf.look()
+    assert shelf.value(shelf.row("k", 0.0)) == b"x" * 50_000
+
+
+def test_no_look_for_a_name_goes_through_the_whole_table(shelf):
+    plan = shelf.sql(f"EXPLAIN QUERY PLAN {NAMED}", ("a", "b")).fetchall()
+    assert "cashews_files" in plan[0][3]

@@ -1,7 +1,7 @@
 """The disk store.
 
 `lane`: the inbox and the thread that serves it batch by batch. `files`: what diskcache keeps, `making`: how it gets
-there, `waiting`: for other processes. `shelf`: the rows of one file. `values`,
+there, `orphans`: what a killed process leaves, `waiting`: for other processes. `shelf`: the rows of one file. `values`,
 `structures`, `locks`, `tags`, `pages`, `commits`: the turns on a shelf. `ledger`: commits over several files.
 `serving`, `reading`, `writing`: batches over shelves. `store`: what stands in front of it all.
 """

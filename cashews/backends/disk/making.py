@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS cashews_ledger (
   PRIMARY KEY (shard, number, place)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cashews_pickled ON Cache (mode) WHERE mode = 4;
+CREATE INDEX IF NOT EXISTS cashews_files ON Cache (filename) WHERE filename IS NOT NULL;
 """
 """What we add to a file: tables that diskcache neither culls nor clears.
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.files import BINARY, RAW, TEXT, File, FileSettings, Identity, Stored, is_readable
+from cashews.backends.disk.orphans import Orphans
 from cashews.backends.disk.waiting import BusyError as BusyError
 from cashews.backends.disk.waiting import patiently
 from cashews.exceptions import CacheError, WrongTypeError
@@ -71,6 +72,7 @@ class Shelf:
         self._settings: FileSettings
         self._opened: Identity | None = None
         """Which file we are connected to."""
+        self._orphans: Orphans
         self._doomed: list[str] = []
         """The files to remove once the transaction is committed."""
         self._fresh: list[str] = []
@@ -98,6 +100,7 @@ class Shelf:
             self.close()
             self.file.touched.clear()
         self._connection, self._settings, self._opened = self.file.connect(self)
+        self._orphans = Orphans(self.file.directory)
         self.sql = self._connection.execute
 
     @property
@@ -339,6 +342,7 @@ class Shelf:
             self._sweep_at = now + SWEPT
             self.sql("DELETE FROM cashews_kept WHERE deadline <= ?", (now,))
             self.sql("DELETE FROM cashews_locks WHERE deadline <= ?", (now,))
+            self._doomed += self._orphans.look(self.sql, now)  # once nothing can be taken back
         limit = self.stored * self._settings.cull_limit
         if not limit:
             return

@@ -1,0 +1,60 @@
+"""Orphans: files of large values that no row names, as a process leaves them that is killed while it writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cashews.backends.disk.files import NAME, Sql
+
+AGE: Final = 3_600.0
+"""How many seconds old an orphan is at least: diskcache writes a file before it writes the row."""
+AT_ONCE: Final = 100
+"""How many files and directories one look is about."""
+HEX: Final = re.compile("[0-9a-f]{2}")
+NAMED: Final = "SELECT 1 FROM Cache WHERE filename IN (?, ?)"
+
+
+class Orphans:
+    """One walk through the files of large values, a few at each look."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+        self._paths = _walk(directory)
+
+    def look(self, sql: Sql, now: float) -> list[str]:
+        """Return the orphans among the next files, in a transaction that writes."""
+        return [name for name in islice(self._paths, AT_ONCE) if self._is_old(name, now) and not _is_named(name, sql)]
+
+    def _is_old(self, name: str, now: float) -> bool:
+        if NAME.fullmatch(name) is None:
+            return False
+        try:
+            return (self._directory / name).stat().st_mtime <= now - AGE
+        except OSError:
+            return False
+
+
+def _is_named(name: str, sql: Sql) -> bool:
+    """Say whether a row names a file, whichever system has written the row."""
+    return sql(NAMED, (name, name.replace("/", "\\"))).fetchone() is not None
+
+
+def _walk(directory: str) -> Iterator[str]:
+    """Go through all that is where the files of large values are, and the directories on the way to them."""
+    for first in filter(HEX.fullmatch, _listed(directory)):
+        yield first
+        for second in _listed(directory, first):
+            yield f"{first}/{second}"
+            for name in _listed(directory, first, second):
+                yield f"{first}/{second}/{name}"
+
+
+def _listed(*parts: str) -> list[str]:
+    try:
+        return [path.name for path in Path(*parts).iterdir()]
+    except OSError:
+        return []
