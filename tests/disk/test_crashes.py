@@ -9,10 +9,10 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import reading
-from cashews.backends.disk.files import File, found_shards
+from cashews.backends.disk.files import File
 from cashews.backends.disk.reading import Reader
 from cashews.backends.disk.writing import Writer
-from tests.disk.conftest import Dying, KilledError, ask, writing
+from tests.disk.conftest import Dying, ask, writing
 from tests.disk.kills import Kills
 from tests.subjects import rows_in
 
@@ -101,6 +101,20 @@ def test_a_first_file_that_was_lost_counts_on_from_the_others(files, one_in_each
     reader.close()
 
 
+def test_nothing_is_crossed_out_of_the_ledger_of_another_file(files, one_in_each, directory):
+    """The first file was deleted after a commit, and whoever made it anew was killed within another one."""
+    a, b, _ = one_in_each
+    writer, dying, reader = Writer(files), Dying(files), Reader(files)
+    ask(writer, m.Commit((), (m.Set(a, 1), m.Set(b, 1))))
+    shutil.rmtree(directory)
+    ask(dying, m.Commit((), (m.Set(a, 99), m.Set(b, 99))))
+    dying.close()
+    ask(writer, m.Set(a, 100))
+    assert ask(reader, m.GetMany((a, b))) == (100, 99)
+    reader.close()
+    writer.close()
+
+
 def test_what_is_about_to_expire_at_a_commit_leaves_no_tags(files, one_in_each, directory):
     dying, writer = Dying(files), Writer(files)
     a, b, _ = one_in_each
@@ -154,27 +168,3 @@ def test_values_with_files_of_their_own_are_seen_whole_with_the_others(files, on
     assert next(numbers) == times + 1
     reader.close()
     writer.close()
-
-
-@pytest.mark.parametrize("server", [Reader, Writer])
-def test_all_files_are_there_before_anything_is_kept_in_one(files, directory, one_in_each, server):
-    """Whoever does not say how many there are counts them."""
-    message = m.Get(one_in_each[1]) if server is Reader else m.Set(one_in_each[1], 1)
-    serving_one = server(files)
-    ask(serving_one, message)
-    serving_one.close()
-    assert found_shards(str(directory)) == 3
-
-
-class Unmade(File):
-    def connect(self, waiting):
-        raise KilledError
-
-
-def test_the_first_file_is_made_last(files, directory):
-    """Otherwise some of them would pass for all, once a process is killed in between."""
-    files[1] = Unmade(files[1].directory, {}, 1.0)
-    writer = Writer(files)
-    assert isinstance(ask(writer, m.Set("k", 1)), Exception)
-    writer.close()
-    assert found_shards(str(directory)) == 0

@@ -8,8 +8,8 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk.files import File
+from cashews.backends.disk.lane import FailedError
 from cashews.backends.disk.orphans import AT_ONCE, NAMED
-from cashews.backends.disk.serving import FailedError
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
 from tests.disk.conftest import ask

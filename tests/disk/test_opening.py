@@ -286,7 +286,7 @@ async def test_what_we_make_is_the_users_own_from_the_directory_on(opened, tmp_p
     before = os.umask(0)
     try:
         async with opened(directory=tmp_path / "above" / "cache", shards=shards) as cache:
-            await cache.set("k", 1)
+            await cache.set_many({f"k{number}": number for number in range(10)})
     finally:
         os.umask(before)
     made = [path.parent for path in (tmp_path / "above").rglob("cache.db")]

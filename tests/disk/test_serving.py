@@ -11,8 +11,8 @@ import pytest
 from cashews import messages as m
 from cashews.backends.disk import lane
 from cashews.backends.disk.files import File
+from cashews.backends.disk.lane import FailedError
 from cashews.backends.disk.reading import Reader
-from cashews.backends.disk.serving import FailedError
 from cashews.backends.disk.writing import Writer
 from cashews.exceptions import CacheBackendInteractionError
 from tests.disk.conftest import ask, taken, writing

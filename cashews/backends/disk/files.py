@@ -87,11 +87,6 @@ class File:
         self.touched: deque[tuple[int, float]] = deque(maxlen=TOUCHES)
         """Which rows were read, and when: for an eviction policy that wants to know."""
 
-    @property
-    def exists(self) -> bool:
-        """Whether somebody has made it."""
-        return self.identity() is not None
-
     def identity(self) -> Identity | None:
         """Return which file it is that has our path now."""
         try:
@@ -111,7 +106,7 @@ class File:
 
     def _connect(self) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
         with self._lock:
-            if not self.exists:
+            if self.identity() is None:
                 self._create()
             identity = self.identity()  # before: whoever opens another one then will notice
             connection, settings = self._open()

@@ -19,6 +19,7 @@ from anyio import to_thread
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply, current_home
 from cashews.exceptions import CacheClosedError
+from cashews.log import logger
 from cashews.messages import Message
 
 R = TypeVar("R")
@@ -57,11 +58,21 @@ class Letter(Part):
         """Whether its asker has gone."""
 
 
+class FailedError(Exception):
+    """What a server failed with, for one asker."""
+
+
+def fail(parts: Sequence[Part], error: Exception) -> None:
+    """Have each part fail, with an exception of its own."""
+    for part in parts:
+        part.outcome = FailedError(f"{type(error).__name__}: {error}")
+
+
 class Server(Protocol):
     """What serves batches, in the thread of a lane."""
 
     def serve(self, letters: Sequence[Letter]) -> None:
-        """Give each letter its outcome, whatever happens."""
+        """Give each letter its outcome."""
         ...
 
     def hurry(self) -> None:
@@ -213,7 +224,7 @@ class Lane:
                 self._rung = False  # before looking: who posts from now on rings again
                 while waiting:
                     batch = _batch(waiting)
-                    server.serve(batch)
+                    _serve(server, batch)
                     home.post(partial(self._deliver, batch))  # an empty one, too: there is room again
         finally:
             server.close()
@@ -237,6 +248,15 @@ class Lane:
             "batches": self.batches,
             "largest_batch": self.largest_batch,
         }
+
+
+def _serve(server: Server, letters: Sequence[Letter]) -> None:
+    """Have letters served; none stays without an outcome, whatever happens."""
+    try:
+        server.serve(letters)
+    except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
+        logger.exception("a batch was not served")
+        fail(letters, error)
 
 
 def _batch(waiting: deque[Letter]) -> list[Letter]:

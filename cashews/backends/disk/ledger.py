@@ -11,7 +11,7 @@ of a key may not fit: such a line is passed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from cashews import messages as m
@@ -97,6 +97,10 @@ class Ledger:
 
     def __init__(self, first: Shelf) -> None:
         self._first = first
+        self._carried_out: dict[int, int] = {}
+        """What can be crossed out: file -> number of the entry that it has been committed with."""
+        self._connects = 0
+        """The connection to the first file for which this holds: the next one may be to a file that counts anew."""
 
     def enter(self, parts: Iterable[tuple[int, m.Commit]], now: float) -> int:
         """Write down what a commit does to other files; returns the number of the entry."""
@@ -132,7 +136,19 @@ class Ledger:
                 logger.warning("disk: a commit over several files was interrupted, and is not complete: %s", error)
         shelf.set_mark(APPLIED, newest)
 
-    def forget(self, done: Mapping[int, int]) -> None:
-        """Cross out what has been carried out: up to which number, by file."""
-        for entry in done.items():
-            self._first.sql(FORGET, entry)
+    def is_carried_out(self, shard: int, number: int) -> None:
+        """Take note that a file has been committed with an entry."""
+        if self._connects != self._first.connects:
+            self._connects = self._first.connects
+            self._carried_out.clear()
+        self._carried_out[shard] = number
+
+    def cross_out(self) -> None:
+        """Remove what has been carried out, in a transaction that writes to the first file."""
+        if self._connects == self._first.connects:
+            for entry in self._carried_out.items():
+                self._first.sql(FORGET, entry)
+
+    def is_crossed_out(self) -> None:
+        """Take note that this transaction has been committed."""
+        self._carried_out.clear()

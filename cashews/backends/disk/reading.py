@@ -9,9 +9,9 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews.backends.disk import commits, locks, pages, structures, tags, values
 from cashews.backends.disk.files import File
-from cashews.backends.disk.lane import Letter, Part
+from cashews.backends.disk.lane import Letter, Part, fail
 from cashews.backends.disk.ledger import APPLIED
-from cashews.backends.disk.serving import Server, ShelfTurn, fail, leave, take
+from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import GoneError, Shelf
 from cashews.messages import Message
 
@@ -87,7 +87,6 @@ class Reader(Server):
 
     def _see(self, shards: Iterable[int]) -> Sequence[Shelf]:
         """Begin to read files, all as they were at one instant: between two commits over several of them."""
-        self._open_first()
         numbers = sorted({0, *shards})
         seen = [self._shelves[number] for number in numbers]
         for _ in range(0 if self._closely else GLANCES):

@@ -14,14 +14,9 @@ from cashews.backends.disk.lane import Letter, Part
 from cashews.backends.disk.ledger import APPLIED, Ledger
 from cashews.backends.disk.shelf import BusyError, GoneError, Shelf
 from cashews.exceptions import CacheError
-from cashews.log import logger
 from cashews.messages import Message, OneKey
 
 ShelfTurn: TypeAlias = Callable[[Shelf, Any, float], Any]
-
-
-class FailedError(Exception):
-    """What a disk failed with, for one asker."""
 
 
 def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
@@ -48,15 +43,11 @@ class Server(ABC):
         self._ledger = Ledger(self._shelves[0])
 
     def serve(self, letters: Sequence[Letter]) -> None:
-        """Give each letter its outcome, whatever happens."""
-        try:
-            if len(self._shelves) == 1:
-                self._serve_each({0: letters})
-            else:
-                self._serve_shares(letters)
-        except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
-            logger.exception("disk: a batch was not served")
-            fail(letters, error)
+        """Give each letter its outcome."""
+        if len(self._shelves) == 1:
+            self._serve_each({0: letters})
+        else:
+            self._serve_shares(letters)
 
     def _serve_shares(self, letters: Sequence[Letter]) -> None:
         """Serve letters file by file; a message about several files has one outcome."""
@@ -79,24 +70,14 @@ class Server(ABC):
     def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
         """Give each part its outcome, by the file that they are about."""
 
-    def _open_first(self) -> None:
-        """Open the first file, once all are there: whoever finds it can count them."""
-        first, *others = self._shelves
-        if not first.is_open:
-            for shelf in reversed(others):
-                if not shelf.file.exists:
-                    shelf.open()
-            first.open()
-
     def _begin(self, shard: int) -> None:
         """Begin to write to a file, after what a commit over several files has left to do there."""
-        self._open_first()
         shelf = self._shelves[shard]
         shelf.begin()
         if shard:
             self._shelves[0].open()  # anew, if it has been deleted: the ledger of another file is not for this one
-        if shard and self._ledger.behind(shard, shelf):
-            self._ledger.catch_up(shard, shelf)
+            if self._ledger.behind(shard, shelf):
+                self._ledger.catch_up(shard, shelf)
 
     def _begin_all(self, shards: Sequence[int]) -> None:
         """Begin to write to files, the first of all among them."""
@@ -127,12 +108,6 @@ def take(turns: Mapping[type[Message[Any]], ShelfTurn], shelf: Shelf, part: Part
         part.outcome = turns[part.message.__class__](shelf, part.message, part.now)
     except (CacheError, GoneError) as error:
         part.outcome = error.with_traceback(None)
-
-
-def fail(parts: Sequence[Part], error: Exception) -> None:
-    """Have each part fail, with an exception of its own."""
-    for part in parts:
-        part.outcome = FailedError(f"{type(error).__name__}: {error}")
 
 
 def leave(shelf: Shelf, failure: Exception | None) -> None:

@@ -72,6 +72,8 @@ class Shelf:
         self._settings: FileSettings
         self._opened: Identity | None = None
         """Which file we are connected to."""
+        self.connects = 0
+        """How often we have connected."""
         self._orphans: Orphans
         self._doomed: list[str] = []
         """The files to remove once the transaction is committed."""
@@ -100,13 +102,9 @@ class Shelf:
             self.close()
             self.file.touched.clear()
         self._connection, self._settings, self._opened = self.file.connect(self)
+        self.connects += 1
         self._orphans = Orphans(self.file.directory)
         self.sql = self._connection.execute
-
-    @property
-    def is_open(self) -> bool:
-        """Whether we are connected."""
-        return self._connection is not None
 
     @property
     def settings(self) -> FileSettings:

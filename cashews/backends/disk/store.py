@@ -14,11 +14,10 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.disk.files import File, found_shards
-from cashews.backends.disk.lane import Lane
+from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.pages import Cursor, DeletePage
 from cashews.backends.disk.reading import READS, Reader
-from cashews.backends.disk.serving import FailedError
 from cashews.backends.disk.tags import DeleteCarriers, Place
 from cashews.backends.disk.writing import WRITES, Writer
 from cashews.backends.interface import Backend, Service, Surroundings, Turn

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from cashews import messages as m
 from cashews.backends.disk import commits, locks, pages, structures, tags, values
-from cashews.backends.disk.files import File
-from cashews.backends.disk.lane import Letter, Part
+from cashews.backends.disk.lane import Letter, Part, fail
 from cashews.backends.disk.ledger import APPLIED
-from cashews.backends.disk.serving import Server, ShelfTurn, fail, leave, take
+from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import BusyError
 from cashews.exceptions import CacheError
 from cashews.log import logger
@@ -47,11 +46,6 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 
 class Writer(Server):
     """Serves what changes something."""
-
-    def __init__(self, files: Sequence[File]) -> None:
-        super().__init__(files)
-        self._done: dict[int, int] = {}
-        """What can be crossed out of the ledger: file -> number of the entry that it has been committed with."""
 
     def _serve_shares(self, letters: Sequence[Letter]) -> None:
         """Serve letters up to each commit over several files, that commit, and so on."""
@@ -92,13 +86,13 @@ class Writer(Server):
     def _begin(self, shard: int) -> None:
         super()._begin(shard)
         if not shard:
-            self._ledger.forget(self._done)
+            self._ledger.cross_out()
 
     def _commit(self, shard: int) -> None:
         """Commit what was written to a file."""
         self._shelves[shard].commit()
-        if not shard:  # what was done is crossed out now
-            self._done.clear()
+        if not shard:
+            self._ledger.is_crossed_out()
 
     def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
@@ -134,6 +128,6 @@ class Writer(Server):
         for shard in shards:
             try:
                 self._shelves[shard].commit()
-                self._done[shard] = number
+                self._ledger.is_carried_out(shard, number)
             except (sqlite3.Error, OSError) as error:
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)
