@@ -312,3 +312,14 @@ async def test_whatever_is_done_the_live_keys_and_their_tags_are_those_of_the_mo
         await do(cache, clock, *step)
         model.step(*step)
         assert {key: await cache.get_key_tags(key) for key in "abc" if await cache.exists(key)} == model.live()
+
+
+@pytest.mark.parametrize("tag", ["\udc80", "\ufdd0", "\ufdd0dc80", "é"])
+async def test_tags_are_any_text(cache, tag):
+    """Also what has no form in UTF-8, as names of files may have."""
+    await cache.set("k", 1, tags=[tag, "other"])
+    await cache.set("another", 2, tags=["\ufdd0dc81"])
+    assert sorted(await cache.get_key_tags("k")) == sorted([tag, "other"])
+    await cache.delete_tags("\udc81", tag)
+    assert await cache.get("k") is None
+    assert await cache.get("another") == 2

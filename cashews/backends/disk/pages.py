@@ -10,6 +10,7 @@ from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.disk.files import PICKLED
 from cashews.backends.disk.shelf import Shelf
+from cashews.backends.disk.text import read, spelled
 from cashews.backends.disk.values import get
 from cashews.commands import Command, Effect
 from cashews.messages import Matching, Page
@@ -60,14 +61,14 @@ class Found:
 
 def _step(shelf: Shelf, pattern: str, cursor: Cursor, now: float, wanted: int) -> tuple[list[Found], Cursor | None]:
     """Look at the next keys until so many of them match; return these, and where to go on in this file."""
-    head, matches = pieces_of(pattern)[0], matcher(pattern)
+    head, matches = spelled(pieces_of(pattern)[0]), matcher(pattern)
     newest = _newest(shelf, cursor) if cursor.newest is None else cursor.newest
     found: list[Found] = []
     rows = _rows(shelf, head, cursor, newest)
     for looked, (key, rowid, deadline, mode, filename) in enumerate(rows, start=1):
         if not (isinstance(key, str) and key.startswith(head)):
             break
-        if mode != PICKLED and (deadline is None or deadline > now) and matches(key):
+        if mode != PICKLED and (deadline is None or deadline > now) and matches(read(key)):
             found.append(Found(key, rowid, filename))
         if looked == PAGE or len(found) == wanted:
             return found, replace(cursor, after=key, newest=newest)

@@ -19,6 +19,7 @@ from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.pages import Cursor, DeletePage
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import DeleteCarriers, Place
+from cashews.backends.disk.text import Scribe
 from cashews.backends.disk.writing import WRITES, Writer
 from cashews.backends.interface import Backend, Service, Surroundings, Turn
 from cashews.backends.values import Values
@@ -44,8 +45,8 @@ class DiskStore(Backend):
         self._values = Values(serializer, self)
         self._files_in = partial(files_of, options, options.place)
         clock, need_scope = surroundings.clock, surroundings.need_scope
-        self._reads = Lane(lambda: Reader(self._files), clock, need_scope)
-        self._writes = Lane(lambda: Writer(self._files), clock, need_scope)
+        self._reads = Lane(lambda: Scribe(Reader(self._files)), clock, need_scope)
+        self._writes = Lane(lambda: Scribe(Writer(self._files)), clock, need_scope)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
