@@ -65,6 +65,65 @@ async def test_what_diskcache_has_pickled_is_absent_for_every_command(found, key
     assert await found.get(key) == "ours"
 
 
+@pytest.mark.parametrize("key", ["pickled by diskcache", "large, pickled by diskcache"])
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda cache, key: cache.delete(key),
+        lambda cache, key: cache.delete_many(key),
+        lambda cache, key: cache.delete_match(key),
+        lambda cache, key: cache.delete_match("*" + key[-5:]),
+        lambda cache, key: cache.expire(key, 0),
+        lambda cache, key: cache.set(key, 1, expire=0),
+        lambda cache, _: cache.clear(),
+    ],
+)
+async def test_what_is_absent_here_is_removed_for_who_can_read_it(found, directory, key, remove):
+    """Cashews 7 beside us does not serve what was invalidated."""
+    assert key in in_file(directory)
+    assert not await remove(found, key)
+    assert key not in in_file(directory)
+
+
+async def test_a_key_with_a_structure_leaves_nothing_behind(found, directory):
+    await found.set_add("pickled by diskcache", "member")
+    assert await found.delete("pickled by diskcache")
+    assert "pickled by diskcache" not in in_file(directory)
+    assert await found.set_pop("pickled by diskcache") == []
+
+
+async def test_nothing_is_left_once_it_is_cleared(found, directory):
+    assert in_file(directory)
+    await found.clear()
+    assert in_file(directory) == []
+    assert list(directory.rglob("*.val")) == []
+
+
+async def test_what_is_cleared_is_more_than_a_page(opened, directory):
+    with diskcache.Cache(str(directory)) as theirs:
+        for number in range(1_100):
+            theirs.set(number, number)
+    async with opened() as cache:
+        await cache.clear()
+    assert in_file(directory) == []
+
+
+async def test_what_is_absent_is_not_counted(found, clock):
+    """1; what has expired is absent once, whatever else it is."""
+    assert await found.get_keys_count() == len([key async for key in found.scan("*")]) == 6
+    await found.set_add("set", "member", expire=10)
+    await found.set_add("lasting", "member")
+    assert await found.get_keys_count() == 8
+    await clock.advance(200)
+    assert await found.get_keys_count() == len([key async for key in found.scan("*")])
+
+
+def in_file(directory):
+    """Return the keys that a file has for diskcache."""
+    with diskcache.Cache(str(directory)) as theirs:
+        return list(theirs)
+
+
 @pytest.mark.usefixtures("theirs")
 async def test_with_a_secret_only_integers_are_read(opened):
     async with opened(secret="s", digestmod="sha256") as cache:

@@ -39,14 +39,16 @@ CREATE TABLE IF NOT EXISTS cashews_ledger (
   number INTEGER, shard INTEGER, place INTEGER, at REAL, kind TEXT, key TEXT, value, expire REAL,
   PRIMARY KEY (shard, number, place)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cashews_pickled ON Cache (mode) WHERE mode = 4;
+CREATE INDEX IF NOT EXISTS cashews_foreign ON Cache (expire_time)
+  WHERE raw = 0 OR typeof(key) <> 'text' OR mode = 4;
 CREATE INDEX IF NOT EXISTS cashews_files ON Cache (filename) WHERE filename IS NOT NULL;
 """
 """What we add to a file: tables that diskcache neither culls nor clears.
 
 `kept`: bit fields, windows, tallies, circuits and sets, which are never evicted; `parts`: the members of sets and the
 pages of bit fields; `locks`: who holds what; `tags`, `deleted`: who carries which tag, and when tags were deleted;
-`ledger`: see the module of that name; `marks`: numbers to remember.
+`ledger`: see the module of that name; `marks`: numbers to remember. The index `foreign` has the rows that are absent
+here: their key is no text, or diskcache has pickled their key or their value.
 """
 
 OURS: Final = frozenset(re.findall(r"IF NOT EXISTS (\w+)", SCHEMA))

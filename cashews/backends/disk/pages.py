@@ -8,23 +8,30 @@ from typing import ClassVar, Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.disk.files import PICKLED
+from cashews.backends.disk.files import is_readable
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.text import read, spelled
 from cashews.backends.disk.values import get
 from cashews.commands import Command, Effect
-from cashews.messages import Matching, Page
+from cashews.messages import Matching, Page, WholeStore
 from cashews.pattern import matcher, pieces_of
 
 PAGE: Final = 1_000
 """How many keys one turn looks at, at most."""
 TABLES: Final = ("Cache", "cashews_kept")
 ROWS: Final = (
-    "SELECT key, rowid, expire_time, mode, filename FROM Cache WHERE raw = 1 AND ",
-    "SELECT key, rowid, deadline, 0, NULL FROM cashews_kept WHERE ",
+    "SELECT key, rowid, expire_time, mode, filename FROM Cache WHERE ",
+    "SELECT key, rowid, deadline, 1, NULL FROM cashews_kept WHERE ",
 )
 FROM, BEHIND = ("key >= ?", "key > ?")
-LIMITED: Final = " AND rowid <= ? ORDER BY key LIMIT ?"
+LIMITED: Final = " ORDER BY key LIMIT ?"
+FOREIGN: Final = "(raw = 0 OR typeof(key) <> 'text' OR mode = 4)"
+"""What an index of its own knows: it has to be asked for in the very same words."""
+LIVE_FOREIGN: Final = f"SELECT COUNT(*) FROM Cache WHERE {FOREIGN} AND (expire_time IS NULL OR expire_time > ?)"  # noqa: S608  ours
+SOME_FOREIGN: Final = f"SELECT rowid, filename FROM Cache WHERE {FOREIGN} LIMIT ?"  # noqa: S608  likewise
+EXPIRED: Final = "SELECT COUNT(*) FROM Cache WHERE expire_time <= ?"
+KEPT: Final = "SELECT COUNT(*) FROM cashews_kept"
+EXPIRED_KEPT: Final = "SELECT COUNT(*) FROM cashews_kept WHERE deadline <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,18 @@ class DeletePage(Matching["Cursor | None"]):
         return None
 
 
+@dataclass(slots=True)
+class DeleteForeign(WholeStore[bool]):
+    """Remove some of the rows of one file that no key leads to, wherever they are; says whether there may be more."""
+
+    cursor: Cursor
+    command: ClassVar[Command] = Command.CLEAR
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A key that matches, and its row."""
@@ -57,6 +76,8 @@ class Found:
     key: str
     rowid: int
     filename: str | None
+    live: bool
+    """Whether it holds something that can be read."""
 
 
 def _step(shelf: Shelf, pattern: str, cursor: Cursor, now: float, wanted: int) -> tuple[list[Found], Cursor | None]:
@@ -64,24 +85,23 @@ def _step(shelf: Shelf, pattern: str, cursor: Cursor, now: float, wanted: int) -
     head, matches = spelled(pieces_of(pattern)[0]), matcher(pattern)
     newest = _newest(shelf, cursor) if cursor.newest is None else cursor.newest
     found: list[Found] = []
-    rows = _rows(shelf, head, cursor, newest)
-    for looked, (key, rowid, deadline, mode, filename) in enumerate(rows, start=1):
+    for looked, (key, rowid, deadline, mode, filename) in enumerate(_rows(shelf, head, cursor), start=1):
         if not (isinstance(key, str) and key.startswith(head)):
             break
-        if mode != PICKLED and (deadline is None or deadline > now) and matches(read(key)):
-            found.append(Found(key, rowid, filename))
+        if rowid <= newest and matches(read(key)):
+            live = is_readable(mode, filename) and (deadline is None or deadline > now)
+            found.append(Found(key, rowid, filename, live))
         if looked == PAGE or len(found) == wanted:
             return found, replace(cursor, after=key, newest=newest)
     more = cursor.table + 1 < len(TABLES)
     return found, Cursor(cursor.shard, cursor.table + 1) if more else None
 
 
-def _rows(
-    shelf: Shelf, head: str, cursor: Cursor, newest: int
-) -> Iterable[tuple[object, int, float | None, int, str | None]]:
+def _rows(shelf: Shelf, head: str, cursor: Cursor) -> Iterable[tuple[object, int, float | None, int, str | None]]:
+    """Return the next rows, those that are too new for the scan among them: else nobody knew how many it looks at."""
     begins = cursor.after is None
     statement = ROWS[cursor.table] + (FROM if begins else BEHIND) + LIMITED
-    return shelf.sql(statement, (head if begins else cursor.after, newest, PAGE))
+    return shelf.sql(statement, (head if begins else cursor.after, PAGE))
 
 
 def _newest(shelf: Shelf, cursor: Cursor) -> int:
@@ -94,7 +114,7 @@ def _beginning(cursor: object) -> Cursor:
 
 def scan(shelf: Shelf, message: m.Scan, now: float) -> Page[str]:
     found, cursor = _step(shelf, message.pattern, _beginning(message.cursor), now, PAGE)
-    return Page([each.key for each in found], cursor)
+    return Page([each.key for each in found if each.live], cursor)
 
 
 def get_match(shelf: Shelf, message: m.GetMatch, now: float) -> Page[tuple[str, object]]:
@@ -103,24 +123,29 @@ def get_match(shelf: Shelf, message: m.GetMatch, now: float) -> Page[tuple[str, 
     if cursor.table:  # structures are no values
         return Page([])
     found, cursor = _step(shelf, message.pattern, cursor, now, message.batch_size)
-    pairs = [(each.key, get(shelf, m.Get(each.key), now)) for each in found]
+    pairs = [(each.key, get(shelf, m.Get(each.key), now)) for each in found if each.live]
     return Page([pair for pair in pairs if pair[1] is not ABSENT], cursor)
 
 
 def delete_page(shelf: Shelf, message: DeletePage, now: float) -> Cursor | None:
+    """Remove what matches, dead or unreadable as it may be: whoever can read it does not find it any more, either."""
     cursor = message.cursor
     found, after = _step(shelf, message.pattern, cursor, now, PAGE)
     shelf.drop_all(TABLES[cursor.table], [(each.rowid, each.filename) for each in found])
     return after
 
 
+def delete_foreign(shelf: Shelf, _: DeleteForeign, now: float) -> bool:  # noqa: ARG001  like every turn
+    rows = shelf.sql(SOME_FOREIGN, (PAGE,)).fetchall()
+    shelf.drop_all("Cache", rows)
+    return len(rows) == PAGE
+
+
 def count(shelf: Shelf, _: m.GetKeysCount, now: float) -> int:
-    """Count without looking at each value: the table of diskcache counts its rows, and few are dead."""
-    rows = "SELECT value FROM Settings WHERE key = 'count'"
-    expired = "SELECT COUNT(*) FROM Cache WHERE expire_time <= ?"
-    pickled = "SELECT COUNT(*) FROM Cache WHERE mode = 4 AND (expire_time IS NULL OR expire_time > ?)"
-    kept = "SELECT COUNT(*) FROM cashews_kept WHERE deadline IS NULL OR deadline > ?"
-    return _one(shelf, rows) - _one(shelf, expired, now) - _one(shelf, pickled, now) + _one(shelf, kept, now)
+    """Count without looking at each value: the table of diskcache counts its rows, and few are dead or foreign."""
+    values = _one(shelf, "SELECT value FROM Settings WHERE key = 'count'") - _one(shelf, EXPIRED, now)
+    structures = _one(shelf, KEPT) - _one(shelf, EXPIRED_KEPT, now)
+    return values - _one(shelf, LIVE_FOREIGN, now) + structures
 
 
 def _one(shelf: Shelf, question: str, *given: float) -> int:

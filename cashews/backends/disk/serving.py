@@ -29,7 +29,7 @@ def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
         return {message.place.shard: message}
     if isinstance(message, m.Commit):  # only one that is about a single file comes here
         return commits.split(message, shards)
-    if isinstance(message, (m.Paged, pages.DeletePage)):
+    if isinstance(message, (m.Paged, pages.DeletePage, pages.DeleteForeign)):
         cursor = message.cursor
         return {cursor.shard if isinstance(cursor, pages.Cursor) else 0: cast("Message[Any]", message)}
     return dict.fromkeys(range(shards), message)

@@ -16,7 +16,7 @@ from cashews._typing import ABSENT
 from cashews.backends.disk.files import File, found_shards
 from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
-from cashews.backends.disk.pages import Cursor, DeletePage
+from cashews.backends.disk.pages import Cursor, DeleteForeign, DeletePage
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import DeleteCarriers, Place
 from cashews.backends.disk.text import Scribe
@@ -222,6 +222,9 @@ class DiskStore(Backend):
 
     async def _clear(self, _: m.Clear) -> None:
         await self._delete_pages("*")
+        for shard in range(self._shards):
+            while await self._writes.ask(DeleteForeign(Cursor(shard))):
+                pass
 
     async def _delete_pages(self, pattern: str) -> None:
         for shard in range(len(self._files)):

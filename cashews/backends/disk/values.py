@@ -8,7 +8,7 @@ from typing import Final
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.disk.files import BINARY
-from cashews.backends.disk.shelf import Row, Shelf
+from cashews.backends.disk.shelf import Kept, Row, Shelf
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE
 from cashews.table.kinds import counter
@@ -109,9 +109,13 @@ def exists(shelf: Shelf, message: m.Exists, now: float) -> bool:
 
 
 def delete(shelf: Shelf, message: m.Delete, now: float) -> bool:
+    """Remove what a key holds, dead or unreadable as it may be; says whether it was there for us."""
     found = shelf.find(message.key, now)
-    if found is not None:
-        shelf.remove(found)
+    row = found if isinstance(found, Row) else shelf.any_row(message.key)
+    if row is not None:
+        shelf.drop(row)
+    if isinstance(found, Kept):
+        shelf.drop_kept(found)
     return found is not None
 
 
@@ -121,14 +125,12 @@ def delete_many(shelf: Shelf, message: m.DeleteMany, now: float) -> None:
 
 
 def expire(shelf: Shelf, message: m.Expire, now: float) -> bool:
-    found = shelf.find(message.key, now)
-    if found is None:
-        return False
     if message.timeout is not None and message.timeout <= 0:
-        shelf.remove(found)
-    else:
+        return delete(shelf, m.Delete(message.key), now)
+    found = shelf.find(message.key, now)
+    if found is not None:
         shelf.set_deadline(found, deadline_in(message.timeout, now))
-    return True
+    return found is not None
 
 
 def get_expire(shelf: Shelf, message: m.GetExpire, now: float) -> int:

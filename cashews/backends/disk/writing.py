@@ -27,6 +27,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.Delete: values.delete,
     m.DeleteMany: values.delete_many,
     pages.DeletePage: pages.delete_page,
+    pages.DeleteForeign: pages.delete_foreign,
     m.Expire: values.expire,
     m.IncrBits: structures.incr_bits,
     m.SliceIncr: structures.slice_incr,

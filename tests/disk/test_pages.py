@@ -1,0 +1,45 @@
+"""What one turn looks at is bounded, whatever it leaves out; no question looks at all rows with what is in them."""
+
+import pytest
+
+from cashews import messages as m
+from cashews.backends.disk import pages
+from cashews.backends.disk.files import File
+from cashews.backends.disk.shelf import Shelf
+
+pytestmark = pytest.mark.diskcache
+
+
+@pytest.fixture
+def shelf(directory):
+    shelf = Shelf(File(str(directory), {}, 0.0))
+    shelf.begin()
+    yield shelf
+    shelf.roll_back()
+    shelf.close()
+
+
+def test_what_is_too_new_for_a_scan_counts_as_looked_at(shelf):
+    """25; else a turn would look at all that is stored while a scan is on its way."""
+    for number in range(2 * pages.PAGE):
+        shelf.put(f"k{number:05}", number, None, 0.0)
+    page = pages.scan(shelf, m.Scan("*", cursor=pages.Cursor(after="k", newest=0)), 0.0)
+    assert page.items == []
+    assert page.cursor == pages.Cursor(after=f"k{pages.PAGE - 1:05}", newest=0)
+
+
+@pytest.mark.parametrize(
+    ("question", "index"),
+    [
+        (pages.EXPIRED, "Cache_expire_time"),
+        (pages.LIVE_FOREIGN, "cashews_foreign"),
+        (pages.SOME_FOREIGN, "cashews_foreign"),
+        (pages.KEPT, "sqlite_autoindex_cashews_kept_1"),
+        (pages.EXPIRED_KEPT, "cashews_kept_deadline"),
+    ],
+)
+def test_keys_are_counted_and_cleared_over_an_index(shelf, question, index):
+    plan = [step for *_, step in shelf.sql("EXPLAIN QUERY PLAN " + question, (1,) * question.count("?"))]
+    steps = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+    assert steps
+    assert all(index in step for step in steps)
