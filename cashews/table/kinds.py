@@ -89,11 +89,16 @@ def integer(key: str, value: object) -> int:
     raise WrongTypeError(key, kind_of(value), "an integer")
 
 
+def is_counter(value: int) -> bool:
+    """Say whether an integer is in the range of counters."""
+    return -COUNTER_MAX - 1 <= value <= COUNTER_MAX
+
+
 def counter(key: str, value: int) -> int:
     """Return the new value of a counter.
 
     :raises CounterOverflowError: if it is out of range
     """
-    if not -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
+    if not is_counter(value):
         raise CounterOverflowError(key)
     return value

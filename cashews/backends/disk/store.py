@@ -24,14 +24,14 @@ from cashews.backends.disk.writing import WRITES, Writer
 from cashews.backends.interface import Backend, Service, Surroundings, Turn
 from cashews.backends.values import Values
 from cashews.engine.host import current_home
-from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongArgumentError
+from cashews.exceptions import CacheBackendInteractionError, WrongArgumentError
 from cashews.log import logger
 from cashews.serialize import Pending, SerializerOptions
+from cashews.table.kinds import counter, is_counter
 
 R = TypeVar("R")
 AT_ONCE: Final = 500
 """How many values are decoded between two checkpoints."""
-COUNTER_MAX: Final = 2**63 - 1
 
 
 class DiskStore(Backend):
@@ -190,7 +190,7 @@ class DiskStore(Backend):
     async def _encoded(self, key: str, value: object, expire: float | None) -> object:
         if expire is not None and expire <= 0:  # it is not stored
             return b""
-        if type(value) is int and -COUNTER_MAX - 1 <= value <= COUNTER_MAX:
+        if type(value) is int and is_counter(value):
             return value
         return await self._values.encode(key, value, expire)
 
@@ -203,16 +203,14 @@ class DiskStore(Backend):
         return await self._writes.ask(replace(message, value=value))
 
     async def _set_raw(self, message: m.SetRaw) -> bool:
-        check_raw(message.value)
-        return await self._writes.ask(message)
+        return await self._writes.ask(replace(message, value=plain(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
         pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
         await self._writes.ask(m.SetMany(pairs, message.expire))
 
     async def _incr(self, message: m.Incr) -> int:
-        if not -COUNTER_MAX - 1 <= message.value <= COUNTER_MAX:
-            raise CounterOverflowError(message.key)
+        counter(message.key, message.value)
         return await self._writes.ask(message)
 
     # --- many keys
@@ -253,7 +251,7 @@ class DiskStore(Backend):
 
     async def _encoded_write(self, write: m.Write) -> m.Write:
         if isinstance(write, m.SetRaw):
-            check_raw(write.value)
+            return replace(write, value=plain(write.value))
         if not isinstance(write, m.Set):
             return write
         return replace(write, value=await self._encoded(write.key, write.value, write.expire))
@@ -273,13 +271,24 @@ class DiskStore(Backend):
         return b"PONG" if message.message is None else message.message
 
 
-def check_raw(value: object) -> None:
-    """Check that a value can be stored without encoding it.
+PLAIN: Final[Mapping[type, Callable[[Any], object]]] = {
+    bytes: lambda value: b"".join((value,)),
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
+"""What can be kept as it is, and how an object of a subclass becomes that."""
 
-    :raises WrongArgumentError: if it cannot
+
+def plain(value: Any) -> object:
+    """Return what is kept of a value that is not encoded.
+
+    :raises WrongArgumentError: if SQLite cannot keep it
     """
-    if not isinstance(value, (bytes, str, int, float)):
-        raise WrongArgumentError("value", value, "bytes, text or a number")
+    kept = next((take(value) for kind, take in PLAIN.items() if isinstance(value, kind)), None)
+    if kept is None or kept != kept or (isinstance(kept, int) and not is_counter(kept)):  # noqa: PLR0124  NaN is not itself
+        raise WrongArgumentError("value", value, "bytes, text, an integer of 64 bits, or a number that is not NaN")
+    return kept
 
 
 def files_of(options: DiskOptions, place: str) -> tuple[File, ...]:

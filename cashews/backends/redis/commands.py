@@ -16,8 +16,9 @@ from cashews.backends.redis.tagged import CHUNK, HEAD, bare, headed
 from cashews.backends.redis.wire import Word, decoded, pack
 from cashews.backends.values import Values
 from cashews.entry import Entry
-from cashews.exceptions import CounterOverflowError, WrongArgumentError
+from cashews.exceptions import WrongArgumentError
 from cashews.serialize import Pending
+from cashews.table.kinds import COUNTER_MAX, counter
 
 LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""
@@ -25,7 +26,6 @@ FENCE: Final = "cashews/fence"
 """The key of the last fencing number; no lock has it, not even the one whose name is empty."""
 INTERNAL: Final = (LOCKS, FENCE, tagged.TAGS)
 """What the keys begin with that users do not see."""
-COUNTER_MAX: Final = 2**63 - 1
 AT_ONCE: Final = 500
 """How many values are encoded or decoded between two checkpoints."""
 
@@ -221,8 +221,7 @@ class Commands:
         return None
 
     async def incr(self, message: m.Incr) -> int:
-        if not -COUNTER_MAX - 1 <= message.value <= COUNTER_MAX:
-            raise CounterOverflowError(message.key)
+        counter(message.key, message.value)
         connection, key = self._at(message.key), (message.key,)
         try:
             if message.expire is None:
