@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.interface import Surroundings, Turn
 from cashews.backends.memory import MemoryOptions, MemoryStore
-from cashews.backends.values import Values
-from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE, SerializerOptions
+from cashews.backends.values import NativeValues
+from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
 
 R = TypeVar("R")
-HITS: Final = slice(HITS_AT, HITS_AT + HITS_SIZE)
 
 
 class Counted(bytearray):
@@ -22,7 +21,22 @@ class Counted(bytearray):
 
     def hit(self) -> None:
         """Count one hit."""
-        self[HITS] = (int.from_bytes(self[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
+        self[HITS] = next_hits(self)
+
+
+class CountedValues(NativeValues):
+    """Integers, raw values, and bytes."""
+
+    async def keep(self, key: str, value: object, expire: float | None) -> object:
+        if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
+            return value
+        stored = await self.encode(key, value, expire)
+        return Counted(stored) if stored.startswith(HITS_PREFIX) else stored
+
+    async def find(self, key: str, kept: object, default: object) -> object:
+        if kept is ABSENT:
+            return default
+        return await self.decode(key, bytes(kept), default) if isinstance(kept, (bytes, Counted)) else kept
 
 
 class EncodedStore(MemoryStore):
@@ -34,7 +48,7 @@ class EncodedStore(MemoryStore):
 
     def __init__(self, options: MemoryOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
         super().__init__(replace(options, copy="share"), surroundings)
-        self._values = Values(serializer, self)
+        self._values = CountedValues(serializer, self)
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.Get: self._get,
             m.Recall: self._get,
@@ -75,13 +89,13 @@ class EncodedStore(MemoryStore):
 
     async def _get(self, message: m.Get) -> object:
         kept = self._take(m.Get(message.key, ABSENT))
-        return await self._decoded(message.key, kept, message.default)
+        return await self._values.find(message.key, kept, message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
         kept = self._take(m.Get(message.key, ABSENT))
         if isinstance(kept, Counted):
             kept.hit()
-        return await self._decoded(message.key, kept, message.default)
+        return await self._values.find(message.key, kept, message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
         kept = self._take(message)
@@ -89,47 +103,21 @@ class EncodedStore(MemoryStore):
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = self._take(replace(message, default=ABSENT))
-        pairs = zip(message.keys, found, strict=True)
-        return tuple([await self._decoded(key, kept, message.default) for key, kept in pairs])
+        return tuple(await self._values.find_all(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = self._take(message)
-        pairs = [(key, await self._decoded(key, kept, ABSENT)) for key, kept in page.items]
-        return replace(page, items=[pair for pair in pairs if pair[1] is not ABSENT])
+        return replace(page, items=await self._values.find_pairs(page.items))
 
     async def _set(self, message: m.Set) -> bool:
-        kept = await self._encoded(message.key, message.value, message.expire)
+        kept = await self._values.keep(message.key, message.value, message.expire)
         return self._take(replace(message, value=kept))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
-        self._take(replace(message, pairs=pairs))
+        self._take(replace(message, pairs=await self._values.keep_all(message.pairs, message.expire)))
 
     async def _peek(self, message: m.Peek) -> m.State:
-        state = self._take(message)
-        if state.value is ABSENT:
-            return state
-        value = await self._decoded(message.key, state.value, ABSENT)
-        return replace(state, value=value, foreign="bytes that cannot be read" if value is ABSENT else "")
+        return await self._values.find_state(message.key, self._take(message))
 
     async def _commit(self, message: m.Commit) -> m.Outcome:
-        writes = [
-            replace(write, value=await self._encoded(write.key, write.value, write.expire))
-            if isinstance(write, m.Set)
-            else write
-            for write in message.writes
-        ]
-        return self._take(replace(message, writes=tuple(writes)))
-
-    async def _encoded(self, key: str, value: object, expire: float | None) -> object:
-        if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
-            return value
-        stored = await self._values.encode(key, value, expire)
-        return Counted(stored) if stored.startswith(HITS_PREFIX) else stored
-
-    async def _decoded(self, key: str, kept: object, default: object) -> object:
-        if kept is ABSENT:
-            return default
-        if not isinstance(kept, (bytes, Counted)):
-            return kept
-        return await self._values.decode(key, bytes(kept), default)
+        return self._take(await self._values.keep_writes(message))

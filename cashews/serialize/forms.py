@@ -18,10 +18,10 @@ from cashews.serialize.custom import Custom, Pending, custom_called, custom_of_c
 
 HITS_PREFIX: Final = b"\0H"
 """What a stored entry begins with. Its hits follow, then everything else: they are counted in place, unsigned."""
-HITS_AT: Final = len(HITS_PREFIX)
-"""Where the hits of a stored entry stand."""
 HITS_SIZE: Final = 8
 """How many bytes they take: an unsigned integer, the highest byte first."""
+HITS: Final = slice(len(HITS_PREFIX), len(HITS_PREFIX) + HITS_SIZE)
+"""Where they stand."""
 
 _FRAME: Final = 0
 _ENTRY: Final = b"\0E"
@@ -45,6 +45,11 @@ _CLASS: Final = pickle.STACK_GLOBAL
 """What is in every pickle that refers to a class; without it nothing comes back that its class has outgrown."""
 _SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose objects no version of a class can have left incomplete."""
+
+
+def next_hits(stored: bytes | bytearray) -> bytes:
+    """Return the hits of a stored entry after one more."""
+    return (int.from_bytes(stored[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
 
 
 def integer_in(stored: bytes) -> int | None:

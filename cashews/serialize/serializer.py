@@ -19,7 +19,7 @@ from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize.codecs import codec_of
 from cashews.serialize.compression import compress_of, expanded, too_large
 from cashews.serialize.custom import Custom, Pending
-from cashews.serialize.forms import HITS_AT, HITS_PREFIX, HITS_SIZE, Forms, integer_in
+from cashews.serialize.forms import HITS, HITS_PREFIX, HITS_SIZE, Forms, integer_in
 from cashews.serialize.options import SerializerOptions
 from cashews.serialize.signature import SIGNED, Signature
 
@@ -27,7 +27,6 @@ _BEYOND_DIGITS: Final = 0x3A
 _NO_BYTE: Final = -1
 _PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
 """Types that have no form of their own."""
-_SEALED_AT: Final = HITS_AT + HITS_SIZE
 
 
 class Serializer:
@@ -145,11 +144,11 @@ class Serializer:
         return self._opened(key, stored)
 
     def _counted(self, key: str, stored: bytes) -> object:
-        found = self._opened(key, stored[_SEALED_AT:])
+        found = self._opened(key, stored[HITS.stop :])
         entry = found.entry if isinstance(found, Pending) else found
         if not isinstance(entry, Entry):
             raise DecodeError(key, "it has hits and is no entry")
-        entry.hits = int.from_bytes(stored[HITS_AT:_SEALED_AT], "big")
+        entry.hits = int.from_bytes(stored[HITS], "big")
         return found
 
     def _opened(self, key: str, sealed: bytes) -> object:

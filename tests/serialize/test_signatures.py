@@ -11,7 +11,7 @@ import pytest
 
 from cashews.entry import Entry, Returned
 from cashews.exceptions import DecodeError, WeakDigestWarning, WrongOptionError
-from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
+from cashews.serialize import HITS, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
 
 DIGESTS = ["sum", "md5", "sha1", "sha256", "xxh32", "xxh64", "xxh3_64", "xxh3_128"]
 STRONG = ["md5", "sha1", "sha256"]
@@ -167,9 +167,9 @@ def test_integers_are_readable_with_any_secret():
 def test_the_hits_of_an_entry_are_not_signed_and_everything_else_is():
     codec = serializer()
     stored = codec.encode("key", Entry(Returned("text"), 1.0))
-    counted = HITS_PREFIX + (7).to_bytes(HITS_SIZE, "big") + stored[HITS_AT + HITS_SIZE :]
+    counted = HITS_PREFIX + (7).to_bytes(HITS_SIZE, "big") + stored[HITS.stop :]
     assert codec.decode("key", counted) == Entry(Returned("text"), 1.0, hits=7)
-    for at in range(HITS_AT + HITS_SIZE, len(stored)):
+    for at in range(HITS.stop, len(stored)):
         refused(codec, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :])
 
 

@@ -12,7 +12,7 @@ import sqlalchemy
 
 from cashews.entry import Chunk, Entry, Manifest, Raised, Returned
 from cashews.exceptions import DecodeError, EncodeError
-from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
+from cashews.serialize import HITS, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
 
 CODECS = ["pickle", "json", "dill", "sqlalchemy", "msgpack"]
 COMPRESSIONS = [None, "gzip", "zlib", "zstd"]
@@ -114,7 +114,7 @@ def test_the_hits_of_an_entry_are_counted_in_place(options):
     """Unsigned, like integers: the store counts in them."""
     stored = bytearray(serializer(**options).encode("key", Entry(Returned("text"), 1.0)))
     assert stored.startswith(HITS_PREFIX)
-    stored[HITS_AT : HITS_AT + HITS_SIZE] = (513).to_bytes(HITS_SIZE, "big")
+    stored[HITS] = (513).to_bytes(HITS_SIZE, "big")
     assert serializer(**options).decode("key", bytes(stored)) == Entry(Returned("text"), 1.0, hits=513)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._typing import ABSENT
+from cashews.backends.disk.encoding import DiskValues
 from cashews.backends.disk.files import File, found_shards
 from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
@@ -22,16 +23,13 @@ from cashews.backends.disk.tags import DeleteCarriers, Place
 from cashews.backends.disk.text import Scribe
 from cashews.backends.disk.writing import WRITES, Writer
 from cashews.backends.interface import Backend, Service, Surroundings, Turn
-from cashews.backends.values import Values
 from cashews.engine.host import current_home
-from cashews.exceptions import CacheBackendInteractionError, WrongArgumentError
+from cashews.exceptions import CacheBackendInteractionError
 from cashews.log import logger
-from cashews.serialize import Pending, SerializerOptions
-from cashews.table.kinds import counter, is_counter
+from cashews.serialize import SerializerOptions
+from cashews.table.kinds import counter
 
 R = TypeVar("R")
-AT_ONCE: Final = 500
-"""How many values are decoded between two checkpoints."""
 
 
 class DiskStore(Backend):
@@ -41,8 +39,7 @@ class DiskStore(Backend):
 
     def __init__(self, options: DiskOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
         self._suppress = options.suppress
-        self._signed = bool(serializer.secrets)
-        self._values = Values(serializer, self)
+        self._values = DiskValues(serializer, self)
         self._files_in = partial(files_of, options, options.place)
         clock, need_scope = surroundings.clock, surroundings.need_scope
         self._reads = Lane(lambda: Scribe(Reader(self._files)), clock, need_scope)
@@ -141,10 +138,10 @@ class DiskStore(Backend):
     # --- values
 
     async def _get(self, message: m.Get) -> object:
-        return await self._decoded(message.key, await self._reads.ask(message), message.default)
+        return await self._values.find(message.key, await self._reads.ask(message), message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
-        return await self._decoded(message.key, await self._writes.ask(message), message.default)
+        return await self._values.find(message.key, await self._writes.ask(message), message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
         stored = await self._reads.ask(message)
@@ -152,14 +149,11 @@ class DiskStore(Backend):
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = await self._reads.ask(message)
-        return tuple(await self._all_decoded(message.keys, found, message.default))
+        return tuple(await self._values.find_all(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = await self._reads.ask(message)
-        keys = tuple([key for key, _ in page.items])
-        values = await self._all_decoded(keys, tuple([stored for _, stored in page.items]), ABSENT)
-        pairs = zip(keys, values, strict=True)
-        return m.Page([pair for pair in pairs if pair[1] is not ABSENT], self._from(message, page.cursor))
+        return m.Page(await self._values.find_pairs(page.items), self._from(message, page.cursor))
 
     async def _scan(self, message: m.Scan) -> m.Page[str]:
         page = await self._reads.ask(message)
@@ -170,43 +164,19 @@ class DiskStore(Backend):
         shard = message.cursor.shard if isinstance(message.cursor, Cursor) else 0
         return Cursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
-    async def _all_decoded(self, keys: tuple[str, ...], found: tuple[object, ...], default: object) -> list[object]:
-        values: list[object] = []
-        for number, (key, stored) in enumerate(zip(keys, found, strict=True), start=1):
-            values.append(await self._decoded(key, stored, default))
-            if number % AT_ONCE == 0:
-                await checkpoint()
-        return values
-
-    async def _decoded(self, key: str, stored: object, default: object) -> object:
-        """Return the value of what was found. Integers are what they are, and so is text, which nobody has encoded."""
-        if isinstance(stored, bytes):
-            found = self._values.read(key, stored, default)
-            return await self._values.finish(key, found, default) if isinstance(found, Pending) else found
-        if stored is ABSENT or (self._signed and not isinstance(stored, int)):
-            return default
-        return stored
-
-    async def _encoded(self, key: str, value: object, expire: float | None) -> object:
-        if expire is not None and expire <= 0:  # it is not stored
-            return b""
-        if type(value) is int and is_counter(value):
-            return value
-        return await self._values.encode(key, value, expire)
-
     async def _set(self, message: m.Set) -> bool:
-        value = await self._encoded(message.key, message.value, message.expire)
+        value = await self._values.keep(message.key, message.value, message.expire)
         return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.lease))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
-        value = await self._encoded(message.key, message.value, message.expire)
+        value = await self._values.keep(message.key, message.value, message.expire)
         return await self._writes.ask(replace(message, value=value))
 
     async def _set_raw(self, message: m.SetRaw) -> bool:
-        return await self._writes.ask(replace(message, value=plain(message.value)))
+        return await self._writes.ask(replace(message, value=self._values.keep_raw(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = {key: await self._encoded(key, value, message.expire) for key, value in message.pairs.items()}
+        pairs = await self._values.keep_all(message.pairs, message.expire)
         await self._writes.ask(m.SetMany(pairs, message.expire))
 
     async def _incr(self, message: m.Incr) -> int:
@@ -220,7 +190,7 @@ class DiskStore(Backend):
 
     async def _clear(self, _: m.Clear) -> None:
         await self._delete_pages("*")
-        for shard in range(self._shards):
+        for shard in range(len(self._files)):
             while await self._writes.ask(DeleteForeign(Cursor(shard))):
                 pass
 
@@ -239,22 +209,10 @@ class DiskStore(Backend):
     # --- transactions
 
     async def _peek(self, message: m.Peek) -> m.State:
-        state = await self._reads.ask(message)
-        if state.value is ABSENT:
-            return state
-        value = await self._decoded(message.key, state.value, ABSENT)
-        return replace(state, value=value, foreign="bytes that cannot be read" if value is ABSENT else "")
+        return await self._values.find_state(message.key, await self._reads.ask(message))
 
     async def _commit(self, message: m.Commit) -> m.Outcome:
-        writes = [await self._encoded_write(write) for write in message.writes]
-        return await self._writes.ask(replace(message, writes=tuple(writes)))
-
-    async def _encoded_write(self, write: m.Write) -> m.Write:
-        if isinstance(write, m.SetRaw):
-            return replace(write, value=plain(write.value))
-        if not isinstance(write, m.Set):
-            return write
-        return replace(write, value=await self._encoded(write.key, write.value, write.expire))
+        return await self._writes.ask(await self._values.keep_writes(message))
 
     # --- what needs no disk
 
@@ -269,26 +227,6 @@ class DiskStore(Backend):
     async def _ping(self, message: m.Ping) -> bytes:
         await self._reads.ask(m.Exists(""))
         return b"PONG" if message.message is None else message.message
-
-
-PLAIN: Final[Mapping[type, Callable[[Any], object]]] = {
-    bytes: lambda value: b"".join((value,)),
-    str: str.__str__,
-    int: int.__int__,
-    float: float.__float__,
-}
-"""What can be kept as it is, and how an object of a subclass becomes that."""
-
-
-def plain(value: Any) -> object:
-    """Return what is kept of a value that is not encoded.
-
-    :raises WrongArgumentError: if SQLite cannot keep it
-    """
-    kept = next((take(value) for kind, take in PLAIN.items() if isinstance(value, kind)), None)
-    if kept is None or kept != kept or (isinstance(kept, int) and not is_counter(kept)):  # noqa: PLR0124  NaN is not itself
-        raise WrongArgumentError("value", value, "bytes, text, an integer of 64 bits, or a number that is not NaN")
-    return kept
 
 
 def files_of(options: DiskOptions, place: str) -> tuple[File, ...]:

@@ -10,10 +10,8 @@ from cashews._typing import ABSENT
 from cashews.backends.disk.files import BINARY
 from cashews.backends.disk.shelf import Kept, Row, Shelf
 from cashews.exceptions import CounterOverflowError, WrongTypeError
-from cashews.serialize import HITS_AT, HITS_PREFIX, HITS_SIZE
+from cashews.serialize import HITS, HITS_PREFIX, next_hits
 from cashews.table.kinds import counter
-
-HITS: Final = slice(HITS_AT, HITS_AT + HITS_SIZE)
 
 
 def get(shelf: Shelf, message: m.Get | m.GetRaw, now: float) -> object:
@@ -36,12 +34,12 @@ def get_hit(shelf: Shelf, message: m.GetHit, now: float) -> object:
     stored = shelf.value(row)
     if not (isinstance(stored, bytes) and stored.startswith(HITS_PREFIX)):
         return stored
-    hits = (int.from_bytes(stored[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
-    counted = stored[:HITS_AT] + hits + stored[HITS_AT + HITS_SIZE :]
+    hits = next_hits(stored)
+    counted = stored[: HITS.start] + hits + stored[HITS.stop :]
     if row.filename is None:
         shelf.change(row, counted)
     else:  # beside the transaction: a hit more or less is no matter
-        shelf.file.overwrite(row.filename, HITS_AT, hits)
+        shelf.file.overwrite(row.filename, HITS.start, hits)
     return counted
 
 

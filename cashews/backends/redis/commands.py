@@ -6,7 +6,6 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from anyio.lowlevel import checkpoint
 from redis.exceptions import NoPermissionError, ResponseError
 
 from cashews import messages as m
@@ -14,7 +13,7 @@ from cashews.backends.redis import scripts, tagged
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.tagged import CHUNK, HEAD, bare, headed
 from cashews.backends.redis.wire import Word, decoded, pack
-from cashews.backends.values import Values
+from cashews.backends.values import Values, in_spells
 from cashews.entry import Entry
 from cashews.exceptions import WrongArgumentError
 from cashews.serialize import Pending
@@ -26,8 +25,6 @@ FENCE: Final = "cashews/fence"
 """The key of the last fencing number; no lock has it, not even the one whose name is empty."""
 INTERNAL: Final = (LOCKS, FENCE, tagged.TAGS)
 """What the keys begin with that users do not see."""
-AT_ONCE: Final = 500
-"""How many values are encoded or decoded between two checkpoints."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -146,12 +143,10 @@ class Commands:
     async def read(self, keys: tuple[str, ...], default: object) -> list[object]:
         """Read several values."""
         stored = await self._at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
-        values: list[object] = []
-        for number, (key, value) in enumerate(zip(keys, stored, strict=True), start=1):
-            values.append(default if value is None else await self._values.decode(key, self._bare(value), default))
-            if number % AT_ONCE == 0:
-                await checkpoint()
-        return values
+        return await in_spells(self._found(key, value, default) for key, value in zip(keys, stored, strict=True))
+
+    async def _found(self, key: str, stored: bytes | None, default: object) -> object:
+        return default if stored is None else await self._values.decode(key, self._bare(stored), default)
 
     async def set(self, message: m.Set) -> bool:
         key, expire, exist, lease = message.key, message.expire, message.exist, message.lease
@@ -205,11 +200,7 @@ class Commands:
     async def set_many(self, message: m.SetMany) -> None:
         if message.expire is not None and message.expire <= 0:
             return await self.delete_many(m.DeleteMany(message.keys))
-        values: list[bytes] = []
-        for number, (key, value) in enumerate(message.pairs.items(), start=1):
-            values.append(await self._values.encode(key, value, message.expire))
-            if number % AT_ONCE == 0:
-                await checkpoint()
+        values = await in_spells(self._values.encode(*pair, message.expire) for pair in message.pairs.items())
         connection = self._at(message.keys[0])
         if self._met_tags:
             await tagged.SET_MANY.ask(connection, message.keys, lifetime(message.expire), *values)

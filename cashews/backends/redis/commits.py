@@ -12,7 +12,7 @@ from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.scripts import COMMIT, PEEK
 from cashews.backends.redis.tagged import bare, headed
 from cashews.backends.redis.wire import Word
-from cashews.backends.values import Values
+from cashews.backends.values import UNREADABLE, Values, in_spells
 
 OUTCOMES: Final = {1: m.Outcome.COMMITTED, 0: m.Outcome.LOST}
 
@@ -44,15 +44,14 @@ class Commits:
         if kind != b"string":
             return m.State(foreign=kind.decode(), left=remaining)
         value = await self._values.decode(key, bare(found), ABSENT)
-        foreign = "bytes that cannot be read" if value is ABSENT else ""
+        foreign = UNREADABLE if value is ABSENT else ""
         return m.State(value, foreign=foreign, left=remaining, tags=tuple(map(member, tags)))
 
     async def commit(self, message: m.Commit) -> m.Outcome:
         await self._settle()
         words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
         words += (len(message.tags), *message.tags)
-        for write in message.writes:
-            command = await self._command(write)
+        for command in await in_spells(self._command(write) for write in message.writes):
             words += (len(command), *command)
         locks = tuple(LOCKS + name for name, _ in message.locks)
         return OUTCOMES[await COMMIT.ask(self._at(""), (FENCE, *locks, *message.keys), *words)]
