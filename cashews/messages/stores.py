@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from cashews.commands import Command, Effect
 from cashews.messages.message import Message, WholeStore
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any
 
 import pytest
 
+from cashews import messages as m
 from cashews.exceptions import WrongTypeError
 
 # --- bits
@@ -214,6 +217,37 @@ async def test_a_command_for_another_kind_of_value_is_an_error_and_the_value_sta
             await command(cache)
     assert await cache.get_size("k") == size
     assert await cache.delete("k") is True
+
+
+async def _refilled(cache):
+    await cache.set_add("k", "b")
+    return await cache.set_pop("k")
+
+
+RULES = m.CircuitRules(errors_rate=1, period=5, ttl=5)
+AFTER: dict[str, tuple[Callable[[Any], Awaitable[Any]], object]] = {
+    "bits": (lambda cache: cache.get_bits("k", 1), (0,)),
+    "window": (lambda cache: cache.slice_incr("k", 0, 1, 5), 1),
+    "tally": (lambda cache: cache._engine.ask(m.Admit("k", 1, 5)), True),
+    "circuit": (lambda cache: cache._engine.ask(m.ReportCircuit("k", RULES, 0.0, failed=False)), None),
+    "set": (_refilled, ["b"]),
+    "value": (lambda cache: cache.incr("k"), 1),
+}
+"""What is first asked of a key, and the answer if there is nothing."""
+
+
+@pytest.mark.no_transaction
+@pytest.mark.parametrize("kind", ["bits", "window", "set"])
+@pytest.mark.parametrize("other", AFTER)
+async def test_what_has_expired_leaves_nothing_to_any_kind(cache, clock, kind, other):
+    """2; swept or not."""
+    await MAKERS[kind](cache)
+    await cache.expire("k", 10)
+    await clock.advance(10)
+    command, answer = AFTER[other]
+    assert await command(cache) == answer
+    if other == "tally":
+        assert await command(cache) is False
 
 
 @pytest.mark.parametrize("kind", ["bits", "window", "set"])

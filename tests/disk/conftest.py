@@ -13,6 +13,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.backends.disk.files import File, shard_of
 from cashews.backends.disk.lane import Part
+from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
 from tests.disk_time import DiskClock, stores_of
 
@@ -43,6 +44,16 @@ def opened(directory, clock):
 async def cache(opened):
     async with opened() as cache:
         yield cache
+
+
+@pytest.fixture
+def shelf(directory):
+    """A file of its own, in a transaction that writes."""
+    shelf = Shelf(File(str(directory), {}, 0.0))
+    shelf.begin()
+    yield shelf
+    shelf.roll_back()
+    shelf.close()
 
 
 @contextmanager

@@ -3,6 +3,10 @@
 import anyio
 import pytest
 
+from cashews import messages as m
+from cashews.backends.disk.locks import set_lock
+from cashews.backends.disk.shelf import CULLED_AT_ONCE, SWEPT_AT_ONCE
+from tests.disk.conftest import figures
 from tests.subjects import rows_in
 
 pytestmark = pytest.mark.diskcache
@@ -36,14 +40,80 @@ async def test_the_size_of_large_values_is_limited(opened, directory):
     assert sum(path.stat().st_size for path in directory.rglob("*.val")) < 2 * ROOM
 
 
-async def test_the_least_recently_used_leaves_first(opened, clock):
-    async with opened(size_limit=ROOM, eviction_policy="least-recently-used", cull_limit=1) as cache:
-        for number in range(100):
+async def _matching(cache):
+    return [value async for _, value in cache.get_match("k0")]
+
+
+async def _in_transaction(cache):
+    async with cache.transaction():
+        return await cache.get("k0")
+
+
+READINGS = {
+    "get": lambda cache: cache.get("k0"),
+    "get_raw": lambda cache: cache.get_raw("k0"),
+    "get_many": lambda cache: cache.get_many("k0", "none"),
+    "get_match": _matching,
+    "hit": lambda cache: cache._engine.ask(m.GetHit("k0")),
+    "transaction": _in_transaction,
+    "peek": lambda cache: cache._engine.ask(m.Peek("k0")),
+}
+
+
+@pytest.mark.parametrize("policy", ["least-recently-used", "least-frequently-used"])
+@pytest.mark.parametrize("reading", READINGS)
+async def test_what_is_read_leaves_last(opened, clock, policy, reading):
+    async with opened(size_limit=ROOM, eviction_policy=policy, cull_limit=1) as cache:
+        for number in range(40):
             await clock.advance(1)
             await cache.set(f"k{number}", bytes(10_000))
             await clock.advance(1)
-            assert await cache.get("k0") == bytes(10_000)
+            assert await READINGS[reading](cache)
+        assert await cache.get("k0") == bytes(10_000)
         assert await cache.get("k1") is None
+
+
+async def test_what_leaves_is_counted(opened, clock):
+    async with opened(size_limit=ROOM) as cache:
+        await cache.set_many({f"old{number}": number for number in range(20)}, expire=1)
+        await clock.advance(1)
+        for number in range(40):
+            await cache.set(f"k{number}", bytes(10_000))
+        left = await cache.get_keys_count()
+        assert figures(cache)["expired"] == 20
+        assert figures(cache)["evicted"] == 40 - left > 0
+
+
+def test_what_is_taken_back_is_not_counted(shelf):
+    shelf.put("old", 1, 1.0, 0.0)
+    shelf.cull(2.0)
+    shelf.roll_back()
+    shelf.begin()
+    shelf.commit()
+    assert shelf.file.expired == 0
+
+
+@pytest.mark.parametrize("kind", ["kept", "locks"])
+def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
+    """25; others wait for the batch."""
+    for number in range(SWEPT_AT_ONCE + 1):
+        if kind == "locks":
+            set_lock(shelf, m.SetLock(f"k{number}", "token", 1.0), 0.0)
+        else:
+            shelf.keep(f"k{number}", "tally", 1, 1.0)
+    left = "SELECT COUNT(*) FROM cashews_" + kind  # noqa: S608  a table of the test
+    shelf.cull(2.0)
+    assert shelf.sql(left).fetchone() == (1,)
+    shelf.cull(2.0)
+    assert shelf.sql(left).fetchone() == (0,)
+
+
+def test_one_batch_culls_a_bounded_number(shelf):
+    """25; however many it stores."""
+    for number in range(CULLED_AT_ONCE + 1):
+        shelf.put(f"k{number}", number, 1.0, 0.0)
+    shelf.cull(2.0)
+    assert shelf.sql("SELECT COUNT(*) FROM Cache").fetchone() == (1,)
 
 
 async def test_without_a_policy_nothing_leaves(opened):

@@ -4,19 +4,8 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import pages
-from cashews.backends.disk.files import File
-from cashews.backends.disk.shelf import Shelf
 
 pytestmark = pytest.mark.diskcache
-
-
-@pytest.fixture
-def shelf(directory):
-    shelf = Shelf(File(str(directory), {}, 0.0))
-    shelf.begin()
-    yield shelf
-    shelf.roll_back()
-    shelf.close()
 
 
 def test_what_is_too_new_for_a_scan_counts_as_looked_at(shelf):

@@ -22,7 +22,7 @@ def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
         return m.State()
     left = None if found.deadline is None else found.deadline - now
     if isinstance(found, Row):
-        value = shelf.value(found)
+        value = v.read(shelf, found, now)
         tags = shelf.tags(message.key)
         return m.State(value, tags=tags, foreign="a file that has gone" if value is ABSENT else "", left=left)
     if found.kind == s.MEMBERS:

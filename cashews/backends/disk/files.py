@@ -86,6 +86,8 @@ class File:
         self._disk: Any = core.Disk(directory)
         self.touched: deque[tuple[int, float]] = deque(maxlen=TOUCHES)
         """Which rows were read, and when: for an eviction policy that wants to know."""
+        self.expired = self.evicted = 0
+        """How many values have been culled from here, and why."""
 
     def identity(self) -> Identity | None:
         """Return which file it is that has our path now."""
@@ -141,6 +143,11 @@ class File:
                 if settings is None or "readonly" not in str(error):
                     raise
         return _in_force(connection, {**settings, **self._given})
+
+    def count_culled(self, expired: int, evicted: int) -> None:
+        """Count values that have left; asked by the one thread that writes."""
+        self.expired += expired
+        self.evicted += evicted
 
     # --- large values
 

@@ -36,6 +36,14 @@ EXPIRED: Final = (
 )
 SWEPT: Final = 1.0
 """Every how many seconds at most we look for structures and locks that have expired."""
+SWEEPS: Final = (
+    "DELETE FROM cashews_kept WHERE rowid IN (SELECT rowid FROM cashews_kept WHERE deadline <= ? LIMIT ?)",
+    "DELETE FROM cashews_locks WHERE key IN (SELECT key FROM cashews_locks WHERE deadline <= ? LIMIT ?)",
+)
+SWEPT_AT_ONCE: Final = 1_000
+"""How many structures or locks one batch removes at most; the next goes on."""
+CULLED_AT_ONCE: Final = 5_000
+"""How many values one batch culls at most, however many it has stored: others wait for it."""
 
 
 class Row(NamedTuple):
@@ -87,6 +95,7 @@ class Shelf:
         self.stored = 0
         """How many values this transaction has stored."""
         self.expired = self.evicted = 0
+        """How many values this transaction has culled, and why."""
 
     # --- transactions
 
@@ -127,7 +136,7 @@ class Shelf:
         :raises BusyError: if that would take longer than our patience
         """
         self.open()
-        self.stored = 0
+        self.stored = self.expired = self.evicted = 0
         self._patiently("BEGIN IMMEDIATE")
         self._note_touches()
 
@@ -152,6 +161,8 @@ class Shelf:
         self._patiently("COMMIT")
         doomed, self._doomed, self._fresh = self._doomed, [], []
         self._clear_away(doomed)
+        if self.expired or self.evicted:
+            self.file.count_culled(self.expired, self.evicted)
 
     def roll_back(self) -> None:
         """Have nothing stay, as far as SQLite has not seen to that itself."""
@@ -337,17 +348,19 @@ class Shelf:
     def cull(self, now: float) -> None:
         """Remove what has expired, and values beyond the size limit: a few for each that was stored."""
         if now >= self._sweep_at or now < self._sweep_at - SWEPT:
-            self._sweep_at = now + SWEPT
-            self.sql("DELETE FROM cashews_kept WHERE deadline <= ?", (now,))
-            self.sql("DELETE FROM cashews_locks WHERE deadline <= ?", (now,))
-            self._doomed += self._orphans.look(self.sql, now)  # once nothing can be taken back
-        limit = self.stored * self._settings.cull_limit
+            self._sweep(now)
+        limit = min(self.stored * self._settings.cull_limit, CULLED_AT_ONCE)
         if not limit:
             return
         expired = self.sql(EXPIRED, (now, limit)).fetchall()
         self.drop_all("Cache", expired)
-        self.expired += len(expired)
+        self.expired = len(expired)
         self._evict(limit - len(expired))
+
+    def _sweep(self, now: float) -> None:
+        swept = [self.sql(sweep, (now, SWEPT_AT_ONCE)).rowcount for sweep in SWEEPS]
+        self._sweep_at = now if SWEPT_AT_ONCE in swept else now + SWEPT
+        self._doomed += self._orphans.look(self.sql, now)  # once nothing can be taken back
 
     def _evict(self, limit: int) -> None:
         """Remove values one by one, so that none has to go for whom there is room."""

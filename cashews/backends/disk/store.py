@@ -123,11 +123,14 @@ class DiskStore(Backend):
 
     def statistics(self) -> Mapping[str, int]:
         reads, writes = self._reads.statistics(), self._writes.statistics()
+        files: tuple[File, ...] = vars(self).get("_files", ())  # they may not have been needed yet
         return {
             "waiting": reads["waiting"] + writes["waiting"],
             "commands": reads["commands"] + writes["commands"],
             "batches": reads["batches"] + writes["batches"],
             "largest_batch": max(reads["largest_batch"], writes["largest_batch"]),
+            "expired": sum(file.expired for file in files),
+            "evicted": sum(file.evicted for file in files),
             "decode_failures": self._values.failures,
         }
 

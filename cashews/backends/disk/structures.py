@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, cast
 
@@ -13,25 +14,26 @@ from cashews.circuit import NEVER, Circuit, Phase
 from cashews.table.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
-PAGE: Final = 4_096
-"""How many bytes of a bit field one part holds."""
+PART: Final = 4_096
+"""How many bytes of a bit field stand in one row."""
 CIRCUIT_HEAD: Final = Struct(">Bdddqqq")
 PHASES: Final = (Phase.CLOSED, Phase.OPEN, Phase.HALF_OPEN)
 ADD_PART: Final = "INSERT OR REPLACE INTO cashews_parts (key, part, content) VALUES (?, ?, ?)"
 DROP_PART: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = ?"
 
 
-def _begin(shelf: Shelf, key: str, kind: str, now: float) -> Kept:
-    """Return the live structure of a key, a new one if there is none.
+def _begin(shelf: Shelf, key: str, kind: str, now: float) -> None:
+    """Have a key hold a structure, a new one if there is none.
 
-    :raises WrongTypeError: if the key holds something else
+    :raises WrongTypeError: if it holds something else
     """
-    kept = shelf.of_kind(key, kind, now)
-    if kept is None:
+    if shelf.of_kind(key, kind, now) is None:
         shelf.renew(key, kind, None, None)
-        kept = shelf.of_kind(key, kind, now)
-        assert kept is not None
-    return kept
+
+
+def _to(shelf: Shelf, kept: Kept | None) -> Callable[[str, str, bytes | int, float | None], None]:
+    """Return what writes a structure in the place of the live one that was found, or of none."""
+    return shelf.keep if kept is not None else shelf.renew
 
 
 # --- bits
@@ -51,7 +53,7 @@ class Fields:
         if page is None:
             question = "SELECT content FROM cashews_parts WHERE key = ? AND part = ?"
             found = self._shelf.sql(question, (self._key, number)).fetchone()
-            page = self._pages[number] = bytearray(PAGE if found is None else found[0])
+            page = self._pages[number] = bytearray(PART if found is None else found[0])
         return page
 
     def _span(self, index: int, size: int) -> tuple[range, int]:
@@ -61,7 +63,7 @@ class Fields:
         return range(index * size // 8, last), last * 8 - end
 
     def _chunk(self, span: range) -> int:
-        return int.from_bytes(bytes([self._page(at // PAGE)[at % PAGE] for at in span]), "big")
+        return int.from_bytes(bytes([self._page(at // PART)[at % PART] for at in span]), "big")
 
     def read(self, index: int, size: int) -> int:
         """Return the field of `size` bits at an index."""
@@ -76,8 +78,8 @@ class Fields:
         field = max(0, min((chunk >> behind & mask) + by, mask))
         changed = (chunk & ~(mask << behind) | field << behind).to_bytes(len(span), "big")
         for at, byte in zip(span, changed, strict=True):
-            self._page(at // PAGE)[at % PAGE] = byte
-            self._changed.add(at // PAGE)
+            self._page(at // PART)[at % PART] = byte
+            self._changed.add(at // PART)
         return field
 
     def save(self) -> None:
@@ -113,11 +115,7 @@ def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
     deadline = None if kept is None else kept.deadline
     if count <= message.maxvalue and message.expire is not None:
         deadline = deadline_in(message.expire, now)
-    content = array("d", window).tobytes()
-    if kept is None:
-        shelf.renew(message.key, WINDOW, content, deadline)
-    else:
-        shelf.keep(message.key, WINDOW, content, deadline)
+    _to(shelf, kept)(message.key, WINDOW, array("d", window).tobytes(), deadline)
     return count
 
 
@@ -132,12 +130,11 @@ def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
     kept = _counting(shelf.of_kind(message.key, TALLY, now), now, max(message.period, message.ban or 0))
     if kept is None:
         calls, deadline = 1, deadline_in(message.period, now)
-        shelf.renew(message.key, TALLY, calls, deadline)
     else:
         calls, deadline = cast("int", kept.content) + 1, kept.deadline
     if calls == message.limit + 1 and message.ban is not None:
         deadline = deadline_in(message.ban, now)
-    shelf.keep(message.key, TALLY, calls, deadline)
+    _to(shelf, kept)(message.key, TALLY, calls, deadline)
     return calls <= message.limit
 
 
@@ -145,34 +142,35 @@ def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
 
 
 def enter_circuit(shelf: Shelf, message: m.EnterCircuit, now: float) -> float | None:
-    circuit = _circuit(shelf, message.key, now)
+    kept = shelf.of_kind(message.key, CIRCUIT, now)
+    circuit = _circuit(kept)
     entered = circuit.enter(message.rules, now)
-    _keep_circuit(shelf, message.key, circuit)
+    _to(shelf, kept)(message.key, CIRCUIT, *_packed(circuit))
     return entered
 
 
 def report_circuit(shelf: Shelf, message: m.ReportCircuit, now: float) -> None:
-    circuit = _circuit(shelf, message.key, now)
+    kept = shelf.of_kind(message.key, CIRCUIT, now)
+    circuit = _circuit(kept)
     circuit.report(message.rules, message.entered, now, failed=message.failed)
-    _keep_circuit(shelf, message.key, circuit)
+    _to(shelf, kept)(message.key, CIRCUIT, *_packed(circuit))
 
 
-def _circuit(shelf: Shelf, key: str, now: float) -> Circuit:
+def _circuit(kept: Kept | None) -> Circuit:
+    """Return a circuit as it was kept, a new one if it was not."""
     circuit = Circuit()
-    kept = shelf.of_kind(key, CIRCUIT, now)
-    if kept is None:
-        shelf.renew(key, CIRCUIT, None, None)
-        return circuit
-    phase, *fields = CIRCUIT_HEAD.unpack(cast("bytes", kept.content))
-    circuit.phase = PHASES[phase]
-    circuit.changed, circuit.until, circuit.forget_at, circuit.calls, circuit.failures, circuit.tries = fields
+    if kept is not None:
+        phase, *fields = CIRCUIT_HEAD.unpack(cast("bytes", kept.content))
+        circuit.phase = PHASES[phase]
+        circuit.changed, circuit.until, circuit.forget_at, circuit.calls, circuit.failures, circuit.tries = fields
     return circuit
 
 
-def _keep_circuit(shelf: Shelf, key: str, c: Circuit) -> None:
+def _packed(c: Circuit) -> tuple[bytes, float | None]:
+    """Return what is kept of a circuit, and until when."""
     instants, counts = (c.changed, c.until, c.forget_at), (c.calls, c.failures, c.tries)
     content = CIRCUIT_HEAD.pack(PHASES.index(c.phase), *instants, *counts)
-    shelf.keep(key, CIRCUIT, content, None if c.forget_at == NEVER else c.forget_at)
+    return content, None if c.forget_at == NEVER else c.forget_at
 
 
 # --- sets

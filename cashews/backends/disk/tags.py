@@ -15,7 +15,7 @@ from cashews.backends.disk.values import set_
 from cashews.commands import Command, Effect
 from cashews.messages import WholeStore
 
-AT_ONCE: Final = 5_000
+MOST_KEYS: Final = 5_000
 """How many keys one turn removes at most."""
 MOST_MARKS: Final = 10_000
 """How many deletions are remembered; a load that more of them have overtaken is not stored."""
@@ -103,7 +103,7 @@ def _remember(shelf: Shelf, tags: tuple[str, ...]) -> None:
 
 def _delete_from(shelf: Shelf, tags: tuple[str, ...], place: Place) -> Place | None:
     """Remove the next values; returns where to go on."""
-    room = AT_ONCE
+    room = MOST_KEYS
     after = place.after
     for number in range(place.tag, len(tags)):
         rows = shelf.sql(CARRIERS, (tags[number], BEFORE_ALL_KEYS if after is None else after, room)).fetchall()

@@ -6,8 +6,8 @@ import math
 from typing import Final
 
 from cashews import messages as m
-from cashews._typing import ABSENT
-from cashews.backends.disk.files import BINARY
+from cashews._typing import ABSENT, Absent
+from cashews.backends.disk.files import BINARY, Stored
 from cashews.backends.disk.shelf import Kept, Row, Shelf
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.serialize import HITS, HITS_PREFIX, next_hits
@@ -18,6 +18,14 @@ def get(shelf: Shelf, message: m.Get | m.GetRaw, now: float) -> object:
     row = shelf.row(message.key, now)
     if row is None:
         return ABSENT
+    return read(shelf, row, now)
+
+
+def read(shelf: Shelf, row: Row, now: float) -> Stored | Absent:
+    """Return the value of a row, and take note of the reading for the eviction policy.
+
+    :raises GoneError: if its file has gone, and it is worth looking again
+    """
     if shelf.settings.touch is not None:
         shelf.file.touched.append((row.rowid, now))
     return shelf.value(row)
@@ -31,7 +39,7 @@ def get_hit(shelf: Shelf, message: m.GetHit, now: float) -> object:
     row = shelf.row(message.key, now)
     if row is None:
         return ABSENT
-    stored = shelf.value(row)
+    stored = read(shelf, row, now)
     if not (isinstance(stored, bytes) and stored.startswith(HITS_PREFIX)):
         return stored
     hits = next_hits(stored)
