@@ -1,5 +1,6 @@
 """Files that diskcache has written itself: what is kept as it is can be read, what it has pickled is absent."""
 
+import math
 import pickle
 
 import diskcache
@@ -24,7 +25,7 @@ def theirs(directory):
         cache.set("bytes", b"bytes:raw", expire=100)
         cache.set("large", pickle.dumps("x" * 100_000))
         cache.set("text", "text")
-        cache.set("number", 1.5)
+        cache.set("number", 1.5, expire=math.inf)
         cache.set("pickled by diskcache", Exploit())
         cache.set("large, pickled by diskcache", [Exploit(), "x" * 100_000])
         cache.set("expired", 1, expire=0)
@@ -50,6 +51,7 @@ async def test_what_is_kept_as_it_is_is_read(found):
         1.5,
     )
     assert await found.incr("int") == -4
+    assert await found.get_expire("number") == -1
 
 
 @pytest.mark.parametrize("key", ["pickled by diskcache", "large, pickled by diskcache"])

@@ -143,7 +143,9 @@ def get_expire(shelf: Shelf, message: m.GetExpire, now: float) -> int:
     found = shelf.find(message.key, now)
     if found is None:
         return -2
-    return -1 if found.deadline is None else max(1, math.ceil(found.deadline - now - 1e-6))
+    if found.deadline is None or found.deadline == math.inf:  # the latter is of diskcache
+        return -1
+    return max(1, math.ceil(found.deadline - now - 1e-6))
 
 
 def get_size(shelf: Shelf, message: m.GetSize, now: float) -> int:
