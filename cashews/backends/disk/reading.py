@@ -94,7 +94,7 @@ class Reader(Server):
                 return seen
             for shelf in seen:
                 shelf.commit()
-        self._look_closely(numbers)
+        self._begin_all(numbers)  # nobody can change anything now, nor replace a value that has a file of its own
         return seen
 
     def _glance(self, shards: Sequence[int]) -> bool:
@@ -109,10 +109,6 @@ class Reader(Server):
             shelf.look()
             whole = whole and shelf.mark(APPLIED) <= last and not self._ledger.behind(number, shelf)
         return whole
-
-    def _look_closely(self, shards: Sequence[int]) -> None:
-        """Begin to read while nobody can change anything, nor replace a value that has a file of its own."""
-        self._begin_all(shards)
 
     def _leave(self, error: Exception) -> None:
         for shelf in self._shelves:
