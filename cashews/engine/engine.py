@@ -124,17 +124,18 @@ class Engine:
             reply = self.at_once(message)
             if reply is not NOT_NOW:
                 return reply
-        return await self._pass(message)
-
-    async def _pass(self, message: Message[R]) -> R:
         if self._credit <= 0 or self._closed or self._thread != get_ident():
             await self.breathe()
         else:
             self._credit -= 1
-        if isinstance(message, OneKey):
-            route = self._sole or self._routes.of(message.key)
-            reply: R = await route.chain(message.__class__)(message)
-            return reply
+        if not isinstance(message, OneKey):
+            return await self._ask_each(message)
+        route = self._sole or self._routes.of(message.key)
+        passed: R = await route.chain(message.__class__)(message)
+        return passed
+
+    async def _ask_each(self, message: Message[R]) -> R:
+        """Pass a message about several keys to each route that it concerns."""
         if message.covers is not None:
             parts = [(message, route) for route in self._routes.matching(message.covers)]
         else:

@@ -156,6 +156,7 @@ class AsyncioHome(Home):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
         self.thread = get_ident()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -165,7 +166,7 @@ class AsyncioHome(Home):
 
     @property
     def here(self) -> bool:
-        return sys.modules["asyncio"]._get_running_loop() is self._loop  # noqa: SLF001  exported; it answers None instead of raising
+        return self._running_loop() is self._loop
 
     def reply(self) -> Reply[Any]:
         return AsyncioReply(self._loop)

@@ -22,7 +22,7 @@ class Route:
     `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
     """
 
-    __slots__ = ("_chains", "_interceptors", "backend", "graph", "locks", "prefix", "switch", "turns")
+    __slots__ = ("_chains", "_interceptors", "_plain", "backend", "graph", "locks", "prefix", "switch", "turns")
 
     def __init__(
         self,
@@ -42,7 +42,9 @@ class Route:
         """Who waits for the locks of transactions, which pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
+        self._plain: dict[type[Message[Any]], Proceed] = {}
         self._chains: dict[object, dict[type[Message[Any]], Proceed]] = {}
+        """What messages pass where the context adds nothing to them, and where it does."""
 
     def __repr__(self) -> str:
         return f"<Route {self.prefix!r} -> {self.backend.name}>"
@@ -50,7 +52,7 @@ class Route:
     def rebuild(self) -> None:
         """Work out again which turns are served in place."""
         interceptors = self._interceptors(self)
-        self._chains = {}
+        self._plain, self._chains = {}, {}
         self.turns = {
             kind: turn
             for kind, turn in self.backend.turns.items()
@@ -64,7 +66,7 @@ class Route:
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return what a message of this type passes in the current context."""
         here = AMBIENT.get()
-        chains = self._chains.setdefault(here and here.shape, {})
+        chains = self._plain if here is None else self._chains.setdefault(here.shape, {})
         chain = chains.get(kind)
         if chain is None:
             chain = chains[kind] = self._compose(kind)
