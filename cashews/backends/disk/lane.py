@@ -18,6 +18,7 @@ from anyio import to_thread
 
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply, current_home
+from cashews.engine.room import Room
 from cashews.exceptions import CacheClosedError
 from cashews.log import logger
 from cashews.messages import Message
@@ -109,8 +110,7 @@ class Lane:
         self._bell = SimpleQueue()
         self._waiting = deque()
         self._rung = False
-        self._room: anyio.Event | None = None
-        """Set when the inbox may have room again; there while somebody waits for that."""
+        self._room = Room()
         self._life: anyio.CancelScope | None = None
         """What `run` runs in."""
         self._ended: anyio.Event
@@ -153,15 +153,7 @@ class Lane:
                 raise CacheClosedError
             if len(self._waiting) < ROOM:
                 return
-            if self._room is None:
-                self._room = anyio.Event()
             await self._room.wait()
-
-    def _let_in(self) -> None:
-        """Have those look again who wait for room."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
 
     # --- the life of a lane
 
@@ -202,7 +194,7 @@ class Lane:
         self._closed = True
         while self._waiting:
             self._waiting.popleft().reply.give(CacheClosedError())
-        self._let_in()
+        self._room.let_in()
 
     async def close(self) -> None:
         """Refuse further letters, let those that wait be answered, and end the thread."""
@@ -236,7 +228,7 @@ class Lane:
         self.largest_batch = max(self.largest_batch, len(letters))
         for letter in letters:
             letter.reply.give(letter.outcome)
-        self._let_in()
+        self._room.let_in()
 
     # --- figures
 

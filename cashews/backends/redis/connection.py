@@ -36,6 +36,7 @@ from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.clock import Clock
 from cashews.engine.host import Home, Reply, current_home
+from cashews.engine.room import Room
 from cashews.exceptions import CacheClosedError
 from cashews.log import logger
 from cashews.messages import Lease
@@ -85,8 +86,7 @@ class Connection:
         self._home = home
         self._inbox.forget()
         self._channels.clear()
-        self._room: anyio.Event | None = None
-        """Set when the inbox may have room again; there while somebody waits for that."""
+        self._room = Room()
         self._writer: Reply[Any] | None = None
         self._watch: Reply[Any] | None = None
         """The tasks that wait for a letter."""
@@ -153,15 +153,7 @@ class Connection:
                 raise failure_of(self._down)
             if self._inbox.waiting < ROOM:
                 return
-            if self._room is None:
-                self._room = anyio.Event()
             await self._room.wait()
-
-    def _let_in(self) -> None:
-        """Have those look again who wait for room."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
 
     async def listen(self, channel: str, heard: Callable[[], object]) -> bool:
         """Have a function called at each message on a channel; says whether that is possible here.
@@ -236,7 +228,7 @@ class Connection:
         """Answer whoever still waits."""
         self._closed = True
         self._inbox.give_up(CLOSED)
-        self._let_in()
+        self._room.let_in()
 
     async def _connect_and_serve(self) -> bool:
         """Connect, and serve until the connection breaks; says whether it was there at all."""
@@ -273,7 +265,7 @@ class Connection:
             logger.error("redis at %s cannot be used: %s", self._address, error)
         self._down = error
         self._inbox.give_up(error)
-        self._let_in()
+        self._room.let_in()
 
     def _come_up(self) -> None:
         if self._down is not None:
@@ -338,7 +330,7 @@ class Connection:
             batch = self._inbox.batch()
             if batch:
                 await stream.send(batch)
-                self._let_in()
+                self._room.let_in()
             else:
                 self._writer = letter_came = self._here().reply()
                 await letter_came
