@@ -1,5 +1,7 @@
 """What one turn looks at is bounded, whatever it leaves out; no question looks at all rows with what is in them."""
 
+import gc
+
 import pytest
 
 from cashews import messages as m
@@ -15,6 +17,16 @@ def test_what_is_too_new_for_a_scan_counts_as_looked_at(shelf):
     page = pages.scan(shelf, m.Scan("*", cursor=pages.Cursor(after="k", newest=0)), 0.0)
     assert page.items == []
     assert page.cursor == pages.Cursor(after=f"k{pages.PAGE - 1:05}", newest=0)
+
+
+def test_what_is_found_is_of_no_interest_to_the_garbage_collector(shelf):
+    """25; else it goes through the whole process for each few pages, and the event loop waits."""
+    for number in range(10):
+        shelf.put(f"k{number}", number, None, 0.0)
+    found, _ = pages._step(shelf, "*", pages.Cursor(), 0.0, 10)
+    gc.collect()
+    assert len(found) == 10
+    assert not any(map(gc.is_tracked, found))
 
 
 @pytest.mark.parametrize(

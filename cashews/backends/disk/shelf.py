@@ -40,6 +40,8 @@ SWEEPS: Final = (
     "DELETE FROM cashews_kept WHERE rowid IN (SELECT rowid FROM cashews_kept WHERE deadline <= ? LIMIT ?)",
     "DELETE FROM cashews_locks WHERE key IN (SELECT key FROM cashews_locks WHERE deadline <= ? LIMIT ?)",
 )
+AT_A_TIME: Final = 500
+"""How many rows one statement removes; older versions of SQLite take 999 values."""
 SWEPT_AT_ONCE: Final = 1_000
 """How many structures or locks one batch removes at most; the next goes on."""
 CULLED_AT_ONCE: Final = 5_000
@@ -374,10 +376,14 @@ class Shelf:
             limit -= 1
 
     def drop_all(self, table: str, rows: list[tuple[int, str | None]]) -> None:
-        """Remove rows of a table, given as their number and their file."""
-        assert self._connection is not None
-        numbers = [(rowid,) for rowid, _ in rows]
-        self._connection.executemany(f"DELETE FROM {table} WHERE rowid = ?", numbers)  # noqa: S608  one of our tables
+        """Remove rows of a table, given as their number and their file.
+
+        Many go with one statement, which leaves the interpreter to the event loop for as long as it takes.
+        """
+        for first in range(0, len(rows), AT_A_TIME):
+            some = rows[first : first + AT_A_TIME]
+            places = ",".join("?" * len(some))
+            self.sql(f"DELETE FROM {table} WHERE rowid IN ({places})", [rowid for rowid, _ in some])  # noqa: S608  a table of ours
         self._doomed += [filename for _, filename in rows if filename is not None]
 
     def volume(self) -> int:
