@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from cashews._typing import TTL as TTL
 from cashews._version import __version__ as __version__
+from cashews.api.cache import Cache as Cache
+from cashews.api.keying import noself as noself
+from cashews.api.settings import register_backend as register_backend
 from cashews.backends.interface import Backend as Backend
-from cashews.backends.interface import Cause as Cause
-from cashews.cache import Cache as Cache
 from cashews.clock import Clock as Clock
 from cashews.commands import Command as Command
-from cashews.conditions import NOT_NONE as NOT_NONE
-from cashews.conditions import only_exceptions as only_exceptions
-from cashews.conditions import with_exceptions as with_exceptions
-from cashews.decorating import noself as noself
-from cashews.engine.ambient import invalidate_further as invalidate_further
-from cashews.engine.detection import Detector as Detector
-from cashews.engine.transactions import TransactionMode as TransactionMode
+from cashews.engine.context import Detector as Detector
+from cashews.engine.context import invalidate_further as invalidate_further
+from cashews.engine.coordinator.transaction import TransactionMode as TransactionMode
 from cashews.exceptions import CacheBackendInteractionError as CacheBackendInteractionError
 from cashews.exceptions import CacheError as CacheError
 from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen
@@ -28,15 +25,18 @@ from cashews.exceptions import LockLostError as LockLostError
 from cashews.exceptions import LockRefusedError as LockRefusedError
 from cashews.exceptions import RateLimitError as RateLimitError
 from cashews.exceptions import TransactionError as TransactionError
-from cashews.formatter import default_formatter as default_formatter
 from cashews.helpers import add_prefix as add_prefix
 from cashews.helpers import all_keys_lower as all_keys_lower
 from cashews.helpers import fast_condition as fast_condition
 from cashews.helpers import memory_limit as memory_limit
-from cashews.key import get_cache_key_template as get_cache_key_template
-from cashews.key_context import key_context as key_context
-from cashews.key_context import register_key_context as register_key_context
-from cashews.settings import register_backend as register_backend
+from cashews.keys.compile import get_cache_key_template as get_cache_key_template
+from cashews.keys.context import key_context as key_context
+from cashews.keys.context import register_key_context as register_key_context
+from cashews.keys.formatter import default_formatter as default_formatter
+from cashews.messages.values import Cause as Cause
+from cashews.strategies.conditions import NOT_NONE as NOT_NONE
+from cashews.strategies.conditions import only_exceptions as only_exceptions
+from cashews.strategies.conditions import with_exceptions as with_exceptions
 
 CacheDetect = Detector
 

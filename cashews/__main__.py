@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from cashews.cache import Cache
+from cashews.api.cache import Cache
 from cashews.clock import SystemClock
 
 CALLERS = 1_000

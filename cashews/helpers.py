@@ -14,10 +14,9 @@ from typing import Any, Final, TypeVar
 from anyio.lowlevel import checkpoint
 
 from cashews.commands import Command
-from cashews.compose import Proceed
-from cashews.conditions import subject
-from cashews.entry import Entry, Raised
+from cashews.engine.chain import Proceed
 from cashews.exceptions import WrongArgumentError
+from cashews.keys.pattern import Pattern, pieces_of
 from cashews.messages import (
     Clear,
     DeleteMatch,
@@ -32,7 +31,8 @@ from cashews.messages import (
     SetMany,
     SetRaw,
 )
-from cashews.pattern import Pattern, pieces_of
+from cashews.strategies.conditions import subject
+from cashews.strategies.entry import Entry, Raised
 
 R = TypeVar("R")
 _SIZED: Final = frozenset({Command.SET, Command.SET_RAW, Command.SET_MANY})

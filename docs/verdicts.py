@@ -6,14 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cashews._typing import ABSENT
-from cashews.entry import Entry, Loaded, Returned
-from cashews.strategies.early import Early
-from cashews.strategies.failover import Failover
-from cashews.strategies.hit import Hit
-from cashews.strategies.simple import Simple
-from cashews.strategies.soft import Soft
-from cashews.strategies.strategy import Strategy
-from cashews.verdicts import Load, LoadOrServe, Serve, ServeAndRefresh, Verdict
+from cashews.strategies.entry import Entry, Loaded, Returned
+from cashews.strategies.strategies import Early, Failover, Hit, Simple, Soft
+from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict
 
 PAGE = Path(__file__).parent / "reference" / "verdicts.md"
 NOW, TTL, OWN_TTL, COST = 1000.0, 60.0, 20.0, 1.0

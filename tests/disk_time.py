@@ -6,7 +6,7 @@ from typing import Any
 
 from cashews import messages as m
 from cashews.backends.disk import DiskStore
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 class DiskClock(VirtualClock):

@@ -28,7 +28,7 @@ from cashews.backends.redis import RedisStore
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.wire import pack
 from cashews.commands import Command
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 PING = pack(("PING",))
 SKIP = pack(("CLIENT", "REPLY", "SKIP"))

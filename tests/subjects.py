@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cashews import Cache
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.servers import binaries
 
 MANY = 10_000

@@ -1,4 +1,4 @@
-"""What `cashews.testing.VirtualClock` promises, on both event loops."""
+"""What `cashews.testing.clock.VirtualClock` promises, on both event loops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from cashews.clock import Clock
 from cashews.exceptions import WrongArgumentError
-from cashews.testing import ClockStatistics, VirtualClock
+from cashews.testing.clock import ClockStatistics, VirtualClock
 
 NOTHING_WAITS = ClockStatistics(sleepers=0, scopes=0, next_deadline=None)
 

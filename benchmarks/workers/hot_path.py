@@ -25,14 +25,14 @@ Names = dict[str, object]
 
 def key_function() -> tuple[str, Names]:
     """The key function, generated from the template."""
-    from cashews.key import compile_key
+    from cashews.keys.compile import compile_key
 
     return "key_of(7)", {"key_of": compile_key(echo, "user:{uid}")}
 
 
 def context_variable() -> tuple[str, Names]:
     """The context variable that holds all that is ambient."""
-    from cashews.engine.ambient import AMBIENT
+    from cashews.engine.context import AMBIENT
 
     return "ambient()", {"ambient": AMBIENT.get}
 

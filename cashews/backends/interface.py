@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
+from cashews.actors.scope import Service
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
 from cashews.messages import Message
+from cashews.messages.values import OnRemove
 
 R = TypeVar("R")
 
 Turn: TypeAlias = Callable[[Any, float], Any]
 """Serves one message at an instant, awaiting nothing: `turn(message, now)` answers the message's reply type."""
-
-Service: TypeAlias = Callable[[], Awaitable[None]]
-"""A task of a backend that runs for as long as the scope does."""
 
 
 class NotNowType(enum.Enum):
@@ -30,19 +29,6 @@ class NotNowType(enum.Enum):
 
 NOT_NOW: Final = NotNowType.NOT_NOW
 """This message cannot be served in place: it has to be asked."""
-
-
-class Cause(enum.Enum):
-    """Why a value left a store."""
-
-    EXPIRED = "expired"
-    EVICTED = "evicted"
-    REPLACED = "replaced"
-    DELETED = "deleted"
-
-
-OnRemove: TypeAlias = Callable[[str, object, Cause], object]
-"""Called with the key, the value and the cause, after the turn that removed it."""
 
 
 class Asks(Protocol):

@@ -13,25 +13,24 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
-from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Service, Surroundings
+from cashews.actors.loop import Home, current_home
+from cashews.actors.scope import Scope, Service
+from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Surroundings
 from cashews.clock import Clock
 from cashews.commands import Command
-from cashews.engine.ambient import AMBIENT
-from cashews.engine.branch import Branch
-from cashews.engine.fence import Fence
+from cashews.engine.context import AMBIENT
+from cashews.engine.coordinator.branch import Branch
+from cashews.engine.coordinator.keeper import Keeper
+from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.transaction import Transaction, Transactional
+from cashews.engine.coordinator.wait_graph import Waiter, WaitGraph
 from cashews.engine.flights import Flights
-from cashews.engine.host import Home, current_home
 from cashews.engine.interceptors import Further, Interceptor, Middleware, Switch, Watcher, interceptor_of
-from cashews.engine.keeper import Keeper
-from cashews.engine.locks import LockQueues
-from cashews.engine.pages import Pages
+from cashews.engine.permits import Fence
 from cashews.engine.refresher import Refresher
-from cashews.engine.routes import Route, Routes
-from cashews.engine.scope import Scope
-from cashews.engine.tags import TagRules
-from cashews.engine.transactions import Transaction, Transactional
-from cashews.engine.wait_graph import Waiter, WaitGraph
+from cashews.engine.routes import Pages, Route, Routes
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
+from cashews.keys.tags import TagRules
 from cashews.messages import BEFORE_ALL, MarkLoad, Message, OneKey, Page, Paged
 
 R = TypeVar("R")

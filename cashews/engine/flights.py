@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final, TypeAlias, cast
 
-from cashews.engine.ambient import AMBIENT
-from cashews.engine.fence import Fence
-from cashews.engine.host import Home, Reply
-from cashews.entry import Outcome, Raised
+from cashews.actors.loop import Home, Reply
+from cashews.engine.context import AMBIENT
+from cashews.engine.permits import Fence
 from cashews.messages import KnownTags, Lease
+from cashews.strategies.entry import Outcome, Raised
 
 Load: TypeAlias = Callable[[Lease], Awaitable[Outcome]]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from cashews.commands import Command
-from cashews.compose import Proceed
-from cashews.engine.ambient import AMBIENT
-from cashews.engine.fence import Fence
+from cashews.engine.chain import Proceed
+from cashews.engine.context import AMBIENT
+from cashews.engine.permits import Fence
 from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
 
 R = TypeVar("R")

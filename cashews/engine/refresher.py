@@ -10,11 +10,11 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from cashews._log import logger
+from cashews.actors.loop import Home, Reply
 from cashews.clock import Clock
-from cashews.engine.host import Home, Reply
-from cashews.entry import Outcome, Raised
 from cashews.exceptions import LoadCancelledError
-from cashews.log import logger
+from cashews.strategies.entry import Outcome, Raised
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
 

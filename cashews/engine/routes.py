@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cashews.backends.interface import Backend, Turn
-from cashews.compose import Proceed, compose
-from cashews.engine.ambient import AMBIENT
+from cashews.engine.chain import Proceed, compose
+from cashews.engine.context import AMBIENT
+from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Interceptor, Switch
-from cashews.engine.locks import LockQueues
-from cashews.engine.wait_graph import WaitGraph
 from cashews.exceptions import NotConfiguredError
-from cashews.messages import Message
-from cashews.pattern import may_match_below
+from cashews.keys.pattern import may_match_below
+from cashews.messages import Message, Page, Paged
+
+if TYPE_CHECKING:
+    from cashews._typing import Self
 
 
 class Route:
@@ -124,3 +129,35 @@ class Routes:
         if not routes:
             raise NotConfiguredError(pattern, [route.prefix for route in self._by_length])
         return routes
+
+
+Item = TypeVar("Item")
+
+
+class Pages(Generic[Item]):
+    """An asynchronous iterator. Not a generator: whoever leaves it early has nothing to close."""
+
+    def __init__(
+        self,
+        message: Paged[Item],
+        routes: Iterable[Route],
+        ask: Callable[[Paged[Item], Route], Awaitable[Page[Item]]],
+    ) -> None:
+        self._message = message
+        self._routes = deque(routes)
+        self._ask = ask
+        self._items: deque[Item] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while not self._items:
+            if not self._routes:
+                raise StopAsyncIteration
+            page = await self._ask(self._message, self._routes[0])
+            self._items.extend(page.items)
+            self._message = replace(self._message, cursor=page.cursor)
+            if page.cursor is None:
+                self._routes.popleft()
+        return self._items.popleft()

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from cashews.messages.keys import Clear as Clear
+from cashews.messages.keys import DeleteMany as DeleteMany
+from cashews.messages.keys import DeleteMatch as DeleteMatch
+from cashews.messages.keys import GetKeysCount as GetKeysCount
+from cashews.messages.keys import GetMany as GetMany
+from cashews.messages.keys import GetMatch as GetMatch
+from cashews.messages.keys import Ping as Ping
+from cashews.messages.keys import RecallMany as RecallMany
+from cashews.messages.keys import Scan as Scan
+from cashews.messages.keys import SetMany as SetMany
+from cashews.messages.loads import KnownTags as KnownTags
+from cashews.messages.loads import Lease as Lease
 from cashews.messages.locks import HELD as HELD
 from cashews.messages.locks import IsLocked as IsLocked
 from cashews.messages.locks import RenewLock as RenewLock
@@ -11,8 +23,6 @@ from cashews.messages.locks import SetLock as SetLock
 from cashews.messages.locks import Unlock as Unlock
 from cashews.messages.locks import UnwatchLock as UnwatchLock
 from cashews.messages.locks import WatchLock as WatchLock
-from cashews.messages.message import KnownTags as KnownTags
-from cashews.messages.message import Lease as Lease
 from cashews.messages.message import ManyKeys as ManyKeys
 from cashews.messages.message import Matching as Matching
 from cashews.messages.message import Message as Message
@@ -21,9 +31,6 @@ from cashews.messages.message import Page as Page
 from cashews.messages.message import Paged as Paged
 from cashews.messages.message import WholeStore as WholeStore
 from cashews.messages.message import public_fields as public_fields
-from cashews.messages.stores import Clear as Clear
-from cashews.messages.stores import GetKeysCount as GetKeysCount
-from cashews.messages.stores import Ping as Ping
 from cashews.messages.structures import UNCOUNTED as UNCOUNTED
 from cashews.messages.structures import Admit as Admit
 from cashews.messages.structures import CircuitRules as CircuitRules
@@ -46,23 +53,16 @@ from cashews.messages.transactions import Peek as Peek
 from cashews.messages.transactions import State as State
 from cashews.messages.transactions import Write as Write
 from cashews.messages.values import Delete as Delete
-from cashews.messages.values import DeleteMany as DeleteMany
-from cashews.messages.values import DeleteMatch as DeleteMatch
 from cashews.messages.values import Exists as Exists
 from cashews.messages.values import Expire as Expire
 from cashews.messages.values import Get as Get
 from cashews.messages.values import GetExpire as GetExpire
 from cashews.messages.values import GetHit as GetHit
-from cashews.messages.values import GetMany as GetMany
-from cashews.messages.values import GetMatch as GetMatch
 from cashews.messages.values import GetRaw as GetRaw
 from cashews.messages.values import GetSize as GetSize
 from cashews.messages.values import Incr as Incr
 from cashews.messages.values import Recall as Recall
-from cashews.messages.values import RecallMany as RecallMany
-from cashews.messages.values import Scan as Scan
 from cashews.messages.values import Set as Set
-from cashews.messages.values import SetMany as SetMany
 from cashews.messages.values import SetRaw as SetRaw
 
 MESSAGES: Final[tuple[type[Message[Any]], ...]] = tuple(

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from cashews.border import runnable
-from cashews.entry import Entry, Raised
+from cashews._arguments import runnable
 from cashews.exceptions import WrongArgumentError
+from cashews.strategies.entry import Entry, Raised
 
 Encoder = Callable[..., Awaitable[bytes]]
 """``await encoder(value, backend, key, expire)``"""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, cast
 
-from cashews.entry import Chunk, Entry, Manifest, Raised, Returned
 from cashews.exceptions import DecodeError
 from cashews.serialize.codecs import Codec
 from cashews.serialize.custom import Custom, Pending, custom_called, custom_of_class
+from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
 
 HITS_PREFIX: Final = b"\0H"
 """What a stored entry begins with. Its hits follow, then everything else: they are counted in place, unsigned."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from cashews.entry import Entry, Raised, Returned
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize.codecs import codec_of
 from cashews.serialize.compression import compress_of, expanded, too_large
@@ -22,6 +21,7 @@ from cashews.serialize.custom import Custom, Pending
 from cashews.serialize.forms import HITS, HITS_PREFIX, HITS_SIZE, Forms, integer_in
 from cashews.serialize.options import SerializerOptions
 from cashews.serialize.signature import SIGNED, Signature
+from cashews.strategies.entry import Entry, Raised, Returned
 
 _BEYOND_DIGITS: Final = 0x3A
 _NO_BYTE: Final = -1

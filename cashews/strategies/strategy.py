@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, TypeAlias, cast
 
 from cashews._typing import ABSENT, Absent
-from cashews.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.messages import Recall
-from cashews.verdicts import LOAD, Serve, Verdict
+from cashews.strategies.entry import Entry, Loaded, Outcome, Raised, Returned
 
 Draw = Callable[[], float]
 """Draws a number from [0, 1)."""
+
 PAIR: Final = 2
 
 
@@ -79,3 +80,34 @@ def outcome_of(found: object) -> Outcome:
     if isinstance(found, Entry):
         return found.outcome
     return found if isinstance(found, Raised) else Returned(found)
+
+
+@dataclass(slots=True)
+class Serve:
+    """Answer with what was found."""
+
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class ServeAndRefresh:
+    """Answer with what was found, and have it loaded anew in the background."""
+
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Load:
+    """Run the function; its outcome is the answer."""
+
+
+@dataclass(slots=True)
+class LoadOrServe:
+    """Run the function; if it raises one of `errors`, answer with what is remembered then, if anything is."""
+
+    errors: tuple[type[Exception], ...]
+
+
+Verdict: TypeAlias = "Serve | ServeAndRefresh | Load | LoadOrServe"
+
+LOAD = Load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from cashews.backends.interface import Cause
+from cashews.messages.values import Cause
 from cashews.table.leases import Locks
 from cashews.table.recency import Recency
 from cashews.table.tagged import Tagged

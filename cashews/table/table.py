@@ -9,14 +9,14 @@ from typing import Any, Final, TypeVar, cast
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.interface import Cause
-from cashews.circuit import Circuit
-from cashews.entry import Entry
 from cashews.exceptions import WrongTypeError
-from cashews.pattern import matcher
+from cashews.keys.pattern import matcher
+from cashews.messages.values import Cause
+from cashews.strategies.entry import Entry
+from cashews.structures.circuit import Circuit
+from cashews.structures.kinds import Bits, Foreign, Members, Tally, Window, counter, integer, kind_of
 from cashews.table.cursor import Cursor
 from cashews.table.keyspace import NEVER, PAGE, seconds_left
-from cashews.table.kinds import Bits, Foreign, Members, Tally, Window, counter, integer, kind_of
 from cashews.table.tagged_keys import TaggedKeys
 from cashews.table.wheel import Slot
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cashews import messages as m
-from cashews.backends.interface import Cause
+from cashews.messages.values import Cause
 from cashews.table.keyspace import PAGE, Keyspace
 from cashews.table.tagged import Carriers
 

@@ -16,9 +16,10 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache, settings
-from cashews.backends.memory import MemoryOptions, MemoryStore
-from cashews.testing import VirtualClock
+from cashews import Cache
+from cashews.api import settings
+from cashews.backends.memory.store import MemoryOptions, MemoryStore
+from cashews.testing.clock import VirtualClock
 
 PATIENCE = 10
 """Seconds of real time after which a run counts as a deadlock."""

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache, Command
 from cashews.engine.refresher import DRAIN
 from cashews.exceptions import CacheClosedError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 STEPS = 4
 

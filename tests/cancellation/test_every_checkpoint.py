@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews.exceptions import LoadTimeoutError
-from cashews.strategies.streams import CHUNK
+from cashews.runners.streams import CHUNK
 
 
 class Function:

@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 REQUEST = ContextVar("request", default="nobody's")
 

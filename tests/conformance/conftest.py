@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.subjects import SUBJECTS, Subject, clock_of, each, subject_of
 
 AGES = 10**9

@@ -1,6 +1,6 @@
 """What is written under load, who does what in which step, and what there must be after it: without any store."""
 
-from cashews.pattern import matcher
+from cashews.keys.pattern import matcher
 
 LONG = 10_000_000
 """A time to live that outlasts every test, whatever its clock says."""

@@ -11,8 +11,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
+from cashews.actors.loop import current_home
 from cashews.backends.disk.lane import Stay
-from cashews.engine.host import current_home
 from cashews.exceptions import CacheClosedError
 from tests.disk.conftest import writing
 

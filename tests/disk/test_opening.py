@@ -14,7 +14,7 @@ import diskcache
 import pytest
 
 from cashews import messages as m
-from cashews.backends.disk import making
+from cashews.backends.disk import schema
 from cashews.backends.disk.files import File, found_shards
 from cashews.backends.disk.reading import Reader
 from cashews.backends.disk.shelf import Shelf
@@ -37,7 +37,7 @@ def execute(directory, statement, *given):
         connection.execute(statement, given)
 
 
-def schema(directory):
+def schema_of(directory):
     return dict(query(directory, "SELECT name, sql FROM sqlite_master"))
 
 
@@ -65,9 +65,9 @@ def test_a_file_has_what_diskcache_makes_and_what_we_add(shelf, directory, tmp_p
     given = {"eviction_policy": policy, "size_limit": 10**6, "sqlite_auto_vacuum": 2, "sqlite_cache_size": 100}
     shelf(**given).close()
     diskcache.Cache(str(tmp_path / "theirs"), **given).close()
-    ours, theirs = schema(directory), schema(tmp_path / "theirs")
+    ours, theirs = schema_of(directory), schema_of(tmp_path / "theirs")
     assert {name: sql for name, sql in ours.items() if "cashews_" not in name} == theirs
-    assert {name for name in ours if name.startswith("cashews_")} == making.OURS
+    assert {name for name in ours if name.startswith("cashews_")} == schema.OURS
     for question in ("SELECT * FROM Settings ORDER BY key", "PRAGMA journal_mode", "PRAGMA auto_vacuum"):
         assert query(directory, question) == query(tmp_path / "theirs", question)
 
@@ -89,20 +89,20 @@ def test_the_mark_of_a_later_version_stays(shelf, directory):
 
 def test_a_file_that_somebody_has_half_made_is_completed(shelf, directory):
     diskcache.Cache(str(directory)).close()
-    whole = schema(directory)
+    whole = schema_of(directory)
     execute(directory, "DROP TRIGGER Settings_size_insert")
     execute(directory, "DELETE FROM Settings WHERE key = 'size'")
     shelf().close()
-    assert schema(directory).items() >= whole.items()
+    assert schema_of(directory).items() >= whole.items()
     assert query(directory, "SELECT value FROM Settings WHERE key = 'size'") == [(0,)]
 
 
 def test_a_file_that_cannot_be_made_is_not_made_by_half(shelf, directory, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(making, "STATEMENTS", [*making.STATEMENTS, "nonsense"])
+        patch.setattr(schema, "STATEMENTS", [*schema.STATEMENTS, "nonsense"])
         with pytest.raises(sqlite3.OperationalError, match="nonsense"):
             shelf()
-    assert schema(directory) == {}
+    assert schema_of(directory) == {}
     shelf()
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from cashews import Cache, settings
+from cashews import Cache
+from cashews.api import settings
 from cashews.backends.interface import Backend, Surroundings
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from enum import IntEnum
 import pytest
 
 from cashews import Cache, Command
-from cashews.backends.interface import Cause
+from cashews.api.settings import register_backend
 from cashews.exceptions import CacheError, NotConfiguredError, SettingsError, WrongArgumentError
-from cashews.settings import register_backend
+from cashews.messages.values import Cause
 
 NO_TEXT = [1, None, b"k", ["k"], ("k",), {"k": 1}, True, object()]
 NO_INTEGER = [1.5, True, False, "a", "1", None, [1], math.nan, math.inf]

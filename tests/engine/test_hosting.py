@@ -13,7 +13,7 @@ import pytest
 
 from cashews import Cache
 from cashews.exceptions import EventLoopError
-from cashews.testing import ClockStatistics
+from cashews.testing.clock import ClockStatistics
 
 NOTHING_WAITS = ClockStatistics(sleepers=0, scopes=0, next_deadline=None)
 

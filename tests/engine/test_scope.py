@@ -12,7 +12,7 @@ import pytest
 
 from cashews import Cache, Command
 from cashews.exceptions import CacheClosedError, EventLoopError
-from cashews.testing import ClockStatistics
+from cashews.testing.clock import ClockStatistics
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from cashews import Cache
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import Proxy
 from tests.servers import Server
 

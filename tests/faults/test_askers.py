@@ -7,10 +7,10 @@ import pytest
 from redis import exceptions as redis
 
 from cashews import messages as m
+from cashews.actors.loop import current_home
 from cashews.backends.redis import connection
 from cashews.backends.redis.failures import LateError
 from cashews.backends.redis.inbox import Inbox
-from cashews.engine.host import current_home
 from tests.faults.proxy import PATIENCE, until
 
 pytestmark = pytest.mark.redis

@@ -11,7 +11,7 @@ import pytest
 
 from cashews import Cache
 from cashews.exceptions import CacheClosedError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import PATIENCE, Proxy, until
 
 pytestmark = pytest.mark.redis

@@ -10,7 +10,7 @@ import pytest
 
 from cashews import Cache
 from cashews.backends.redis.connection import FIRST_PAUSE, LONGEST_PAUSE
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import PATIENCE, until
 
 pytestmark = pytest.mark.redis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from cashews.engine.transactions import TransactionMode
+from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError, LockLostError, WrongTypeError
 from cashews.messages import Outcome
 from tests.faults.proxy import PATIENCE, until

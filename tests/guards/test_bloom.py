@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cashews import Cache, Command
-from cashews.bloom import BloomShape
 from cashews.exceptions import NotAsyncError, WrongArgumentError, WrongKeyError
-from cashews.testing import VirtualClock
+from cashews.guards.bloom import BloomShape
+from cashews.testing.clock import VirtualClock
 
 
 class Users:
@@ -66,7 +66,7 @@ def test_the_places_of_an_item_are_those_of_every_process_and_installation():
     """D24: two workers share a filter, whatever else is installed."""
     assert BloomShape(1000, 7).places("ann") == PLACES
     hidden = "import sys; sys.modules['xxhash'] = sys.modules['bitarray'] = None\n"
-    program = hidden + "from cashews.bloom import BloomShape; print(BloomShape(1000, 7).places('ann'))"
+    program = hidden + "from cashews.guards.bloom import BloomShape; print(BloomShape(1000, 7).places('ann'))"
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert told.stdout.strip() == str(PLACES)
 

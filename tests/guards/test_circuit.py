@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashews.circuit import Circuit, Phase
 from cashews.messages import CircuitRules
+from cashews.structures.circuit import Circuit, Phase
 
 RULES = CircuitRules(errors_rate=50, period=10, ttl=5, half_open_ttl=4, min_calls=2)
 

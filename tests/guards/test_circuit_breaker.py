@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cashews import Cache, CircuitBreakerOpen, Command, circuit_breaker, invalidate_further, noself
 from cashews.exceptions import WrongArgumentError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 class Service:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit
 from cashews import messages as m
 from cashews.exceptions import WrongArgumentError
+from cashews.keys.pattern import Pattern
 from cashews.messages import MESSAGES, DeleteMatch, Get, Set
-from cashews.pattern import Pattern
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.subjects import on_memory
 
 TEXT = "x" * 20

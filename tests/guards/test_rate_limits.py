@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cashews import Cache, Command, RateLimitError, invalidate_further
 from cashews.exceptions import WrongArgumentError, WrongTTLError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 KINDS = ["rate_limit", "slice_rate_limit"]
 

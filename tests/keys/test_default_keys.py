@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from cashews.exceptions import UnstableKeyWarning
-from cashews.key import compile_key, default_template, get_cache_key_template
+from cashews.keys.compile import compile_key, default_template, get_cache_key_template
 
 
 async def get_name(user, *args, version="v1", **kwargs): ...

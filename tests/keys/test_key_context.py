@@ -5,8 +5,8 @@ import contextvars
 import pytest
 
 from cashews.exceptions import CacheError, WrongKeyError
-from cashews.key import compile_key
-from cashews.key_context import context_values, key_context, register_key_context
+from cashews.keys.compile import compile_key
+from cashews.keys.context import context_values, key_context, register_key_context
 
 
 async def get_current_user(): ...

@@ -3,8 +3,8 @@
 import pytest
 
 from cashews.exceptions import WrongKeyError
-from cashews.key import compile_key, get_cache_key_template, template_pattern
-from cashews.pattern import matcher
+from cashews.keys.compile import compile_key, get_cache_key_template, template_pattern
+from cashews.keys.pattern import matcher
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from cashews.key import compile_key
+from cashews.keys.compile import compile_key
 
 
 async def get_name(user, /, *args, version="v1", **kwargs): ...

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from cashews.formatter import Formatter, default_formatter
-from cashews.key import compile_key
+from cashews.keys.compile import compile_key
+from cashews.keys.formatter import Formatter, default_formatter
 
 
 @dataclass

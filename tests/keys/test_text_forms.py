@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from cashews.exceptions import UnstableKeyWarning
-from cashews.formatter import Formatter
+from cashews.keys.formatter import Formatter
 
 
 class Plain(enum.Enum):
@@ -63,7 +63,7 @@ def test_the_text_of_values(value, expected):
 
 def test_a_set_has_the_same_text_in_every_process():
     """D63: the order of a set depends on the process."""
-    program = "from cashews.formatter import Formatter; print(Formatter().text({'a', 'b', ('c', 'd'), 'e'}))"
+    program = "from cashews.keys.formatter import Formatter; print(Formatter().text({'a', 'b', ('c', 'd'), 'e'}))"
     texts = [
         subprocess.check_output([sys.executable, "-c", program], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."})
         for seed in "12"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from cashews.exceptions import CacheError, WrongKeyError
-from cashews.key import compile_key
+from cashews.keys.compile import compile_key
 
 
 class Address:

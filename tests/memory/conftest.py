@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from cashews import Cache
-from cashews.backends.interface import Cause
 from cashews.exceptions import EncodeError
+from cashews.messages.values import Cause
 from cashews.serialize import custom, register_type
 
 ONE_OPTION = [

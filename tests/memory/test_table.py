@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cashews import messages as m
-from cashews.backends.interface import Cause
+from cashews.messages.values import Cause
+from cashews.structures.kinds import Members
 from cashews.table.keyspace import BURST, NEVER
-from cashews.table.kinds import Members
 from cashews.table.table import Table
 from cashews.table.wheel import ROOM, Wheel
 

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.backends.redis.pages import PAGE
+from cashews.backends.redis.keys import PAGE
 from cashews.exceptions import CacheBackendInteractionError
 
 pytestmark = pytest.mark.redis

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cashews._typing import ABSENT
-from cashews.backends.values import Values
-from cashews.entry import Chunk, Entry, Manifest, Raised, Returned
+from cashews.backends.encoding import Values
 from cashews.exceptions import DecodeError
 from cashews.serialize import Serializer, SerializerOptions, compression, register_type
+from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
 
 OPTIONS = [
     {"pickle_type": codec, "compress_type": compression, "secret": secret, "compress_threshold": 0}

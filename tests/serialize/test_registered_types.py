@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from cashews import Cache
-from cashews.backends.values import Values
-from cashews.entry import Entry, Raised, Returned
+from cashews.backends.encoding import Values
 from cashews.exceptions import DecodeError, EncodeError, WrongArgumentError
 from cashews.serialize import Serializer, SerializerOptions, register_type
+from cashews.strategies.entry import Entry, Raised, Returned
 
 OPTIONS = [
     {"pickle_type": codec, "compress_type": compression, "secret": secret, "compress_threshold": 0}

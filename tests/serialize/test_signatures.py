@@ -9,9 +9,9 @@ import zlib
 
 import pytest
 
-from cashews.entry import Entry, Returned
 from cashews.exceptions import DecodeError, WeakDigestWarning, WrongOptionError
 from cashews.serialize import HITS, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
+from cashews.strategies.entry import Entry, Returned
 
 DIGESTS = ["sum", "md5", "sha1", "sha256", "xxh32", "xxh64", "xxh3_64", "xxh3_128"]
 STRONG = ["md5", "sha1", "sha256"]

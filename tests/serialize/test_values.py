@@ -10,9 +10,9 @@ from datetime import date
 import pytest
 import sqlalchemy
 
-from cashews.entry import Chunk, Entry, Manifest, Raised, Returned
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize import HITS, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
+from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
 
 CODECS = ["pickle", "json", "dill", "sqlalchemy", "msgpack"]
 COMPRESSIONS = [None, "gzip", "zlib", "zstd"]

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import NOT_NONE, Cache, noself, only_exceptions, with_exceptions
 from cashews.exceptions import LoadTimeoutError, NotAsyncError, WrongArgumentError, WrongTTLError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 DECORATORS = {
     "simple": lambda cache, ttl=90, **options: cache(ttl, key="k", prefix="", **options),

@@ -11,11 +11,11 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import NOT_NONE, Cache, Command, noself
-from cashews.engine.ambient import ambient
-from cashews.entry import Chunk, Manifest
+from cashews.engine.context import ambient
 from cashews.exceptions import NotAsyncError, WrongArgumentError
-from cashews.strategies.streams import BATCH, CHUNK, MARGIN
-from cashews.testing import VirtualClock
+from cashews.runners.streams import BATCH, CHUNK, MARGIN
+from cashews.strategies.entry import Chunk, Manifest
+from cashews.testing.clock import VirtualClock
 from tests.subjects import on_memory
 
 LONG = 2 * CHUNK + 7

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cashews import Cache
 from cashews.engine.refresher import FIRST_REST, LONGEST_REST
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 TTL, OWN_TTL = 16.0, 6.0
 HITS, UPDATE_AFTER = 3, 2

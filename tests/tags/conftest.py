@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.subjects import DISK, Subject, clock_of, each, subject_of
 
 STORES = (

@@ -8,7 +8,7 @@ import pytest
 
 from cashews import Cache, key_context, noself, with_exceptions
 from cashews.exceptions import WrongArgumentError, WrongKeyError, WrongTagError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from cashews.backends.redis.wire import pack
-from cashews.engine.ambient import AMBIENT
+from cashews.engine.context import AMBIENT
 from tests.subjects import rows_in
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from cashews.engine.transactions import TransactionMode
+from cashews.engine.coordinator.transaction import TransactionMode
 from tests.subjects import clock_of, each, subject_of
 
 

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from cashews.exceptions import CacheError
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.subjects import SUBJECTS, each
 
 KEYS = ("a", "b", "ab")

@@ -10,11 +10,11 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.engine.ambient import AMBIENT
-from cashews.engine.transactions import TransactionMode
+from cashews.engine.context import AMBIENT
+from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, NotAsyncError, TransactionError, WrongArgumentError, WrongTypeError
 from cashews.messages import Outcome
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 class FailedError(Exception):

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache, Command, add_prefix, all_keys_lower, invalidate_further
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 
 
 class FailedError(Exception):

@@ -17,8 +17,8 @@ import anyio
 import pytest
 
 from cashews import Cache
-from cashews.engine.transactions import TransactionMode
-from cashews.testing import VirtualClock
+from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import Proxy
 from tests.subjects import each
 from tests.transactions.workers import ACCOUNTS, BALANCE, Worker, open_accounts, read_pairs

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews.engine.transactions import TransactionMode
+from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, LockLostError
 from cashews.messages import Outcome
 from tests.subjects import each

@@ -8,7 +8,7 @@ import pytest
 from cashews import Cache, add_prefix
 from cashews.exceptions import LockedError, LockLostError, WrongTypeError
 from cashews.messages import Outcome
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.server_time import stores_of
 from tests.subjects import each
 

@@ -8,7 +8,7 @@ import pytest
 from cashews import Command
 from cashews.exceptions import CacheClosedError, TransactionError, WrongTypeError
 from cashews.messages import Outcome
-from cashews.testing import VirtualClock
+from cashews.testing.clock import VirtualClock
 from tests.subjects import SUBJECTS
 
 

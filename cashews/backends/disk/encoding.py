@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cashews._typing import ABSENT
-from cashews.backends.values import NativeValues
+from cashews.backends.encoding import NativeValues
 from cashews.exceptions import WrongArgumentError
 from cashews.serialize import Pending, SerializerOptions
-from cashews.table.kinds import is_counter
+from cashews.structures.kinds import is_counter
 
 PLAIN: Final[Mapping[type, Callable[[Any], object]]] = {
     bytes: lambda value: b"".join((value,)),

@@ -21,7 +21,7 @@ from zlib import adler32
 
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
 
-from cashews.backends.disk.making import LASTING, make, pragma, settings_of
+from cashews.backends.disk.schema import LASTING, make, pragma, settings_of
 from cashews.backends.disk.waiting import SLICE, Waiting, patiently
 
 Stored: TypeAlias = bytes | str | int | float

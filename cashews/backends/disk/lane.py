@@ -16,11 +16,11 @@ from typing import Any, Final, Protocol, TypeVar
 import anyio
 from anyio import to_thread
 
+from cashews._log import logger
+from cashews.actors.loop import Home, Reply, current_home
+from cashews.actors.room import Room
 from cashews.clock import Clock
-from cashews.engine.host import Home, Reply, current_home
-from cashews.engine.room import Room
 from cashews.exceptions import CacheClosedError
-from cashews.log import logger
 from cashews.messages import Message
 
 R = TypeVar("R")

@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from cashews import messages as m
-from cashews.backends.disk.commits import WRITES
+from cashews._log import logger
 from cashews.backends.disk.locks import give_back
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.tags import delete_tags
+from cashews.backends.disk.transactions import WRITES
 from cashews.exceptions import CacheError
-from cashews.log import logger
 
 LAST: Final = "ledger"
 """The mark of the first file: the number of its last entry."""

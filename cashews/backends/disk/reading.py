@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cashews import messages as m
-from cashews.backends.disk import commits, locks, pages, structures, tags, values
+from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import Letter, Part, fail
 from cashews.backends.disk.ledger import APPLIED
@@ -21,8 +21,8 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetRaw: values.get,
     m.GetMany: values.get_many,
     m.RecallMany: values.get_many,
-    m.GetMatch: pages.get_match,
-    m.Scan: pages.scan,
+    m.GetMatch: keys.get_match,
+    m.Scan: keys.scan,
     m.Exists: values.exists,
     m.GetKeyTags: tags.get_key_tags,
     m.MarkLoad: tags.mark_load,
@@ -30,8 +30,8 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetSize: values.get_size,
     m.GetBits: structures.get_bits,
     m.IsLocked: locks.is_locked,
-    m.Peek: commits.peek,
-    m.GetKeysCount: pages.count,
+    m.Peek: transactions.peek,
+    m.GetKeysCount: keys.count,
 }
 """The turns that change nothing: a reading lane serves them beside one that writes."""
 LOOKS: Final = 3

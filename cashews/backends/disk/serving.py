@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from cashews import messages as m
-from cashews.backends.disk import commits, pages, tags
+from cashews.backends.disk import keys, tags, transactions
 from cashews.backends.disk.files import File, shard_of
 from cashews.backends.disk.lane import Letter, Part
 from cashews.backends.disk.ledger import APPLIED, Ledger
@@ -28,10 +28,10 @@ def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
     if isinstance(message, tags.DeleteCarriers):
         return {message.place.shard: message}
     if isinstance(message, m.Commit):  # only one that is about a single file comes here
-        return commits.split(message, shards)
-    if isinstance(message, (m.Paged, pages.DeletePage, pages.DeleteForeign)):
+        return transactions.split(message, shards)
+    if isinstance(message, (m.Paged, keys.DeletePage, keys.DeleteForeign)):
         cursor = message.cursor
-        return {cursor.shard if isinstance(cursor, pages.Cursor) else 0: cast("Message[Any]", message)}
+        return {cursor.shard if isinstance(cursor, keys.Cursor) else 0: cast("Message[Any]", message)}
     return dict.fromkeys(range(shards), message)
 
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, NamedTuple
 
+from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.files import BINARY, RAW, TEXT, File, FileSettings, Identity, Stored, is_readable
 from cashews.backends.disk.orphans import Orphans
 from cashews.backends.disk.waiting import BusyError as BusyError
 from cashews.backends.disk.waiting import patiently
 from cashews.exceptions import CacheError, WrongTypeError
-from cashews.log import logger
 
 FIND: Final = "SELECT rowid, expire_time, mode, filename, value, size FROM Cache WHERE key = ? AND raw = 1"
 INSERT: Final = (

@@ -12,22 +12,23 @@ from typing import Any, ClassVar, TypeVar
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._log import logger
 from cashews._typing import ABSENT
+from cashews.actors.loop import current_home
+from cashews.actors.scope import Service
 from cashews.backends.disk.encoding import DiskValues
+from cashews.backends.disk.escaping import Scribe
 from cashews.backends.disk.files import File, found_shards
+from cashews.backends.disk.keys import Cursor, DeleteForeign, DeletePage
 from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
-from cashews.backends.disk.pages import Cursor, DeleteForeign, DeletePage
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import DeleteCarriers, Place
-from cashews.backends.disk.text import Scribe
 from cashews.backends.disk.writing import WRITES, Writer
-from cashews.backends.interface import Backend, Service, Surroundings, Turn
-from cashews.engine.host import current_home
+from cashews.backends.interface import Backend, Surroundings, Turn
 from cashews.exceptions import CacheBackendInteractionError
-from cashews.log import logger
 from cashews.serialize import SerializerOptions
-from cashews.table.kinds import counter
+from cashews.structures.kinds import counter
 
 R = TypeVar("R")
 

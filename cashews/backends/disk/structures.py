@@ -10,8 +10,8 @@ from typing import Final, cast
 from cashews import messages as m
 from cashews.backends.disk.shelf import Kept, Shelf
 from cashews.backends.disk.values import deadline_in
-from cashews.circuit import NEVER, Circuit, Phase
-from cashews.table.kinds import Window
+from cashews.structures.circuit import NEVER, Circuit, Phase
+from cashews.structures.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
 PART: Final = 4_096

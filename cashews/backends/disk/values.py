@@ -11,7 +11,7 @@ from cashews.backends.disk.files import BINARY, Stored
 from cashews.backends.disk.shelf import Kept, Row, Shelf
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.serialize import HITS, HITS_PREFIX, next_hits
-from cashews.table.kinds import counter
+from cashews.structures.kinds import counter
 
 
 def get(shelf: Shelf, message: m.Get | m.GetRaw, now: float) -> object:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cashews import messages as m
-from cashews.backends.disk import commits, locks, pages, structures, tags, values
+from cashews._log import logger
+from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.lane import Letter, Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import BusyError
 from cashews.exceptions import CacheError
-from cashews.log import logger
 from cashews.messages import Message
 
 WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
@@ -26,8 +26,8 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.Incr: values.incr,
     m.Delete: values.delete,
     m.DeleteMany: values.delete_many,
-    pages.DeletePage: pages.delete_page,
-    pages.DeleteForeign: pages.delete_foreign,
+    keys.DeletePage: keys.delete_page,
+    keys.DeleteForeign: keys.delete_foreign,
     m.Expire: values.expire,
     m.IncrBits: structures.incr_bits,
     m.SliceIncr: structures.slice_incr,
@@ -40,7 +40,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.SetLock: locks.set_lock,
     m.RenewLock: locks.renew_lock,
     m.Unlock: locks.unlock,
-    m.Commit: commits.commit,
+    m.Commit: transactions.commit,
 }
 """The turns that change something: they come one after the other."""
 
@@ -53,7 +53,7 @@ class Writer(Server):
         begin = 0
         for end, letter in enumerate(letters):
             if isinstance(letter.message, m.Commit):
-                parts = commits.split(letter.message, len(self._shelves))
+                parts = transactions.split(letter.message, len(self._shelves))
                 if len(parts) > 1:
                     super()._serve_shares(letters[begin:end])
                     self._commit_over(letter, parts)
@@ -111,9 +111,9 @@ class Writer(Server):
 
     def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.Outcome:
         self._begin_all(shards)
-        if not all(commits.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
+        if not all(transactions.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
             return m.Outcome.LOST
-        done = {shard: commits.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
+        done = {shard: transactions.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
         for shard in parts:
             self._shelves[shard].cull(now)
         others = {shard: part for shard, part in done.items() if shard}

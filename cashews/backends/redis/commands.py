@@ -9,15 +9,15 @@ from typing import Any, Final
 from redis.exceptions import NoPermissionError, ResponseError
 
 from cashews import messages as m
+from cashews.backends.encoding import Values, in_spells
 from cashews.backends.redis import scripts, tagged
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.tagged import CHUNK, HEAD, bare, headed
 from cashews.backends.redis.wire import Word, decoded, pack
-from cashews.backends.values import Values, in_spells
-from cashews.entry import Entry
 from cashews.exceptions import WrongArgumentError
 from cashews.serialize import Pending
-from cashews.table.kinds import COUNTER_MAX, counter
+from cashews.strategies.entry import Entry
+from cashews.structures.kinds import COUNTER_MAX, counter
 
 LOCKS: Final = "cashews/lock/"
 """What the keys of locks begin with; such a key is no value's."""

@@ -28,6 +28,9 @@ from anyio.lowlevel import checkpoint
 from redis import exceptions as redis
 from redis.backoff import ExponentialBackoff
 
+from cashews._log import logger
+from cashews.actors.loop import Home, Reply, current_home
+from cashews.actors.room import Room
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
 from cashews.backends.redis.handshake import shake_hands
@@ -35,10 +38,7 @@ from cashews.backends.redis.inbox import Inbox, Letter
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.clock import Clock
-from cashews.engine.host import Home, Reply, current_home
-from cashews.engine.room import Room
 from cashews.exceptions import CacheClosedError
-from cashews.log import logger
 from cashews.messages import Lease
 
 ROOM = 10_000

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis import exceptions as redis
 
+from cashews.actors.loop import Reply
 from cashews.backends.redis.failures import LateError, LostError
-from cashews.engine.host import Reply
 from cashews.messages import Lease
 
 WRITE = 262_144

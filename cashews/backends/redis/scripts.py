@@ -122,7 +122,7 @@ return 1
 """)
 
 _CIRCUIT = """
--- The state machine of cashews.circuit; instants in milliseconds of the server.
+-- The state machine of cashews.structures.circuit; instants in milliseconds of the server.
 -- ARGV: errors_rate, period, ttl, half_open_ttl, min_calls, entered, failed
 local rate, period, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local half_open_ttl, min_calls = tonumber(ARGV[4]), tonumber(ARGV[5])

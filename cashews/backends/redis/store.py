@@ -8,19 +8,20 @@ from typing import Any, ClassVar, TypeVar
 from redis import exceptions as redis
 
 from cashews import messages as m
-from cashews.backends.interface import Backend, Service, Surroundings, Turn
+from cashews._log import logger
+from cashews.actors.loop import current_home
+from cashews.actors.scope import Service
+from cashews.backends.encoding import Values
+from cashews.backends.interface import Backend, Surroundings, Turn
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.commands import Commands
-from cashews.backends.redis.commits import Commits
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN
+from cashews.backends.redis.keys import Scans
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.pages import Scans
+from cashews.backends.redis.transactions import Commits
 from cashews.backends.redis.wire import encoded
-from cashews.backends.values import Values
-from cashews.engine.host import current_home
 from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
-from cashews.log import logger
 
 R = TypeVar("R")
 VALUE_READS = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})

@@ -1,0 +1,247 @@
+"""The event loop underneath: reply slots, and tasks that belong to the loop itself.
+
+The only module that imports `asyncio` or `trio`, each only while it is running.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cashews._log import logger
+from cashews.exceptions import EventLoopError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import trio
+
+T = TypeVar("T")
+Main = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Reply(ABC, Generic[T]):
+    """The place for one reply: given at most once, awaited by one task."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def given(self) -> bool:
+        """Whether the reply is there, received or not."""
+
+    @property
+    @abstractmethod
+    def answer(self) -> T:
+        """The reply, once it is given."""
+
+    @abstractmethod
+    def give(self, value: T) -> None:
+        """Put the reply in its place and wake who waits for it."""
+
+    @abstractmethod
+    def __await__(self) -> Generator[Any, Any, T]: ...
+
+
+class Home(ABC):
+    """One event loop, in the thread it runs in."""
+
+    thread: int
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the loop is still running."""
+
+    @abstractmethod
+    def reply(self) -> Reply[Any]:
+        """Return an empty reply slot."""
+
+    @abstractmethod
+    def post(self, function: Callable[[], object]) -> bool:
+        """Have a function called in the loop, from whichever thread; says whether the loop is still there."""
+
+    @abstractmethod
+    def spawn(self, main: Main) -> None:
+        """Run `main` in a task of the loop itself, with an empty context; the loop cancels it when it ends."""
+
+    @property
+    @abstractmethod
+    def here(self) -> bool:
+        """Whether the calling code runs in this loop."""
+
+
+class AsyncioReply(Reply[T]):
+    """A reply slot on asyncio: a future.
+
+    It keeps the reply by itself: a reply given between the cancellation of the future and the moment at which its task
+    learns of it would be lost, and nobody would know.
+    """
+
+    __slots__ = ("_answer", "_future", "_given")
+    _answer: T
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[T] = loop.create_future()
+        self._given = False
+
+    @property
+    def given(self) -> bool:
+        return self._given
+
+    @property
+    def answer(self) -> T:
+        return self._answer
+
+    def give(self, value: T) -> None:
+        if not self._given:
+            self._given = True
+            self._answer = value
+            if not self._future.done():
+                self._future.set_result(value)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._future.__await__()
+
+
+class TrioReply(Reply[T]):
+    """A reply slot on trio: the parked task."""
+
+    __slots__ = ("_answer", "_given", "_task")
+    _answer: T
+
+    def __init__(self) -> None:
+        self._given = False
+        self._task: trio.lowlevel.Task | None = None
+
+    @property
+    def given(self) -> bool:
+        return self._given
+
+    @property
+    def answer(self) -> T:
+        return self._answer
+
+    def give(self, value: T) -> None:
+        if not self._given:
+            self._given = True
+            self._answer = value
+            if self._task is not None:
+                sys.modules["trio"].lowlevel.reschedule(self._task)
+                self._task = None
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        lowlevel = sys.modules["trio"].lowlevel
+        if self._given:
+            await lowlevel.checkpoint()
+        else:
+            self._task = lowlevel.current_task()
+            await lowlevel.wait_task_rescheduled(self._leave)
+        return self._answer
+
+    def _leave(self, _: object) -> Any:
+        self._task = None
+        return sys.modules["trio"].lowlevel.Abort.SUCCEEDED
+
+
+class AsyncioHome(Home):
+    """An event loop of asyncio."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
+        self.thread = get_ident()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def alive(self) -> bool:
+        return self._loop.is_running()
+
+    @property
+    def here(self) -> bool:
+        return self._running_loop() is self._loop
+
+    def reply(self) -> Reply[Any]:
+        return AsyncioReply(self._loop)
+
+    def post(self, function: Callable[[], object]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def spawn(self, main: Main) -> None:
+        task = Context().run(self._loop.create_task, self._run(main))
+        self._tasks.add(task)  # the loop holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    @staticmethod
+    async def _run(main: Main) -> None:
+        await _logging_failures(main)
+
+
+class TrioHome(Home):
+    """A run of trio."""
+
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+        self._token = token
+        self.thread = get_ident()
+
+    @property
+    def alive(self) -> bool:
+        return self.post(_nothing)
+
+    @property
+    def here(self) -> bool:
+        lowlevel = sys.modules["trio"].lowlevel
+        return lowlevel.in_trio_run() and lowlevel.current_trio_token() is self._token
+
+    def reply(self) -> Reply[Any]:
+        return TrioReply()
+
+    def post(self, function: Callable[[], object]) -> bool:
+        try:
+            self._token.run_sync_soon(function)
+        except sys.modules["trio"].RunFinishedError:
+            return False
+        return True
+
+    def spawn(self, main: Main) -> None:
+        sys.modules["trio"].lowlevel.spawn_system_task(_logging_failures, main, context=Context())
+
+
+def _nothing() -> None:
+    return None
+
+
+async def _logging_failures(main: Callable[[], Awaitable[None]]) -> None:
+    """Run the main task of a hosted engine: there is nobody to raise its failure to."""
+    try:
+        await main()
+    except Exception:  # noqa: BLE001  trio would crash, asyncio would tell at an unknown time
+        logger.exception("the engine has failed; its next use starts it again")
+
+
+def current_home() -> Home:
+    """Return the event loop that the calling code runs in.
+
+    :raises EventLoopError: if it runs in none
+    """
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return TrioHome(trio.lowlevel.current_trio_token())
+    try:
+        if asyncio is not None:
+            return AsyncioHome(asyncio.get_running_loop())
+    except RuntimeError:
+        pass
+    message = "the cache was used outside of an event loop; run it under asyncio or trio"
+    raise EventLoopError(message)

@@ -1,0 +1,1 @@
+"""The face of a cache: commands, decorators, settings."""

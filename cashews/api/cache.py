@@ -1,0 +1,194 @@
+"""The cache: one engine behind a face of commands and decorators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from cashews._arguments import command_of, commands_of, runnable, runnables, text
+from cashews.api.caching import DecoratorAPI
+from cashews.api.commands import CommandAPI
+from cashews.api.guarding import GuardAPI
+from cashews.api.settings import read_setup
+from cashews.api.transactions import TransactionAPI
+from cashews.backends.interface import Backend, Surroundings
+from cashews.clock import Clock, SystemClock
+from cashews.commands import Command
+from cashews.engine.context import AMBIENT, Detector, Off, ambient
+from cashews.engine.engine import Engine, EngineStatistics
+from cashews.engine.interceptors import Callback, Middleware
+from cashews.messages.values import OnRemove
+
+if TYPE_CHECKING:
+    from cashews._typing import Self
+
+ALL = frozenset(Command)
+
+
+class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
+    """A cache over one or more backends.
+
+    ``async with Cache.open("mem://") as cache`` owns every task it needs. Without that block, after `setup()`, the
+    first use that needs a task starts it in the event loop itself.
+
+    :param strict_keys: make different arguments always give different keys, and refuse objects without a
+        text of their own
+    :param clock: where time comes from
+    :param random: where chance comes from
+    """
+
+    def __init__(
+        self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
+    ) -> None:
+        self.name = name
+        self._strict = strict_keys
+        self._engine = Engine(clock or SystemClock(), random or Random())
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.name!r} {', '.join(map(repr, self._engine.routes)) or 'not set up'}>"
+
+    # --- lifetime
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        middlewares: Sequence[Middleware] = (),
+        name: str = "",
+        strict_keys: bool = False,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        **options: Any,
+    ) -> Cache:
+        """Return a cache that is set up, to be entered: ``async with Cache.open("mem://") as cache``.
+
+        :raises SettingsError: if the URL or an option is wrong
+        """
+        cache = cls(name, strict_keys=strict_keys, clock=clock, random=random)
+        cache.setup(url, middlewares, **options)
+        return cache
+
+    async def __aenter__(self) -> Self:
+        await self._engine.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._engine.leave(kind, error, trace)
+
+    def setup(
+        self,
+        settings_url: str,
+        middlewares: Sequence[Middleware] = (),
+        prefix: str = "",
+        **options: Any,
+    ) -> Backend:
+        """Put a backend under a key prefix, the default one under none; replaces what was there.
+
+        :param settings_url: such as ``"mem://?size=500"``; options may be given in its query or as keywords
+        :param middlewares: the first is the outermost
+        :param options: the backend's, and `enable` or `disable`
+        :raises SettingsError: if the URL or an option is wrong
+        :raises WrongArgumentError: if the prefix is not text, or a middleware cannot be called
+        """
+        read = read_setup(settings_url, options)
+        chain = runnables("middlewares", middlewares)
+        backend = self._engine.mount(text("prefix", prefix), read.factory, chain)
+        if not read.enabled:
+            self.disable(prefix=prefix)
+        return backend
+
+    def setup_tags_backend(self, settings_url: str, middlewares: Sequence[Middleware] = (), **options: Any) -> None:
+        """Accept a backend for tags alone, check what is said of it, and do nothing more.
+
+        Programs for cashews 7 say it. Here tags are kept beside the values that carry them, each on the backend of its
+        value: only there can both change at once.
+
+        :raises SettingsError: if the URL or an option is wrong
+        """
+        engine = self._engine
+        runnables("middlewares", middlewares)
+        read_setup(settings_url, options).factory(Surroundings(engine.clock, engine.random, bool, lambda: None))
+
+    async def init(self) -> None:
+        """Open a closed cache again, without a scope; nothing to do otherwise."""
+        await self._engine.reopen()
+
+    async def close(self) -> None:
+        """Let go of everything; using the cache afterwards raises CacheClosedError, until it is set up or opened."""
+        await self._engine.close()
+
+    def is_setup(self) -> bool:
+        """Say whether a backend is set up."""
+        return bool(self._engine.routes)
+
+    def add_middleware(self, middleware: Middleware, prefix: str = "") -> None:
+        """Add an innermost middleware to a backend."""
+        self._engine.add_middleware(prefix, runnable("middleware", middleware))
+
+    # --- control
+
+    def disable(self, *commands: Command, prefix: str | None = None) -> None:
+        """Switch commands off (all, if none is named) in every task of the process, on all backends or on one."""
+        self._engine.switch(off=commands_of(commands) or ALL, prefix=prefix)
+
+    def enable(self, *commands: Command, prefix: str | None = None) -> None:
+        """Switch commands on again (all, if none is named) in every task of the process."""
+        self._engine.switch(on=commands_of(commands) or ALL, prefix=prefix)
+
+    @contextmanager
+    def disabling(self, *commands: Command, prefix: str | None = None) -> Generator[None]:
+        """Switch commands off (all, if none is named) in this context until the block ends.
+
+        :raises NotConfiguredError: if there is no backend under the prefix
+        """
+        if prefix is not None:
+            self._engine.backend_at(prefix)
+        here = AMBIENT.get()
+        off = Off(self._engine, commands_of(commands) or ALL, prefix)
+        with ambient(off=(*(here.off if here else ()), off)):
+            yield
+
+    def is_disable(self, *commands: Command, prefix: str = "") -> bool:
+        """Say whether any of the commands (of all, if none is named) is switched off here and now."""
+        return any(map(self._engine.switch_of(prefix).is_off, commands_of(commands) or ALL))
+
+    def is_enable(self, *commands: Command, prefix: str = "") -> bool:
+        """Say whether all of the commands (all, if none is named) are switched on here and now."""
+        return not self.is_disable(*commands, prefix=prefix)
+
+    @property
+    def is_full_disable(self) -> bool:
+        """Whether every command of every backend is switched off here and now."""
+        return all(route.switch.is_off(command) for route in self._engine.routes for command in ALL)
+
+    # --- watching
+
+    def callback(self, callback: Callback, cmd: Command) -> AbstractContextManager[None]:
+        """Have ``callback(key, result)`` called after each command of a kind, until the block ends."""
+        return self._engine.watcher.watching(runnable("callback", callback), command_of("cmd", cmd))
+
+    def on_remove(self, listener: OnRemove, prefix: str = "") -> Callable[[], None]:
+        """Have ``listener(key, value, cause)`` called for every value that leaves a backend; returns a stop function.
+
+        :raises NotSupportedError: if the backend cannot tell
+        """
+        return self._engine.backend_at(prefix).on_remove(runnable("listener", listener))
+
+    @property
+    @contextmanager
+    def detect(self) -> Generator[Detector]:
+        """``with cache.detect as detector:`` collects where the results in the block came from."""
+        here = AMBIENT.get()
+        detector = Detector()
+        with ambient(detectors=(*(here.detectors if here else ()), detector)):
+            yield detector
+
+    def statistics(self) -> EngineStatistics:
+        """Return what the cache holds and has done."""
+        return self._engine.statistics()

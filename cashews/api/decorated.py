@@ -1,0 +1,111 @@
+"""The type of a decorated function: its own parameters and result, and what it gains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+P = ParamSpec("P")
+
+Q = ParamSpec("Q")
+
+R = TypeVar("R")
+
+R_co = TypeVar("R_co", covariant=True)
+
+Owner = TypeVar("Owner")
+
+AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
+
+
+class Cached(Protocol[P, R_co]):
+    """A cached function.
+
+    On a method, `key`, `invalidate`, `refresh` and `peek` are called on the class's attribute, with the instance as
+    their first argument: ``Users.get.invalidate(users, 1)``.
+    """
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Answer from the cache, or run the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Cached[P, R_co]: ...
+    @overload
+    def __get__(
+        self: Cached[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
+    ) -> Callable[Q, Coroutine[Any, Any, R]]: ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove what is remembered for a call; says whether there was anything."""
+        ...
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function, remember its outcome and return it."""
+        ...
+
+    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
+        """Return what is remembered for a call, or `None`, without running the function."""
+        ...
+
+
+class CachedIterator(Protocol[P, R_co]):
+    """A cached async generator function, still one to `inspect`; on a method, see `Cached`."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R_co, None]:
+        """Replay a complete run, or run the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> CachedIterator[P, R_co]: ...
+    @overload
+    def __get__(
+        self: CachedIterator[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
+    ) -> Callable[Q, AsyncGenerator[R, None]]: ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget the run that is remembered for a call; says whether there was one."""
+        ...
+
+
+class Filtered(Protocol[P, R_co]):
+    """A function behind a Bloom filter; on a method, `set` and `key` are called on the class's attribute."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co | bool]:
+        """Answer from the filter, or run the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Filtered[P, R_co]: ...
+    @overload
+    def __get__(
+        self: Filtered[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
+    ) -> Callable[Q, Coroutine[Any, Any, R | bool]]: ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the item that stands for a call."""
+        ...
+
+    async def set(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function and return its result; if it is true, the filter answers yes for this call from now on."""
+        ...

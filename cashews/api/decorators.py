@@ -1,0 +1,212 @@
+"""The decorators of Bloom filters, and the type of what they make."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from cashews.api.decorated import Cached, CachedIterator, Filtered, P, R
+from cashews.api.keying import Keying, async_function, async_generator_function
+from cashews.engine.engine import Engine
+from cashews.exceptions import WrongArgumentError
+from cashews.guards.bloom import Bloom, BloomShape, DualBloom
+from cashews.guards.guard import guarded
+from cashews.keys.compile import get_cache_key_template
+from cashews.keys.template import Field, parse_template
+from cashews.messages import Delete
+from cashews.runners.call import Plan, Target
+from cashews.runners.runner import Runner
+from cashews.runners.streams import StreamRunner
+from cashews.strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    pass
+from collections.abc import Mapping
+from dataclasses import replace
+
+from cashews.api.decorated import AsyncFunction
+from cashews.guards.guard import Guard
+from cashews.guards.invalidate import Invalidate, pieces_for
+from cashews.keys.compile import default_template
+from cashews.keys.formatter import default_formatter
+from cashews.keys.signatures import signature_of
+
+Owner = TypeVar("Owner")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BloomDecorator:
+    """``@cache.bloom(...)``: puts a filter before an async function."""
+
+    engine: Engine
+    keying: Keying
+    shape: BloomShape
+    check: bool
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Filtered[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the name does not fit it
+        :raises WrongArgumentError: if the name is the same for all calls
+        """
+        target = self.keying.target(async_function(function))
+        bloom = Bloom(self.engine, stored_name(function, self.keying, self.shape), self.shape, self.check)
+        run: Any = guarded(target, bloom)
+        run.key, run.set = target.key, partial(_put, bloom, target)
+        return cast("Filtered[P, R]", run)
+
+
+async def _put(bloom: Bloom, target: Target, /, *args: Any, **kwargs: Any) -> Any:
+    return await bloom.put(target.call(args, kwargs), target.invoke)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DualBloomDecorator:
+    """``@cache.dual_bloom(...)``: puts two filters before an async function."""
+
+    engine: Engine
+    keying: Keying
+    yes: BloomShape
+    no: BloomShape
+    strict: bool
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R | bool]]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the name does not fit it
+        :raises WrongArgumentError: if the name is the same for all calls
+        """
+        target = self.keying.target(async_function(function))
+        name = stored_name(function, self.keying, self.yes, self.no)
+        run: Any = guarded(target, DualBloom(self.engine, name, self.yes, self.no, self.strict))
+        run.key = target.key
+        return cast("Callable[P, Coroutine[Any, Any, R | bool]]", run)
+
+
+def stored_name(function: Callable[..., Any], keying: Keying, *shapes: BloomShape) -> str:
+    """Return the key under which a filter is stored: functions of the same template and sizes share it.
+
+    The sizes are part of it, since the bits of another size mean nothing.
+
+    :raises WrongArgumentError: if the template is the same for all calls
+    """
+    if keying.template is not None and not any(isinstance(part, Field) for part in parse_template(keying.template)):
+        raise WrongArgumentError("name", keying.template, "a key template with fields, such as 'emails:{email}'")
+    template = get_cache_key_template(function, keying.template, keying.prefix, noself=keying.noself)
+    return ":".join([template, *(f"{shape.bits}:{shape.hashes}" for shape in shapes)])
+
+
+@dataclass(frozen=True, slots=True)
+class CachingDecorator:
+    """``@cache(...)`` and its kin: makes a cached function of an async one."""
+
+    engine: Engine
+    strategy: Strategy
+    keying: Keying
+    plan: Plan
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Cached[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        target = self.keying.target(async_function(function))
+        runner = Runner(self.engine, target, self.strategy, self.plan)
+        return equip(runner, target, self.engine)
+
+
+def equip(runner: Runner, target: Target, engine: Engine) -> Cached[Any, Any]:
+    """Return the cached function with all that it gains."""
+
+    async def invalidate(*args: object, **kwargs: object) -> bool:
+        return await engine.ask(Delete(target.key(*args, **kwargs)))
+
+    async def refresh(*args: object, **kwargs: object) -> object:
+        return await runner.refresh(target.call(args, kwargs))
+
+    async def peek(*args: object, **kwargs: object) -> object:
+        return await runner.peek(target.call(args, kwargs), None)
+
+    cached: Any = runner.decorated()
+    cached.key, cached.invalidate, cached.refresh, cached.peek = target.key, invalidate, refresh, peek
+    return cast("Cached[Any, Any]", cached)
+
+
+@dataclass(frozen=True, slots=True)
+class IteratorDecorator:
+    """``@cache.iterator(...)``: makes a cached async generator function of another."""
+
+    engine: Engine
+    keying: Keying
+    plan: Plan
+    most: int
+
+    def __call__(self, function: Callable[P, AsyncIterator[R]]) -> CachedIterator[P, R]:
+        """Decorate an async generator function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        generator = async_generator_function(function)
+        key = self.keying.key_of(function)
+
+        async def invalidate(*args: object, **kwargs: object) -> bool:
+            return await self.engine.ask(Delete(key(*args, **kwargs)))
+
+        target = Target(generator, key, self.keying.tags_of(function))
+        stream: Any = StreamRunner(self.engine, target, self.plan, self.most).decorated()
+        stream.key, stream.invalidate = key, invalidate
+        return cast("CachedIterator[P, R]", stream)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardDecorator:
+    """``@cache.locked(...)`` and its kin: puts a guard before an async function."""
+
+    guard: Guard
+    keying: Keying
+    per_function: bool = False
+    """Whether the default key is the same for all calls of a function."""
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        keying = self.keying
+        if self.per_function and keying.template is None:
+            keying = replace(keying, template=default_template(function, signature_of(function).parameters))
+        target = keying.target(async_function(function))
+        run: Any = guarded(target, self.guard)
+        run.key = target.key
+        return cast("AsyncFunction[P, R]", run)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidateDecorator:
+    """``@cache.invalidate(...)``: has an async function remove keys when it has returned."""
+
+    engine: Engine
+    template: str
+    args_map: Mapping[str, str]
+    defaults: Mapping[str, object]
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
+        """Decorate an async function.
+
+        :raises NotAsyncError: if it is not one
+        :raises WrongKeyError: if the template has a field that nothing stands for
+        """
+        target = Target(async_function(function), _no_key)
+        pieces = pieces_for(function, self.template, self.args_map, self.defaults, default_formatter)
+        return cast("AsyncFunction[P, R]", guarded(target, Invalidate(self.engine, pieces)))
+
+
+def _no_key(*_: object, **__: object) -> str:
+    return ""

@@ -1,0 +1,234 @@
+"""The decorators that keep no result: each puts a guard before a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from cashews._arguments import MOST_BITS, Errors, errors_of, integer, mapping, number, runnable, several, text, texts
+from cashews._typing import TTL
+from cashews.api.decorators import BloomDecorator, DualBloomDecorator, GuardDecorator, InvalidateDecorator
+from cashews.api.keying import Keying
+from cashews.engine.engine import Engine
+from cashews.exceptions import WrongArgumentError
+from cashews.guards.bloom import BloomShape
+from cashews.guards.circuit_breaker import CircuitBreaker, RulesPerCall, read_rules
+from cashews.guards.guard import Guard, check_lasting
+from cashews.guards.locked import LEASE, Locked
+from cashews.guards.rate_limit import Action, FixedWindow, SlidingWindow
+from cashews.guards.single_flight import SingleFlight
+from cashews.runners.call import Compiled
+from cashews.ttl import compile_ttl
+
+
+class GuardAPI:
+    """The guards. Every duration may be a callable of the call's arguments."""
+
+    _engine: Engine
+    _strict: bool = False
+
+    def _guarding(self, guard: Guard, key: str | None, prefix: str) -> GuardDecorator:
+        return GuardDecorator(guard, Keying(template=key, prefix=prefix, strict=self._strict))
+
+    def locked(
+        self,
+        ttl: TTL = None,
+        key: str | None = None,
+        *,
+        wait: bool = True,
+        prefix: str = "locked",
+        check_interval: float = 0,
+    ) -> GuardDecorator:
+        """Return a decorator: one execution at a time per key; nothing is cached.
+
+        :param ttl: the lease, 60 seconds if `None`
+        :param wait: raise LockedError instead of waiting, if `False`
+        :raises WrongArgumentError: if the lease is 0 or negative
+        """
+        lease = LEASE if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        return self._guarding(Locked(self._engine, lease, wait), key, prefix)
+
+    def rate_limit(  # noqa: PLR0917  the specification's signature
+        self,
+        limit: int,
+        period: TTL,
+        ttl: TTL = None,
+        action: Action | None = None,
+        prefix: str = "rate_limit",
+        key: str | None = None,
+    ) -> GuardDecorator:
+        """Return a decorator: no more than `limit` calls in a `period`, which begins with the first of them.
+
+        :param ttl: for how long everything is refused once the limit is passed; to the period's end if `None`
+        :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
+        :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
+        """
+        ban = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), ban, _action(action))
+        return self._guarding(window, key, prefix)
+
+    def slice_rate_limit(
+        self,
+        limit: int,
+        period: TTL,
+        key: str | None = None,
+        action: Action | None = None,
+        prefix: str = "srl",
+    ) -> GuardDecorator:
+        """Return a decorator: no more than `limit` calls in any `period`; refused calls do not count.
+
+        :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
+        :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
+        """
+        window = SlidingWindow(self._engine, integer("limit", limit, 1), _period(period), _action(action))
+        return self._guarding(window, key, prefix)
+
+    def circuit_breaker(  # noqa: PLR0917  the specification's signature
+        self,
+        errors_rate: float,
+        period: TTL,
+        ttl: TTL,
+        half_open_ttl: TTL = None,
+        exceptions: Errors = None,
+        key: str | None = None,
+        min_calls: int = 1,
+        prefix: str = "circuit_breaker",
+    ) -> GuardDecorator:
+        """Return a decorator: when too many calls fail, raise CircuitBreakerOpen for a while instead of calling.
+
+        One circuit serves all calls of the function, or all calls of one key if a key template is given.
+
+        :param errors_rate: open when this percentage of the calls has failed
+        :param period: the time in which calls are counted; it begins with the first of them
+        :param ttl: how long the circuit is open
+        :param half_open_ttl: how long every other call is let through after that; one failure opens the circuit again
+        :param exceptions: the failures that count, all if `None`
+        :param min_calls: how many calls have to be counted before it may open
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        rules = RulesPerCall(
+            errors_rate=number("errors_rate", errors_rate, 0, 100),
+            period=compile_ttl(period, "period"),
+            ttl=compile_ttl(ttl),
+            half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
+            min_calls=integer("min_calls", min_calls, 1),
+        )
+        breaker = CircuitBreaker(self._engine, read_rules(rules), errors_of(exceptions))
+        return GuardDecorator(breaker, Keying(template=key, prefix=prefix, strict=self._strict), per_function=True)
+
+    def thunder_protection(self, key: str | None = None, *, prefix: str = "thunder_protection") -> GuardDecorator:
+        """Return a decorator: concurrent calls of one key run the function once and share its outcome; none is kept."""
+        return self._guarding(SingleFlight(self._engine.flights), key, prefix)
+
+    def bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false_positives: float = 1,
+        check_false_positive: bool = True,
+        prefix: str = "bloom",
+    ) -> BloomDecorator:
+        """Return a decorator: a call that is not in a Bloom filter is answered `False` without running the function.
+
+        ``await function.set(...)`` runs the function and puts the call in the filter if its result is true. As long as
+        there is no filter, because nothing was put in or the store cannot tell, the function answers.
+
+        :param capacity: how many calls the filter is to hold
+        :param name: the template of what is put in the filter, by default the function's name and parameters;
+            functions of the same name share a filter
+        :param false_positives: the percentage of other calls that the filter may take for its own
+        :param check_false_positive: run the function when the filter says yes; answer `True` if `False`
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        return BloomDecorator(
+            engine=self._engine,
+            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            shape=_shape(capacity, "false_positives", false_positives),
+            check=check_false_positive,
+        )
+
+    def dual_bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false: float | tuple[float, float] = 1,
+        no_collisions: bool = False,
+        prefix: str = "dual_bloom",
+    ) -> DualBloomDecorator:
+        """Return a decorator: calls are put in one of two Bloom filters, for yes and for no, and answered from there.
+
+        A call that is in neither filter, or in both, runs the function. The first answer is what the function returns,
+        the later ones are `True` and `False`; a wrong one is as likely as `false` says.
+
+        :param capacity: how many calls each filter is to hold
+        :param name: the template of what is put in, by default the function's name and parameters
+        :param false: the percentage of other calls that a filter may take for its own; or one for yes and one for no
+        :param no_collisions: answer only if the other filter knows nothing of the call at all: less often, and surer
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        yes, no = (_shape(capacity, "false", percent) for percent in _pair("false", false))
+        if yes.bits + no.bits > MOST_BITS:
+            raise WrongArgumentError(
+                "capacity", capacity, f"so many calls that both filters take up to {MOST_BITS} bits"
+            )
+        return DualBloomDecorator(
+            engine=self._engine,
+            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            yes=yes,
+            no=no,
+            strict=no_collisions,
+        )
+
+    def invalidate(
+        self,
+        key_template: str,
+        args_map: Mapping[str, str] | None = None,
+        defaults: Mapping[str, object] | None = None,
+    ) -> InvalidateDecorator:
+        """Return a decorator: when the function has returned, remove the keys of a template.
+
+        :param key_template: its fields are filled with the call's arguments, and a `*` of its own matches any text; a
+            `*` in an argument is only that character
+        :param args_map: which parameter stands for a field, where their names differ
+        :param defaults: the values of fields that no parameter stands for
+        :raises WrongArgumentError: if an argument is not allowed
+        """
+        names = mapping("args_map", args_map or {})
+        texts("args_map", tuple(names.values()))
+        values = mapping("defaults", defaults or {})
+        return InvalidateDecorator(self._engine, text("key_template", key_template), names, values)
+
+
+def _period(period: TTL) -> Compiled:
+    return check_lasting("period", compile_ttl(period, "period"))
+
+
+def _action(action: Action | None) -> Action | None:
+    return None if action is None else cast("Action", runnable("action", action))
+
+
+def _pair(argument: str, given: object) -> tuple[object, object]:
+    """Return two values that were given as two, or as one for both."""
+    if isinstance(given, (int, float)):
+        return given, given
+    allowed = "a percentage, or two of them"
+    match several(argument, given, allowed):
+        case (yes, no):
+            return yes, no
+        case _:
+            raise WrongArgumentError(argument, given, allowed)
+
+
+def _shape(capacity: int, argument: str, percent: object) -> BloomShape:
+    """Return the shape of a filter that a store can hold."""
+    allowed = number(argument, percent, 0, 100)
+    if not 0 < allowed / 100 < 1:  # the share may round to either where the percentage does not
+        raise WrongArgumentError(argument, percent, "a percentage above 0 and below 100")
+    shape = BloomShape.holding(integer("capacity", capacity, 1, MOST_BITS), allowed, argument)
+    if shape.bits >= MOST_BITS:  # one more says that the filter is there
+        raise WrongArgumentError(
+            "capacity", capacity, f"so many calls that the filter takes less than {MOST_BITS} bits"
+        )
+    return shape

@@ -1,0 +1,240 @@
+"""Backends by URL: which scheme makes which store, and options as URL text or keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from cashews._arguments import runnable, text
+from cashews.backends.interface import Backend, Surroundings
+from cashews.exceptions import (
+    MissingExtraError,
+    UnknownOptionError,
+    UnknownSchemeError,
+    WrongOptionError,
+    WrongTTLError,
+)
+from cashews.ttl import seconds
+
+Options = TypeVar("Options")
+BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Surroundings], Backend]
+"""``factory(url, options, surroundings)``: the split URL, and its query and the keywords together."""
+
+_OF_SERIALIZER = {"value_size_limit": "size_limit"}
+"""Options of the serializer that are called otherwise where the store has one of that name."""
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_factories: dict[str, BackendFactory | str] = {
+    "mem": "cashews.api.settings:memory",
+    "disk": "cashews.api.settings:disk",
+    **dict.fromkeys(("redis", "rediss", "unix"), "cashews.api.settings:redis"),
+}
+
+
+def register_backend(scheme: str, factory: BackendFactory | str) -> None:
+    """Have URLs of a scheme make stores with a factory.
+
+    :param factory: the function, or where to import it from, as ``"package.module:name"``
+    :raises WrongArgumentError: if it is neither, or the scheme is not text
+    """
+    _factories[text("scheme", scheme)] = factory if isinstance(factory, str) else runnable("factory", factory)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What one call of `setup()` says: how to make the backend, and whether it starts switched on."""
+
+    factory: Callable[[Surroundings], Backend]
+    enabled: bool
+
+
+def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
+    """Work out the URL and keywords of `setup()`.
+
+    :raises UnknownSchemeError: if no backend is registered for the scheme
+    :raises UnknownOptionError: if the backend has no such option
+    :raises WrongOptionError: if the value of an option is not allowed
+    """
+    split = _split(url)
+    if "://" not in url or split.scheme not in _factories:
+        raise UnknownSchemeError(url, _factories)
+    options = {**_query(split), **keywords}
+    enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
+    factory = _load(_factories[split.scheme])
+    return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
+
+
+def _split(url: object) -> SplitResult:
+    if not isinstance(url, str):
+        raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
+    try:
+        return urlsplit(url)
+    except ValueError:  # the rest of the URL, and what it says of it, may hold a password
+        raise WrongOptionError("url", _scheme_of(url), "a URL") from None
+
+
+def _scheme_of(url: str) -> str:
+    return url.partition("://")[0] + "://..."
+
+
+def _query(url: SplitResult) -> dict[str, Any]:
+    """Return the options of a URL; one that is given several times has all its values."""
+    options: dict[str, Any] = {}
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        if not name.isidentifier():  # the end of a password, maybe
+            allowed = "options as name=value after '?'; a '?' of a password is written %3F"
+            raise WrongOptionError("url", _scheme_of(url.geturl()), allowed)
+        options.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else tuple(values) for name, values in options.items()}
+
+
+def _load(factory: BackendFactory | str) -> BackendFactory:
+    if not isinstance(factory, str):
+        return factory
+    module, _, name = factory.partition(":")
+    loaded: BackendFactory = getattr(import_module(module), name)
+    return loaded
+
+
+def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``mem://``."""
+    from cashews.backends.memory.store import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
+
+    if url.netloc or url.path.strip("/"):
+        raise WrongOptionError("url", _scheme_of(url.geturl()), "mem:// and options after '?'")
+    own = {field.name for field in fields(MemoryOptions)}
+    if own.issuperset(options):
+        return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
+    return _encoded_memory(own, options, surroundings)
+
+
+def _encoded_memory(own: Collection[str], options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    from cashews.backends.memory.encoded import EncodedStore  # noqa: PLC0415  likewise
+    from cashews.backends.memory.store import MemoryOptions  # noqa: PLC0415  codecs load when they are used
+    from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
+
+    others = {name: value for name, value in options.items() if name not in own}
+    serializer = read_options("mem://", SerializerOptions, others, besides=own)
+    read = read_options("mem://", MemoryOptions, {name: options[name] for name in options if name in own})
+    return EncodedStore(read, serializer, surroundings)
+
+
+def disk(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``disk://``. Its `size_limit` is that of the files; `value_size_limit` is the serializer's.
+
+    :raises MissingExtraError: if diskcache is not installed
+    """
+    try:
+        from cashews.backends.disk import DiskOptions, DiskStore  # noqa: PLC0415  stores load when they are used
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "diskcache", "diskcache") from error
+    from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
+
+    if url.netloc or url.path.strip("/"):
+        raise WrongOptionError(
+            "url", url.geturl(), "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
+        )
+    own = {field.name for field in fields(DiskOptions)}
+    others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
+    serializer = read_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
+    read = read_options("disk://", DiskOptions, {name: options[name] for name in options if name in own})
+    return DiskStore(read, serializer, surroundings)
+
+
+def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+    """Make the store of ``redis://``, ``rediss://`` and ``unix://``.
+
+    :raises MissingExtraError: if redis or hiredis is not installed
+    """
+    try:
+        from cashews.backends.redis import RedisOptions, RedisStore, read_address  # noqa: PLC0415  likewise
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "redis", "redis") from error
+    read = read_options(f"{url.scheme}://", RedisOptions, options)
+    return RedisStore(read_address(url, read), read, surroundings)
+
+
+def read_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:
+    """Make an options record; text becomes what the field's annotation says.
+
+    :param besides: what other records of the backend take
+    :raises UnknownOptionError: if the record has no such field
+    :raises WrongOptionError: if a value is not allowed
+    """
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # options are dataclasses
+    for name in given:
+        if name not in known:
+            raise UnknownOptionError(backend, name, [*known, *besides, "enable", "disable"])
+    return kind(**{name: _read(name, value, hints[name]) for name, value in given.items()})
+
+
+def _read(name: str, value: object, kind: Any) -> object:
+    if get_origin(kind) in {Union, UnionType}:
+        if value is None and type(None) in get_args(kind):
+            return None
+        named = [each for each in get_args(kind) if each is not type(None)]
+        kind = named[0] if len(named) == 1 else object
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise WrongOptionError(name, value, ", ".join(map(repr, get_args(kind))))
+        return value
+    return _READERS.get(kind, _as_it_is)(name, value)
+
+
+def _as_it_is(_: str, value: object) -> object:
+    return value
+
+
+def _read_text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongOptionError(name, type(value), "text, given once")  # it may be a secret
+    return value
+
+
+def _read_flag(name: str, value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise WrongOptionError(name, value, ", ".join(sorted(_TRUE | _FALSE)))
+    return text in _TRUE
+
+
+def _read_int(name: str, value: object) -> int:
+    try:
+        return int(str(value))  # the text, so that neither 1.5 nor True passes
+    except ValueError:
+        raise WrongOptionError(name, value, "an integer") from None
+
+
+def _read_seconds(name: str, value: object) -> float:
+    try:
+        read = seconds(float(value) if isinstance(value, str) and _is_number(value) else value, name)
+    except WrongTTLError as error:
+        raise WrongOptionError(name, value, str(error).partition("allowed: ")[2]) from None
+    if read is None:
+        raise WrongOptionError(name, value, "seconds")
+    return read
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_READERS: Mapping[object, Callable[[str, object], object]] = {
+    bool: _read_flag,
+    int: _read_int,
+    float: _read_seconds,
+    str: _read_text,
+}
+
+
+def _pop_flag(options: dict[str, Any], name: str, *, default: bool) -> bool:
+    return _read_flag(name, options.pop(name)) if name in options else default

@@ -1,0 +1,118 @@
+"""Transactions, as users write them: ``async with cache.transaction() as tx``, and the decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import Token
+from dataclasses import replace
+from functools import wraps
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from cashews._arguments import lasting
+from cashews._typing import Duration
+from cashews.api.decorated import AsyncFunction, P
+from cashews.api.keying import async_function
+from cashews.engine.context import AMBIENT, Ambient
+from cashews.engine.coordinator.transaction import Transaction, TransactionMode, current
+from cashews.engine.engine import Engine
+from cashews.exceptions import TransactionError, WrongArgumentError
+from cashews.messages import Outcome
+
+R = TypeVar("R")
+TIMEOUT = 10.0
+
+
+class TransactionContext:
+    """A block whose commands are one transaction; in another of the same cache it joins that one."""
+
+    __slots__ = ("_engine", "_mode", "_timeout", "_token", "_transaction")
+
+    def __init__(self, engine: Engine, mode: TransactionMode, timeout: float) -> None:
+        self._engine = engine
+        self._mode = mode
+        self._timeout = timeout
+        self._transaction: Transaction | None = None
+        self._token: Token[Ambient | None] | None = None
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
+        """Decorate an async function: each call is a transaction of its own.
+
+        :raises NotAsyncError: if it is not one
+        """
+        call = async_function(function)
+        engine, mode, timeout = self._engine, self._mode, self._timeout
+
+        @wraps(function)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            async with TransactionContext(engine, mode, timeout):
+                return await call(*args, **kwargs)
+
+        return cast("AsyncFunction[P, R]", run)
+
+    async def __aenter__(self) -> Transaction:
+        if self._transaction is not None:
+            raise TransactionError("open", "each block needs a cache.transaction() of its own")
+        here = AMBIENT.get()
+        outer = None if here is None else current(self._engine)
+        if outer is not None:
+            outer.check()
+            return outer
+        transaction = Transaction(self._engine, self._mode, self._timeout)
+        self._transaction = transaction
+        if self._mode is TransactionMode.SERIALIZABLE:
+            try:
+                await transaction.begin(self._engine.routes)
+            except BaseException:
+                self._transaction = None
+                raise
+        self._token = AMBIENT.set(
+            Ambient(transactions=(transaction,))
+            if here is None
+            else replace(here, transactions=(*here.transactions, transaction))
+        )
+        return transaction
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        transaction, token = self._transaction, self._token
+        if transaction is None or token is None:  # it has joined another
+            return
+        self._transaction = self._token = None
+        try:  # noqa: SIM105  `suppress` costs more than the rest
+            AMBIENT.reset(token)
+        except ValueError:  # left in another context than the one it was entered in
+            pass
+        if error is None:
+            await transaction.finish()
+        else:
+            await transaction.end(Outcome.ABORTED)
+
+
+class TransactionAPI:
+    """``cache.transaction()``."""
+
+    _engine: Engine
+
+    def transaction(
+        self, mode: TransactionMode = TransactionMode.LOCKED, timeout: Duration = TIMEOUT
+    ) -> TransactionContext:
+        """Return ``async with cache.transaction() as tx``, or a decorator: what is written in it is applied at its end.
+
+        It is applied at once or, if the block ends with an exception, not at all; until then it is seen in the block
+        alone, and in the tasks that were started in it. That concerns values, counters, sets and their expiry; bits,
+        windows, rate limits, circuits and locks are what they are outside. A block in a block joins the outer one.
+
+        :param mode: `FAST` applies everything at once, and that is all. `LOCKED` locks, besides, every key that is
+            read or written until the end. `SERIALIZABLE` lets one transaction of this mode run at a time, besides.
+        :param timeout: for how long all locks together are waited for, and after how long those of a process that was
+            killed are free
+        :raises WrongArgumentError: if the mode is none, or the timeout is not above 0
+        """
+        if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
+            raise WrongArgumentError("mode", mode, "members of TransactionMode")
+        seconds = TIMEOUT if timeout is TIMEOUT else lasting("timeout", timeout)
+        if seconds is None:
+            raise WrongArgumentError("timeout", timeout, "a duration above 0")
+        return TransactionContext(self._engine, mode, seconds)

@@ -1,0 +1,123 @@
+"""The memory store with a serializer: it keeps bytes, encoded before their turn and decoded after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.encoding import NativeValues
+from cashews.backends.interface import Surroundings, Turn
+from cashews.backends.memory.store import MemoryOptions, MemoryStore
+from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
+
+R = TypeVar("R")
+
+
+class Counted(bytearray):
+    """The bytes of an entry: its hits are counted in place."""
+
+    def hit(self) -> None:
+        """Count one hit."""
+        self[HITS] = next_hits(self)
+
+
+class CountedValues(NativeValues):
+    """Integers, raw values, and bytes."""
+
+    async def keep(self, key: str, value: object, expire: float | None) -> object:
+        if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
+            return value
+        stored = await self.encode(key, value, expire)
+        return Counted(stored) if stored.startswith(HITS_PREFIX) else stored
+
+    async def find(self, key: str, kept: object, default: object) -> object:
+        if kept is ABSENT:
+            return default
+        return await self.decode(key, bytes(kept), default) if isinstance(kept, (bytes, Counted)) else kept
+
+
+class EncodedStore(MemoryStore):
+    """Values in this process, as bytes. What is read is an object of its own, whatever the option `copy` says.
+
+    Integers stay what they are, since the store counts in them, and so do raw values. Removal callbacks are told what
+    is kept.
+    """
+
+    def __init__(self, options: MemoryOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
+        super().__init__(replace(options, copy="share"), surroundings)
+        self._values = CountedValues(serializer, self)
+        self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
+            m.Get: self._get,
+            m.Recall: self._get,
+            m.GetHit: self._get_hit,
+            m.GetRaw: self._get_raw,
+            m.GetMany: self._get_many,
+            m.RecallMany: self._get_many,
+            m.GetMatch: self._get_match,
+            m.Set: self._set,
+            m.SetTagged: self._set,
+            m.SetMany: self._set_many,
+            m.Peek: self._peek,
+            m.Commit: self._commit,
+        }
+
+    @property
+    def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
+        return {kind: turn for kind, turn in super().turns.items() if kind not in self._serve}
+
+    @property
+    def shares(self) -> bool:
+        return False
+
+    async def ask(self, message: m.Message[R]) -> R:
+        serve = self._serve.get(type(message))
+        reply: R = await (super().ask(message) if serve is None else serve(message))
+        return reply
+
+    def statistics(self) -> Mapping[str, int]:
+        return {**super().statistics(), "decode_failures": self._values.failures}
+
+    # --- values
+
+    def _take(self, message: m.Message[R]) -> R:
+        """Serve the turn of a message about what is kept."""
+        reply: R = super().turns[type(message)](message, self._clock.now())
+        return reply
+
+    async def _get(self, message: m.Get) -> object:
+        kept = self._take(m.Get(message.key, ABSENT))
+        return await self._values.find(message.key, kept, message.default)
+
+    async def _get_hit(self, message: m.GetHit) -> object:
+        kept = self._take(m.Get(message.key, ABSENT))
+        if isinstance(kept, Counted):
+            kept.hit()
+        return await self._values.find(message.key, kept, message.default)
+
+    async def _get_raw(self, message: m.GetRaw) -> object:
+        kept = self._take(message)
+        return bytes(kept) if isinstance(kept, Counted) else kept
+
+    async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        found = self._take(replace(message, default=ABSENT))
+        return tuple(await self._values.find_all(message.keys, found, message.default))
+
+    async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
+        page = self._take(message)
+        return replace(page, items=await self._values.find_pairs(page.items))
+
+    async def _set(self, message: m.Set) -> bool:
+        kept = await self._values.keep(message.key, message.value, message.expire)
+        return self._take(replace(message, value=kept))
+
+    async def _set_many(self, message: m.SetMany) -> None:
+        self._take(replace(message, pairs=await self._values.keep_all(message.pairs, message.expire)))
+
+    async def _peek(self, message: m.Peek) -> m.State:
+        return await self._values.find_state(message.key, self._take(message))
+
+    async def _commit(self, message: m.Commit) -> m.Outcome:
+        return self._take(await self._values.keep_writes(message))

@@ -1,0 +1,113 @@
+"""What the current context adds to every message: read once a call, `None` in the common case."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from cashews.commands import Command
+from cashews.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """Commands of one engine that are switched off here; `prefix` names the route, `None` means all."""
+
+    engine: object
+    commands: frozenset[Command]
+    prefix: str | None
+
+
+class Joined(Protocol):
+    """A transaction, as far as its context goes."""
+
+    @property
+    def coordinator(self) -> object:
+        """The engine it belongs to."""
+        ...
+
+    def remember(self, fence: object, invalidation: Message[Any]) -> None:
+        """Take note of what a fence has to refuse once more when it takes effect."""
+        ...
+
+    def at_once(self, message: Message[Any], route: Any) -> Any:
+        """Serve a message to the store of a route in place, if nothing has to be waited for."""
+        ...
+
+
+@dataclass(slots=True)
+class Ambient:
+    """All that a context can carry for a cache. It is a value, which nobody changes."""
+
+    off: tuple[Off, ...] = ()
+    detectors: tuple[Detector, ...] = ()
+    further: object | None = None
+    """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
+    transactions: tuple[Joined, ...] = ()
+    """The transaction of each cache that has one here."""
+
+    shape: tuple[tuple[Off, ...], bool, bool] = field(init=False)
+    """What decides which interceptors are concerned."""
+    sole: Joined | None = field(init=False)
+    """The transaction that is all there is here, if there is just one and nothing else that concerns a message."""
+
+    def __post_init__(self) -> None:
+        self.shape = self.off, self.further is not None, bool(self.transactions)
+        plain = len(self.transactions) == 1 and not self.off and self.further is None
+        self.sole = self.transactions[0] if plain else None
+
+
+AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)
+
+NOTHING = Ambient()
+
+
+@contextmanager
+def ambient(**changes: Any) -> Generator[None]:
+    """Change the ambient of this context until the block ends, then restore what it was."""
+    token = AMBIENT.set(replace(AMBIENT.get() or NOTHING, **changes))
+    try:
+        yield
+    finally:
+        AMBIENT.reset(token)
+
+
+@contextmanager
+def invalidate_further() -> Generator[None]:
+    """Until the block ends, have reads of cached values in this context remove them and find nothing.
+
+    So the functions that are called in it run anew, and what they return is stored. Counters, locks, rate limits and
+    circuit breakers are left alone.
+    """
+    with ambient(further=object()):
+        yield
+
+
+class Detector:
+    """Collects, key by key, one record for every answer that came from a cache."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self) -> None:
+        self._calls: dict[str, list[dict[str, Any]]] = {}
+
+    def record(self, key: str, record: Mapping[str, Any]) -> None:
+        """Note an answer; a record has at least `name`, `ttl` and `backend`."""
+        self._calls.setdefault(key, []).append(dict(record))
+
+    @property
+    def calls(self) -> dict[str, list[dict[str, Any]]]:
+        """The records by key, in the order of the calls."""
+        return {key: list(records) for key, records in self._calls.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that were answered from a cache."""
+        return tuple(self._calls)
+
+    def clear(self) -> None:
+        """Forget all records."""
+        self._calls.clear()

@@ -1,0 +1,385 @@
+"""The part of a transaction on one store: what it reads, and what is kept for the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias, TypeVar
+
+import anyio
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.interface import NOT_NOW, Backend, NotNowType
+from cashews.clock import Clock
+from cashews.engine.coordinator.keeper import HeldLock
+from cashews.engine.coordinator.key_locks import NAMED, Holdings, Terms
+from cashews.engine.coordinator.overlay import Overlay
+from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.wait_graph import WaitGraph
+from cashews.exceptions import CacheBackendInteractionError, LockLostError
+from cashews.keys.pattern import matcher
+
+R = TypeVar("R")
+
+
+class OvertakenError(Exception):
+    """Another task of the transaction has committed or rolled back while a command was served: it is served again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scan stands: first come the keys that were written here before it, then those of the store."""
+
+    own: frozenset[str]
+    left: tuple[str, ...] = ()
+    """The keys of our own that have yet to come."""
+    at: object | None = None
+
+
+class Branch(Holdings):
+    """Serves the messages of a transaction to one store: locks what it touches, answers what it has kept."""
+
+    __slots__ = (
+        *("_arriving", "_commit", "_graph", "_held", "_now", "_outlives", "_overlay", "_queues", "_store", "_terms"),
+        *("outcome", "waits"),
+    )
+
+    def __init__(self, terms: Terms, store: Backend, queues: LockQueues, graph: WaitGraph, clock: Clock) -> None:
+        self._terms = terms
+        self._queues = queues
+        self._graph = graph
+        self._outlives = store.outlives
+        self._held: dict[str, HeldLock | None] = {}
+        self._arriving: dict[str, anyio.Event] = {}
+        self._store = store
+        self._now = clock.now
+        self._overlay = Overlay()
+        self._commit = None if self._outlives else store.turns.get(m.Commit)
+        """The turn that commits in place."""
+        self.waits = self._commit is None
+        """Whether the store has to be waited for."""
+        self.outcome = m.Outcome.ABORTED
+        """What became of it, once it has ended."""
+
+    # --- reading
+
+    def recall_at_once(self, message: m.Get) -> object:
+        return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
+
+    async def _found(self, message: m.Message[R]) -> R:
+        """Ask the store what it has, which is of use until the locks are given back.
+
+        :raises OvertakenError: if that happens meanwhile
+        """
+        overlay = self._overlay
+        reply = await self._store.demand(message)
+        if overlay is not self._overlay:
+            raise OvertakenError
+        return reply
+
+    async def read(self, message: m.OneKey[Any]) -> Any:
+        await self.lock((message.key,))
+        return await self.recall(message)
+
+    async def recall(self, message: m.OneKey[Any]) -> Any:
+        if self._overlay.knows(message.key):
+            return self._overlay.answer(message, self._now())
+        if self._overlay.deleted_tags and await self._is_deleted(message.key):
+            return message.declined()
+        return await self._found(message)
+
+    async def _is_deleted(self, key: str) -> bool:
+        """Say whether the store holds what has lost its key to a deleted tag."""
+        tags = await self._found(m.GetKeyTags(key))
+        return self._overlay.deletes(tags)
+
+    async def read_raw(self, message: m.GetRaw) -> Any:
+        await self.lock((message.key,))
+        overlay = self._overlay
+        gone = overlay.knows(message.key) and not overlay.answer(m.Exists(message.key), self._now())
+        if gone or overlay.has_raw(message.key):
+            found = await self.recall(message)
+            return found if found is message.default else self._store.as_raw(found)
+        if overlay.deleted_tags and await self._is_deleted(message.key):
+            return message.default
+        return await self._found(message)
+
+    async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
+        await self.lock(set(message.keys))
+        return await self.recall_many(message)
+
+    async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:
+        knows = self._overlay.knows
+        if self._overlay.deleted_tags:
+            return tuple([await self.recall(m.Get(key, message.default)) for key in message.keys])
+        elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
+        values = await self._found(m.GetMany(elsewhere, message.default)) if elsewhere else ()
+        found = dict(zip(elsewhere, values, strict=True))
+        now, answer = self._now(), self._overlay.answer
+        return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
+
+    async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
+        """Read the next page."""
+        place = message.cursor
+        if not isinstance(place, Place):
+            written = self._overlay.written
+            place = Place(frozenset(written), tuple(filter(matcher(message.pattern), written)))
+        if place.left:
+            keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
+            own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
+            return m.Page(self._as_they_are_here(own), replace(place, left=left))
+        page = await self._store.demand(replace(message, cursor=place.at))
+        items = [item for item in page.items if _key_of(item) not in place.own]
+        if self._overlay.deleted_tags:
+            items = [item for item in items if not await self._has_gone(_key_of(item))]
+        return m.Page(self._as_they_are_here(items), page.cursor and replace(place, at=page.cursor))
+
+    async def _has_gone(self, key: str) -> bool:
+        tags = await self._store.demand(m.GetKeyTags(key))
+        return self._overlay.deletes(tags) and not self._overlay.wrote(key)
+
+    def _as_they_are_here(self, items: list[Any]) -> list[Any]:
+        """Return the keys, or the pairs, of those that there are, with what was written here by now."""
+        now, overlay, here = self._now(), self._overlay, list[Any]()
+        for item in items:
+            if not overlay.wrote(_key_of(item)):
+                here.append(item)
+            elif isinstance(item, str):
+                here += [item] if overlay.answer(m.Exists(item), now) else []
+            elif (value := overlay.answer(m.Get(item[0], ABSENT), now)) is not ABSENT:
+                here.append((item[0], value))
+        return here
+
+    async def count(self, message: m.GetKeysCount) -> int:
+        if self._overlay.deleted_tags:
+            return len(await self._matching("*"))
+        count = await self._found(message)
+        for key in self._overlay.written:
+            before = await self._found(m.Exists(key))
+            count += self._overlay.answer(m.Exists(key), self._now()) - before
+        return count
+
+    # --- writing
+
+    def _overwrite(self, write: m.Set | m.SetRaw | m.Delete) -> bool:
+        self._terms.check()  # a task that has waited may be late
+        return self._overlay.overwrite(write, self._now())
+
+    async def _learn(self, key: str) -> None:
+        if not self._overlay.knows(key):
+            state = await self._found(m.Peek(key))
+            self._overlay.learn(key, state, self._now())
+
+    def set_at_once(self, message: m.Set) -> bool | NotNowType:
+        if message.lease is not None:
+            return self._set_under_lease(message, message.lease)
+        if message.exist is not None or not self._locked_at_once(message.key):
+            return NOT_NOW
+        return self._overlay.overwrite(message, self._now())
+
+    async def set(self, message: m.Set) -> bool:
+        key = message.key
+        if message.lease is not None:
+            return self._set_under_lease(message, message.lease)
+        if not self._locked_at_once(key):
+            await self.hold(key)
+        if message.exist is not None:
+            await self._learn(key)
+            if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
+                return False
+            message = replace(message, exist=None)
+        return self._overwrite(message)
+
+    def _set_under_lease(self, message: m.Set, lease: m.Lease) -> bool:
+        """Keep what a function has returned, which takes no lock: many may store it at once."""
+        if lease.void:
+            return False
+        self._terms.adopt(lease)
+        return self._overwrite(message)
+
+    async def set_raw(self, message: m.SetRaw) -> bool:
+        await self.lock((message.key,))
+        return self._overwrite(message)
+
+    async def set_many(self, message: m.SetMany) -> None:
+        await self.lock(message.keys)
+        for key, value in message.pairs.items():
+            self._overwrite(m.Set(key, value, message.expire))
+
+    async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
+        await self.lock((message.key,))
+        await self._learn(message.key)
+        self._terms.check()
+        return self._overlay.change(message, self._now())
+
+    async def set_pop(self, message: m.SetPop) -> list[str]:
+        await self.lock((message.key,))
+        await self._learn(message.key)
+        self._terms.check()
+        return self._overlay.pop(message, self._now())
+
+    async def delete(self, message: m.Delete) -> bool:
+        await self.lock((message.key,))
+        existed: bool = await self.recall(m.Exists(message.key))
+        self._overwrite(message)
+        return existed
+
+    async def delete_many(self, message: m.DeleteMany) -> None:
+        await self.lock(set(message.keys))
+        for key in message.keys:
+            self._overwrite(m.Delete(key))
+
+    async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
+        """Delete the keys that match now; those that others write before the commit stay."""
+        await self.delete_many(m.DeleteMany(await self._matching(message.covers)))
+
+    async def _matching(self, pattern: str) -> tuple[str, ...]:
+        """Return the keys that match now."""
+        scan = m.Scan(pattern)
+        keys: dict[str, None] = {}
+        while True:
+            page = await self.page(scan)
+            keys.update(dict.fromkeys(page.items))
+            if page.cursor is None:
+                return tuple(keys)
+            scan = m.Scan(pattern, cursor=page.cursor)
+
+    async def delete_tags(self, message: m.DeleteTags) -> None:
+        """Delete what carries the tags, when the transaction is committed; it is not locked until then."""
+        self._terms.check()
+        self._overlay.delete_tags(message.tags, self._now())
+
+    # --- the end
+
+    async def commit(self) -> m.Outcome:
+        """Apply what is kept, at once or not at all, and give the locks back.
+
+        :raises LockLostError: if a lock was lost; nothing is applied then
+        :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
+        """
+        self.outcome = m.Outcome.ABORTED
+        now, overlay = self._now(), self._overlay
+        writes, tags = overlay.writes(now), tuple(overlay.deleted_tags)
+        if self._commit is None:
+            await self._commit_there(writes, tags)
+            return self.outcome
+        try:
+            if writes or tags:
+                self._commit(m.Commit((), writes, tags), now)
+            self.outcome = m.Outcome.COMMITTED
+        finally:
+            for key in self._begin_anew():
+                self._graph.release(key)
+        return self.outcome
+
+    def _begin_anew(self) -> dict[str, HeldLock | None]:
+        """Keep and hold nothing, and return what was held: what other tasks ask for meanwhile, comes after that."""
+        held, self._held = self._held, {}
+        self._overlay = Overlay()
+        return held
+
+    async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
+        """Apply in a store that has to be waited for. If only its locks are held, it says whether they were."""
+        held = self._begin_anew()
+        locks = [lock for lock in held.values() if lock is not None]
+        message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes, tags)
+        with self._releasing(held):
+            try:
+                self.outcome = await self._committed(message)
+            finally:
+                if self.outcome is m.Outcome.COMMITTED:
+                    self._released(locks)
+                else:
+                    await self._give_back(locks)
+        if self.outcome is m.Outcome.LOST:
+            self.outcome = m.Outcome.ABORTED
+            raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+
+    async def _committed(self, message: m.Commit) -> m.Outcome:
+        if not (message.writes or message.locks or message.tags):
+            return m.Outcome.COMMITTED
+        try:
+            return await self._store.ask(message)
+        except CacheBackendInteractionError as error:
+            if error.unknown:
+                self.outcome = m.Outcome.UNKNOWN
+            raise
+        except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
+            self.outcome = m.Outcome.UNKNOWN
+            raise
+
+    @property
+    def suppresses(self) -> bool:
+        """Whether the store answers neutrally what fails."""
+        return self._store.suppresses
+
+    @property
+    def locked(self) -> bool:
+        """Whether any lock is held."""
+        return bool(self._held)
+
+    @property
+    def written(self) -> bool:
+        """Whether anything is kept."""
+        return bool(self._overlay.written or self._overlay.deleted_tags)
+
+    def forget(self) -> None:
+        """Forget what is kept."""
+        self.outcome = m.Outcome.ABORTED
+        self._overlay = Overlay()
+
+    async def release(self) -> None:
+        """Give the locks back, and forget what is kept."""
+        held = self._begin_anew()
+        if self._outlives:
+            with self._releasing(held):
+                await self._give_back([lock for lock in held.values() if lock is not None])
+        else:
+            for key in held:
+                self._graph.release(key)
+
+
+def _key_of(item: str | tuple[str, object]) -> str:
+    return item if isinstance(item, str) else item[0]
+
+
+Serve: TypeAlias = Callable[[Branch, Any], Awaitable[Any]]
+SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
+    m.Get: Branch.read,
+    m.GetRaw: Branch.read_raw,
+    m.Exists: Branch.read,
+    m.GetExpire: Branch.read,
+    m.GetSize: Branch.read,
+    m.Recall: Branch.recall,
+    m.GetHit: Branch.recall,
+    m.GetMany: Branch.read_many,
+    m.RecallMany: Branch.recall_many,
+    m.Scan: Branch.page,
+    m.GetMatch: Branch.page,
+    m.GetKeysCount: Branch.count,
+    m.Set: Branch.set,
+    m.SetTagged: Branch.set,
+    m.GetKeyTags: Branch.read,
+    m.DeleteTags: Branch.delete_tags,
+    m.SetRaw: Branch.set_raw,
+    m.SetMany: Branch.set_many,
+    m.Incr: Branch.change,
+    m.Expire: Branch.change,
+    m.SetAdd: Branch.change,
+    m.SetRemove: Branch.change,
+    m.SetPop: Branch.set_pop,
+    m.Delete: Branch.delete,
+    m.DeleteMany: Branch.delete_many,
+    m.DeleteMatch: Branch.delete_match,
+    m.Clear: Branch.delete_match,
+}
+"""What serves each message that a transaction concerns; bits, windows, limits and locks are none of its business."""
+
+AT_ONCE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
+    m.Get: Branch.recall_at_once,
+    m.Recall: Branch.recall_at_once,
+    m.Set: Branch.set_at_once,
+    m.SetTagged: Branch.set_at_once,
+}
+"""What may serve a message in place: of what is known here, the key is locked; what cannot is served as all others."""

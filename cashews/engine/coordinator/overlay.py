@@ -1,0 +1,233 @@
+"""What a transaction has written to one store and not yet committed. Pure: every instant is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
+
+from cashews.messages import (
+    Delete,
+    Exists,
+    Expire,
+    GetKeyTags,
+    Incr,
+    Message,
+    Peek,
+    Set,
+    SetAdd,
+    SetPop,
+    SetRaw,
+    SetRemove,
+    SetTagged,
+    State,
+    Write,
+)
+from cashews.structures.kinds import COUNTER_MAX
+from cashews.table.table import TURNS, Table
+
+R = TypeVar("R")
+Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
+NO_LIMIT = 2**62
+TICK = 1.0
+OVERWRITING = (Set, SetRaw, Delete)
+"""Writes after which it does not matter what a key held before."""
+SOON = 1.0
+"""The seconds that a commit may take to get to its store."""
+MOMENT = 0.001
+"""The seconds that are left of a duration at least: what has passed altogether is absent, and not committed."""
+
+
+class Draft:
+    """What becomes of a key: changes to what it held before or, once it is overwritten, what is in the table."""
+
+    __slots__ = ("changed", "overwritten", "writes")
+
+    def __init__(self, write: Write, now: float) -> None:
+        self.overwritten = isinstance(write, OVERWRITING)
+        self.changed = False
+        """Whether it was changed after it was overwritten."""
+        self.writes: list[tuple[float, Write]] = [(now, write)]
+        """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it."""
+
+    def change(self, write: Change, now: float, *, absent: bool) -> None:
+        """Take note of a change; `absent` says that there was nothing to change."""
+        if absent:  # what was there has expired, or was removed by changes
+            self.overwritten = True
+            self.writes[:] = [(now, Delete(write.key))]
+        if self.overwritten:
+            self.changed = True
+        else:
+            self._add_change(write, now)
+
+    def _add_change(self, write: Change, now: float) -> None:
+        at, last = self.writes[-1]
+        if isinstance(write, Incr) and isinstance(last, Incr) and abs(last.value + write.value) <= COUNTER_MAX:
+            self.writes[-1] = at, replace(last, value=last.value + write.value)  # the first may have created it
+        else:
+            self.writes.append((now, write))
+
+    def final(self, key: str, state: State) -> Iterator[Write]:
+        """Yield what has the key hold a state."""
+        _, last = self.writes[0]
+        if state.members is not None:
+            yield Delete(key)
+            yield SetAdd(key, tuple(state.members), state.left)
+        elif isinstance(last, (Set, SetRaw)):
+            yield replace(last, value=state.value, expire=state.left)
+        elif state.tags:
+            yield SetTagged(key, state.value, state.left, tags=state.tags)
+        else:
+            yield Set(key, state.value, state.left)
+
+
+def _later(write: Write, seconds: float) -> Write:
+    """Return a write that has the effect of one some seconds ago."""
+    if isinstance(write, OVERWRITING):
+        if isinstance(write, Delete) or write.expire is None:
+            return write
+        left = write.expire - seconds
+        return replace(write, expire=left) if left > 0 else Delete(write.key)
+    if isinstance(write, Expire):
+        return write if write.timeout is None else replace(write, timeout=max(write.timeout - seconds, MOMENT))
+    if isinstance(write, SetRemove) or write.expire is None:
+        return write
+    return replace(write, expire=max(write.expire - seconds, MOMENT))
+
+
+def _changes_nothing(write: Change, *, absent: bool) -> bool:
+    if isinstance(write, (SetAdd, SetRemove)) and not write.values:
+        return True
+    return absent and isinstance(write, (Expire, SetRemove))
+
+
+class Overlay:
+    """The kept writes by key, and a table in which they happen as soon as anybody asks."""
+
+    __slots__ = ("_drafts", "_learned", "_lost", "_table", "deleted_tags")
+
+    def __init__(self) -> None:
+        self.deleted_tags: dict[str, None] = {}
+        """Tags whose keys are gone, but for those that were written after."""
+        self._drafts: dict[str, Draft] = {}
+        self._learned: dict[str, float] = {}
+        """The keys of which we know what the store holds, and when that expires there."""
+        self._lost: set[str] = set()
+        """Keys that a deleted tag has taken what was learned of."""
+        self._table: Table | None = None
+
+    def knows(self, key: str) -> bool:
+        """Say whether we know the whole state of a key."""
+        return key in self._learned or key in self._drafts
+
+    def learn(self, key: str, state: State, now: float) -> None:
+        """Take in what the store holds under a key, unless its state is known by now."""
+        if not self.knows(key):
+            lost = self.deletes(state.tags)
+            self._told().restore(key, State() if lost else state, now)
+            if lost:
+                self._lost.add(key)
+            self._learned[key] = math.inf if lost or state.left is None else now + state.left
+
+    def deletes(self, tags: Iterable[str]) -> bool:
+        """Say whether what carries these tags is gone, unless it was written here."""
+        return not self.deleted_tags.keys().isdisjoint(tags)
+
+    def delete_tags(self, tags: tuple[str, ...], now: float) -> None:
+        """Keep a deletion of tags: it comes before all writes, so what is written here and carries one goes at once."""
+        self.deleted_tags.update(dict.fromkeys(tags))
+        for key in (*self._learned, *self._drafts):
+            own = self.answer(GetKeyTags(key), now)
+            if not set(tags).isdisjoint(own):
+                self.overwrite(Delete(key), now)
+
+    def answer(self, message: Message[R], now: float) -> R:
+        """Answer a message about keys whose state is known."""
+        reply: R = TURNS[message.__class__](self._told(), message, now)
+        return reply
+
+    def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
+        """Keep a write that does not ask what the key holds; says whether it holds something then."""
+        self._drafts[write.key] = Draft(write, now)
+        if self._table is not None:
+            TURNS[write.__class__](self._table, write, now)
+        return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
+
+    def change(self, write: Change, now: float) -> Any:
+        """Keep a write to a key whose state is known; answers what it asks."""
+        absent = not self._told().exists(Exists(write.key), now)
+        reply = TURNS[write.__class__](self._told(), write, now)
+        if not _changes_nothing(write, absent=absent):
+            self._keep(write, now, absent=absent)
+        return reply
+
+    def pop(self, message: SetPop, now: float) -> list[str]:
+        """Keep a removal of some members of a set whose state is known, and return them."""
+        taken = self.answer(message, now)
+        if taken:
+            self._keep(SetRemove(message.key, tuple(taken)), now, absent=False)
+        return taken
+
+    def _keep(self, write: Change, now: float, *, absent: bool) -> None:
+        draft = self._drafts.get(write.key)
+        if draft is None and write.key in self._lost:
+            draft = self._drafts[write.key] = Draft(Delete(write.key), now)
+        if draft is None:
+            self._drafts[write.key] = Draft(write, now)
+        else:
+            draft.change(write, now, absent=absent)
+
+    def _told(self) -> Table:
+        """Return the table, in which everything has happened."""
+        if self._table is None:  # nothing but overwriting has
+            self._table = Table(NO_LIMIT, TICK, _nothing)
+            for at, write in sorted((draft.writes[0] for draft in self._drafts.values()), key=_instant):
+                TURNS[write.__class__](self._table, write, at)
+        return self._table
+
+    def has_raw(self, key: str) -> bool:
+        """Say whether a raw read is answered here: what was only learned of a key, and lives, is no raw value."""
+        draft = self._drafts.get(key)
+        return draft is not None and (draft.overwritten or any(isinstance(write, Incr) for _, write in draft.writes))
+
+    def wrote(self, key: str) -> bool:
+        """Say whether a key was written."""
+        return key in self._drafts
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The keys that were written."""
+        return tuple(self._drafts)
+
+    def writes(self, now: float) -> tuple[Write, ...]:
+        """Return what is to be applied now: every deadline stays where it is, and what has passed is gone."""
+        writes: list[Write] = []
+        for key, draft in self._drafts.items():
+            if draft.overwritten and not draft.changed:
+                at, write = draft.writes[0]
+                writes.append(_later(write, now - at))
+            else:
+                writes += self._final(key, draft, now)
+        return tuple(writes)
+
+    def _outlived(self, key: str, state: State, now: float) -> bool:
+        """Say whether a key lives on here that has expired in the store by now, or is about to: a change comes late."""
+        deadline = self._learned.get(key, math.inf)
+        return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
+
+    def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
+        state = self._told().peek(Peek(key), now)
+        if state.absent:
+            return (Delete(key),)
+        if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
+            return draft.final(key, state)
+        return [_later(write, now - at) for at, write in draft.writes]
+
+
+def _instant(write: tuple[float, Write]) -> float:
+    return write[0]
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,89 @@
+"""Circuit breaker: a function that fails too often is left alone for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cashews.backends.interface import NOT_NOW
+from cashews.engine.engine import Engine
+from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
+from cashews.guards.guard import check_lasting, lasting, resolve_lasting
+from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
+from cashews.runners.call import Call, Compiled, resolve
+from cashews.ttl import TTLRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesPerCall:
+    """The rules of a circuit some of whose durations depend on the call."""
+
+    errors_rate: float
+    period: Compiled
+    ttl: Compiled
+    half_open_ttl: Compiled
+    min_calls: int
+
+    def of(self, call: Call) -> CircuitRules:
+        """Work out the rules for one call.
+
+        :raises WrongArgumentError: if a duration has no length or no end
+        """
+        half_open_ttl = resolve(self.half_open_ttl, call, None)
+        return CircuitRules(
+            errors_rate=self.errors_rate,
+            period=resolve_lasting("period", self.period, call),
+            ttl=resolve_lasting("ttl", self.ttl, call),
+            half_open_ttl=None if half_open_ttl is None else lasting("half_open_ttl", half_open_ttl),
+            min_calls=self.min_calls,
+        )
+
+
+def read_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
+    """Work out rules that no call can change, once.
+
+    :raises WrongArgumentError: if they are not allowed
+    """
+    if not 0 < rules.errors_rate <= 100:  # noqa: PLR2004  it is a percentage
+        raise WrongArgumentError("errors_rate", rules.errors_rate, "a percentage above 0, up to 100")
+    if rules.min_calls < 1:
+        raise WrongArgumentError("min_calls", rules.min_calls, "an integer from 1")
+    durations = [check_lasting("period", rules.period), check_lasting("ttl", rules.ttl)]
+    if rules.half_open_ttl is not None:
+        durations.append(check_lasting("half_open_ttl", rules.half_open_ttl))
+    return rules if any(isinstance(each, TTLRule) for each in durations) else rules.of(Call((), {}, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    """Refuses calls while the circuit of their key is open.
+
+    A call that is cancelled has neither failed nor succeeded; an exception of another type than `errors` is a success.
+    """
+
+    engine: Engine
+    rules: CircuitRules | RulesPerCall
+    errors: tuple[type[Exception], ...]
+
+    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
+        rules, key = self.rules, call.key
+        if isinstance(rules, RulesPerCall):
+            rules = rules.of(call)
+        enter = EnterCircuit(key, rules)
+        entered = self.engine.at_once(enter)
+        if entered is NOT_NOW:
+            entered = await self.engine.ask(enter)
+        if entered is None:
+            raise CircuitBreakerOpen(key)
+        if entered == UNCOUNTED:
+            return await proceed(call)
+        try:
+            result = await proceed(call)
+        except Exception as error:
+            await self.engine.ask(ReportCircuit(key, rules, entered, isinstance(error, self.errors)))
+            raise
+        report = ReportCircuit(key, rules, entered, failed=False)
+        if self.engine.at_once(report) is NOT_NOW:
+            await self.engine.ask(report)
+        return result

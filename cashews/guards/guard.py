@@ -1,0 +1,58 @@
+"""A guard around a function: `await proceed(call)` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Protocol
+
+from cashews.exceptions import WrongArgumentError
+from cashews.runners.call import Call, Compiled, Target, resolve
+from cashews.ttl import TTLRule
+
+
+class Guard(Protocol):
+    """Wraps calls of one function."""
+
+    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
+        """Answer a call, running the function with `await proceed(call)` or not."""
+        ...
+
+
+def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
+    """Return the function behind its guard."""
+    key_of, proceed, answer = target.key, target.invoke, guard.__call__
+
+    @wraps(target.function)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        return await answer(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
+
+    return run
+
+
+def lasting(argument: str, duration: float | None) -> float:
+    """Return a duration that has a length and an end.
+
+    :raises WrongArgumentError: if it does not
+    """
+    if duration is None or duration <= 0:
+        raise WrongArgumentError(argument, duration, "a duration above 0")
+    return duration
+
+
+def check_lasting(argument: str, duration: Compiled) -> Compiled:
+    """Return a duration that has a length and an end, or is yet to be worked out.
+
+    :raises WrongArgumentError: if it does not
+    """
+    return duration if isinstance(duration, TTLRule) else lasting(argument, duration)
+
+
+def resolve_lasting(argument: str, duration: Compiled, call: Call) -> float:
+    """Return the seconds of a duration for one call.
+
+    :raises WrongArgumentError: if it has no length or no end
+    """
+    if isinstance(duration, float):  # looked at when the function was decorated
+        return duration
+    return lasting(argument, resolve(duration, call, None))

@@ -1,0 +1,1 @@
+"""Keys of calls: templates, signatures, text, patterns, tags. Pure."""

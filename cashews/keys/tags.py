@@ -1,0 +1,163 @@
+"""The tags of a decorated function's values: templates of its arguments and result, and callables, compiled once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from cashews._arguments import several, text
+from cashews.exceptions import WrongArgumentError, WrongTagError
+from cashews.keys.compile import RESULT, compile_key
+from cashews.keys.formatter import Formatter, default_formatter
+from cashews.keys.signatures import signature_of
+from cashews.keys.template import Field, parse_template
+
+Tag: TypeAlias = "str | Callable[..., Iterable[str]]"
+
+Tags: TypeAlias = "Iterable[Tag] | Callable[..., Iterable[str]]"
+"""Templates such as ``"page:{page}"`` and ``"user:{result.id}"``, and callables that return any number of tags; these
+are called as ``tags(result, *args, **kwargs)``."""
+
+ALLOWED = "several templates or callables, such as ['items', 'page:{page}']"
+
+
+@dataclass(frozen=True, slots=True)
+class TagMaker:
+    """Makes the tags of the calls of one function: some before it runs, some of its result."""
+
+    before: tuple[Callable[..., str], ...]
+    after: tuple[Callable[..., str | Iterable[str]], ...]
+
+    def of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the tags that a call's arguments give.
+
+        :raises WrongKeyError: if an argument does not have what a template asks for
+        """
+        return tuple([tag(*args, **kwargs) for tag in self.before])
+
+    def of_result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object) -> tuple[str, ...]:
+        """Return the tags that a result gives.
+
+        :raises WrongKeyError: if the result does not have what a template asks for
+        :raises WrongArgumentError: if a callable returns what are no tags
+        """
+        return tuple([tag for make in self.after for tag in _read(make(result, *args, **kwargs))])
+
+
+def _read(made: str | Iterable[str]) -> tuple[str, ...]:
+    return (made,) if isinstance(made, str) else tags_of(made)
+
+
+def tags_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Return tags, each once.
+
+    :raises WrongArgumentError: if they are not several texts
+    """
+    tags = several("tags", given, "several texts")
+    return tuple(dict.fromkeys([text("tags", tag) for tag in tags]))
+
+
+def read_tags(given: object) -> tuple[Tag, ...]:
+    """Return templates and callables that were given to a decorator.
+
+    :raises WrongArgumentError: if something else is among them
+    """
+    tags = (given,) if callable(given) else several("tags", given, ALLOWED)
+    for tag in tags:
+        if inspect.iscoroutinefunction(tag) or not (isinstance(tag, str) or callable(tag)):
+            raise WrongArgumentError("tags", tag, ALLOWED)
+    return cast("tuple[Tag, ...]", tags)
+
+
+def compile_tags(
+    function: Callable[..., object], tags: tuple[Tag, ...], formatter: Formatter = default_formatter
+) -> TagMaker | None:
+    """Return what makes the tags of a function's values, `None` if they carry none.
+
+    :raises WrongKeyError: if a template does not fit the function
+    """
+    if not tags:
+        return None
+    before: list[Callable[..., str]] = []
+    after: list[Callable[..., str | Iterable[str]]] = []
+    for tag in tags:
+        if not isinstance(tag, str):
+            after.append(tag)
+        elif _needs_result(function, tag):
+            after.append(compile_key(function, tag, formatter=formatter, result=True))
+        else:
+            before.append(compile_key(function, tag, formatter=formatter))
+    return TagMaker(tuple(before), tuple(after))
+
+
+def _needs_result(function: Callable[..., object], template: str) -> bool:
+    if RESULT in signature_of(function).parameters:
+        return False
+    return any(isinstance(part, Field) and part.root == RESULT for part in parse_template(template))
+
+
+@dataclass(frozen=True, slots=True)
+class TagRule:
+    """A tag and the template of the keys that carry it; fields of the tag are filled from the key.
+
+    A field is the shortest text up to the literal that follows it, the last one takes what is left. Matching is linear
+    in the length of the key.
+    """
+
+    tag: tuple[str | Field, ...]
+    key: tuple[str | Field, ...]
+
+    def of(self, key: str) -> str | None:
+        """Return the tag of a key, `None` if it is none of these keys."""
+        fields = self._match(key)
+        if fields is None:
+            return None
+        return "".join(part if isinstance(part, str) else fields[part.source] for part in self.tag)
+
+    def _match(self, key: str) -> Mapping[str, str] | None:
+        fields: dict[str, str] = {}
+        at, pending = 0, None
+        for number, part in enumerate(self.key, start=1):
+            if isinstance(part, Field):
+                pending = part.source
+                continue
+            found = len(key) - len(part) if number == len(self.key) else key.find(part, at)
+            if found < at or not key.startswith(part, found) or (pending is None and found != at):
+                return None
+            if pending is not None and fields.setdefault(pending, key[at:found]) != key[at:found]:
+                return None
+            at, pending = found + len(part), None
+        if pending is None:
+            return fields if at == len(key) else None
+        return fields if fields.setdefault(pending, key[at:]) == key[at:] else None
+
+
+class TagRules:
+    """The rules of one cache."""
+
+    def __init__(self) -> None:
+        self.rules: tuple[TagRule, ...] = ()
+
+    def add(self, tag: str, key: str) -> None:
+        """Have every value whose key fits a template carry a tag.
+
+        :raises WrongKeyError: if a template is not understood
+        :raises WrongTagError: if two fields of the key have nothing between them, or the
+            tag has a field that the key has not
+        """
+        rule = TagRule(parse_template(tag, "a tag"), parse_template(key, "a tag"))
+        known = {part.source for part in rule.key if isinstance(part, Field)}
+        for part, after in zip(rule.key, rule.key[1:], strict=False):
+            if isinstance(part, Field) and isinstance(after, Field):
+                raise WrongTagError(tag, after.source, "no text in the key template tells it from the field before")
+        for part in rule.tag:
+            if isinstance(part, Field) and part.source not in known:
+                raise WrongTagError(tag, part.source, "the key template has no such field")
+        if rule not in self.rules:
+            self.rules = (*self.rules, rule)
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the tags of a key."""
+        return tuple([tag for rule in self.rules if (tag := rule.of(key)) is not None]) if self.rules else ()

@@ -1,0 +1,135 @@
+"""Messages about everything that a store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from cashews.commands import Command, Effect
+from cashews.messages.message import ManyKeys, Matching, Message, Owner, Paged, WholeStore
+
+if TYPE_CHECKING:
+    from cashews._typing import Self
+
+
+@dataclass(slots=True)
+class GetKeysCount(WholeStore[int]):
+    """Count the live keys."""
+
+    command: ClassVar[Command] = Command.GET_KEYS_COUNT
+    effect: ClassVar[Effect] = Effect.READ
+
+    def declined(self) -> int:
+        return 0
+
+    def merge(self, parts: Sequence[tuple[Message[int], int]]) -> int:
+        return sum(count for _, count in parts)
+
+
+@dataclass(slots=True)
+class Ping(WholeStore[bytes]):
+    """Ask whether a store answers; it echoes the message, or answers ``PONG``."""
+
+    message: bytes | None = None
+    command: ClassVar[Command] = Command.PING
+    effect: ClassVar[Effect] = Effect.ADMIN
+
+    def declined(self) -> bytes:
+        return b""
+
+
+@dataclass(slots=True)
+class Clear(WholeStore[None]):
+    """Remove everything."""
+
+    command: ClassVar[Command] = Command.CLEAR
+    effect: ClassVar[Effect] = Effect.ADMIN
+
+    def declined(self) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class GetMany(ManyKeys["tuple[object, ...]"]):
+    """Read several values, in the order of the keys."""
+
+    default: object = None
+    command: ClassVar[Command] = Command.GET_MANY
+    effect: ClassVar[Effect] = Effect.READ
+
+    def declined(self) -> tuple[object, ...]:
+        return (self.default,) * len(self.keys)
+
+    def merge(self, parts: Sequence[tuple[Message[tuple[object, ...]], tuple[object, ...]]]) -> tuple[object, ...]:
+        found = {key: value for part, values in parts for key, value in zip(part.keys, values, strict=True)}
+        return tuple(found[key] for key in self.keys)
+
+
+@dataclass(slots=True)
+class RecallMany(GetMany):
+    """Read several parts of what is remembered of a function's call; see `Recall`."""
+
+
+@dataclass(slots=True)
+class GetMatch(Paged["tuple[str, object]"]):
+    """Read the next page of the pairs whose key matches."""
+
+    command: ClassVar[Command] = Command.GET_MATCH
+    effect: ClassVar[Effect] = Effect.READ
+
+
+@dataclass(slots=True)
+class SetMany(Message[None]):
+    """Store several values under one time to live."""
+
+    pairs: Mapping[str, object]
+    expire: float | None = None
+    command: ClassVar[Command] = Command.SET_MANY
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.pairs)
+
+    def rename(self, name: Callable[[str], str]) -> Self:
+        return replace(self, pairs={name(key): value for key, value in self.pairs.items()})
+
+    def declined(self) -> None:
+        return None
+
+    def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
+        parts: dict[Owner, dict[str, object]] = {}
+        for key, value in self.pairs.items():
+            parts.setdefault(owner(key), {})[key] = value
+        return {place: replace(self, pairs=pairs) for place, pairs in parts.items()}
+
+
+@dataclass(slots=True)
+class DeleteMany(ManyKeys[None]):
+    """Remove several keys."""
+
+    command: ClassVar[Command] = Command.DELETE_MANY
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class DeleteMatch(Matching[None]):
+    """Remove the keys that match a pattern."""
+
+    command: ClassVar[Command] = Command.DELETE_MATCH
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class Scan(Paged[str]):
+    """Read the next page of the keys that match."""
+
+    command: ClassVar[Command] = Command.SCAN
+    effect: ClassVar[Effect] = Effect.READ

@@ -1,0 +1,1 @@
+"""Runners carry out decorated calls: they ask, let the strategy judge, and act."""

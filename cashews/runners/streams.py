@@ -1,0 +1,191 @@
+"""The stream runner: replays what one complete run of an async generator yielded, or runs it and records.
+
+A run is kept as a manifest under the key of its call, and, if it is long, further chunks under keys that only this run
+has. The manifest is written last and names its chunks, so runs never mix and half a run is never found. All chunks are
+read before the first item is replayed: one that has been evicted makes the run absent, it cannot cut it short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from cashews._log import logger
+from cashews._typing import ABSENT, Absent
+from cashews.engine.context import AMBIENT
+from cashews.engine.engine import Engine
+from cashews.messages import DeleteMany, Lease, Recall, RecallMany, SetMany
+from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
+from cashews.strategies.entry import Chunk, Manifest, Returned
+
+Item = TypeVar("Item")
+Source = Callable[..., AsyncGenerator[Any, None]]
+
+CHUNK: Final = 100
+"""How many items are kept under one key, and are replayed between two checkpoints."""
+BATCH: Final = 16
+"""How many chunks travel in one message."""
+MOST_ITEMS: Final = 100_000
+"""How long a run may be, if nothing else was said, to be held in memory and stored."""
+MARGIN: Final = 60.0
+"""Seconds that chunks outlive their manifest: whoever has read it finds them."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """What a run has yielded so far; once it is given up, nothing of it is kept."""
+
+    most: int
+    copy: bool
+    """Whether items are copied, because the store would copy them too; one that shares its objects shares items."""
+    items: list[object] = field(default_factory=list[object])
+    whole: bool = True
+    cost: float = 0.0
+    """How many seconds the generator itself took, without its consumer."""
+
+    def add(self, item: object) -> bool:
+        """Take down an item as it is now, before its consumer changes it; says whether there was room."""
+        if len(self.items) == self.most:
+            self.give_up()
+            return False
+        self.items.append(deepcopy(item) if self.copy else item)
+        return True
+
+    def give_up(self) -> None:
+        """Keep nothing of this run."""
+        self.whole = False
+        self.items.clear()
+
+    def split(self, run: str, size: int) -> tuple[Manifest, list[Chunk]]:
+        """Return the manifest of the run and its further chunks."""
+        head, *chunks = [tuple(piece) for piece in pieces(self.items, size)] or [()]
+        return Manifest(run, head, len(chunks), len(self.items)), [Chunk(items) for items in chunks]
+
+
+class StreamRunner:
+    """Runs the calls of one decorated async generator function."""
+
+    def __init__(self, engine: Engine, target: Target, plan: Plan, most: int = MOST_ITEMS) -> None:
+        self._engine = engine
+        self._target = target
+        self._function: Source = target.function
+        self._key = target.key
+        self._plan = plan
+        self._most = most
+
+    def decorated(self) -> Source:
+        """Return the async generator function that users call."""
+
+        @wraps(self._function)
+        async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+            call = Call(args, kwargs, self._key(*args, **kwargs))
+            found = await self._remembered(call.key)
+            async with aclosing(self._record(call) if found is None else self._replay(call, found)) as items:
+                async for item in items:
+                    yield item
+
+        return stream
+
+    # --- a run that is remembered
+
+    async def _remembered(self, key: str) -> list[object] | None:
+        """Return the items of a complete run, `None` if there is none or if a part of it is missing."""
+        manifest = await self._engine.ask(Recall(key, ABSENT))
+        if not isinstance(manifest, Manifest):
+            return None
+        items = list(manifest.head)
+        for keys in pieces(manifest.keys(key), BATCH):
+            for chunk in await self._engine.ask(RecallMany(tuple(keys), ABSENT)):
+                if not isinstance(chunk, Chunk):
+                    return None
+                items += chunk.items
+        return items if len(items) == manifest.count else None
+
+    async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
+        here = AMBIENT.get()
+        for detector in here.detectors if here is not None else ():
+            detector.record(call.key, record_of(self._engine, "iterator", self._plan, call, items))
+        for chunk in pieces(items, CHUNK):
+            for item in chunk:
+                yield item
+            await checkpoint()
+
+    # --- a new run
+
+    async def _record(self, call: Call) -> AsyncGenerator[object, None]:
+        """Run the generator for one consumer; keep what it yielded if it was worth it and came to its end."""
+        engine = self._engine
+        recording = Recording(self._most, copy=not engine.route_of(call.key).backend.shares)
+        lease = engine.fence.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
+        try:
+            if lease.tagging is not None:
+                lease.since = await engine.mark(call.key)
+            async with aclosing(self._function(*call.args, **call.kwargs)) as source:
+                while (item := await self._next(source, recording)) is not ABSENT:
+                    await self._take_down(call, recording, item)
+                    yield item
+            await self._keep(call, recording, lease)
+        finally:
+            engine.fence.drop(lease)
+
+    async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
+        clock = self._engine.clock
+        started = clock.now()
+        try:
+            return await anext(source)
+        except StopAsyncIteration:
+            return ABSENT
+        finally:
+            recording.cost += clock.now() - started
+
+    async def _take_down(self, call: Call, recording: Recording, item: object) -> None:
+        if not recording.whole:
+            return
+        condition = self._plan.condition
+        if condition is not None and not await consult(condition, item, call):
+            recording.give_up()
+            return
+        try:
+            room = recording.add(item)
+        except Exception:  # noqa: BLE001  an exotic item; whoever consumes it has nothing to do with copies
+            recording.give_up()
+            logger.exception("a run of %r is not stored: an item cannot be copied", call.key)
+        else:
+            if not room:
+                logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
+
+    async def _keep(self, call: Call, recording: Recording, lease: Lease) -> None:
+        """Store a run: its chunks, then its manifest; remove the chunks of the run that it replaces."""
+        if lease.void or not recording.whole or recording.cost < self._plan.min_cost:
+            return
+        engine, key = self._engine, call.key
+        ttl = lifetime(self._plan, call, recording.items, engine.random.random)
+        # Without a ttl the run is one value: chunks that lose their manifest would stay for ever.
+        size = CHUNK if ttl is not None else self._most
+        manifest, chunks = recording.split(f"{engine.random.getrandbits(128):032x}", size)
+        keys = manifest.keys(key)
+        for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
+            await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))
+        replaced = await self._chunks_of(key)
+        stored = await engine.ask(self._target.keeping(call, Returned(recording.items), manifest, ttl, lease))
+        for orphans in pieces(replaced if stored else keys, BATCH):
+            await engine.ask(DeleteMany(tuple(orphans)))
+
+    async def _chunks_of(self, key: str) -> tuple[str, ...]:
+        """Return the keys of the chunks of the run that is remembered now."""
+        here = AMBIENT.get()
+        if here is not None and here.further:  # reading is invalidating, here: it would void our own lease
+            return ()
+        manifest = await self._engine.ask(Recall(key, ABSENT))
+        return manifest.keys(key) if isinstance(manifest, Manifest) else ()
+
+
+def pieces(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Give consecutive parts of a sequence."""
+    return (items[start : start + size] for start in range(0, len(items), size))

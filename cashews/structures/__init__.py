@@ -1,0 +1,1 @@
+"""Values that commands of their own change in place. Pure."""
