@@ -109,19 +109,19 @@ class CommandAPI:
             return await flights.alone(key, load, tagging), False
         return await flights.run(key, load, tagging)
 
-    async def _fill(self, key: str, default: object, expire: float | None, lease: m.Lease) -> Outcome:
-        if lease.tagging is not None:
-            lease.since = await self._engine.mark(key)
+    async def _fill(self, key: str, default: object, expire: float | None, permit: m.LoadPermit) -> Outcome:
+        if permit.tagging is not None:
+            permit.since = await self._engine.mark(key)
         try:
             value: object = default() if callable(default) else default
             if inspect.isawaitable(value):
                 value = await value
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             return Raised(error)
-        if lease.tagging is None:
-            await self._engine.ask(m.Set(key, value, expire, None, lease))
+        if permit.tagging is None:
+            await self._engine.ask(m.Set(key, value, expire, None, permit))
         else:
-            await self._engine.ask(m.SetTagged(key, value, expire, None, lease, lease.tagging.tags, lease.since))
+            await self._engine.ask(m.SetTagged(key, value, expire, None, permit, permit.tagging.tags, permit.since))
         return Returned(value)
 
     async def set(

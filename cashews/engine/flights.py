@@ -11,10 +11,10 @@ from typing import Final, TypeAlias, cast
 from cashews.actors.loop import Home, Reply
 from cashews.engine.context import AMBIENT
 from cashews.engine.permits import Fence
-from cashews.messages import KnownTags, Lease
+from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
-Load: TypeAlias = Callable[[Lease], Awaitable[Outcome]]
+Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
 
 
 class TakeOverType(enum.Enum):
@@ -27,8 +27,8 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 """The leader was cancelled: whoever receives this leads now."""
 
 
-class Flight(Lease):
-    """One load of one key: the lease it stores under, who waits for it, and for which loads it waits itself."""
+class Flight(LoadPermit):
+    """One load of one key: the permit it stores under, who waits for it, and for which loads it waits itself."""
 
     __slots__ = ("blocked_on", "waiters")
 
@@ -111,11 +111,11 @@ class Flights:
 
     async def alone(self, key: str, load: Load, tagging: KnownTags | None = None) -> Outcome:
         """Load for oneself."""
-        lease = self._fence.take(key, tagging)
+        permit = self._fence.take(key, tagging)
         try:
-            return await load(lease)
+            return await load(permit)
         finally:
-            self._fence.drop(lease)
+            self._fence.drop(permit)
 
     async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
         reply: Reply[Outcome | TakeOverType] = self._home().reply()

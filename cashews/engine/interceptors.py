@@ -67,7 +67,7 @@ class Switch:
 class Further:
     """Under `invalidate_further()`, removes the cached values that are read, and finds nothing.
 
-    Loads that have begun in the block are as new as can be: its reads leave their leases alone.
+    Loads that have begun in the block are as new as can be: its reads leave their permits alone.
     """
 
     def __init__(self, fence: Fence) -> None:

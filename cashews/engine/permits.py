@@ -9,7 +9,7 @@ from cashews.commands import Command
 from cashews.engine.chain import Proceed
 from cashews.engine.context import AMBIENT
 from cashews.keys.pattern import matcher
-from cashews.messages import DeleteTags, KnownTags, Lease, Message
+from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message
 
 R = TypeVar("R")
 INVALIDATING = frozenset(
@@ -18,65 +18,65 @@ INVALIDATING = frozenset(
 
 
 class Fence:
-    """The leases of the loads that run: at most one shared by key, and any number for those who load alone.
+    """The permits of the loads that run: at most one shared by key, and any number for those who load alone.
 
     An invalidating message voids them before it goes on, and a store refuses to fill under a void one. So
     whichever comes first at the store, the value that was loaded before the invalidation does not stay.
     """
 
     def __init__(self) -> None:
-        self.shared: dict[str, Lease] = {}
-        """A void lease is not shared any more: who comes after the invalidation loads anew."""
-        self._alone: dict[str, list[Lease]] = {}
+        self.shared: dict[str, LoadPermit] = {}
+        """A void permit is not shared any more: who comes after the invalidation loads anew."""
+        self._alone: dict[str, list[LoadPermit]] = {}
 
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self._alone.values()))
 
-    def take(self, key: str, tagging: KnownTags | None = None) -> Lease:
-        """Return a lease for somebody who loads alone."""
+    def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
+        """Return a permit for somebody who loads alone."""
         here = AMBIENT.get()
-        lease = Lease(key, None if here is None else here.further, tagging)
-        self._alone.setdefault(key, []).append(lease)
-        return lease
+        permit = LoadPermit(key, None if here is None else here.further, tagging)
+        self._alone.setdefault(key, []).append(permit)
+        return permit
 
-    def keep(self, lease: Lease) -> None:
-        """Keep a lease beyond its load, until another `drop`: what was loaded has not reached the store yet."""
-        self._alone.setdefault(lease.key, []).append(lease)
+    def keep(self, permit: LoadPermit) -> None:
+        """Keep a permit beyond its load, until another `drop`: what was loaded has not reached the store yet."""
+        self._alone.setdefault(permit.key, []).append(permit)
 
-    def drop(self, lease: Lease) -> None:
-        """Forget the lease of somebody who has loaded alone."""
-        leases = self._alone[lease.key]
-        leases.remove(lease)
-        if not leases:
-            del self._alone[lease.key]
+    def drop(self, permit: LoadPermit) -> None:
+        """Forget the permit of somebody who has loaded alone."""
+        permits = self._alone[permit.key]
+        permits.remove(permit)
+        if not permits:
+            del self._alone[permit.key]
 
     def void(self, keys: Iterable[str], but: object | None = None) -> None:
-        """Void the leases of some keys, but for those that were taken in a block."""
+        """Void the permits of some keys, but for those that were taken in a block."""
         for key in keys:
             shared = self.shared.get(key)
-            for lease in (*self._alone.get(key, ()), *((shared,) if shared else ())):
-                lease.void = lease.void or but is None or lease.origin is not but
+            for permit in (*self._alone.get(key, ()), *((shared,) if shared else ())):
+                permit.void = permit.void or but is None or permit.origin is not but
             if shared is not None and shared.void:
                 del self.shared[key]
 
     def void_tagged(self, tags: tuple[str, ...]) -> None:
-        """Void the leases of values that will carry one of some tags.
+        """Void the permits of values that will carry one of some tags.
 
         One whose tags are not all known yet is only not shared any more: whoever comes from now on loads anew, and the
         store sees whether that value may stay.
         """
-        for lease in [*self.shared.values(), *(lease for leases in self._alone.values() for lease in leases)]:
-            if lease.tagging is None:
+        for permit in [*self.shared.values(), *(permit for permits in self._alone.values() for permit in permits)]:
+            if permit.tagging is None:
                 continue
-            lease.void = lease.void or not set(tags).isdisjoint(lease.tagging.tags)
-            if (lease.void or lease.tagging.more) and self.shared.get(lease.key) is lease:
-                del self.shared[lease.key]
+            permit.void = permit.void or not set(tags).isdisjoint(permit.tagging.tags)
+            if (permit.void or permit.tagging.more) and self.shared.get(permit.key) is permit:
+                del self.shared[permit.key]
 
     def concerns(self, command: Command) -> bool:
         return command in INVALIDATING
 
     def refuse(self, message: Message[Any]) -> None:
-        """Void the leases of what a message invalidates."""
+        """Void the permits of what a message invalidates."""
         if self.shared or self._alone:
             if isinstance(message, DeleteTags):
                 self.void_tagged(message.tags)

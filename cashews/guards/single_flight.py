@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from cashews.engine.flights import Flights
-from cashews.messages import Lease
+from cashews.messages import LoadPermit
 from cashews.runners.call import Call
 from cashews.strategies.entry import Outcome, Raised, Returned
 
@@ -26,7 +26,7 @@ class SingleFlight:
         return outcome.value
 
 
-async def _load(call: Call, proceed: Callable[[Call], Awaitable[Any]], _: Lease) -> Outcome:
+async def _load(call: Call, proceed: Callable[[Call], Awaitable[Any]], _: LoadPermit) -> Outcome:
     try:
         return Returned(await proceed(call))
     except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller

@@ -15,7 +15,7 @@ from cashews.messages.keys import RecallMany as RecallMany
 from cashews.messages.keys import Scan as Scan
 from cashews.messages.keys import SetMany as SetMany
 from cashews.messages.loads import KnownTags as KnownTags
-from cashews.messages.loads import Lease as Lease
+from cashews.messages.loads import LoadPermit as LoadPermit
 from cashews.messages.locks import HELD as HELD
 from cashews.messages.locks import IsLocked as IsLocked
 from cashews.messages.locks import RenewLock as RenewLock

@@ -18,7 +18,7 @@ class KnownTags:
     """Whether the result may add others."""
 
 
-class Lease:
+class LoadPermit:
     """The right to store what a load brings: void once the key is invalidated while the load runs.
 
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.

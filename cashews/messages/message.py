@@ -35,7 +35,7 @@ class Message(Generic[R]):
     effect: ClassVar[Effect]
     spread: ClassVar[str] = ""
     """The field that the public command takes as ``*args``, if any."""
-    hidden: ClassVar[frozenset[str]] = frozenset({"cursor", "lease"})
+    hidden: ClassVar[frozenset[str]] = frozenset({"cursor", "permit"})
     """Fields that no public argument stands for."""
 
     @property

@@ -32,7 +32,7 @@ class SetTagged(Set):
 
     tags: tuple[str, ...] = ()
     since: int | None = None
-    hidden: ClassVar[frozenset[str]] = frozenset({"lease", "tags", "since"})
+    hidden: ClassVar[frozenset[str]] = frozenset({"permit", "tags", "since"})
 
     def rename(self, name: Callable[[str], str]) -> Self:
         return replace(self, key=name(self.key), tags=tuple(map(name, self.tags)))

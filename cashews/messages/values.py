@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cashews.commands import Command, Effect
-from cashews.messages.loads import Lease
+from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ class Set(OneKey[bool]):
     """Store a value; says whether it was stored.
 
     `expire` is in seconds, `None` for ever. `exist=True` stores only over a live value, `False` only where there is
-    none. With a `lease`, nothing is stored once the lease is void.
+    none. With a `permit`, nothing is stored once the permit is void.
     """
 
     value: object
     expire: float | None = None
     exist: bool | None = None
-    lease: Lease | None = None
+    permit: LoadPermit | None = None
     command: ClassVar[Command] = Command.SET
     effect: ClassVar[Effect] = Effect.WRITE
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from cashews.engine.engine import Engine
 from cashews.keys.tags import TagMaker
-from cashews.messages import KnownTags, Lease, Set, SetTagged
+from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Returned
 from cashews.ttl import TTLRule
@@ -57,17 +57,17 @@ class Target:
             return KnownTags(registered) if registered else None
         return KnownTags((*registered, *self.tags.of_call(call.args, call.kwargs)), bool(self.tags.after))
 
-    def keeping(self, call: Call, outcome: Outcome, kept: object, ttl: float | None, lease: Lease) -> Set:
+    def keeping(self, call: Call, outcome: Outcome, kept: object, ttl: float | None, permit: LoadPermit) -> Set:
         """Return the message that has something kept of a call's outcome; an exception gives no tags of its own.
 
         :raises WrongKeyError: if the result does not have what a template asks for
         """
-        tags: tuple[str, ...] = () if lease.tagging is None else lease.tagging.tags
+        tags: tuple[str, ...] = () if permit.tagging is None else permit.tagging.tags
         if self.tags is not None and isinstance(outcome, Returned):
             tags += self.tags.of_result(call.args, call.kwargs, outcome.value)
         if not tags:
-            return Set(call.key, kept, ttl, None, lease)
-        return SetTagged(call.key, kept, ttl, None, lease, tuple(dict.fromkeys(tags)), lease.since)
+            return Set(call.key, kept, ttl, None, permit)
+        return SetTagged(call.key, kept, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from cashews.engine.context import AMBIENT, Detector, ambient
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.engine import Engine
 from cashews.exceptions import CacheClosedError, LoadTimeoutError
-from cashews.messages import KnownTags, Lease, Recall, Set
+from cashews.messages import KnownTags, LoadPermit, Recall, Set
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of, resolve
 from cashews.strategies.conditions import subject, worth
 from cashews.strategies.entry import Entry, Loaded, Outcome, Raised, Returned
@@ -153,31 +153,31 @@ class Runner:
         outcome, _ = await self._outcome(call)
         return outcome
 
-    async def _under_lock(self, call: Call, lease: Lease) -> Outcome:
+    async def _under_lock(self, call: Call, permit: LoadPermit) -> Outcome:
         """Load, locked against other processes; serve what one of them has stored meanwhile.
 
         A store that cannot lock costs a load too many, and no caller his result.
         """
         engine = self._engine
         if self._plan.lease is None or engine.is_off(Command.SET_LOCK, call.key):
-            return await self._load_unlocked(call, lease)
+            return await self._load_unlocked(call, permit)
         lock = engine.locks.claim(f"{call.key}:lock", self._plan.lease)
         async with LockContext(engine.locks, lock, insist=False):
             found = await engine.ask(self._strategy.read(call.key, ABSENT))
             verdict = self._strategy.judge(found, engine.clock.wall(), engine.random.random)
-            return verdict.outcome if isinstance(verdict, Serve) else await self._load_unlocked(call, lease)
+            return verdict.outcome if isinstance(verdict, Serve) else await self._load_unlocked(call, permit)
 
-    async def _over_caches(self, call: Call, lease: Lease) -> Outcome:
+    async def _over_caches(self, call: Call, permit: LoadPermit) -> Outcome:
         """Load, and keep nothing that came from a cache beneath."""
         here, beneath = AMBIENT.get(), Detector()
         with ambient(detectors=(*(here.detectors if here else ()), beneath)):
-            return await self._execute(call, lease, beneath)
+            return await self._execute(call, permit, beneath)
 
-    async def _execute(self, call: Call, lease: Lease, beneath: Detector | None = None) -> Outcome:
+    async def _execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
         """Run the function and keep its outcome, if it is worth it."""
         plan, now = self._plan, self._engine.clock.now
-        if lease.tagging is not None:
-            lease.since = await self._engine.mark(call.key)
+        if permit.tagging is not None:
+            permit.since = await self._engine.mark(call.key)
         started = now()
         try:
             outcome: Outcome = Returned(await self._invoke(call))
@@ -192,7 +192,7 @@ class Runner:
             kept = outcome if isinstance(outcome, Returned) else None
         if kept is not None:
             try:  # noqa: SIM105  `suppress` costs a tenth of the whole load
-                await self._engine.ask(self._sealed(call, kept, cost, lease))
+                await self._engine.ask(self._sealed(call, kept, cost, permit))
             except CacheClosedError:  # while the function ran: its outcome is an answer all the same
                 pass
         return outcome
@@ -204,15 +204,15 @@ class Runner:
             return await self._target.invoke(call)
         raise LoadTimeoutError(call.key, timeout)
 
-    def _sealed(self, call: Call, outcome: Outcome, cost: float, lease: Lease) -> Set:
+    def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
         """Return the message that has an outcome kept."""
         engine, result = self._engine, subject(outcome)
         ttl = lifetime(self._plan, call, result, engine.random.random)
         own_ttl = resolve(self._plan.own_ttl, call, result)
         kept = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
-        if lease.tagging is None:
-            return Set(call.key, kept, ttl, None, lease)
-        return self._target.keeping(call, outcome, kept, ttl, lease)
+        if permit.tagging is None:
+            return Set(call.key, kept, ttl, None, permit)
+        return self._target.keeping(call, outcome, kept, ttl, permit)
 
     # --- what users may ask of a decorated function
 

@@ -20,7 +20,7 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
-from cashews.messages import DeleteMany, Lease, Recall, RecallMany, SetMany
+from cashews.messages import DeleteMany, LoadPermit, Recall, RecallMany, SetMany
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
 from cashews.strategies.entry import Chunk, Manifest, Returned
 
@@ -122,17 +122,17 @@ class StreamRunner:
         """Run the generator for one consumer; keep what it yielded if it was worth it and came to its end."""
         engine = self._engine
         recording = Recording(self._most, copy=not engine.route_of(call.key).backend.shares)
-        lease = engine.fence.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
+        permit = engine.fence.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
         try:
-            if lease.tagging is not None:
-                lease.since = await engine.mark(call.key)
+            if permit.tagging is not None:
+                permit.since = await engine.mark(call.key)
             async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                 while (item := await self._next(source, recording)) is not ABSENT:
                     await self._take_down(call, recording, item)
                     yield item
-            await self._keep(call, recording, lease)
+            await self._keep(call, recording, permit)
         finally:
-            engine.fence.drop(lease)
+            engine.fence.drop(permit)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock
@@ -160,9 +160,9 @@ class StreamRunner:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
 
-    async def _keep(self, call: Call, recording: Recording, lease: Lease) -> None:
+    async def _keep(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
         """Store a run: its chunks, then its manifest; remove the chunks of the run that it replaces."""
-        if lease.void or not recording.whole or recording.cost < self._plan.min_cost:
+        if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
             return
         engine, key = self._engine, call.key
         ttl = lifetime(self._plan, call, recording.items, engine.random.random)
@@ -173,14 +173,14 @@ class StreamRunner:
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))
         replaced = await self._chunks_of(key)
-        stored = await engine.ask(self._target.keeping(call, Returned(recording.items), manifest, ttl, lease))
+        stored = await engine.ask(self._target.keeping(call, Returned(recording.items), manifest, ttl, permit))
         for orphans in pieces(replaced if stored else keys, BATCH):
             await engine.ask(DeleteMany(tuple(orphans)))
 
     async def _chunks_of(self, key: str) -> tuple[str, ...]:
         """Return the keys of the chunks of the run that is remembered now."""
         here = AMBIENT.get()
-        if here is not None and here.further:  # reading is invalidating, here: it would void our own lease
+        if here is not None and here.further:  # reading is invalidating, here: it would void our own permit
             return ()
         manifest = await self._engine.ask(Recall(key, ABSENT))
         return manifest.keys(key) if isinstance(manifest, Manifest) else ()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from cashews.messages.values import Cause
-from cashews.table.leases import Locks
+from cashews.table.locks import Locks
 from cashews.table.recency import Recency
 from cashews.table.tagged import Tagged
 from cashews.table.wheel import Slot, Wheel

@@ -59,7 +59,7 @@ class Table(TaggedKeys):
             slot = None
         if message.exist is not None and message.exist is (self._find(message.key, now) is None):
             return False
-        if message.lease is not None and message.lease.void:
+        if message.permit is not None and message.permit.void:
             return False
         return self._store(slot, message.key, message.value, message.expire, now)
 

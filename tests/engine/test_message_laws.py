@@ -190,7 +190,7 @@ def test_a_message_is_remade_from_its_arguments(message):
     args, kwargs = message.arguments()
     assert message.with_arguments(*args, **kwargs) == message
     assert message.with_arguments(**{name: getattr(message, name) for name in public_fields(type(message))}) == message
-    assert not {"cursor", "lease", "since"} & kwargs.keys()
+    assert not {"cursor", "permit", "since"} & kwargs.keys()
 
 
 @over_all
@@ -198,7 +198,7 @@ def test_what_no_argument_stands_for_is_kept(message):
     if isinstance(message, m.Paged):
         message = replace(message, cursor="place")
     if isinstance(message, m.Set):
-        message = replace(message, lease=m.Lease("k"))
+        message = replace(message, permit=m.LoadPermit("k"))
     args, kwargs = message.arguments()
     assert message.with_arguments(*args, **kwargs) == message
 

@@ -6,7 +6,7 @@ import gc
 from random import Random
 
 from cashews import messages as m
-from cashews.table.leases import FEW
+from cashews.table.locks import FEW
 from cashews.table.table import Table
 
 YEAR = 365 * 86_400

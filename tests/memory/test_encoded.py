@@ -112,7 +112,7 @@ async def test_removal_callbacks_are_told_the_bytes():
 
 
 async def test_what_was_invalidated_while_it_was_encoded_is_not_stored():
-    """10: the store looks at the lease in the turn that would store."""
+    """10: the store looks at the permit in the turn that would store."""
 
     class Slow:
         pass

@@ -170,7 +170,7 @@ class DiskStore(Backend):
 
     async def _set(self, message: m.Set) -> bool:
         value = await self._values.keep(message.key, message.value, message.expire)
-        return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.lease))
+        return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.permit))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
         value = await self._values.keep(message.key, message.value, message.expire)

@@ -49,7 +49,7 @@ def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:
     writes: dict[int, list[m.Write]] = {}
     locks: dict[int, list[tuple[str, str]]] = {}
     for write in message.writes:
-        if isinstance(write, m.Set) and write.lease is not None and write.lease.void:
+        if isinstance(write, m.Set) and write.permit is not None and write.permit.void:
             continue
         writes.setdefault(shard_of(write.key, shards), []).append(write)
     for key, token in message.locks:

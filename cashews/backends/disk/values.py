@@ -69,7 +69,7 @@ def store(shelf: Shelf, key: str, value: object, expire: float | None, now: floa
 def set_(shelf: Shelf, message: m.Set, now: float) -> bool:
     if message.exist is not None and message.exist is (shelf.find(message.key, now) is None):
         return False
-    if message.lease is not None and message.lease.void:
+    if message.permit is not None and message.permit.void:
         return False
     return store(shelf, message.key, message.value, message.expire, now)
 

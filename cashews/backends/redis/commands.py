@@ -149,7 +149,7 @@ class Commands:
         return default if stored is None else await self._values.decode(key, self._bare(stored), default)
 
     async def set(self, message: m.Set) -> bool:
-        key, expire, exist, lease = message.key, message.expire, message.exist, message.lease
+        key, expire, exist, permit = message.key, message.expire, message.exist, message.permit
         if expire is not None and expire <= 0:
             return await self._remove_instead(message)
         value = self._values.write(key, message.value)
@@ -162,7 +162,7 @@ class Commands:
             words += ("PX", milliseconds(expire))
         if exist is not None:
             words += ("XX" if exist else "NX",)
-        return await self._at(key).ask(pack(words), lease=lease) is not None
+        return await self._at(key).ask(pack(words), permit=permit) is not None
 
     async def set_tagged(self, message: m.SetTagged) -> bool:
         self._met_tags = True
@@ -175,11 +175,11 @@ class Commands:
         """Store a value in the place of one that may carry tags."""
         exist = "" if message.exist is None else "XX" if message.exist else "NX"
         operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
-        reply = await tagged.SET.ask(self._at(message.key), (message.key,), *operands, lease=message.lease)
+        reply = await tagged.SET.ask(self._at(message.key), (message.key,), *operands, permit=message.permit)
         return reply is not None
 
     async def _remove_instead(self, message: m.Set) -> bool:
-        if message.exist is not False and (message.lease is None or not message.lease.void):
+        if message.exist is not False and (message.permit is None or not message.permit.void):
             await self.delete(m.Delete(message.key))
         return False
 

@@ -39,7 +39,7 @@ from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError
-from cashews.messages import Lease
+from cashews.messages import LoadPermit
 
 ROOM = 10_000
 """How many requests may wait in the inbox; who comes then waits for room."""
@@ -104,8 +104,10 @@ class Connection:
 
     # --- asking
 
-    async def ask(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None, surely: bool = False) -> Any:
-        """Send a command and return its reply; `None` if the lease is void when its turn comes.
+    async def ask(
+        self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None, surely: bool = False
+    ) -> Any:
+        """Send a command and return its reply; `None` if the permit is void when its turn comes.
 
         :param packed: the command in the wire's form
         :param reads: that it only reads: it may be shared with others who ask the same, and asked once more
@@ -115,7 +117,7 @@ class Connection:
         """
         if self._life is None or self._closed or self._down is not None or self._inbox.waiting >= ROOM or self._astray:
             await self._be_let_in()
-        letter, place = self._post(packed, reads=reads, lease=lease)
+        letter, place = self._post(packed, reads=reads, permit=permit)
         if surely:
             letter.replies.append(self._here().reply())  # which nobody takes away
         try:
@@ -127,10 +129,12 @@ class Connection:
             raise failure_of(reply)
         return reply
 
-    def _post(self, packed: bytes, *, reads: bool = False, lease: Lease | None = None) -> tuple[Letter, Reply[Any]]:
+    def _post(
+        self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None
+    ) -> tuple[Letter, Reply[Any]]:
         """Put a letter into the inbox; returns it, and the place for our reply."""
         place: Reply[Any] = (self._home or self._here()).reply()
-        letter = self._inbox.post(packed, self._now() + self._timeout, lease, reads=reads)
+        letter = self._inbox.post(packed, self._now() + self._timeout, permit, reads=reads)
         letter.replies.append(place)
         if self._writer is not None or self._watch is not None:
             self._wake()

@@ -9,7 +9,7 @@ from redis import exceptions as redis
 
 from cashews.actors.loop import Reply
 from cashews.backends.redis.failures import LateError, LostError
-from cashews.messages import Lease
+from cashews.messages import LoadPermit
 
 WRITE = 262_144
 """About how many bytes go into one write."""
@@ -18,12 +18,12 @@ WRITE = 262_144
 class Letter:
     """A request, packed, with the places for its reply: one for each asker who shares it."""
 
-    __slots__ = ("again", "deadline", "lease", "packed", "reads", "replies")
+    __slots__ = ("again", "deadline", "packed", "permit", "reads", "replies")
 
-    def __init__(self, packed: bytes, deadline: float, lease: Lease | None, *, reads: bool) -> None:
+    def __init__(self, packed: bytes, deadline: float, permit: LoadPermit | None, *, reads: bool) -> None:
         self.packed = packed
         self.deadline = deadline
-        self.lease = lease
+        self.permit = permit
         self.reads = reads
         """Whether it may be shared, and asked once more."""
         self.again = False
@@ -63,13 +63,13 @@ class Inbox:
             return self._in_flight[0]
         return self._waiting[0] if self._waiting else None
 
-    def post(self, packed: bytes, deadline: float, lease: Lease | None = None, *, reads: bool = False) -> Letter:
+    def post(self, packed: bytes, deadline: float, permit: LoadPermit | None = None, *, reads: bool = False) -> Letter:
         """Put a letter last, or join one that waits and reads the same."""
         letter = self._shared.get(packed) if reads else None
         if letter is not None:
             self.joined += 1
             return letter
-        letter = Letter(packed, deadline, lease, reads=reads)
+        letter = Letter(packed, deadline, permit, reads=reads)
         self._waiting.append(letter)
         if reads:
             self._shared[packed] = letter
@@ -96,7 +96,7 @@ class Inbox:
                 self._shared.pop(letter.packed, None)
             if not letter.replies:
                 continue
-            if letter.lease is not None and letter.lease.void:
+            if letter.permit is not None and letter.permit.void:
                 letter.answer(None)
                 continue
             in_flight.append(letter)

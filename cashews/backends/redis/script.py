@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError
 
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.wire import Word, pack
-from cashews.messages import Lease
+from cashews.messages import LoadPermit
 
 
 class Script:
@@ -20,11 +20,11 @@ class Script:
         self._digest = sha1(source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
 
     async def ask(
-        self, connection: Connection, keys: tuple[str, ...], *arguments: Word, lease: Lease | None = None
+        self, connection: Connection, keys: tuple[str, ...], *arguments: Word, permit: LoadPermit | None = None
     ) -> Any:
-        """Run the script and return its reply; `None` if the lease is void when its turn comes."""
+        """Run the script and return its reply; `None` if the permit is void when its turn comes."""
         operands = (len(keys), *keys, *arguments)
         try:
-            return await connection.ask(pack(("EVALSHA", self._digest, *operands)), lease=lease)
+            return await connection.ask(pack(("EVALSHA", self._digest, *operands)), permit=permit)
         except NoScriptError:
-            return await connection.ask(pack(("EVAL", self._source, *operands)), lease=lease)
+            return await connection.ask(pack(("EVAL", self._source, *operands)), permit=permit)

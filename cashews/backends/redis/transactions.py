@@ -57,10 +57,10 @@ class Commits:
         return OUTCOMES[await COMMIT.ask(self._at(""), (FENCE, *locks, *message.keys), *words)]
 
     async def _command(self, write: m.Write) -> tuple[Word, ...]:
-        """Return a write in the language of the script; nothing for one whose lease is void."""
+        """Return a write in the language of the script; nothing for one whose permit is void."""
         if not isinstance(write, m.Set):
             return WORDS[write.__class__](write)
-        if write.lease is not None and write.lease.void:
+        if write.permit is not None and write.permit.void:
             return ()
         value = await self._values.encode(write.key, write.value, write.expire)
         if not isinstance(write, m.SetTagged):

@@ -172,16 +172,16 @@ class Branch(Holdings):
             self._overlay.learn(key, state, self._now())
 
     def set_at_once(self, message: m.Set) -> bool | NotNowType:
-        if message.lease is not None:
-            return self._set_under_lease(message, message.lease)
+        if message.permit is not None:
+            return self._set_under_permit(message, message.permit)
         if message.exist is not None or not self._locked_at_once(message.key):
             return NOT_NOW
         return self._overlay.overwrite(message, self._now())
 
     async def set(self, message: m.Set) -> bool:
         key = message.key
-        if message.lease is not None:
-            return self._set_under_lease(message, message.lease)
+        if message.permit is not None:
+            return self._set_under_permit(message, message.permit)
         if not self._locked_at_once(key):
             await self.hold(key)
         if message.exist is not None:
@@ -191,11 +191,11 @@ class Branch(Holdings):
             message = replace(message, exist=None)
         return self._overwrite(message)
 
-    def _set_under_lease(self, message: m.Set, lease: m.Lease) -> bool:
+    def _set_under_permit(self, message: m.Set, permit: m.LoadPermit) -> bool:
         """Keep what a function has returned, which takes no lock: many may store it at once."""
-        if lease.void:
+        if permit.void:
             return False
-        self._terms.adopt(lease)
+        self._terms.adopt(permit)
         return self._overwrite(message)
 
     async def set_raw(self, message: m.SetRaw) -> bool:

@@ -13,7 +13,7 @@ from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError
-from cashews.messages import Lease
+from cashews.messages import LoadPermit
 
 SUFFIX: Final = ":transaction"
 """What follows a key in the name of the lock that protects it."""
@@ -37,8 +37,8 @@ class Terms(Protocol):
         """Raise TransactionError if the transaction has ended."""
         ...
 
-    def adopt(self, lease: Lease) -> None:
-        """Have a lease live until what is kept under it is applied."""
+    def adopt(self, permit: LoadPermit) -> None:
+        """Have a permit live until what is kept under it is applied."""
         ...
 
 

@@ -26,7 +26,7 @@ from cashews.exceptions import (
     TransactionError,
     WrongTypeError,
 )
-from cashews.messages import Lease, Message, Outcome
+from cashews.messages import LoadPermit, Message, Outcome
 
 R = TypeVar("R")
 SERIAL = "\0serializable"
@@ -70,7 +70,7 @@ class Transaction:
     """
 
     __slots__ = (
-        *("_branches", "_doomed", "_invalidations", "_leases", "_over", "_routes", "_settled", "_turn_over", "_waits"),
+        *("_branches", "_doomed", "_invalidations", "_permits", "_over", "_routes", "_settled", "_turn_over", "_waits"),
         *("coordinator", "deadline", "isolated", "mode", "outcome", "timeout"),
     )
 
@@ -87,7 +87,7 @@ class Transaction:
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
         self._invalidations: list[Message[Any]] = []
-        self._leases: list[Lease] = []
+        self._permits: list[LoadPermit] = []
         self._waits = False
         """Whether a store has to be waited for."""
         self._doomed = False
@@ -187,26 +187,26 @@ class Transaction:
         if fence is self.coordinator.fence:
             self._invalidations.append(invalidation)
 
-    def adopt(self, lease: Lease) -> None:
-        """Have a lease live until what is kept under it is applied."""
-        self.coordinator.fence.keep(lease)
-        self._leases.append(lease)
+    def adopt(self, permit: LoadPermit) -> None:
+        """Have a permit live until what is kept under it is applied."""
+        self.coordinator.fence.keep(permit)
+        self._permits.append(permit)
 
-    def _drop(self, leases: list[Lease]) -> None:
-        for lease in leases:
-            self.coordinator.fence.drop(lease)
-        leases.clear()
+    def _drop(self, permits: list[LoadPermit]) -> None:
+        for permit in permits:
+            self.coordinator.fence.drop(permit)
+        permits.clear()
 
     def _refuse_loads(self) -> None:
         """Refuse the loads of others; ours were, as far as they had begun, when the invalidation was asked for."""
         fence = self.coordinator.fence
-        ours = self._leases.copy()
-        self._drop(self._leases)
+        ours = self._permits.copy()
+        self._drop(self._permits)
         for invalidation in self._invalidations:
             fence.refuse(invalidation)
         self._invalidations.clear()
-        for lease in ours:
-            self.adopt(lease)
+        for permit in ours:
+            self.adopt(permit)
 
     # --- the beginning and the end
 
@@ -269,7 +269,7 @@ class Transaction:
             await self._apply()
 
     async def _apply(self) -> None:
-        leases, self._leases = self._leases, []
+        permits, self._permits = self._permits, []
         parts = list(self._branches.values())
         if len(parts) > 1:  # the locks of what was only read are checked before anything is applied
             parts.sort(key=lambda branch: branch.written)
@@ -281,8 +281,8 @@ class Transaction:
             for branch in parts:
                 branch.forget()
             self._settled = self._summary()
-            if leases:
-                self._drop(leases)
+            if permits:
+                self._drop(permits)
             for branch in parts:
                 await branch.release()
 
@@ -299,7 +299,7 @@ class Transaction:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
         self.check()
         self._invalidations.clear()
-        self._drop(self._leases)
+        self._drop(self._permits)
         self._settled = Outcome.ABORTED
         for branch in self._branches.values():
             branch.forget()
@@ -317,8 +317,8 @@ class Transaction:
     async def end(self, outcome: Outcome) -> None:
         """End without applying what is kept."""
         self.outcome, self._over = outcome, True
-        if self._leases:
-            self._drop(self._leases)
+        if self._permits:
+            self._drop(self._permits)
         for branch in self._branches.values():
             if branch.locked:
                 with anyio.CancelScope(shield=branch.waits):
