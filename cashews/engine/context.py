@@ -29,8 +29,8 @@ class Joined(Protocol):
         """The engine it belongs to."""
         ...
 
-    def remember(self, fence: object, invalidation: Message[Any]) -> None:
-        """Take note of what a fence has to refuse once more when it takes effect."""
+    def remember(self, permits: object, invalidation: Message[Any]) -> None:
+        """Take note of what a permits has to refuse once more when it takes effect."""
         ...
 
     def at_once(self, message: Message[Any], route: Any) -> Any:

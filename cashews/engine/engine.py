@@ -26,7 +26,7 @@ from cashews.engine.coordinator.transaction import Transaction, Transactional
 from cashews.engine.coordinator.wait_graph import Waiter, WaitGraph
 from cashews.engine.flights import Flights
 from cashews.engine.interceptors import Further, Interceptor, Middleware, Switch, Watcher, interceptor_of
-from cashews.engine.permits import Fence
+from cashews.engine.permits import Permits
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Pages, Route, Routes
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
@@ -79,15 +79,15 @@ class Engine:
         self._all_on = True
         self._middlewares: dict[str, tuple[Middleware, ...]] = {}
         self.scope = Scope(self._services, self._unbind)
-        self.fence = Fence()
-        self.flights = Flights(self.fence, self.home)
+        self.permits = Permits()
+        self.flights = Flights(self.permits, self.home)
         self.refresher = Refresher(clock, self._need_scope, self.home)
         self.keeper = Keeper(clock, self._need_scope)
         self._waits: dict[object, list[Waiter]] = {}
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
         self.tags = TagRules()
         self.watcher = Watcher(self.rebuild)
-        self._further = Further(self.fence)
+        self._further = Further(self.permits)
 
     # --- asking
 
@@ -213,7 +213,7 @@ class Engine:
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
         adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
-        return (route.switch, self.fence, self._further, self.watcher, *adapted, Transactional(self, route))
+        return (route.switch, self.permits, self._further, self.watcher, *adapted, Transactional(self, route))
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
@@ -389,7 +389,7 @@ class Engine:
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
             leases=len(self.keeper),
-            loads=len(self.fence),
+            loads=len(self.permits),
             load_waiters=self.flights.waiting,
             refreshes=self.refresher.statistics(),
             backends={route.prefix: dict(route.backend.statistics()) for route in self._routes},

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, cast
 
 from cashews.actors.loop import Home, Reply
 from cashews.engine.context import AMBIENT
-from cashews.engine.permits import Fence
+from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
@@ -60,9 +60,9 @@ LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=
 class Flights:
     """The shared loads of one cache."""
 
-    def __init__(self, fence: Fence, home: Callable[[], Home]) -> None:
-        self._fence = fence
-        self._shared = cast("dict[str, Flight]", fence.shared)
+    def __init__(self, permits: Permits, home: Callable[[], Home]) -> None:
+        self._permits = permits
+        self._shared = cast("dict[str, Flight]", permits.shared)
         self._home = home
 
     @property
@@ -111,11 +111,11 @@ class Flights:
 
     async def alone(self, key: str, load: Load, tagging: KnownTags | None = None) -> Outcome:
         """Load for oneself."""
-        permit = self._fence.take(key, tagging)
+        permit = self._permits.take(key, tagging)
         try:
             return await load(permit)
         finally:
-            self._fence.drop(permit)
+            self._permits.drop(permit)
 
     async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
         reply: Reply[Outcome | TakeOverType] = self._home().reply()

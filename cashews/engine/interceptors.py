@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from cashews.commands import Command
 from cashews.engine.chain import Proceed
 from cashews.engine.context import AMBIENT
-from cashews.engine.permits import Fence
+from cashews.engine.permits import Permits
 from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
 
 R = TypeVar("R")
@@ -70,8 +70,8 @@ class Further:
     Loads that have begun in the block are as new as can be: its reads leave their permits alone.
     """
 
-    def __init__(self, fence: Fence) -> None:
-        self._fence = fence
+    def __init__(self, permits: Permits) -> None:
+        self._permits = permits
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()
@@ -87,7 +87,7 @@ class Further:
 
     async def _remove(self, keys: tuple[str, ...], proceed: Proceed) -> None:
         here = AMBIENT.get()
-        self._fence.void(keys, but=here and here.further)
+        self._permits.void(keys, but=here and here.further)
         await proceed(DeleteMany(keys))
 
 

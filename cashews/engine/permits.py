@@ -17,7 +17,7 @@ INVALIDATING = frozenset(
 )
 
 
-class Fence:
+class Permits:
     """The permits of the loads that run: at most one shared by key, and any number for those who load alone.
 
     An invalidating message voids them before it goes on, and a store refuses to fill under a void one. So

@@ -122,7 +122,7 @@ class StreamRunner:
         """Run the generator for one consumer; keep what it yielded if it was worth it and came to its end."""
         engine = self._engine
         recording = Recording(self._most, copy=not engine.route_of(call.key).backend.shares)
-        permit = engine.fence.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
+        permit = engine.permits.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
         try:
             if permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
@@ -132,7 +132,7 @@ class StreamRunner:
                     yield item
             await self._keep(call, recording, permit)
         finally:
-            engine.fence.drop(permit)
+            engine.permits.drop(permit)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock

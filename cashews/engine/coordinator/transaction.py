@@ -16,7 +16,7 @@ from cashews.commands import Command, Effect
 from cashews.engine.chain import Proceed
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import AT_ONCE, SERVE, Branch, OvertakenError, Serve
-from cashews.engine.permits import Fence
+from cashews.engine.permits import Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -50,7 +50,7 @@ class Coordinator(Protocol):
     """What transactions need of their engine."""
 
     clock: Clock
-    fence: Fence
+    permits: Permits
 
     @property
     def closed(self) -> bool:
@@ -182,28 +182,28 @@ class Transaction:
             self._waits = self._waits or branch.waits
         return branch
 
-    def remember(self, fence: object, invalidation: Message[Any]) -> None:
+    def remember(self, permits: object, invalidation: Message[Any]) -> None:
         """Have loads refused once more that have begun by the time an invalidation takes effect."""
-        if fence is self.coordinator.fence:
+        if permits is self.coordinator.permits:
             self._invalidations.append(invalidation)
 
     def adopt(self, permit: LoadPermit) -> None:
         """Have a permit live until what is kept under it is applied."""
-        self.coordinator.fence.keep(permit)
+        self.coordinator.permits.keep(permit)
         self._permits.append(permit)
 
     def _drop(self, permits: list[LoadPermit]) -> None:
         for permit in permits:
-            self.coordinator.fence.drop(permit)
+            self.coordinator.permits.drop(permit)
         permits.clear()
 
     def _refuse_loads(self) -> None:
         """Refuse the loads of others; ours were, as far as they had begun, when the invalidation was asked for."""
-        fence = self.coordinator.fence
+        permits = self.coordinator.permits
         ours = self._permits.copy()
         self._drop(self._permits)
         for invalidation in self._invalidations:
-            fence.refuse(invalidation)
+            permits.refuse(invalidation)
         self._invalidations.clear()
         for permit in ours:
             self.adopt(permit)
