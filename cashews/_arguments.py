@@ -17,7 +17,7 @@ from cashews.ttl import seconds
 MOST_BITS: Final = 2**30
 """How many bits one key may hold: 128 MiB. Redis takes four times as many, and stands still while it finds the room."""
 
-MOST_BITS_AT_ONCE: Final = 63
+WIDEST_FIELD: Final = 63
 """The widest unsigned field that every store can count in, as in Redis."""
 
 
@@ -171,7 +171,7 @@ def width(size: object) -> int:
 
     :raises WrongArgumentError: if it is no integer from 1 to 63
     """
-    return integer("size", size, 1, MOST_BITS_AT_ONCE)
+    return integer("size", size, 1, WIDEST_FIELD)
 
 
 def _within(value: float, low: float | None, high: float | None) -> bool:

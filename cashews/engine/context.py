@@ -33,7 +33,7 @@ class Joined(Protocol):
         """Take note of what a permits has to refuse once more when it takes effect."""
         ...
 
-    def at_once(self, message: Message[Any], route: Any) -> Any:
+    def in_place(self, message: Message[Any], route: Any) -> Any:
         """Serve a message to the store of a route in place, if nothing has to be waited for."""
         ...
 

@@ -91,7 +91,7 @@ class Engine:
 
     # --- asking
 
-    def at_once(self, message: Message[R]) -> R | NotNowType:
+    def in_place(self, message: Message[R]) -> R | NotNowType:
         """Serve a message in the caller's task, if nothing stands between it and a turn that cannot wait."""
         route = self._sole
         if route is None:
@@ -108,7 +108,7 @@ class Engine:
         if here.sole is None or here.sole.coordinator is not self:
             return NOT_NOW
         self._credit -= 1
-        return here.sole.at_once(message, route)  # type: ignore[no-any-return]  # likewise
+        return here.sole.in_place(message, route)  # type: ignore[no-any-return]  # likewise
 
     async def ask(self, message: Message[R]) -> R:
         """Post a message and await its reply.
@@ -120,7 +120,7 @@ class Engine:
         """
         route = self._sole
         if route is None or route.turns:
-            reply = self.at_once(message)
+            reply = self.in_place(message)
             if reply is not NOT_NOW:
                 return reply
         if self._credit <= 0 or self._closed or self._thread != get_ident():

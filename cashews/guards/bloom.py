@@ -33,7 +33,7 @@ class Bloom:
 
     async def __call__(self, call: Call, proceed: Proceed) -> Any:
         message = GetBits(self.name, self._places(call.key))
-        bits = self.engine.at_once(message)
+        bits = self.engine.in_place(message)
         if bits is NOT_NOW:
             bits = await self.engine.ask(message)
         there, held = bits[0], all(bits)
@@ -69,7 +69,7 @@ class DualBloom:
     async def __call__(self, call: Call, proceed: Proceed) -> Any:
         yes, no = self._places(call.key)
         message = GetBits(self.name, yes + no)
-        bits = self.engine.at_once(message)
+        bits = self.engine.in_place(message)
         if bits is NOT_NOW:
             bits = await self.engine.ask(message)
         held, refused = bits[: len(yes)], bits[len(yes) :]

@@ -71,7 +71,7 @@ class CircuitBreaker:
         if isinstance(rules, RulesPerCall):
             rules = rules.of(call)
         enter = EnterCircuit(key, rules)
-        entered = self.engine.at_once(enter)
+        entered = self.engine.in_place(enter)
         if entered is NOT_NOW:
             entered = await self.engine.ask(enter)
         if entered is None:
@@ -84,6 +84,6 @@ class CircuitBreaker:
             await self.engine.ask(ReportCircuit(key, rules, entered, isinstance(error, self.errors)))
             raise
         report = ReportCircuit(key, rules, entered, failed=False)
-        if self.engine.at_once(report) is NOT_NOW:
+        if self.engine.in_place(report) is NOT_NOW:
             await self.engine.ask(report)
         return result

@@ -32,20 +32,20 @@ class Locked:
         if engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
         lock = locks.claim(key, resolve_lasting("ttl", self.lease, call))
-        if lock.renewed or not self._taken_at_once(lock):
+        if lock.renewed or not self._take_in_place(lock):
             async with LockContext(locks, lock, wait=self.wait):
                 return await proceed(call)
         try:
             return await proceed(call)
         finally:
-            if engine.at_once(Unlock(key, lock.token)) is NOT_NOW:
+            if engine.in_place(Unlock(key, lock.token)) is NOT_NOW:
                 await locks.give_back(lock)
             else:
                 locks.wake(key)
 
-    def _taken_at_once(self, lock: HeldLock) -> bool:
+    def _take_in_place(self, lock: HeldLock) -> bool:
         """Take a lock in place, where that can be done and nobody waits for it; says whether it was taken."""
         if not self.engine.locks.nobody_waits(lock.key):
             return False
-        fence = self.engine.at_once(SetLock(lock.key, lock.token, lock.lease))
+        fence = self.engine.in_place(SetLock(lock.key, lock.token, lock.lease))
         return fence is not NOT_NOW and fence > 0

@@ -32,7 +32,7 @@ class FixedWindow:
         period = resolve_lasting("period", self.period, call)
         ban = resolve(self.ban, call, None)
         message = Admit(call.key, self.limit, period, None if ban is None else lasting("ttl", ban))
-        admitted = self.engine.at_once(message)
+        admitted = self.engine.in_place(message)
         if admitted is NOT_NOW:
             admitted = await self.engine.ask(message)
         if not admitted:

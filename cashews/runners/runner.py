@@ -38,7 +38,7 @@ class Runner:
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call. A fresh bare value is served by a straight line."""
-        key_of, at_once, read = self._target.key, self._engine.at_once, self._strategy.read
+        key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
         settle, call = self.settle, Call
 
         if self._strategy.covers is not None:
@@ -53,7 +53,7 @@ class Runner:
         @wraps(self._target.function)
         async def cached(*args: Any, **kwargs: Any) -> Any:
             key = key_of(*args, **kwargs)
-            found = at_once(read(key, ABSENT))
+            found = in_place(read(key, ABSENT))
             if found.__class__ in JUDGED:
                 return await settle(call(args, kwargs, key), found)
             return found

@@ -7,7 +7,7 @@ from cashews.messages.values import Cause
 from cashews.table.keyspace import PAGE, Keyspace
 from cashews.table.tagged import Carriers
 
-AT_ONCE = PAGE // 2
+MOST_REMOVED = PAGE // 2
 """How many keys one turn removes at most."""
 
 
@@ -27,7 +27,7 @@ class TaggedKeys(Keyspace):
 
     def delete_doomed(self, among: list[Carriers] | None, now: float) -> bool:
         """Remove some of the keys that have to go; says whether there were any."""
-        keys = self._tagged.take_doomed(AT_ONCE, among)
+        keys = self._tagged.take_doomed(MOST_REMOVED, among)
         for key in keys:
             slot = self._live[key]
             self._drop(slot, Cause.EXPIRED if slot.deadline <= now else Cause.DELETED)
@@ -43,7 +43,7 @@ class TaggedKeys(Keyspace):
     def due(self) -> float:
         return 0.0 if self._tagged.dooms else super().due
 
-    def sweep(self, now: float, limit: int = AT_ONCE) -> float:
+    def sweep(self, now: float, limit: int = MOST_REMOVED) -> float:
         """Remove what has to go because of its tag, besides what has expired."""
         self.delete_doomed(None, now)
         return super().sweep(now, limit)

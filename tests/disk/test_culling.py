@@ -5,7 +5,7 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk.locks import set_lock
-from cashews.backends.disk.shelf import CULLED_AT_ONCE, SWEPT_AT_ONCE
+from cashews.backends.disk.shelf import MOST_CULLED, MOST_SWEPT
 from tests.disk.conftest import figures
 from tests.subjects import rows_in
 
@@ -96,7 +96,7 @@ def test_what_is_taken_back_is_not_counted(shelf):
 @pytest.mark.parametrize("kind", ["kept", "locks"])
 def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
     """25; others wait for the batch."""
-    for number in range(SWEPT_AT_ONCE + 1):
+    for number in range(MOST_SWEPT + 1):
         if kind == "locks":
             set_lock(shelf, m.SetLock(f"k{number}", "token", 1.0), 0.0)
         else:
@@ -110,7 +110,7 @@ def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
 
 def test_one_batch_culls_a_bounded_number(shelf):
     """25; however many it stores."""
-    for number in range(CULLED_AT_ONCE + 1):
+    for number in range(MOST_CULLED + 1):
         shelf.put(f"k{number}", number, 1.0, 0.0)
     shelf.cull(2.0)
     assert shelf.sql("SELECT COUNT(*) FROM Cache").fetchone() == (1,)

@@ -72,7 +72,7 @@ async def test_every_message_walks_the_same_chain_once(clock, diary):
         for message in MESSAGES.values():
             await cache.clear()
             diary.clear()
-            assert cache._engine.at_once(message) is NOT_NOW
+            assert cache._engine.in_place(message) is NOT_NOW
             await cache._engine.ask(message)
             names = [name for name, _ in diary]
             assert (message, names) == (message, ["first", "second", "second after", "first after"])
@@ -100,20 +100,20 @@ async def test_short_messages_are_served_in_place_when_nothing_stands_before(cac
     in_turns = {m.DeleteMatch, m.DeleteTags, m.Clear, m.GetKeysCount}
     for message in MESSAGES.values():
         if type(message) in in_turns:
-            assert cache._engine.at_once(message) is NOT_NOW
-    assert cache._engine.at_once(m.Set("k", 1)) is True
-    assert cache._engine.at_once(m.Get("k")) == 1
+            assert cache._engine.in_place(message) is NOT_NOW
+    assert cache._engine.in_place(m.Set("k", 1)) is True
+    assert cache._engine.in_place(m.Get("k")) == 1
 
 
 async def test_only_the_commands_that_are_watched_leave_the_straight_way(cache):
     await cache.ping()
     with cache.callback(lambda *_: None, Command.GET):
-        assert cache._engine.at_once(m.Get("k")) is NOT_NOW
-        assert cache._engine.at_once(m.Set("k", 1)) is True
-    assert cache._engine.at_once(m.Get("k")) == 1
+        assert cache._engine.in_place(m.Get("k")) is NOT_NOW
+        assert cache._engine.in_place(m.Set("k", 1)) is True
+    assert cache._engine.in_place(m.Get("k")) == 1
     cache.disable(Command.SET)
-    assert cache._engine.at_once(m.Set("k", 2)) is NOT_NOW
-    assert cache._engine.at_once(m.Get("k")) == 1
+    assert cache._engine.in_place(m.Set("k", 2)) is NOT_NOW
+    assert cache._engine.in_place(m.Get("k")) == 1
 
 
 # --- middlewares

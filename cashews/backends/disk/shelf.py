@@ -42,9 +42,9 @@ SWEEPS: Final = (
 )
 AT_A_TIME: Final = 500
 """How many rows one statement removes; older versions of SQLite take 999 values."""
-SWEPT_AT_ONCE: Final = 1_000
+MOST_SWEPT: Final = 1_000
 """How many structures or locks one batch removes at most; the next goes on."""
-CULLED_AT_ONCE: Final = 5_000
+MOST_CULLED: Final = 5_000
 """How many values one batch culls at most, however many it has stored: others wait for it."""
 
 
@@ -181,20 +181,20 @@ class Shelf:
             logger.warning("disk: the file of a value cannot be removed: %s", error)
 
     @contextmanager
-    def at_once(self) -> Generator[None]:
+    def savepoint(self) -> Generator[None]:
         """Take back what is done in the block if it fails; the rest of the transaction stays."""
         doomed, fresh = len(self._doomed), len(self._fresh)
-        self.sql("SAVEPOINT at_once")
+        self.sql("SAVEPOINT cashews_commit")
         try:
             yield
         except CacheError:
-            self.sql("ROLLBACK TO at_once")
-            self.sql("RELEASE at_once")
+            self.sql("ROLLBACK TO cashews_commit")
+            self.sql("RELEASE cashews_commit")
             del self._doomed[doomed:]
             self._doomed += self._fresh[fresh:]
             del self._fresh[fresh:]
             raise
-        self.sql("RELEASE at_once")
+        self.sql("RELEASE cashews_commit")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -351,7 +351,7 @@ class Shelf:
         """Remove what has expired, and values beyond the size limit: a few for each that was stored."""
         if now >= self._sweep_at or now < self._sweep_at - SWEPT:
             self._sweep(now)
-        limit = min(self.stored * self._settings.cull_limit, CULLED_AT_ONCE)
+        limit = min(self.stored * self._settings.cull_limit, MOST_CULLED)
         if not limit:
             return
         expired = self.sql(EXPIRED, (now, limit)).fetchall()
@@ -360,8 +360,8 @@ class Shelf:
         self._evict(limit - len(expired))
 
     def _sweep(self, now: float) -> None:
-        swept = [self.sql(sweep, (now, SWEPT_AT_ONCE)).rowcount for sweep in SWEEPS]
-        self._sweep_at = now if SWEPT_AT_ONCE in swept else now + SWEPT
+        swept = [self.sql(sweep, (now, MOST_SWEPT)).rowcount for sweep in SWEEPS]
+        self._sweep_at = now if MOST_SWEPT in swept else now + SWEPT
         self._doomed += self._orphans.look(self.sql, now)  # once nothing can be taken back
 
     def _evict(self, limit: int) -> None:

@@ -38,7 +38,7 @@ def commit(shelf: Shelf, message: m.Commit, now: float) -> m.Outcome:
     """
     if not holds(shelf, message, now):
         return m.Outcome.LOST
-    with shelf.at_once():
+    with shelf.savepoint():
         apply(shelf, message, now)
     return m.Outcome.COMMITTED
 

@@ -64,7 +64,7 @@ class Branch(Holdings):
 
     # --- reading
 
-    def recall_at_once(self, message: m.Get) -> object:
+    def recall_in_place(self, message: m.Get) -> object:
         return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
 
     async def _found(self, message: m.Message[R]) -> R:
@@ -171,10 +171,10 @@ class Branch(Holdings):
             state = await self._found(m.Peek(key))
             self._overlay.learn(key, state, self._now())
 
-    def set_at_once(self, message: m.Set) -> bool | NotNowType:
+    def set_in_place(self, message: m.Set) -> bool | NotNowType:
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
-        if message.exist is not None or not self._locked_at_once(message.key):
+        if message.exist is not None or not self._lock_in_place(message.key):
             return NOT_NOW
         return self._overlay.overwrite(message, self._now())
 
@@ -182,7 +182,7 @@ class Branch(Holdings):
         key = message.key
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
-        if not self._locked_at_once(key):
+        if not self._lock_in_place(key):
             await self.hold(key)
         if message.exist is not None:
             await self._learn(key)
@@ -376,10 +376,10 @@ SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
 }
 """What serves each message that a transaction concerns; bits, windows, limits and locks are none of its business."""
 
-AT_ONCE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
-    m.Get: Branch.recall_at_once,
-    m.Recall: Branch.recall_at_once,
-    m.Set: Branch.set_at_once,
-    m.SetTagged: Branch.set_at_once,
+IN_PLACE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
+    m.Get: Branch.recall_in_place,
+    m.Recall: Branch.recall_in_place,
+    m.Set: Branch.set_in_place,
+    m.SetTagged: Branch.set_in_place,
 }
 """What may serve a message in place: of what is known here, the key is locked; what cannot is served as all others."""

@@ -65,11 +65,11 @@ class Holdings:
         while waited:  # for whoever has waited may have lost others meanwhile, to a commit of another task
             waited = False
             for key in ordered:
-                if not self._locked_at_once(key):
+                if not self._lock_in_place(key):
                     await self.hold(key)
                     waited = True
 
-    def _locked_at_once(self, key: str) -> bool:
+    def _lock_in_place(self, key: str) -> bool:
         """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
         if not self._terms.isolated or key in self._held:
             return True

@@ -15,7 +15,7 @@ from cashews.clock import Clock
 from cashews.commands import Command, Effect
 from cashews.engine.chain import Proceed
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.branch import AT_ONCE, SERVE, Branch, OvertakenError, Serve
+from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.permits import Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
@@ -118,9 +118,9 @@ class Transaction:
         """Return a scope that is cancelled when the timeout has passed."""
         return self.coordinator.clock.move_on_at(self.deadline)
 
-    def at_once(self, message: Message[R], route: Route) -> R | NotNowType:
+    def in_place(self, message: Message[R], route: Route) -> R | NotNowType:
         """Serve a message in place, if nothing has to be waited for."""
-        serve = AT_ONCE.get(message.__class__)
+        serve = IN_PLACE.get(message.__class__)
         if serve is None or self._over or self._turn_over:
             return NOT_NOW
         branch = self._branches.get(route)
