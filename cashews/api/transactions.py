@@ -17,7 +17,7 @@ from cashews.engine.context import AMBIENT, Ambient
 from cashews.engine.coordinator.transaction import Transaction, TransactionMode, current
 from cashews.engine.engine import Engine
 from cashews.exceptions import TransactionError, WrongArgumentError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 
 R = TypeVar("R")
 TIMEOUT = 10.0
@@ -87,7 +87,7 @@ class TransactionContext:
         if error is None:
             await transaction.finish()
         else:
-            await transaction.end(Outcome.ABORTED)
+            await transaction.end(CommitOutcome.ABORTED)
 
 
 class TransactionAPI:

@@ -48,7 +48,7 @@ from cashews.messages.tags import GetKeyTags as GetKeyTags
 from cashews.messages.tags import MarkLoad as MarkLoad
 from cashews.messages.tags import SetTagged as SetTagged
 from cashews.messages.transactions import Commit as Commit
-from cashews.messages.transactions import Outcome as Outcome
+from cashews.messages.transactions import CommitOutcome as CommitOutcome
 from cashews.messages.transactions import Peek as Peek
 from cashews.messages.transactions import State as State
 from cashews.messages.transactions import Write as Write

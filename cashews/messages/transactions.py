@@ -48,7 +48,7 @@ class Peek(OneKey[State]):
         return State()
 
 
-class Outcome(enum.Enum):
+class CommitOutcome(enum.Enum):
     """What became of a transaction, or of its part on one store."""
 
     OPEN = "open"
@@ -62,7 +62,7 @@ class Outcome(enum.Enum):
 
 
 @dataclass(slots=True)
-class Commit(Message[Outcome]):
+class Commit(Message[CommitOutcome]):
     """Apply everything at once and release the locks, if each is still held with its token; else apply nothing.
 
     The tags are deleted before the writes.
@@ -83,8 +83,8 @@ class Commit(Message[Outcome]):
         writes = tuple(write.rename(name) for write in self.writes)
         return replace(self, locks=locks, writes=writes, tags=tuple(map(name, self.tags)))
 
-    def declined(self) -> Outcome:
-        return Outcome.ABORTED
+    def declined(self) -> CommitOutcome:
+        return CommitOutcome.ABORTED
 
-    def left_open(self) -> Outcome:
-        return Outcome.UNKNOWN
+    def left_open(self) -> CommitOutcome:
+        return CommitOutcome.UNKNOWN

@@ -39,7 +39,7 @@ class Runner:
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call. A fresh bare value is served by a straight line."""
         key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
-        settle, call = self.settle, Call
+        answer, call = self.answer, Call
 
         if self._strategy.covers is not None:
             load_or_serve, covered = self._load_or_serve, self._strategy.covers
@@ -55,12 +55,12 @@ class Runner:
             key = key_of(*args, **kwargs)
             found = in_place(read(key, ABSENT))
             if found.__class__ in JUDGED:
-                return await settle(call(args, kwargs, key), found)
+                return await answer(call(args, kwargs, key), found)
             return found
 
         return cached
 
-    async def settle(self, call: Call, found: object) -> Any:
+    async def answer(self, call: Call, found: object) -> Any:
         """Answer a call, given what was found in place."""
         engine = self._engine
         if found is NOT_NOW:

@@ -289,7 +289,7 @@ class Table(TaggedKeys):
             self._kept[key] = slot = Slot(key, kept, NEVER)
             self._set_deadline(slot, state.left, now)
 
-    def commit(self, message: m.Commit, now: float) -> m.Outcome:
+    def commit(self, message: m.Commit, now: float) -> m.CommitOutcome:
         """Apply all writes or none.
 
         :raises WrongTypeError: if one does not fit what its key holds
@@ -297,7 +297,7 @@ class Table(TaggedKeys):
         """
         locks, held = self._locks, message.locks
         if held and not all(locks.is_held(key, token, now) for key, token in held):
-            return m.Outcome.LOST
+            return m.CommitOutcome.LOST
         checked = [write for write in message.writes if write.__class__ in CHECKED]
         if checked:
             self._check(checked, now)
@@ -307,7 +307,7 @@ class Table(TaggedKeys):
             TURNS[write.__class__](self, write, now)
         for key, token in held:
             locks.give_back(key, token, now)
-        return m.Outcome.COMMITTED
+        return m.CommitOutcome.COMMITTED
 
     def _check(self, writes: list[m.Write], now: float) -> None:
         """Raise what the writes would raise, one after the other."""

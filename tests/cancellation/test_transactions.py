@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, TransactionError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 
 
 async def work(cache, tx):
@@ -28,8 +28,8 @@ async def assert_whole(cache, victim, tx=None):
     a, b = await cache.get_many("a", "b")
     members = await cache.set_pop("e", 5)
     assert (a, b, members) in [(1, 1, ["x"]), (None, None, [])]
-    if tx is not None and tx.outcome in {Outcome.COMMITTED, Outcome.ABORTED}:
-        assert (a == 1) is (tx.outcome is Outcome.COMMITTED)
+    if tx is not None and tx.outcome in {CommitOutcome.COMMITTED, CommitOutcome.ABORTED}:
+        assert (a == 1) is (tx.outcome is CommitOutcome.COMMITTED)
     if not victim.cancelled:
         assert a == 1
 

@@ -48,7 +48,7 @@ def test_whoever_writes_next_writes_after_the_whole_commit(files, one_in_each):
     assert ask(writer, m.Delete(c)) is True
     assert ask(reader, m.GetMany((b, c)))[0] == 7
     assert ask(writer, m.Incr(b, 1)) == 8
-    assert ask(writer, m.Commit((), (m.Set(b, 1), m.Set(c, 2)))) is m.Outcome.COMMITTED
+    assert ask(writer, m.Commit((), (m.Set(b, 1), m.Set(c, 2)))) is m.CommitOutcome.COMMITTED
     assert ask(reader, m.GetMany((b, c))) == (1, 2)
     reader.close()
     writer.close()
@@ -60,7 +60,7 @@ def test_a_commit_over_several_files_that_does_not_fit_leaves_nothing(files, one
     ask(writer, m.Set(c, b"no integer"))
     failed = ask(writer, m.Commit((), (m.Set(a, 1), m.Set(b, 1), m.Incr(c, 1))))
     assert isinstance(failed, TypeError)
-    assert ask(writer, m.Commit(((a, "not ours"),), (m.Set(a, 1), m.Set(b, 1)))) is m.Outcome.LOST
+    assert ask(writer, m.Commit(((a, "not ours"),), (m.Set(a, 1), m.Set(b, 1)))) is m.CommitOutcome.LOST
     found = ask(reader, m.GetMany((a, b)))
     assert not any(found)
     reader.close()
@@ -128,7 +128,7 @@ def test_what_is_about_to_expire_at_a_commit_leaves_no_tags(files, one_in_each, 
 def test_the_ledger_is_bounded(files, directory, one_in_each):
     writer = Writer(files)
     for number in range(20):
-        assert ask(writer, m.Commit((), tuple(m.Set(key, number) for key in one_in_each))) is m.Outcome.COMMITTED
+        assert ask(writer, m.Commit((), tuple(m.Set(key, number) for key in one_in_each))) is m.CommitOutcome.COMMITTED
     assert rows_in(directory, "cashews_ledger") == 2
     ask(writer, m.Set(one_in_each[0], 1))
     assert rows_in(directory, "cashews_ledger") == 0
@@ -161,7 +161,7 @@ def test_values_with_files_of_their_own_are_seen_whole_with_the_others(files, on
         writes = (m.Set(a, number), m.Set(b, b"%d" % number * 40_000), m.Set(c, number))
         return ask(writer, m.Commit((), writes))
 
-    assert commit() is m.Outcome.COMMITTED
+    assert commit() is m.CommitOutcome.COMMITTED
     monkeypatch.setattr(Replaced, "replace", staticmethod(commit))
     monkeypatch.setattr(Replaced, "times", times)
     assert ask(reader, m.GetMany((a, b, c))) == (seen, b"%d" % seen * 40_000, seen)

@@ -242,7 +242,7 @@ def test_a_deleted_ledger_brings_nothing_back(directory, one_in_each):
     a, b, _ = one_in_each
     files = sharded(directory)
     writer, reader = Writer(files), Reader(files)
-    assert ask(writer, m.Commit((), (m.Set(a, 1), m.Set(b, 1)))) is m.Outcome.COMMITTED
+    assert ask(writer, m.Commit((), (m.Set(a, 1), m.Set(b, 1)))) is m.CommitOutcome.COMMITTED
     shutil.rmtree(directory)
     ask(writer, m.SetLock(b, "token", 10))
     assert ask(reader, m.Exists(b)) is False

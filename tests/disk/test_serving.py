@@ -106,7 +106,7 @@ def test_after_a_failed_commit_over_several_files_the_next_one_connects_anew(fil
     a, b, _ = one_in_each
     writer = Writer(files)
     commit = m.Commit((), (m.Set(a, 2), m.Set(b, 2)))
-    assert ask(writer, commit) is m.Outcome.COMMITTED
+    assert ask(writer, commit) is m.CommitOutcome.COMMITTED
     folder = Path(files[1].directory)
     good = {path: path.read_bytes() for path in folder.glob("cache*")}
     for path, content in good.items():
@@ -117,7 +117,7 @@ def test_after_a_failed_commit_over_several_files_the_next_one_connects_anew(fil
         path.unlink(missing_ok=True)
         if path.suffix != ".db-shm":
             path.write_bytes(content)
-    assert ask(writer, commit) is m.Outcome.COMMITTED
+    assert ask(writer, commit) is m.CommitOutcome.COMMITTED
     writer.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError, LockLostError, WrongTypeError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 from tests.faults.test_refusals import out_of_memory, read_only, repaired
@@ -79,7 +79,7 @@ async def test_in_a_suppressed_outage_the_block_runs_and_the_outcome_says_aborte
         async with cache.transaction(mode) as tx:
             assert await cache.set("a", 1) is (mode is TransactionMode.FAST)
             assert await cache.get("b") is None
-        assert tx.outcome is Outcome.ABORTED
+        assert tx.outcome is CommitOutcome.ABORTED
     await proxy.listen()
     assert stored(server) == [None, None]
 
@@ -107,7 +107,7 @@ async def test_what_could_not_be_read_leads_to_no_commit(proxy, cache, server, c
         await proxy.listen()
         await up_again(cache, clock)
         await cache.set("balance", balance + 1)
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert server.command("GET", "balance") == b"100"
 
 
@@ -117,7 +117,7 @@ async def test_a_wrong_type_is_declined_and_dooms_nothing(cache, server):
     async with cache.transaction() as tx:
         assert await cache.incr("set") == 0
         await cache.set("a", 1)
-    assert tx.outcome is Outcome.COMMITTED
+    assert tx.outcome is CommitOutcome.COMMITTED
     assert server.command("GET", "a") == b"1"
 
 
@@ -144,8 +144,8 @@ async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mo
 
         tx, error = await ended(cache, mode, body)
         assert error is None if suppress else error.unknown
-        assert tx.outcome is Outcome.UNKNOWN
-        assert tx.outcomes == {"": Outcome.UNKNOWN}
+        assert tx.outcome is CommitOutcome.UNKNOWN
+        assert tx.outcomes == {"": CommitOutcome.UNKNOWN}
         assert stored(server) == [b"1", b"1"]
         assert locks(server) == []
         assert cache.statistics().leases == 0
@@ -169,7 +169,7 @@ async def test_a_commit_that_did_not_get_there_is_unknown_too_and_applies_nothin
                 tasks.start_soon(cut)
                 await tx.commit()
         assert stored(server) == [None, None]
-        assert tx.outcomes == {"": Outcome.UNKNOWN}
+        assert tx.outcomes == {"": CommitOutcome.UNKNOWN}
 
 
 @ISOLATED
@@ -179,7 +179,7 @@ async def test_a_cut_between_the_locks_and_the_commit_changes_nothing(proxy, cac
         await write_two(cache)
         proxy.cut()
         await until(lambda: not cache.statistics().backends[""]["connected"])
-    assert tx.outcome is Outcome.COMMITTED
+    assert tx.outcome is CommitOutcome.COMMITTED
     assert stored(server) == [b"1", b"1"]
     assert locks(server) == []
 
@@ -194,7 +194,7 @@ async def test_locks_that_went_with_a_server_refuse_the_commit(own_server, opene
                 await write_two(cache)
                 own_server.restart()
                 await until(lambda: not cache.statistics().backends[""]["connected"])
-        assert tx.outcome is Outcome.ABORTED
+        assert tx.outcome is CommitOutcome.ABORTED
         assert stored(own_server) == [None, None]
 
 
@@ -216,7 +216,7 @@ async def test_a_commit_that_the_server_refuses_is_aborted(own_server, opened, m
 
         tx, error = await ended(cache, mode, body)
         assert error is None if suppress else not error.unknown
-        assert tx.outcome is Outcome.ABORTED
+        assert tx.outcome is CommitOutcome.ABORTED
         repaired(own_server)
         assert stored(own_server) == [None, None]
         assert own_server.command("EXISTS", "warm")
@@ -229,7 +229,7 @@ async def test_reading_goes_on_in_a_server_out_of_memory(own_server, opened):
         async with cache.transaction() as tx:
             assert await cache.get("warm") == 3
             out_of_memory(own_server)
-        assert tx.outcome is Outcome.COMMITTED
+        assert tx.outcome is CommitOutcome.COMMITTED
         assert locks(own_server) == []
 
 
@@ -242,7 +242,7 @@ async def test_a_user_without_channels_can_commit(own_server, opened):
     async with opened(url, suppress=False) as cache:
         async with cache.transaction() as tx:
             await write_two(cache)
-        assert tx.outcome is Outcome.COMMITTED
+        assert tx.outcome is CommitOutcome.COMMITTED
         async with cache.lock("l", 10):
             pass
         assert not await cache.is_locked("l")
@@ -262,8 +262,8 @@ async def test_what_one_store_has_applied_stays_when_the_next_is_lost(proxy, ope
                 await cache.set("k", 1)
                 await cache.set("r:k", 1)
                 proxy.cut_after(0)
-        assert tx.outcome is Outcome.UNKNOWN
-        assert tx.outcomes == {"": Outcome.COMMITTED, "r:": Outcome.UNKNOWN}
+        assert tx.outcome is CommitOutcome.UNKNOWN
+        assert tx.outcomes == {"": CommitOutcome.COMMITTED, "r:": CommitOutcome.UNKNOWN}
         assert await cache.get("k") == 1
 
 

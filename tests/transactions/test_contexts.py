@@ -13,7 +13,7 @@ from cashews import Cache
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, NotAsyncError, TransactionError, WrongArgumentError, WrongTypeError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
 
 
@@ -35,7 +35,7 @@ async def test_a_block_in_a_block_joins_it(cache, outside, mode):
                 raise FailedError  # noqa: TRY301  by the block
         except FailedError:
             pass
-        assert tx.outcome is Outcome.OPEN
+        assert tx.outcome is CommitOutcome.OPEN
     assert await cache.get_many("outer", "inner", "caught") == (1, 1, 1)
 
 
@@ -91,7 +91,7 @@ async def test_a_commit_that_fails_leaves_the_task_outside(cache, outside, mode)
         async with cache.transaction(mode) as tx:
             await cache.set_add("set", "x")
             await outside(cache.set, "set", "a text")
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert AMBIENT.get() is None
     await cache.set("k", 1)
     assert await outside(cache.get, "k") == 1
@@ -239,7 +239,7 @@ async def test_a_block_may_be_left_in_another_context(cache):
     tx = await contextvars.copy_context().run(asyncio.ensure_future, anext(generator))
     with pytest.raises(StopAsyncIteration):
         await anext(generator)
-    assert tx.outcome is Outcome.COMMITTED
+    assert tx.outcome is CommitOutcome.COMMITTED
     assert await cache.get("k") == 1
 
 

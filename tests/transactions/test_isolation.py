@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, LockLostError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 from tests.subjects import each
 
 ISOLATED = [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE]
@@ -167,7 +167,7 @@ async def test_the_other_modes_are_locked_out_of_a_serializable_transaction_key_
     await parties.open("locked", 0)
     assert parties.ends == {}
     await parties.open("serial", 1)
-    assert parties.ends == {"serial": Outcome.COMMITTED, "locked": Outcome.COMMITTED}
+    assert parties.ends == {"serial": CommitOutcome.COMMITTED, "locked": CommitOutcome.COMMITTED}
     assert await cache.get("k") == 2
 
 
@@ -286,7 +286,7 @@ async def test_waiting_ends_at_the_timeout(parties, clock, cache):
     await clock.advance(0.2)
     assert parties.failed == ["short"]
     await parties.open("long", 1)
-    assert parties.ends["long"] is Outcome.COMMITTED
+    assert parties.ends["long"] is CommitOutcome.COMMITTED
     assert await cache.get("k") == 1
 
 
@@ -301,7 +301,7 @@ async def test_a_lock_lasts_as_long_as_its_transaction(parties, clock, cache):
     assert parties.ends == {}
     await parties.open("long", 1)
     await clock.advance(1)
-    assert parties.ends == {"long": Outcome.COMMITTED, "next": Outcome.COMMITTED}
+    assert parties.ends == {"long": CommitOutcome.COMMITTED, "next": CommitOutcome.COMMITTED}
     assert await cache.get("k") == 2
 
 
@@ -472,7 +472,7 @@ async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, m
             await cache.set("j", 1)
             await cache.set("k", 1)
             server.command("SET", "cashews/lock/k:transaction", "another")
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get_many("k", "j") == (None, None)
     assert server.command("KEYS", "*lock/?*") == [b"cashews/lock/k:transaction"]
 
@@ -484,7 +484,7 @@ async def test_a_lock_of_what_was_only_read_counts_as_well(cache, server):
         async with cache.transaction() as tx:
             await cache.get("read")
             server.command("FLUSHALL")
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
 
 
 @on_server

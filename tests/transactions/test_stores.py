@@ -7,7 +7,7 @@ import pytest
 
 from cashews import Cache, add_prefix
 from cashews.exceptions import LockedError, LockLostError, WrongTypeError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
 from tests.server_time import stores_of
 from tests.subjects import each
@@ -32,8 +32,8 @@ async def test_all_stores_apply_their_parts(cache, outside, mode, held):
         assert await cache.get_many("k", "b:k", "a:k") == (3, 2, 1)
         assert await outside(cache.get_many, "k", "b:k", "a:k") == (None, None, None)
     assert await cache.get_many("k", "b:k", "a:k") == (3, 2, 1)
-    assert tx.outcome is Outcome.COMMITTED
-    assert tx.outcomes == {"a:": Outcome.COMMITTED, "b:": Outcome.COMMITTED, "": Outcome.COMMITTED}
+    assert tx.outcome is CommitOutcome.COMMITTED
+    assert tx.outcomes == {"a:": CommitOutcome.COMMITTED, "b:": CommitOutcome.COMMITTED, "": CommitOutcome.COMMITTED}
     assert held(cache) == 0
 
 
@@ -45,8 +45,8 @@ async def test_stores_are_applied_in_the_order_in_which_they_were_first_used(cac
             await cache.incr("a:n")
             await cache.set("k", 1)
             await outside(cache.set, "a:n", "a text")
-    assert tx.outcomes == {"b:": Outcome.COMMITTED, "a:": Outcome.ABORTED, "": Outcome.ABORTED}
-    assert tx.outcome is Outcome.UNKNOWN
+    assert tx.outcomes == {"b:": CommitOutcome.COMMITTED, "a:": CommitOutcome.ABORTED, "": CommitOutcome.ABORTED}
+    assert tx.outcome is CommitOutcome.UNKNOWN
     assert await cache.get_many("b:k", "k") == (1, None)
     assert held(cache) == 0
     assert cache.statistics().leases == 0
@@ -59,7 +59,7 @@ async def test_nothing_is_applied_if_the_first_fails(cache, outside):
             await cache.incr("a:n")
             await cache.set("k", 1)
             await outside(cache.set, "a:n", "a text")
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get("k") is None
 
 
@@ -71,7 +71,7 @@ async def test_what_was_read_on_one_store_is_checked_before_anything_is_applied_
             await cache.set("k", 1)
             await cache.get("a:k")
             server.command("FLUSHALL")
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get("k") is None
 
 

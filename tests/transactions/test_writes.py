@@ -7,7 +7,7 @@ import pytest
 
 from cashews import Command
 from cashews.exceptions import CacheClosedError, TransactionError, WrongTypeError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
 from tests.subjects import SUBJECTS
 
@@ -55,11 +55,11 @@ async def test_writes_are_seen_inside_at_once_and_outside_after_the_end(filled, 
         await write_everything(filled)
         assert await seen_in(filled) == AFTER
         assert await outside(seen_in, filled) == BEFORE
-        assert tx.outcome is Outcome.OPEN
+        assert tx.outcome is CommitOutcome.OPEN
     assert await seen_in(filled) == AFTER
     assert sorted(await filled.set_pop("set", 5)) == ["x", "y"]
-    assert tx.outcome is Outcome.COMMITTED
-    assert tx.outcomes == {"": Outcome.COMMITTED}
+    assert tx.outcome is CommitOutcome.COMMITTED
+    assert tx.outcomes == {"": CommitOutcome.COMMITTED}
 
 
 async def test_an_exception_leaves_nothing(filled, mode, held):
@@ -68,7 +68,7 @@ async def test_an_exception_leaves_nothing(filled, mode, held):
         async with filled.transaction(mode) as tx:
             await write_everything(filled)
             raise FailedError
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await seen_in(filled) == BEFORE
     assert await filled.set_pop("set", 5) == ["x"]
     assert held(filled) == 0
@@ -85,7 +85,7 @@ async def test_rollback_forgets_at_once_and_the_transaction_goes_on(filled, mode
             assert held(filled) == 0
         assert await seen_in(filled) == BEFORE
         await filled.set("late", 1)
-    assert tx.outcome is Outcome.COMMITTED
+    assert tx.outcome is CommitOutcome.COMMITTED
     assert await seen_in(filled) == BEFORE
     assert await filled.get("late") == 1
 
@@ -95,7 +95,7 @@ async def test_a_transaction_that_was_rolled_back_says_so(filled, mode, held):
     async with filled.transaction(mode) as tx:
         await write_everything(filled)
         tx.rollback()
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await seen_in(filled) == BEFORE
     assert held(filled) == 0
 
@@ -120,7 +120,7 @@ async def test_a_commit_in_between_is_final(filled, outside, mode):
             assert await outside(seen_in, filled) == AFTER
             await filled.set("text", "newer")
             raise FailedError
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await seen_in(filled) == AFTER
 
 
@@ -290,7 +290,7 @@ async def test_what_others_have_made_of_a_key_meanwhile_is_met_before_anything_i
         await outside(cache.set, "n", 2**63 - 2)
         with pytest.raises(WrongTypeError):
             await tx.commit()
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get_many("first", "last", "n") == (None, None, 2**63 - 2)
     assert await cache.get("set") == "a text, by somebody who takes no locks"
 
@@ -304,7 +304,7 @@ async def test_a_counter_that_would_overflow_applies_nothing(cache, outside):
             await cache.expire("n", 50)
             await cache.incr("n", 3)
             await outside(cache.set, "n", 2**63 - 4)
-    assert tx.outcome is Outcome.ABORTED
+    assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get_many("first", "n") == (None, 2**63 - 4)
     assert await cache.get_expire("n") == -1
 
@@ -412,7 +412,7 @@ async def test_a_transaction_of_a_closed_cache_applies_nothing():
             async with cache.transaction() as tx:
                 await cache.set("k", 1)
                 await cache.close()
-        assert tx.outcome is Outcome.ABORTED
+        assert tx.outcome is CommitOutcome.ABORTED
         await cache.init()
         assert await cache.get("k") is None
 

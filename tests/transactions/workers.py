@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError, LockedError, LockLostError
-from cashews.messages import Outcome
+from cashews.messages import CommitOutcome
 
 ACCOUNTS = [f"account:{number}" for number in range(6)]
 BALANCE = 100
@@ -67,9 +67,9 @@ class Worker:
             self.account["deadlock" if "deadlock" in str(error) else "timeout"] += 1
         except CacheBackendInteractionError:
             self.account["failed"] += 1
-        reached = Outcome.ABORTED if outcome is None else outcome.outcome
+        reached = CommitOutcome.ABORTED if outcome is None else outcome.outcome
         self.account[f"{kind.__name__} {reached.value}"] += 1
-        if reached is not Outcome.COMMITTED:
+        if reached is not CommitOutcome.COMMITTED:
             await self._until_answered()
 
     async def _until_answered(self):

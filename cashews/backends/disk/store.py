@@ -215,7 +215,7 @@ class DiskStore(Backend):
     async def _peek(self, message: m.Peek) -> m.State:
         return await self._values.find_state(message.key, await self._reads.ask(message))
 
-    async def _commit(self, message: m.Commit) -> m.Outcome:
+    async def _commit(self, message: m.Commit) -> m.CommitOutcome:
         return await self._writes.ask(await self._values.keep_writes(message))
 
     # --- what needs no disk

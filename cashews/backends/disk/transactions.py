@@ -30,17 +30,17 @@ def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
     return m.State(foreign=found.kind, left=left)
 
 
-def commit(shelf: Shelf, message: m.Commit, now: float) -> m.Outcome:
+def commit(shelf: Shelf, message: m.Commit, now: float) -> m.CommitOutcome:
     """Apply all writes, or none: what one of them raises takes the others back.
 
     :raises WrongTypeError: if one does not fit what its key holds
     :raises CounterOverflowError: if one would take its counter out of range
     """
     if not holds(shelf, message, now):
-        return m.Outcome.LOST
+        return m.CommitOutcome.LOST
     with shelf.savepoint():
         apply(shelf, message, now)
-    return m.Outcome.COMMITTED
+    return m.CommitOutcome.COMMITTED
 
 
 def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:

@@ -109,10 +109,10 @@ class Writer(Server):
         for shard in shards:
             leave(self._shelves[shard], failure)
 
-    def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.Outcome:
+    def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.CommitOutcome:
         self._begin_all(shards)
         if not all(transactions.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
-            return m.Outcome.LOST
+            return m.CommitOutcome.LOST
         done = {shard: transactions.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
         for shard in parts:
             self._shelves[shard].cull(now)
@@ -122,7 +122,7 @@ class Writer(Server):
             self._shelves[shard].set_mark(APPLIED, number)
         self._commit(0)  # from here on it has happened
         self._finish(others, number)
-        return m.Outcome.COMMITTED
+        return m.CommitOutcome.COMMITTED
 
     def _finish(self, shards: Iterable[int], number: int) -> None:
         """Commit the other files; what fails here is caught up by whoever comes next."""

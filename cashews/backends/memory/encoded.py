@@ -119,5 +119,5 @@ class EncodedStore(MemoryStore):
     async def _peek(self, message: m.Peek) -> m.State:
         return await self._values.find_state(message.key, self._take(message))
 
-    async def _commit(self, message: m.Commit) -> m.Outcome:
+    async def _commit(self, message: m.Commit) -> m.CommitOutcome:
         return self._take(await self._values.keep_writes(message))

@@ -67,7 +67,7 @@ class Scans:
         return m.Page([(key, value) for key, value in pairs if value is not ABSENT], page.cursor)
 
     async def delete_match(self, message: m.DeleteMatch) -> None:
-        await self.settle()
+        await self.flush()
         cursor = Cursor()
         while not cursor.ended:
             keys = await self._step(cursor, message.pattern, PAGE)
@@ -90,7 +90,7 @@ class Scans:
             seen.update(map(hash, keys))  # not the keys themselves: there may be millions
         return len(seen)
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Have everything carried out that was sent before, on whichever connection."""
         for connection in self._connections[1:]:
             await connection.ask(pack(("PING",)))

@@ -43,7 +43,7 @@ class RedisStore(Backend):
         scans = Scans(self._connections, self._commands)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **self._commands.table,
-            **Commits(self._connection_of, self._values, scans.settle).table,
+            **Commits(self._connection_of, self._values, scans.flush).table,
             **scans.table,
         }
         self._failing: dict[type[m.Message[Any]], str] = {}

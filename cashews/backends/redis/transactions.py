@@ -14,19 +14,19 @@ from cashews.backends.redis.scripts import COMMIT, PEEK
 from cashews.backends.redis.tagged import bare, headed
 from cashews.backends.redis.wire import Word
 
-OUTCOMES: Final = {1: m.Outcome.COMMITTED, 0: m.Outcome.LOST}
+OUTCOMES: Final = {1: m.CommitOutcome.COMMITTED, 0: m.CommitOutcome.LOST}
 
 
 class Commits:
     """The messages of transactions; each takes one round trip.
 
-    `settle` has everything carried out that was sent before on other connections: a load's value may be on its way.
+    `flush` has everything carried out that was sent before on other connections: a load's value may be on its way.
     """
 
-    def __init__(self, at: Callable[[str], Connection], values: Values, settle: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, at: Callable[[str], Connection], values: Values, flush: Callable[[], Awaitable[None]]) -> None:
         self._at = at
         self._values = values
-        self._settle = settle
+        self._flush = flush
 
     @property
     def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
@@ -47,8 +47,8 @@ class Commits:
         foreign = UNREADABLE if value is ABSENT else ""
         return m.State(value, foreign=foreign, left=remaining, tags=tuple(map(member, tags)))
 
-    async def commit(self, message: m.Commit) -> m.Outcome:
-        await self._settle()
+    async def commit(self, message: m.Commit) -> m.CommitOutcome:
+        await self._flush()
         words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
         words += (len(message.tags), *message.tags)
         for command in await in_spells(self._command(write) for write in message.writes):

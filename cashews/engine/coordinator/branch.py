@@ -59,7 +59,7 @@ class Branch(Holdings):
         """The turn that commits in place."""
         self.waits = self._commit is None
         """Whether the store has to be waited for."""
-        self.outcome = m.Outcome.ABORTED
+        self.outcome = m.CommitOutcome.ABORTED
         """What became of it, once it has ended."""
 
     # --- reading
@@ -252,13 +252,13 @@ class Branch(Holdings):
 
     # --- the end
 
-    async def commit(self) -> m.Outcome:
+    async def commit(self) -> m.CommitOutcome:
         """Apply what is kept, at once or not at all, and give the locks back.
 
         :raises LockLostError: if a lock was lost; nothing is applied then
         :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
         """
-        self.outcome = m.Outcome.ABORTED
+        self.outcome = m.CommitOutcome.ABORTED
         now, overlay = self._now(), self._overlay
         writes, tags = overlay.writes(now), tuple(overlay.deleted_tags)
         if self._commit is None:
@@ -267,7 +267,7 @@ class Branch(Holdings):
         try:
             if writes or tags:
                 self._commit(m.Commit((), writes, tags), now)
-            self.outcome = m.Outcome.COMMITTED
+            self.outcome = m.CommitOutcome.COMMITTED
         finally:
             for key in self._begin_anew():
                 self._graph.release(key)
@@ -288,25 +288,25 @@ class Branch(Holdings):
             try:
                 self.outcome = await self._committed(message)
             finally:
-                if self.outcome is m.Outcome.COMMITTED:
+                if self.outcome is m.CommitOutcome.COMMITTED:
                     self._released(locks)
                 else:
                     await self._give_back(locks)
-        if self.outcome is m.Outcome.LOST:
-            self.outcome = m.Outcome.ABORTED
+        if self.outcome is m.CommitOutcome.LOST:
+            self.outcome = m.CommitOutcome.ABORTED
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
 
-    async def _committed(self, message: m.Commit) -> m.Outcome:
+    async def _committed(self, message: m.Commit) -> m.CommitOutcome:
         if not (message.writes or message.locks or message.tags):
-            return m.Outcome.COMMITTED
+            return m.CommitOutcome.COMMITTED
         try:
             return await self._store.ask(message)
         except CacheBackendInteractionError as error:
             if error.unknown:
-                self.outcome = m.Outcome.UNKNOWN
+                self.outcome = m.CommitOutcome.UNKNOWN
             raise
         except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
-            self.outcome = m.Outcome.UNKNOWN
+            self.outcome = m.CommitOutcome.UNKNOWN
             raise
 
     @property
@@ -326,7 +326,7 @@ class Branch(Holdings):
 
     def forget(self) -> None:
         """Forget what is kept."""
-        self.outcome = m.Outcome.ABORTED
+        self.outcome = m.CommitOutcome.ABORTED
         self._overlay = Overlay()
 
     async def release(self) -> None:

@@ -26,7 +26,7 @@ from cashews.exceptions import (
     TransactionError,
     WrongTypeError,
 )
-from cashews.messages import LoadPermit, Message, Outcome
+from cashews.messages import CommitOutcome, LoadPermit, Message
 
 R = TypeVar("R")
 SERIAL = "\0serializable"
@@ -70,7 +70,17 @@ class Transaction:
     """
 
     __slots__ = (
-        *("_branches", "_doomed", "_invalidations", "_permits", "_over", "_routes", "_settled", "_turn_over", "_waits"),
+        *(
+            "_branches",
+            "_doomed",
+            "_invalidations",
+            "_permits",
+            "_over",
+            "_routes",
+            "_previous",
+            "_turn_over",
+            "_waits",
+        ),
         *("coordinator", "deadline", "isolated", "mode", "outcome", "timeout"),
     )
 
@@ -80,8 +90,8 @@ class Transaction:
         self.timeout = timeout
         self.deadline = coordinator.clock.now() + timeout
         self.isolated = mode is not TransactionMode.FAST
-        self.outcome = Outcome.OPEN
-        self._settled: Outcome | None = None
+        self.outcome = CommitOutcome.OPEN
+        self._previous: CommitOutcome | None = None
         """What became of what was written before the last explicit commit or rollback."""
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
@@ -100,7 +110,7 @@ class Transaction:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
 
     @property
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, CommitOutcome]:
         """What became of the part on each store, by prefix."""
         return {route.prefix: branch.outcome for route, branch in self._branches.items()}
 
@@ -112,7 +122,7 @@ class Transaction:
         :raises TransactionError: if it has
         """
         if self._over:
-            raise TransactionError("ending" if self.outcome is Outcome.OPEN else self.outcome.value)
+            raise TransactionError("ending" if self.outcome is CommitOutcome.OPEN else self.outcome.value)
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
@@ -220,7 +230,7 @@ class Transaction:
             try:
                 await self._wait_for_turn()
             except BaseException:
-                await self.end(Outcome.ABORTED)
+                await self.end(CommitOutcome.ABORTED)
                 raise
 
     async def _wait_for_turn(self) -> None:
@@ -252,11 +262,11 @@ class Transaction:
         """
         self.check()
         try:
-            await self._settle()
+            await self._apply_kept()
         finally:
             self._give_up_turn()
 
-    def _settle(self) -> Awaitable[None]:
+    def _apply_kept(self) -> Awaitable[None]:
         """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
         if self.coordinator.closed:
             raise CacheClosedError
@@ -275,32 +285,32 @@ class Transaction:
             parts.sort(key=lambda branch: branch.written)
         parts.reverse()
         try:
-            while parts and not self._doomed and await parts.pop().commit() is Outcome.COMMITTED:
+            while parts and not self._doomed and await parts.pop().commit() is CommitOutcome.COMMITTED:
                 pass
         finally:
             for branch in parts:
                 branch.forget()
-            self._settled = self._summary()
+            self._previous = self._summary()
             if permits:
                 self._drop(permits)
             for branch in parts:
                 await branch.release()
 
-    def _summary(self) -> Outcome:
+    def _summary(self) -> CommitOutcome:
         """Return what became of all branches; `UNKNOWN`, if not the same of all."""
         summary = None
         for branch in self._branches.values():
             if summary is not None and branch.outcome is not summary:
-                return Outcome.UNKNOWN
+                return CommitOutcome.UNKNOWN
             summary = branch.outcome
-        return summary or Outcome.COMMITTED
+        return summary or CommitOutcome.COMMITTED
 
     def rollback(self) -> Released:
         """Forget at once what was written so far; awaiting the result releases the locks, too."""
         self.check()
         self._invalidations.clear()
         self._drop(self._permits)
-        self._settled = Outcome.ABORTED
+        self._previous = CommitOutcome.ABORTED
         for branch in self._branches.values():
             branch.forget()
         return Released(self)
@@ -309,12 +319,12 @@ class Transaction:
         """End: apply what is kept. Raises what `commit` does."""
         self._over = True
         try:
-            if self._settled is None or self._keeps:
-                await self._settle()
+            if self._previous is None or self._keeps:
+                await self._apply_kept()
         finally:
-            await self.end(self._settled or Outcome.ABORTED)
+            await self.end(self._previous or CommitOutcome.ABORTED)
 
-    async def end(self, outcome: Outcome) -> None:
+    async def end(self, outcome: CommitOutcome) -> None:
         """End without applying what is kept."""
         self.outcome, self._over = outcome, True
         if self._permits:
