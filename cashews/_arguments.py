@@ -76,7 +76,7 @@ def number(argument: str, value: object, low: float | None = None, high: float |
     raise WrongArgumentError(argument, value, _bounded("a number", low, high))
 
 
-def lasting(argument: str, value: object, allowed: str = "a duration above 0") -> float | None:
+def positive_duration(argument: str, value: object, allowed: str = "a duration above 0") -> float | None:
     """Return the seconds of a duration that has a length; `None` stays `None`.
 
     :raises WrongTTLError: if it is no duration

@@ -31,7 +31,7 @@ from cashews.messages import (
     SetMany,
     SetRaw,
 )
-from cashews.strategies.conditions import subject
+from cashews.strategies.conditions import content_of
 from cashews.strategies.entry import Entry, Raised
 
 R = TypeVar("R")
@@ -122,7 +122,7 @@ def _bare(value: object) -> object:
     """Return what a function returned or raised, of what a strategy remembers of it; any other value as it is."""
     if isinstance(value, Raised):
         return value.error
-    return subject(value.outcome) if isinstance(value, Entry) else value
+    return content_of(value.outcome) if isinstance(value, Entry) else value
 
 
 def add_prefix(prefix: str) -> AddPrefix:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 Main = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Reply(ABC, Generic[T]):
+class ReplySlot(ABC, Generic[T]):
     """The place for one reply: given at most once, awaited by one task."""
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class Reply(ABC, Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]: ...
 
 
-class Home(ABC):
+class Loop(ABC):
     """One event loop, in the thread it runs in."""
 
     thread: int
@@ -58,7 +58,7 @@ class Home(ABC):
         """Whether the loop is still running."""
 
     @abstractmethod
-    def reply(self) -> Reply[Any]:
+    def reply_slot(self) -> ReplySlot[Any]:
         """Return an empty reply slot."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Home(ABC):
         """Whether the calling code runs in this loop."""
 
 
-class AsyncioReply(Reply[T]):
+class AsyncioReplySlot(ReplySlot[T]):
     """A reply slot on asyncio: a future.
 
     It keeps the reply by itself: a reply given between the cancellation of the future and the moment at which its task
@@ -108,7 +108,7 @@ class AsyncioReply(Reply[T]):
         return self._future.__await__()
 
 
-class TrioReply(Reply[T]):
+class TrioReplySlot(ReplySlot[T]):
     """A reply slot on trio: the parked task."""
 
     __slots__ = ("_answer", "_given", "_task")
@@ -151,7 +151,7 @@ class TrioReply(Reply[T]):
         return sys.modules["trio"].lowlevel.Abort.SUCCEEDED
 
 
-class AsyncioHome(Home):
+class AsyncioLoop(Loop):
     """An event loop of asyncio."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -168,8 +168,8 @@ class AsyncioHome(Home):
     def here(self) -> bool:
         return self._running_loop() is self._loop
 
-    def reply(self) -> Reply[Any]:
-        return AsyncioReply(self._loop)
+    def reply_slot(self) -> ReplySlot[Any]:
+        return AsyncioReplySlot(self._loop)
 
     def post(self, function: Callable[[], object]) -> bool:
         try:
@@ -188,7 +188,7 @@ class AsyncioHome(Home):
         await _logging_failures(main)
 
 
-class TrioHome(Home):
+class TrioLoop(Loop):
     """A run of trio."""
 
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:
@@ -204,8 +204,8 @@ class TrioHome(Home):
         lowlevel = sys.modules["trio"].lowlevel
         return lowlevel.in_trio_run() and lowlevel.current_trio_token() is self._token
 
-    def reply(self) -> Reply[Any]:
-        return TrioReply()
+    def reply_slot(self) -> ReplySlot[Any]:
+        return TrioReplySlot()
 
     def post(self, function: Callable[[], object]) -> bool:
         try:
@@ -230,17 +230,17 @@ async def _logging_failures(main: Callable[[], Awaitable[None]]) -> None:
         logger.exception("the engine has failed; its next use starts it again")
 
 
-def current_home() -> Home:
+def current_loop() -> Loop:
     """Return the event loop that the calling code runs in.
 
     :raises EventLoopError: if it runs in none
     """
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
-        return TrioHome(trio.lowlevel.current_trio_token())
+        return TrioLoop(trio.lowlevel.current_trio_token())
     try:
         if asyncio is not None:
-            return AsyncioHome(asyncio.get_running_loop())
+            return AsyncioLoop(asyncio.get_running_loop())
     except RuntimeError:
         pass
     message = "the cache was used outside of an event loop; run it under asyncio or trio"

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from cashews._log import logger
-from cashews.actors.loop import Home
+from cashews.actors.loop import Loop
 from cashews.exceptions import EventLoopError
 
 Service: TypeAlias = Callable[[], Awaitable[None]]
@@ -30,7 +30,7 @@ class Scope:
         self._services = services
         self._on_end = on_end
         self._group: TaskGroup | None = None
-        self._home: Home | None = None
+        self._loop: Loop | None = None
         self._turn: object | None = None
         """Who may run the group: the block or the hosted task that was asked for last."""
         self._ended: anyio.Event | None = None
@@ -39,7 +39,7 @@ class Scope:
     @property
     def running(self) -> bool:
         """Whether tasks can live here now."""
-        return self._group is not None and self._home is not None and self._home.here
+        return self._group is not None and self._loop is not None and self._loop.here
 
     @property
     def tasks(self) -> int:
@@ -64,14 +64,14 @@ class Scope:
 
     # --- hosted
 
-    def host(self, home: Home) -> bool:
+    def host(self, loop: Loop) -> bool:
         """Start in a task of the event loop itself, unless the scope is about to; says whether it runs already.
 
         A loop that was closed by hand, its tasks still pending, takes ours with it: they are given up.
         """
-        if self._home is None or not self._home.here:
-            self._group, self._home, self._turn = None, home, object()
-            home.spawn(partial(self._main, self._turn))
+        if self._loop is None or not self._loop.here:
+            self._group, self._loop, self._turn = None, loop, object()
+            loop.spawn(partial(self._main, self._turn))
         return self._group is not None
 
     async def _main(self, turn: object) -> None:
@@ -100,7 +100,7 @@ class Scope:
 
     # --- open
 
-    async def open(self, home: Home) -> None:
+    async def open(self, loop: Loop) -> None:
         """Start in the current task.
 
         :raises EventLoopError: if the scope is open already
@@ -109,7 +109,7 @@ class Scope:
         if self._group is not None:
             message = "the cache is open already; one scope at a time"
             raise EventLoopError(message)
-        self._home, self._turn, self._ended = home, object(), None
+        self._loop, self._turn, self._ended = loop, object(), None
         group = anyio.create_task_group()
         await group.__aenter__()
         self._start(group)
@@ -142,7 +142,7 @@ class Scope:
             self.spawn(service)
 
     def _end(self) -> None:
-        self._group = self._home = self._turn = None
+        self._group = self._loop = self._turn = None
         self._on_end()
 
 

@@ -12,9 +12,9 @@ from cashews._arguments import command_of, commands_of, runnable, runnables, tex
 from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
 from cashews.api.guarding import GuardAPI
-from cashews.api.settings import read_setup
+from cashews.api.settings import parse_setup
 from cashews.api.transactions import TransactionAPI
-from cashews.backends.interface import Backend, Surroundings
+from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector, Off, ambient
@@ -96,7 +96,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         :raises SettingsError: if the URL or an option is wrong
         :raises WrongArgumentError: if the prefix is not text, or a middleware cannot be called
         """
-        read = read_setup(settings_url, options)
+        read = parse_setup(settings_url, options)
         chain = runnables("middlewares", middlewares)
         backend = self._engine.mount(text("prefix", prefix), read.factory, chain)
         if not read.enabled:
@@ -113,7 +113,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         """
         engine = self._engine
         runnables("middlewares", middlewares)
-        read_setup(settings_url, options).factory(Surroundings(engine.clock, engine.random, bool, lambda: None))
+        parse_setup(settings_url, options).factory(Environment(engine.clock, engine.random, bool, lambda: None))
 
     async def init(self) -> None:
         """Open a closed cache again, without a scope; nothing to do otherwise."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from cashews._arguments import Errors, errors_of, integer, lasting, not_negative, number
+from cashews._arguments import Errors, errors_of, integer, not_negative, number, positive_duration
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
 from cashews.api.keying import Keying
 from cashews.engine.engine import Engine
 from cashews.exceptions import UnknownArgumentError
-from cashews.keys.tags import Tags, read_tags
+from cashews.keys.tags import Tags, parse_tags
 from cashews.runners.call import Compiled, Plan
 from cashews.runners.streams import MOST_ITEMS
-from cashews.strategies.conditions import Condition, condition_of
+from cashews.strategies.conditions import Condition, parse_condition
 from cashews.strategies.strategies import Early, Failover, Hit, Simple, Soft
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import compile_ttl
@@ -60,7 +60,7 @@ class DecoratorAPI:
     def _caching(
         self, strategy: Strategy, key: str | None, prefix: str, plan: Plan, common: Common
     ) -> CachingDecorator:
-        tags = read_tags(common.get("tags", ()))
+        tags = parse_tags(common.get("tags", ()))
         keying = Keying(template=key, prefix=prefix, strict=self._strict, tags=tags)
         return CachingDecorator(self._engine, strategy, keying, plan)
 
@@ -219,7 +219,7 @@ class DecoratorAPI:
         :param tags: as in `Common`; the result is the list of the items
         """
         plan = _plan(ttl, None, condition, time_condition, {"jitter": jitter})
-        keying = Keying(template=key, prefix=prefix, strict=self._strict, tags=read_tags(tags))
+        keying = Keying(template=key, prefix=prefix, strict=self._strict, tags=parse_tags(tags))
         return IteratorDecorator(self._engine, keying, plan, integer("max_items", max_items, 1))
 
 
@@ -231,14 +231,14 @@ def _plan(
     return Plan(
         ttl=compile_ttl(ttl),
         own_ttl=own_ttl,
-        condition=condition_of(condition),
+        condition=parse_condition(condition),
         min_cost=not_negative("time_condition", min_cost) or 0.0,
         upper=common.get("upper", False),
         lease=lease_of(common.get("lock", False)),
         protected=common.get("protected", True),
         jitter=number("jitter", common.get("jitter", 0.0), 0, 1),
         soft_timeout=not_negative("soft_timeout", common.get("soft_timeout")),
-        hard_timeout=lasting("hard_timeout", common.get("hard_timeout")),
+        hard_timeout=positive_duration("hard_timeout", common.get("hard_timeout")),
     )
 
 
@@ -254,4 +254,4 @@ def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  what users
     """
     if isinstance(lock, bool):
         return DEFAULT_LEASE if lock else None
-    return lasting("lock", lock, "True, False, or a duration above 0")
+    return positive_duration("lock", lock, "True, False, or a duration above 0")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
-from cashews._arguments import fields, integer, lasting, mapping, not_negative, number, text, texts, width
+from cashews._arguments import fields, integer, mapping, not_negative, number, positive_duration, text, texts, width
 from cashews._typing import ABSENT, Duration
 from cashews.commands import Command
 from cashews.engine.coordinator.keeper import HeldLock
@@ -297,7 +297,7 @@ class CommandAPI:
         :raises LockedError: on entering, if the lock is held and `wait` is `False`, if it was not free within
             `timeout`, or if the store refuses it; on leaving, if it was lost
         """
-        locks, seconds_held = self._engine.locks, lasting("expire", expire)
+        locks, seconds_held = self._engine.locks, positive_duration("expire", expire)
         patience = not_negative("timeout", timeout)
         if self._engine.is_off(Command.SET_LOCK, text("key", key)):
             return nullcontext(HeldLock(key, "", 0, None))

@@ -12,8 +12,8 @@ from cashews.api.keying import Keying
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import BloomShape
-from cashews.guards.circuit_breaker import CircuitBreaker, RulesPerCall, read_rules
-from cashews.guards.guard import Guard, check_lasting
+from cashews.guards.circuit_breaker import CircuitBreaker, RulesPerCall, parse_rules
+from cashews.guards.guard import Guard, check_positive
 from cashews.guards.locked import LEASE, Locked
 from cashews.guards.rate_limit import Action, FixedWindow, SlidingWindow
 from cashews.guards.single_flight import SingleFlight
@@ -45,7 +45,7 @@ class GuardAPI:
         :param wait: raise LockedError instead of waiting, if `False`
         :raises WrongArgumentError: if the lease is 0 or negative
         """
-        lease = LEASE if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        lease = LEASE if ttl is None else check_positive("ttl", compile_ttl(ttl))
         return self._guarding(Locked(self._engine, lease, wait), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature
@@ -63,7 +63,7 @@ class GuardAPI:
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
-        ban = None if ttl is None else check_lasting("ttl", compile_ttl(ttl))
+        ban = None if ttl is None else check_positive("ttl", compile_ttl(ttl))
         window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), ban, _action(action))
         return self._guarding(window, key, prefix)
 
@@ -113,7 +113,7 @@ class GuardAPI:
             half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
             min_calls=integer("min_calls", min_calls, 1),
         )
-        breaker = CircuitBreaker(self._engine, read_rules(rules), errors_of(exceptions))
+        breaker = CircuitBreaker(self._engine, parse_rules(rules), errors_of(exceptions))
         return GuardDecorator(breaker, Keying(template=key, prefix=prefix, strict=self._strict), per_function=True)
 
     def thunder_protection(self, key: str | None = None, *, prefix: str = "thunder_protection") -> GuardDecorator:
@@ -202,7 +202,7 @@ class GuardAPI:
 
 
 def _period(period: TTL) -> Compiled:
-    return check_lasting("period", compile_ttl(period, "period"))
+    return check_positive("period", compile_ttl(period, "period"))
 
 
 def _action(action: Action | None) -> Action | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from cashews._arguments import runnable, text
-from cashews.backends.interface import Backend, Surroundings
+from cashews.backends.interface import Backend, Environment
 from cashews.exceptions import (
     MissingExtraError,
     UnknownOptionError,
@@ -21,8 +21,8 @@ from cashews.exceptions import (
 from cashews.ttl import seconds
 
 Options = TypeVar("Options")
-BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Surroundings], Backend]
-"""``factory(url, options, surroundings)``: the split URL, and its query and the keywords together."""
+BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environment], Backend]
+"""``factory(url, options, environment)``: the split URL, and its query and the keywords together."""
 
 _OF_SERIALIZER = {"value_size_limit": "size_limit"}
 """Options of the serializer that are called otherwise where the store has one of that name."""
@@ -48,11 +48,11 @@ def register_backend(scheme: str, factory: BackendFactory | str) -> None:
 class Setup:
     """What one call of `setup()` says: how to make the backend, and whether it starts switched on."""
 
-    factory: Callable[[Surroundings], Backend]
+    factory: Callable[[Environment], Backend]
     enabled: bool
 
 
-def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
+def parse_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     """Work out the URL and keywords of `setup()`.
 
     :raises UnknownSchemeError: if no backend is registered for the scheme
@@ -65,7 +65,7 @@ def read_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     options = {**_query(split), **keywords}
     enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
     factory = _load(_factories[split.scheme])
-    return Setup(lambda surroundings: factory(split, options, surroundings), enabled)
+    return Setup(lambda environment: factory(split, options, environment), enabled)
 
 
 def _split(url: object) -> SplitResult:
@@ -100,7 +100,7 @@ def _load(factory: BackendFactory | str) -> BackendFactory:
     return loaded
 
 
-def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+def memory(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
     """Make the store of ``mem://``."""
     from cashews.backends.memory.store import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
 
@@ -108,22 +108,22 @@ def memory(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundi
         raise WrongOptionError("url", _scheme_of(url.geturl()), "mem:// and options after '?'")
     own = {field.name for field in fields(MemoryOptions)}
     if own.issuperset(options):
-        return MemoryStore(read_options("mem://", MemoryOptions, options), surroundings)
-    return _encoded_memory(own, options, surroundings)
+        return MemoryStore(parse_options("mem://", MemoryOptions, options), environment)
+    return _encoded_memory(own, options, environment)
 
 
-def _encoded_memory(own: Collection[str], options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+def _encoded_memory(own: Collection[str], options: Mapping[str, Any], environment: Environment) -> Backend:
     from cashews.backends.memory.encoded import EncodedStore  # noqa: PLC0415  likewise
     from cashews.backends.memory.store import MemoryOptions  # noqa: PLC0415  codecs load when they are used
     from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
 
     others = {name: value for name, value in options.items() if name not in own}
-    serializer = read_options("mem://", SerializerOptions, others, besides=own)
-    read = read_options("mem://", MemoryOptions, {name: options[name] for name in options if name in own})
-    return EncodedStore(read, serializer, surroundings)
+    serializer = parse_options("mem://", SerializerOptions, others, besides=own)
+    read = parse_options("mem://", MemoryOptions, {name: options[name] for name in options if name in own})
+    return EncodedStore(read, serializer, environment)
 
 
-def disk(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+def disk(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
     """Make the store of ``disk://``. Its `size_limit` is that of the files; `value_size_limit` is the serializer's.
 
     :raises MissingExtraError: if diskcache is not installed
@@ -140,25 +140,25 @@ def disk(url: SplitResult, options: Mapping[str, Any], surroundings: Surrounding
         )
     own = {field.name for field in fields(DiskOptions)}
     others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
-    serializer = read_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
-    read = read_options("disk://", DiskOptions, {name: options[name] for name in options if name in own})
-    return DiskStore(read, serializer, surroundings)
+    serializer = parse_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
+    read = parse_options("disk://", DiskOptions, {name: options[name] for name in options if name in own})
+    return DiskStore(read, serializer, environment)
 
 
-def redis(url: SplitResult, options: Mapping[str, Any], surroundings: Surroundings) -> Backend:
+def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
     """Make the store of ``redis://``, ``rediss://`` and ``unix://``.
 
     :raises MissingExtraError: if redis or hiredis is not installed
     """
     try:
-        from cashews.backends.redis import RedisOptions, RedisStore, read_address  # noqa: PLC0415  likewise
+        from cashews.backends.redis import RedisOptions, RedisStore, parse_address  # noqa: PLC0415  likewise
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "redis", "redis") from error
-    read = read_options(f"{url.scheme}://", RedisOptions, options)
-    return RedisStore(read_address(url, read), read, surroundings)
+    read = parse_options(f"{url.scheme}://", RedisOptions, options)
+    return RedisStore(parse_address(url, read), read, environment)
 
 
-def read_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:
+def parse_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:
     """Make an options record; text becomes what the field's annotation says.
 
     :param besides: what other records of the backend take

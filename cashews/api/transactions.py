@@ -9,7 +9,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from cashews._arguments import lasting
+from cashews._arguments import positive_duration
 from cashews._typing import Duration
 from cashews.api.decorated import AsyncFunction, P
 from cashews.api.keying import async_function
@@ -112,7 +112,7 @@ class TransactionAPI:
         """
         if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("mode", mode, "members of TransactionMode")
-        seconds = TIMEOUT if timeout is TIMEOUT else lasting("timeout", timeout)
+        seconds = TIMEOUT if timeout is TIMEOUT else positive_duration("timeout", timeout)
         if seconds is None:
             raise WrongArgumentError("timeout", timeout, "a duration above 0")
         return TransactionContext(self._engine, mode, seconds)

@@ -17,20 +17,20 @@ from cashews.exceptions import DecodeError
 from cashews.serialize import Pending, Serializer, SerializerOptions, custom_of
 
 R = TypeVar("R")
-SPELL: Final = 0.003
+SLICE: Final = 0.003
 """For how many seconds of the system's time a task works on values before it lets others run."""
 UNREADABLE: Final = "bytes that cannot be read"
 
 
-async def in_spells(work: Iterable[Awaitable[R]]) -> list[R]:
+async def in_slices(work: Iterable[Awaitable[R]]) -> list[R]:
     """Await one piece of work after the other, and let others run whenever that has taken some milliseconds."""
     done: list[R] = []
-    end = SystemClock.now() + SPELL
+    end = SystemClock.now() + SLICE
     for piece in work:
         done.append(await piece)
         if SystemClock.now() >= end:
             await checkpoint()
-            end = SystemClock.now() + SPELL
+            end = SystemClock.now() + SLICE
     return done
 
 
@@ -117,12 +117,12 @@ class NativeValues(Values, ABC):
     async def keep_all(self, pairs: Mapping[str, object], expire: float | None) -> dict[str, object]:
         """Return what is kept of several values."""
         given = dict(pairs)
-        kept = await in_spells(self.keep(key, value, expire) for key, value in given.items())
+        kept = await in_slices(self.keep(key, value, expire) for key, value in given.items())
         return dict(zip(given, kept, strict=True))
 
     async def keep_writes(self, message: m.Commit) -> m.Commit:
         """Return a commit of what is kept."""
-        writes = await in_spells(self._keep_write(write) for write in message.writes)
+        writes = await in_slices(self._keep_write(write) for write in message.writes)
         return replace(message, writes=tuple(writes))
 
     async def _keep_write(self, write: m.Write) -> m.Write:
@@ -132,7 +132,7 @@ class NativeValues(Values, ABC):
 
     async def find_all(self, keys: Iterable[str], kept: Iterable[object], default: object) -> list[object]:
         """Return the values of what is kept under several keys."""
-        return await in_spells(self.find(key, each, default) for key, each in zip(keys, kept, strict=True))
+        return await in_slices(self.find(key, each, default) for key, each in zip(keys, kept, strict=True))
 
     async def find_pairs(self, pairs: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
         """Return keys with the values of what is kept, as far as these can be read."""

@@ -40,12 +40,12 @@ class Asks(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """What an engine gives to the backends it mounts."""
 
     clock: Clock
     random: Random
-    need_scope: Callable[[], bool]
+    ensure_scope: Callable[[], bool]
     """Say that a service has work to do; says whether services run here, and sees to it that they soon do."""
     turns_changed: Callable[[], None]
     """Say that `turns` answers other turns now."""

@@ -44,7 +44,7 @@ class Ambient:
 
     off: tuple[Off, ...] = ()
     detectors: tuple[Detector, ...] = ()
-    further: object | None = None
+    invalidating: object | None = None
     """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
     transactions: tuple[Joined, ...] = ()
     """The transaction of each cache that has one here."""
@@ -55,8 +55,8 @@ class Ambient:
     """The transaction that is all there is here, if there is just one and nothing else that concerns a message."""
 
     def __post_init__(self) -> None:
-        self.shape = self.off, self.further is not None, bool(self.transactions)
-        plain = len(self.transactions) == 1 and not self.off and self.further is None
+        self.shape = self.off, self.invalidating is not None, bool(self.transactions)
+        plain = len(self.transactions) == 1 and not self.off and self.invalidating is None
         self.sole = self.transactions[0] if plain else None
 
 
@@ -82,7 +82,7 @@ def invalidate_further() -> Generator[None]:
     So the functions that are called in it run anew, and what they return is stored. Counters, locks, rate limits and
     circuit breakers are left alone.
     """
-    with ambient(further=object()):
+    with ambient(invalidating=object()):
         yield
 
 

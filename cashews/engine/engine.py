@@ -13,9 +13,9 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
-from cashews.actors.loop import Home, current_home
+from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
-from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Surroundings
+from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT
@@ -25,7 +25,7 @@ from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.transaction import Transaction, Transactional
 from cashews.engine.coordinator.wait_graph import Waiter, WaitGraph
 from cashews.engine.flights import Flights
-from cashews.engine.interceptors import Further, Interceptor, Middleware, Switch, Watcher, interceptor_of
+from cashews.engine.interceptors import Interceptor, Invalidator, Middleware, Switch, Watcher, interceptor_of
 from cashews.engine.permits import Permits
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Pages, Route, Routes
@@ -67,7 +67,7 @@ class Engine:
         self.random = random
         self._now = clock.now
         self._thread = 0
-        self._home: Home | None = None
+        self._loop: Loop | None = None
         self._credit = 0
         self._closed = False
         self._closing: anyio.Event | None = None
@@ -80,14 +80,14 @@ class Engine:
         self._middlewares: dict[str, tuple[Middleware, ...]] = {}
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
-        self.flights = Flights(self.permits, self.home)
-        self.refresher = Refresher(clock, self._need_scope, self.home)
-        self.keeper = Keeper(clock, self._need_scope)
+        self.flights = Flights(self.permits, self.loop)
+        self.refresher = Refresher(clock, self._ensure_scope, self.loop)
+        self.keeper = Keeper(clock, self._ensure_scope)
         self._waits: dict[object, list[Waiter]] = {}
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
         self.tags = TagRules()
         self.watcher = Watcher(self.rebuild)
-        self._further = Further(self.permits)
+        self._invalidator = Invalidator(self.permits)
 
     # --- asking
 
@@ -124,7 +124,7 @@ class Engine:
             if reply is not NOT_NOW:
                 return reply
         if self._credit <= 0 or self._closed or self._thread != get_ident():
-            await self.breathe()
+            await self.prepare()
         else:
             self._credit -= 1
         if not isinstance(message, OneKey):
@@ -154,7 +154,7 @@ class Engine:
         It is nobody's command: neither a switch nor a middleware stands before it.
         """
         try:
-            await self.breathe()
+            await self.prepare()
             return await self._routes.of(key).backend.ask(MarkLoad(key))
         except CacheClosedError:  # what is loaded cannot be stored, and is an answer all the same
             return BEFORE_ALL
@@ -167,10 +167,10 @@ class Engine:
         return Pages(message, self._routes.matching(message.pattern), self._ask_page)
 
     async def _ask_page(self, message: Paged[Item], route: Route) -> Page[Item]:
-        await (self.breathe() if message.cursor is None else checkpoint())
+        await (self.prepare() if message.cursor is None else checkpoint())
         return await self.ask_route(message, route)
 
-    async def breathe(self) -> None:
+    async def prepare(self) -> None:
         """Draw on the budget, and let others run when it is spent; find out which event loop we are in.
 
         :raises CacheClosedError: if the cache's scope has ended
@@ -190,10 +190,10 @@ class Engine:
     # --- configuration
 
     def mount(
-        self, prefix: str, factory: Callable[[Surroundings], Backend], middlewares: Sequence[Middleware]
+        self, prefix: str, factory: Callable[[Environment], Backend], middlewares: Sequence[Middleware]
     ) -> Backend:
         """Put a backend under a key prefix and return it; what it replaces is closed."""
-        backend = factory(Surroundings(self.clock, self.random, self._need_scope, self.rebuild))
+        backend = factory(Environment(self.clock, self.random, self._ensure_scope, self.rebuild))
         self._middlewares[prefix] = tuple(middlewares)
         self._closed = False
         self.refresher.resume()
@@ -213,7 +213,7 @@ class Engine:
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
         adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
-        return (route.switch, self.permits, self._further, self.watcher, *adapted, Transactional(self, route))
+        return (route.switch, self.permits, self._invalidator, self.watcher, *adapted, Transactional(self, route))
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
@@ -234,7 +234,7 @@ class Engine:
         :raises EventLoopError: if it is open already, or another live event loop uses this cache
         """
         await self.reopen()
-        await self.scope.open(self.home())
+        await self.scope.open(self.loop())
 
     async def reopen(self) -> None:
         """Allow use again after `close()`, also inside the block that is open."""
@@ -246,7 +246,7 @@ class Engine:
         self._closed = False
         self.refresher.resume()
         self.rebuild()
-        await self.breathe()
+        await self.prepare()
 
     async def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -285,27 +285,27 @@ class Engine:
             closing.set()
 
     def _bind(self) -> None:
-        home = self._home
-        if home is not None and home.thread != get_ident() and home.alive:
+        loop = self._loop
+        if loop is not None and loop.thread != get_ident() and loop.alive:
             message = "another event loop that is still running uses this cache; give each loop a cache of its own"
             raise EventLoopError(message)
-        self._home = current_home()
+        self._loop = current_loop()
         self._thread = get_ident()
         for route in self._routes:
             route.backend.attached()
 
-    def home(self) -> Home:
+    def loop(self) -> Loop:
         """Return the event loop that the caller runs in."""
-        if self._home is None or not self._home.here:
-            self._home = current_home()
-        return self._home
+        if self._loop is None or not self._loop.here:
+            self._loop = current_loop()
+        return self._loop
 
     def _unbind(self) -> None:
-        self._home = None
+        self._loop = None
         self._thread = 0
 
-    def _need_scope(self) -> bool:
-        return not self._closed and self.scope.host(self.home())
+    def _ensure_scope(self) -> bool:
+        return not self._closed and self.scope.host(self.loop())
 
     def _services(self) -> list[Service]:
         retired, self._retired = self._retired, []

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final, TypeAlias, cast
 
-from cashews.actors.loop import Home, Reply
+from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
@@ -35,11 +35,11 @@ class Flight(LoadPermit):
     def __init__(self, key: str, tagging: KnownTags | None) -> None:
         here = AMBIENT.get()
         self.key = key
-        self.origin = None if here is None else here.further
+        self.origin = None if here is None else here.invalidating
         self.tagging = tagging
         self.since = None
         self.void = False
-        self.waiters: deque[Reply[Outcome | TakeOverType]] = deque()
+        self.waiters: deque[ReplySlot[Outcome | TakeOverType]] = deque()
         self.blocked_on: list[Flight] = []
 
     def tell(self, answer: Outcome | TakeOverType) -> None:
@@ -60,10 +60,10 @@ LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=
 class Flights:
     """The shared loads of one cache."""
 
-    def __init__(self, permits: Permits, home: Callable[[], Home]) -> None:
+    def __init__(self, permits: Permits, loop: Callable[[], Loop]) -> None:
         self._permits = permits
         self._shared = cast("dict[str, Flight]", permits.shared)
-        self._home = home
+        self._loop = loop
 
     @property
     def waiting(self) -> int:
@@ -118,7 +118,7 @@ class Flights:
             self._permits.drop(permit)
 
     async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
-        reply: Reply[Outcome | TakeOverType] = self._home().reply()
+        reply: ReplySlot[Outcome | TakeOverType] = self._loop().reply_slot()
         flight.waiters.append(reply)
         for load in loading:
             load.blocked_on.append(flight)

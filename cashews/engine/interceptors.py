@@ -64,7 +64,7 @@ class Switch:
         return message.declined()
 
 
-class Further:
+class Invalidator:
     """Under `invalidate_further()`, removes the cached values that are read, and finds nothing.
 
     Loads that have begun in the block are as new as can be: its reads leave their permits alone.
@@ -75,7 +75,7 @@ class Further:
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()
-        return here is not None and here.further is not None and command in VALUE_READS
+        return here is not None and here.invalidating is not None and command in VALUE_READS
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
         if message.covers is None:
@@ -87,7 +87,7 @@ class Further:
 
     async def _remove(self, keys: tuple[str, ...], proceed: Proceed) -> None:
         here = AMBIENT.get()
-        self._permits.void(keys, but=here and here.further)
+        self._permits.void(keys, but=here and here.invalidating)
         await proceed(DeleteMany(keys))
 
 

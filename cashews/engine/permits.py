@@ -35,7 +35,7 @@ class Permits:
     def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
         """Return a permit for somebody who loads alone."""
         here = AMBIENT.get()
-        permit = LoadPermit(key, None if here is None else here.further, tagging)
+        permit = LoadPermit(key, None if here is None else here.invalidating, tagging)
         self._alone.setdefault(key, []).append(permit)
         return permit
 

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cashews._log import logger
-from cashews.actors.loop import Home, Reply
+from cashews.actors.loop import Loop, ReplySlot
 from cashews.clock import Clock
 from cashews.exceptions import LoadCancelledError
 from cashews.strategies.entry import Outcome, Raised
@@ -35,11 +35,11 @@ class Letter:
 
     key: str
     run: Run
-    replies: list[Reply[Outcome]] = field(default_factory=list["Reply[Outcome]"])
+    replies: list[ReplySlot[Outcome]] = field(default_factory=list["ReplySlot[Outcome]"])
 
 
 @dataclass(slots=True)
-class Rest:
+class Backoff:
     """How often in a row the refresh of a key has failed, and until when it is left alone."""
 
     failures: int
@@ -49,12 +49,12 @@ class Rest:
 class Refresher:
     """Takes jobs from hits and runs them in workers that are born in the scope: no caller's context reaches them."""
 
-    def __init__(self, clock: Clock, need_scope: Callable[[], bool], home: Callable[[], Home]) -> None:
+    def __init__(self, clock: Clock, ensure_scope: Callable[[], bool], loop: Callable[[], Loop]) -> None:
         self._clock = clock
-        self._need_scope = need_scope
-        self._home = home
+        self._ensure_scope = ensure_scope
+        self._loop = loop
         self._letters: dict[str, Letter] = {}
-        self._rests: dict[str, Rest] = {}
+        self._backoffs: dict[str, Backoff] = {}
         self._inbox: MemoryObjectSendStream[Letter] | None = None
         self._outbox: MemoryObjectReceiveStream[Letter] | None = None
         self._idle: anyio.Event | None = None
@@ -69,11 +69,11 @@ class Refresher:
 
         It is not while it is being refreshed already, while it rests after a failure, and while too many wait.
         """
-        rest = self._rests.get(key)
+        backoff = self._backoffs.get(key)
         if key in self._letters:
-            self._need_scope()  # the loop that it was posted in may have ended before a worker was born
+            self._ensure_scope()  # the loop that it was posted in may have ended before a worker was born
             return False
-        if rest is not None and rest.until > self._clock.now():
+        if backoff is not None and backoff.until > self._clock.now():
             return False
         return self._post(Letter(key, run))
 
@@ -84,7 +84,7 @@ class Refresher:
             letter = Letter(key, run)
             if not self._post(letter):
                 return None
-        reply: Reply[Outcome] = self._home().reply()
+        reply: ReplySlot[Outcome] = self._loop().reply_slot()
         letter.replies.append(reply)
         try:
             return await reply
@@ -102,7 +102,7 @@ class Refresher:
             self._refused += 1
             return False
         self._letters[letter.key] = letter
-        self._need_scope()
+        self._ensure_scope()
         return True
 
     # --- working
@@ -140,16 +140,16 @@ class Refresher:
     def _note(self, key: str, outcome: Outcome) -> None:
         self._done += 1
         if not isinstance(outcome, Raised):
-            self._rests.pop(key, None)
+            self._backoffs.pop(key, None)
             return
         self._failed += 1
         logger.warning("the refresh of %r failed; what is stored is served on", key, exc_info=outcome.error)
         now = self._clock.now()
-        failures = self._rests.pop(key).failures if key in self._rests else 0
-        if len(self._rests) >= INBOX:  # the one that has rested longest is forgotten
-            del self._rests[next(iter(self._rests))]
+        failures = self._backoffs.pop(key).failures if key in self._backoffs else 0
+        if len(self._backoffs) >= INBOX:  # the one that has rested longest is forgotten
+            del self._backoffs[next(iter(self._backoffs))]
         pause = min(FIRST_REST * 2 ** min(failures, DOUBLINGS), LONGEST_REST)
-        self._rests[key] = Rest(failures + 1, now + pause)
+        self._backoffs[key] = Backoff(failures + 1, now + pause)
 
     def resume(self) -> None:
         """Take jobs again."""

@@ -9,7 +9,7 @@ from typing import Any
 from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
-from cashews.guards.guard import check_lasting, lasting, resolve_lasting
+from cashews.guards.guard import check_positive, require_positive, resolve_positive
 from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
 from cashews.runners.call import Call, Compiled, resolve
 from cashews.ttl import TTLRule
@@ -33,14 +33,14 @@ class RulesPerCall:
         half_open_ttl = resolve(self.half_open_ttl, call, None)
         return CircuitRules(
             errors_rate=self.errors_rate,
-            period=resolve_lasting("period", self.period, call),
-            ttl=resolve_lasting("ttl", self.ttl, call),
-            half_open_ttl=None if half_open_ttl is None else lasting("half_open_ttl", half_open_ttl),
+            period=resolve_positive("period", self.period, call),
+            ttl=resolve_positive("ttl", self.ttl, call),
+            half_open_ttl=None if half_open_ttl is None else require_positive("half_open_ttl", half_open_ttl),
             min_calls=self.min_calls,
         )
 
 
-def read_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
+def parse_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
     """Work out rules that no call can change, once.
 
     :raises WrongArgumentError: if they are not allowed
@@ -49,9 +49,9 @@ def read_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
         raise WrongArgumentError("errors_rate", rules.errors_rate, "a percentage above 0, up to 100")
     if rules.min_calls < 1:
         raise WrongArgumentError("min_calls", rules.min_calls, "an integer from 1")
-    durations = [check_lasting("period", rules.period), check_lasting("ttl", rules.ttl)]
+    durations = [check_positive("period", rules.period), check_positive("ttl", rules.ttl)]
     if rules.half_open_ttl is not None:
-        durations.append(check_lasting("half_open_ttl", rules.half_open_ttl))
+        durations.append(check_positive("half_open_ttl", rules.half_open_ttl))
     return rules if any(isinstance(each, TTLRule) for each in durations) else rules.of(Call((), {}, ""))
 
 

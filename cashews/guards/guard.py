@@ -30,7 +30,7 @@ def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
     return run
 
 
-def lasting(argument: str, duration: float | None) -> float:
+def require_positive(argument: str, duration: float | None) -> float:
     """Return a duration that has a length and an end.
 
     :raises WrongArgumentError: if it does not
@@ -40,19 +40,19 @@ def lasting(argument: str, duration: float | None) -> float:
     return duration
 
 
-def check_lasting(argument: str, duration: Compiled) -> Compiled:
+def check_positive(argument: str, duration: Compiled) -> Compiled:
     """Return a duration that has a length and an end, or is yet to be worked out.
 
     :raises WrongArgumentError: if it does not
     """
-    return duration if isinstance(duration, TTLRule) else lasting(argument, duration)
+    return duration if isinstance(duration, TTLRule) else require_positive(argument, duration)
 
 
-def resolve_lasting(argument: str, duration: Compiled, call: Call) -> float:
+def resolve_positive(argument: str, duration: Compiled, call: Call) -> float:
     """Return the seconds of a duration for one call.
 
     :raises WrongArgumentError: if it has no length or no end
     """
     if isinstance(duration, float):  # looked at when the function was decorated
         return duration
-    return lasting(argument, resolve(duration, call, None))
+    return require_positive(argument, resolve(duration, call, None))

@@ -11,7 +11,7 @@ from cashews.commands import Command
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.engine import Engine
-from cashews.guards.guard import resolve_lasting
+from cashews.guards.guard import resolve_positive
 from cashews.messages import SetLock, Unlock
 from cashews.runners.call import Call, Compiled
 
@@ -31,7 +31,7 @@ class Locked:
         engine, locks, key = self.engine, self.engine.locks, call.key
         if engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
-        lock = locks.claim(key, resolve_lasting("ttl", self.lease, call))
+        lock = locks.claim(key, resolve_positive("ttl", self.lease, call))
         if lock.renewed or not self._take_in_place(lock):
             async with LockContext(locks, lock, wait=self.wait):
                 return await proceed(call)

@@ -10,7 +10,7 @@ from typing import Any
 from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
-from cashews.guards.guard import lasting, resolve_lasting
+from cashews.guards.guard import require_positive, resolve_positive
 from cashews.messages import Admit, SliceIncr
 from cashews.runners.call import Call, Compiled, resolve
 
@@ -29,9 +29,9 @@ class FixedWindow:
     action: Action | None
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period = resolve_lasting("period", self.period, call)
+        period = resolve_positive("period", self.period, call)
         ban = resolve(self.ban, call, None)
-        message = Admit(call.key, self.limit, period, None if ban is None else lasting("ttl", ban))
+        message = Admit(call.key, self.limit, period, None if ban is None else require_positive("ttl", ban))
         admitted = self.engine.in_place(message)
         if admitted is NOT_NOW:
             admitted = await self.engine.ask(message)
@@ -50,7 +50,7 @@ class SlidingWindow:
     action: Action | None
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period = resolve_lasting("period", self.period, call)
+        period = resolve_positive("period", self.period, call)
         now = self.engine.clock.wall()
         count = await self.engine.ask(SliceIncr(call.key, now - period, now, self.limit, period))
         if count > self.limit:

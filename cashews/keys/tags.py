@@ -59,7 +59,7 @@ def tags_of(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text("tags", tag) for tag in tags]))
 
 
-def read_tags(given: object) -> tuple[Tag, ...]:
+def parse_tags(given: object) -> tuple[Tag, ...]:
     """Return templates and callables that were given to a decorator.
 
     :raises WrongArgumentError: if something else is among them

@@ -17,7 +17,7 @@ from cashews.messages.keys import SetMany as SetMany
 from cashews.messages.loads import KnownTags as KnownTags
 from cashews.messages.loads import LoadPermit as LoadPermit
 from cashews.messages.locks import HELD as HELD
-from cashews.messages.locks import IsLocked as IsLocked
+from cashews.messages.locks import LockTimeLeft as LockTimeLeft
 from cashews.messages.locks import RenewLock as RenewLock
 from cashews.messages.locks import SetLock as SetLock
 from cashews.messages.locks import Unlock as Unlock

@@ -55,7 +55,7 @@ class Unlock(OneKey[bool]):
 
 
 @dataclass(slots=True)
-class IsLocked(OneKey["float | None"]):
+class LockTimeLeft(OneKey["float | None"]):
     """Read how many seconds a lock is still held; `None` when it is free."""
 
     command: ClassVar[Command] = Command.IS_LOCKED

@@ -15,7 +15,7 @@ from cashews.engine.engine import Engine
 from cashews.exceptions import CacheClosedError, LoadTimeoutError
 from cashews.messages import KnownTags, LoadPermit, Recall, Set
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of, resolve
-from cashews.strategies.conditions import subject, worth
+from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Entry, Loaded, Outcome, Raised, Returned
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
 
@@ -95,7 +95,7 @@ class Runner:
     def _record(
         self, call: Call, outcome: Outcome, error: BaseException | None, detectors: tuple[Detector, ...]
     ) -> None:
-        record = record_of(self._engine, self._strategy.name, self._plan, call, subject(outcome))
+        record = record_of(self._engine, self._strategy.name, self._plan, call, content_of(outcome))
         if error is not None:
             record["exc"] = type(error)
         for detector in detectors:
@@ -187,7 +187,7 @@ class Runner:
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return outcome
         if plan.condition is not None:
-            kept = worth(outcome, await consult(plan.condition, subject(outcome), call))
+            kept = worth(outcome, await consult(plan.condition, content_of(outcome), call))
         else:
             kept = outcome if isinstance(outcome, Returned) else None
         if kept is not None:
@@ -206,7 +206,7 @@ class Runner:
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
         """Return the message that has an outcome kept."""
-        engine, result = self._engine, subject(outcome)
+        engine, result = self._engine, content_of(outcome)
         ttl = lifetime(self._plan, call, result, engine.random.random)
         own_ttl = resolve(self._plan.own_ttl, call, result)
         kept = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))

@@ -180,7 +180,7 @@ class StreamRunner:
     async def _chunks_of(self, key: str) -> tuple[str, ...]:
         """Return the keys of the chunks of the run that is remembered now."""
         here = AMBIENT.get()
-        if here is not None and here.further:  # reading is invalidating, here: it would void our own permit
+        if here is not None and here.invalidating:  # reading is invalidating, here: it would void our own permit
             return ()
         manifest = await self._engine.ask(Recall(key, ABSENT))
         return manifest.keys(key) if isinstance(manifest, Manifest) else ()

@@ -70,7 +70,7 @@ class Serializer:
                 return b"%d" % value
             return self._finished(key, value, self._write(value))
         except Exception as error:
-            raise EncodeError(key, subject(value), self._name, str(error)) from error
+            raise EncodeError(key, remembered_content(value), self._name, str(error)) from error
 
     async def encode_custom(
         self, key: str, value: object, custom: Custom, backend: object = None, expire: float | None = None
@@ -81,7 +81,7 @@ class Serializer:
         :param backend: what encoders are given as such
         :raises EncodeError: if its encoder fails, or returns no bytes
         """
-        plain = subject(value)
+        plain = remembered_content(value)
         try:
             payload = await custom.encoder(plain, backend, key, expire)
             return self._finished(key, value, self._forms.write_custom(value, custom, payload))
@@ -159,7 +159,7 @@ class Serializer:
         return self._forms.read(key, expanded(key, sealed, self._options.size_limit))
 
 
-def subject(value: object) -> object:
+def remembered_content(value: object) -> object:
     """Return what a user knows of a stored value: that of an entry, a remembered exception itself."""
     if isinstance(value, Entry):
         value = value.outcome if isinstance(value.outcome, Raised) else value.outcome.value

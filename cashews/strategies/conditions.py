@@ -56,7 +56,7 @@ def only_exceptions(*errors: type[Exception]) -> Condition:
     return OnlyExceptions(errors or (Exception,))
 
 
-def read_condition(given: Condition | str | None) -> Condition | None:
+def named_condition(given: Condition | str | None) -> Condition | None:
     """Return the condition that was given, by itself or by name.
 
     :raises WrongArgumentError: if it is neither callable nor a known name
@@ -68,7 +68,7 @@ def read_condition(given: Condition | str | None) -> Condition | None:
     raise WrongArgumentError("condition", given, "a callable, " + ", ".join(map(repr, _NAMED)))
 
 
-def subject(outcome: Outcome) -> Any:
+def content_of(outcome: Outcome) -> Any:
     """Return what a condition is asked about."""
     return outcome.error if isinstance(outcome, Raised) else outcome.value
 
@@ -80,11 +80,11 @@ def worth(outcome: Outcome, answer: object) -> Outcome | None:
     return outcome if answer and isinstance(outcome, Returned) else None
 
 
-def condition_of(given: object) -> Condition | None:
+def parse_condition(given: object) -> Condition | None:
     """Return the condition that was given, by itself or by name.
 
     :raises WrongArgumentError: if it is neither callable nor a known name
     """
     if given is None or callable(given) or isinstance(given, str):
-        return read_condition(given)
+        return named_condition(given)
     raise WrongArgumentError("condition", given, "a callable, or the name of a condition such as 'not_none'")

@@ -79,10 +79,10 @@ class Circuit:
             if now >= self.until:
                 self._open_window(rules, now)
             self.calls += 1
-        if failed and (self.phase is Phase.HALF_OPEN or self._one_more_failure_is_too_many(rules)):
+        if failed and (self.phase is Phase.HALF_OPEN or self._count_failure(rules)):
             self._turn(Phase.OPEN, rules, now, now + rules.ttl)
 
-    def _one_more_failure_is_too_many(self, rules: CircuitRules) -> bool:
+    def _count_failure(self, rules: CircuitRules) -> bool:
         self.failures += 1
         return self.calls >= rules.min_calls and self.failures * 100 >= rules.errors_rate * self.calls
 

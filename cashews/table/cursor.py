@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Cursor:
+class TableCursor:
     """Where a scan stands: the keys of its first turn that have not been examined yet."""
 
     __slots__ = ("keys",)

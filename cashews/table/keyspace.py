@@ -36,7 +36,7 @@ class Keyspace:
         self._tick = tick
         self._on_earlier = on_earlier
         self._live: dict[str, Slot] = {}
-        self._kept: dict[str, Slot] = {}
+        self._structures: dict[str, Slot] = {}
         self._locks = Locks(first_fence)
         self._tagged = Tagged()
         self._tags = self._tagged.by_key
@@ -54,7 +54,7 @@ class Keyspace:
         self.expired: int = 0
 
     def _find(self, key: str, now: float) -> Slot | None:
-        slot = self._live.get(key) or self._kept.get(key)
+        slot = self._live.get(key) or self._structures.get(key)
         if slot is not None and slot.deadline <= now:
             self._drop(slot, Cause.EXPIRED)
             return None
@@ -78,8 +78,8 @@ class Keyspace:
         return True
 
     def _insert(self, key: str, value: object, now: float) -> Slot:
-        if key in self._kept:
-            kept = self._kept[key]
+        if key in self._structures:
+            kept = self._structures[key]
             self._drop(kept, Cause.EXPIRED if kept.deadline <= now else Cause.REPLACED)
         if len(self._live) < self._size:
             slot = Slot(key, value, NEVER)
@@ -112,7 +112,7 @@ class Keyspace:
                 self._wheel.file(slot, now)
 
     def _drop(self, slot: Slot, cause: Cause) -> None:
-        place = self._live if self._live.get(slot.key) is slot else self._kept
+        place = self._live if self._live.get(slot.key) is slot else self._structures
         del place[slot.key]
         if self._tags:
             self._tagged.forget(slot.key)
@@ -129,11 +129,11 @@ class Keyspace:
 
     def clear(self) -> None:
         """Remove every value at once; what they were made of is let go by `bury`. Locks stay with their holders."""
-        self._graves += [self._live, self._kept]
+        self._graves += [self._live, self._structures]
         self._tagged_graves.append(self._tagged)
         self._tagged = self._tagged.cleared()
         self._tags = self._tagged.by_key
-        self._live, self._kept, self._order = {}, {}, Recency()
+        self._live, self._structures, self._order = {}, {}, Recency()
         self._wheel = Wheel(self._tick, self._on_earlier)
 
     def bury(self, limit: int = PAGE) -> bool:

@@ -15,7 +15,7 @@ from cashews.messages.values import Cause
 from cashews.strategies.entry import Entry
 from cashews.structures.circuit import Circuit
 from cashews.structures.kinds import Bits, Foreign, Members, Tally, Window, counter, integer, kind_of
-from cashews.table.cursor import Cursor
+from cashews.table.cursor import TableCursor
 from cashews.table.keyspace import NEVER, PAGE, seconds_left
 from cashews.table.tagged_keys import TaggedKeys
 from cashews.table.wheel import Slot
@@ -23,7 +23,7 @@ from cashews.table.wheel import Slot
 CHECKED = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
 """Writes that may not fit what is there, and what makes room for them."""
 
-Kept = TypeVar("Kept", Bits, Circuit, Window, Members, Tally)
+Structure = TypeVar("Structure", Bits, Circuit, Window, Members, Tally)
 
 
 class Table(TaggedKeys):
@@ -120,7 +120,7 @@ class Table(TaggedKeys):
     # --- many keys, in pages
 
     def scan(self, message: m.Scan, now: float) -> m.Page[str]:
-        cursor = message.cursor if isinstance(message.cursor, Cursor) else self.cursor()
+        cursor = message.cursor if isinstance(message.cursor, TableCursor) else self.cursor()
         matches = matcher(message.pattern)
         keys = [key for key in cursor.take(PAGE) if matches(key) and self._find(key, now) is not None]
         return m.Page(keys, cursor if cursor.keys else None)
@@ -129,15 +129,15 @@ class Table(TaggedKeys):
         page = self.scan(m.Scan(message.pattern, message.batch_size, message.cursor), now)
         return m.Page([(key, self._live[key].value) for key in page.items if key in self._live], page.cursor)
 
-    def delete_page(self, message: m.DeleteMatch, cursor: Cursor, now: float) -> None:
+    def delete_page(self, message: m.DeleteMatch, cursor: TableCursor, now: float) -> None:
         """Remove what matches among the next keys of a cursor."""
         matches = matcher(message.pattern)
         for key in filter(matches, cursor.take(PAGE)):
             self.delete(m.Delete(key), now)
 
-    def cursor(self) -> Cursor:
+    def cursor(self) -> TableCursor:
         """Return the beginning of a scan over the keys there are now."""
-        return Cursor([*self._live, *self._kept])
+        return TableCursor([*self._live, *self._structures])
 
     # --- bits, windows, sets
 
@@ -158,11 +158,11 @@ class Table(TaggedKeys):
         window = self._keep(message.key, Window, now)
         count = window.admit(message.start, message.end, message.maxvalue)
         if count <= message.maxvalue and message.expire is not None:
-            self._set_deadline(self._kept[message.key], message.expire, now)
+            self._set_deadline(self._structures[message.key], message.expire, now)
         return count
 
     def admit(self, message: m.Admit, now: float) -> bool:
-        slot = self._kept.get(message.key)
+        slot = self._structures.get(message.key)
         if slot is None or slot.deadline <= now or slot.value.__class__ is not Tally:
             slot = self._first_call(message, now)
         tally = cast("Tally", slot.value)
@@ -173,7 +173,7 @@ class Table(TaggedKeys):
 
     def _first_call(self, message: m.Admit, now: float) -> Slot:
         self._keep(message.key, Tally, now)
-        slot = self._kept[message.key]
+        slot = self._structures[message.key]
         self._set_deadline(slot, message.period, now)
         return slot
 
@@ -195,10 +195,10 @@ class Table(TaggedKeys):
             self._set_deadline(slot, circuit.forget_at - now, now)
 
     def _circuit(self, key: str, now: float) -> Slot:
-        slot = self._kept.get(key)
+        slot = self._structures.get(key)
         if slot is None or slot.deadline <= now or slot.value.__class__ is not Circuit:
             self._keep(key, Circuit, now)
-            slot = self._kept[key]
+            slot = self._structures[key]
         return slot
 
     def set_add(self, message: m.SetAdd, now: float) -> None:
@@ -206,7 +206,7 @@ class Table(TaggedKeys):
         if not message.values:
             return
         self._keep(message.key, Members, now).update(message.values)
-        slot = self._kept[message.key]
+        slot = self._structures[message.key]
         if known is None or message.expire is None or slot.deadline < now + message.expire:
             self._set_deadline(slot, message.expire, now)
 
@@ -227,9 +227,9 @@ class Table(TaggedKeys):
 
     def _drop_empty(self, key: str, members: Members) -> None:
         if not members:
-            self._drop(self._kept[key], Cause.DELETED)
+            self._drop(self._structures[key], Cause.DELETED)
 
-    def _peek(self, key: str, kind: type[Kept], now: float) -> Kept | None:
+    def _peek(self, key: str, kind: type[Structure], now: float) -> Structure | None:
         slot = self._find(key, now)
         if slot is None:
             return None
@@ -237,11 +237,11 @@ class Table(TaggedKeys):
             raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
         return slot.value
 
-    def _keep(self, key: str, kind: type[Kept], now: float) -> Kept:
+    def _keep(self, key: str, kind: type[Structure], now: float) -> Structure:
         value = self._peek(key, kind, now)
         if value is None:
             value = kind()
-            self._kept[key] = Slot(key, value, NEVER)
+            self._structures[key] = Slot(key, value, NEVER)
         return value
 
     # --- locks
@@ -255,7 +255,7 @@ class Table(TaggedKeys):
     def unlock(self, message: m.Unlock, now: float) -> bool:
         return self._locks.give_back(message.key, message.value, now)
 
-    def is_locked(self, message: m.IsLocked, now: float) -> float | None:
+    def lock_time_left(self, message: m.LockTimeLeft, now: float) -> float | None:
         return self._locks.left(message.key, now)
 
     def watch_lock(self, message: m.WatchLock, now: float) -> bool:
@@ -286,7 +286,7 @@ class Table(TaggedKeys):
                 self._tagged.put(key, state.tags)
         elif not state.absent:
             kept = Foreign(state.foreign) if state.members is None else Members(state.members)
-            self._kept[key] = slot = Slot(key, kept, NEVER)
+            self._structures[key] = slot = Slot(key, kept, NEVER)
             self._set_deadline(slot, state.left, now)
 
     def commit(self, message: m.Commit, now: float) -> m.CommitOutcome:
@@ -327,7 +327,7 @@ class Table(TaggedKeys):
 
     def count(self, now: float) -> int:
         """Return the number of live keys, once everything due has been swept."""
-        return len(self._live) + len(self._kept) - self._wheel.overdue(now)
+        return len(self._live) + len(self._structures) - self._wheel.overdue(now)
 
     def ping(self, message: m.Ping, now: float) -> bytes:
         return b"PONG" if message.message is None else message.message
@@ -335,7 +335,7 @@ class Table(TaggedKeys):
     def statistics(self) -> dict[str, int]:
         return {
             "keys": len(self._live),
-            "kept": len(self._kept),
+            "kept": len(self._structures),
             "locks": len(self._locks),
             "hits": self.hits,
             "misses": self.misses,
@@ -379,7 +379,7 @@ TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] 
     m.SetLock: Table.set_lock,
     m.RenewLock: Table.renew_lock,
     m.Unlock: Table.unlock,
-    m.IsLocked: Table.is_locked,
+    m.LockTimeLeft: Table.lock_time_left,
     m.WatchLock: Table.watch_lock,
     m.UnwatchLock: Table.unwatch_lock,
     m.Peek: Table.peek,

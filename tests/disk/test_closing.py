@@ -11,7 +11,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.actors.loop import current_home
+from cashews.actors.loop import current_loop
 from cashews.backends.disk.lane import Stay
 from cashews.exceptions import CacheClosedError
 from tests.disk.conftest import writing
@@ -119,7 +119,7 @@ def test_a_thread_ends_with_its_loop_however_far_it_has_come(steps):
 
     async def main():
         bell = SimpleQueue()
-        stay = asyncio.ensure_future(Stay(bell.get, current_home())())
+        stay = asyncio.ensure_future(Stay(bell.get, current_loop())())
         for _ in range(steps):
             await checkpoint()
         stay.cancel()

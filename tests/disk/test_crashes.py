@@ -36,7 +36,7 @@ def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, m
     monkeypatch.setattr(reading, "GLANCES", glances)
     reader = Reader(files)
     assert ask(reader, m.GetMany(tuple(reversed(one_in_each)))) == (b"2", 6, 2)
-    assert ask(reader, m.IsLocked(one_in_each[1])) is None
+    assert ask(reader, m.LockTimeLeft(one_in_each[1])) is None
     reader.close()
 
 
@@ -77,7 +77,7 @@ def test_what_somebody_else_has_made_of_a_key_stops_nobody(files, one_in_each):
     connection.close()
     writer, reader = Writer(files), Reader(files)
     assert ask(reader, m.GetMany((a, b, c))) == (2, "text", b"2")
-    assert ask(reader, m.IsLocked(b)) is None
+    assert ask(reader, m.LockTimeLeft(b)) is None
     assert ask(writer, m.Set(b, 1)) is True
     reader.close()
     writer.close()

@@ -9,7 +9,7 @@ import pytest
 from cashews import messages as m
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import FailedError
-from cashews.backends.disk.orphans import MOST_NAMES, NAMED
+from cashews.backends.disk.orphans import MOST_FILES, NAMED
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
 from tests.disk.conftest import ask
@@ -203,7 +203,7 @@ async def test_files_that_no_row_names_are_removed_when_they_are_old(opened, dir
 
 
 async def test_orphans_are_looked_for_a_few_at_a_time(opened, directory, clock):
-    for number in range(2 * MOST_NAMES):
+    for number in range(2 * MOST_FILES):
         orphan(directory, number)
     await clock.advance(10_000)
     left = []
@@ -214,7 +214,7 @@ async def test_orphans_are_looked_for_a_few_at_a_time(opened, directory, clock):
             await cache.set("k", 2)
             assert len(large_files(directory)) == left[-1]
             await clock.advance(1)
-    assert left == [MOST_NAMES + 2, 2, 0, 0]
+    assert left == [MOST_FILES + 2, 2, 0, 0]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from cashews import Cache
 from cashews.api import settings
-from cashews.backends.interface import Backend, Surroundings
+from cashews.backends.interface import Backend, Environment
 from cashews.testing.clock import VirtualClock
 
 
@@ -31,8 +31,8 @@ class Stub(Backend):
     name = "stub"
     turns: Mapping[Any, Any] = {}
 
-    def __init__(self, surroundings: Surroundings, services: tuple[Callable[[], Any], ...]) -> None:
-        self.surroundings = surroundings
+    def __init__(self, environment: Environment, services: tuple[Callable[[], Any], ...]) -> None:
+        self.environment = environment
         self.given = services
         self.closed = 0
 
@@ -73,6 +73,6 @@ def stored_in():
 
     def keys(cache, prefix=""):
         table = cache._engine.backend_at(prefix)._table
-        return [*table._live, *table._kept]
+        return [*table._live, *table._structures]
 
     return keys

@@ -72,11 +72,11 @@ async def test_a_failure_of_a_hosted_task_is_logged_and_the_next_use_starts_agai
     backend = cache.setup("stub://")
     with caplog.at_level(logging.ERROR, "cashews"):
         await cache.get("k")
-        backend.surroundings.need_scope()
+        backend.environment.ensure_scope()
         await clock.advance(2)
         assert "the engine has failed; its next use starts it again" in caplog.text
         await cache.get("k")
-        backend.surroundings.need_scope()
+        backend.environment.ensure_scope()
         await clock.advance(2)
     assert runs == [0, 2]
     await cache.close()

@@ -232,7 +232,7 @@ def test_a_switch_that_is_neither_on_nor_off_is_an_error():
 async def test_every_message_is_declined_when_its_command_is_off(cache):
     """19."""
     await cache.set("k", 1)
-    for message in (m.Get("k"), m.GetHit("k"), m.Admit("k", 0, 10.0), m.Set("k", 2), m.IsLocked("k")):
+    for message in (m.Get("k"), m.GetHit("k"), m.Admit("k", 0, 10.0), m.Set("k", 2), m.LockTimeLeft("k")):
         with cache.disabling(message.command):
             assert await cache._engine.ask(message) == message.declined()
     assert await cache.get("k") == 1

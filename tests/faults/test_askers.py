@@ -7,7 +7,7 @@ import pytest
 from redis import exceptions as redis
 
 from cashews import messages as m
-from cashews.actors.loop import current_home
+from cashews.actors.loop import current_loop
 from cashews.backends.redis import connection
 from cashews.backends.redis.failures import LateError
 from cashews.backends.redis.inbox import Inbox
@@ -165,7 +165,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
 
 async def test_who_is_late_may_be_cancelled_before_he_hears_of_it():
     """23: what is asked once more and has had its time is answered, and is its asker's to take back."""
-    inbox, place = Inbox(), current_home().reply()
+    inbox, place = Inbox(), current_loop().reply_slot()
     letter = inbox.post(b"read", 1.0, reads=True)
     letter.replies.append(place)
     inbox.batch()

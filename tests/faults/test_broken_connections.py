@@ -55,7 +55,7 @@ async def test_a_counter_counts_once_when_its_reply_is_lost(server, proxy, cache
     assert (figures(cache)["connects"], figures(cache)["in_flight"]) == (4, 0)
 
 
-READING = (m.Ping, m.IsLocked)
+READING = (m.Ping, m.LockTimeLeft)
 WRITES = [message for message in EXAMPLES if message.effect is not Effect.READ and not isinstance(message, READING)]
 
 

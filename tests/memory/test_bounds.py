@@ -145,7 +145,7 @@ def test_locks_that_nobody_gives_back_do_not_gather():
     for number in range(20_000):
         assert subject.set_lock(m.SetLock(str(number), "token", 1), float(number))
     assert len(subject._locks) <= FEW + 1
-    assert subject.is_locked(m.IsLocked("held"), 1e9) is not None
+    assert subject.lock_time_left(m.LockTimeLeft("held"), 1e9) is not None
 
 
 def test_a_full_table_stays_full_and_drops_the_least_recently_used():

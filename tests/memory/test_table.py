@@ -58,7 +58,7 @@ class TableMachine(RuleBasedStateMachine):
 
     def deadline(self, key, ttl):
         """The table's deadline, checked: it may share that of its neighbours, less than a millisecond earlier."""
-        slot = self.table._live.get(key) or self.table._kept.get(key)
+        slot = self.table._live.get(key) or self.table._structures.get(key)
         if ttl is None:
             assert slot.deadline == NEVER
         else:
@@ -232,7 +232,7 @@ class TableMachine(RuleBasedStateMachine):
     def values_and_order_agree_with_the_model(self):
         table = self.table
         assert {key: [slot.value, slot.deadline] for key, slot in table._live.items()} == self.live
-        assert {key: [slot.value, slot.deadline] for key, slot in table._kept.items()} == self.kept
+        assert {key: [slot.value, slot.deadline] for key, slot in table._structures.items()} == self.kept
         assert len(table._live) <= self.size
         end = table._order._end
         forth, back, slot = [], [], end.newer
@@ -263,7 +263,7 @@ class TableMachine(RuleBasedStateMachine):
                     assert tick <= int(slot.deadline / self.tick) + 1
                 assert slot.after.before is slot
                 slot = slot.after
-        stored = [*self.table._live.values(), *self.table._kept.values()]
+        stored = [*self.table._live.values(), *self.table._structures.values()]
         assert len(filed) == len(set(filed))
         assert set(filed) <= set(stored)
         assert {slot for slot in stored if slot.deadline < NEVER} <= set(filed)

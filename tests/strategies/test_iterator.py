@@ -673,7 +673,7 @@ async def test_under_invalidate_further_a_new_run_is_stored(cache, pages):
     get = cache.iterator("10m", key="pages")(pages)
     await collect(get())
     pages.items = list(range(LONG))
-    with ambient(further=True):
+    with ambient(invalidating=True):
         assert await collect(get()) == pages.items
     assert await collect(get()) == pages.items
     assert pages.runs == 2

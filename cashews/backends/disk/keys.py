@@ -8,7 +8,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.disk.escaping import read, spelled
+from cashews.backends.disk.escaping import escaped, unescaped
 from cashews.backends.disk.files import is_readable
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import get
@@ -35,7 +35,7 @@ EXPIRED_KEPT: Final = "SELECT COUNT(*) FROM cashews_kept WHERE deadline <= ?"
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class FileCursor:
     """Where a scan stands: in which file, in which of its tables, behind which key."""
 
     shard: int = 0
@@ -46,14 +46,14 @@ class Cursor:
 
 
 @dataclass(slots=True)
-class DeletePage(Matching["Cursor | None"]):
+class DeletePage(Matching["FileCursor | None"]):
     """Remove what matches among the next keys; answers where to go on."""
 
-    cursor: Cursor
+    cursor: FileCursor
     command: ClassVar[Command] = Command.DELETE_MATCH
     effect: ClassVar[Effect] = Effect.WRITE
 
-    def declined(self) -> Cursor | None:
+    def declined(self) -> FileCursor | None:
         return None
 
 
@@ -61,7 +61,7 @@ class DeletePage(Matching["Cursor | None"]):
 class DeleteForeign(WholeStore[bool]):
     """Remove some of the rows of one file that no key leads to, wherever they are; says whether there may be more."""
 
-    cursor: Cursor
+    cursor: FileCursor
     command: ClassVar[Command] = Command.CLEAR
     effect: ClassVar[Effect] = Effect.WRITE
 
@@ -77,36 +77,38 @@ through everything that the process has, again and again, while the event loop w
 """
 
 
-def _step(shelf: Shelf, pattern: str, cursor: Cursor, now: float, wanted: int) -> tuple[list[Found], Cursor | None]:
+def _step(
+    shelf: Shelf, pattern: str, cursor: FileCursor, now: float, wanted: int
+) -> tuple[list[Found], FileCursor | None]:
     """Look at the next keys until so many of them match; return these, and where to go on in this file."""
-    head, matches = spelled(pieces_of(pattern)[0]), matcher(pattern)
+    head, matches = escaped(pieces_of(pattern)[0]), matcher(pattern)
     newest = _newest(shelf, cursor) if cursor.newest is None else cursor.newest
     found: list[Found] = []
     for looked, (key, rowid, deadline, mode, filename) in enumerate(_rows(shelf, head, cursor), start=1):
         if not (isinstance(key, str) and key.startswith(head)):
             break
-        if rowid <= newest and matches(read(key)):
+        if rowid <= newest and matches(unescaped(key)):
             live = is_readable(mode, filename) and (deadline is None or deadline > now)
             found.append((key, rowid, filename, live))
         if looked == PAGE or len(found) == wanted:
             return found, replace(cursor, after=key, newest=newest)
     more = cursor.table + 1 < len(TABLES)
-    return found, Cursor(cursor.shard, cursor.table + 1) if more else None
+    return found, FileCursor(cursor.shard, cursor.table + 1) if more else None
 
 
-def _rows(shelf: Shelf, head: str, cursor: Cursor) -> Iterable[tuple[object, int, float | None, int, str | None]]:
+def _rows(shelf: Shelf, head: str, cursor: FileCursor) -> Iterable[tuple[object, int, float | None, int, str | None]]:
     """Return the next rows, those that are too new for the scan among them: else nobody knew how many it looks at."""
     begins = cursor.after is None
     statement = ROWS[cursor.table] + (FROM if begins else BEHIND) + LIMITED
     return shelf.sql(statement, (head if begins else cursor.after, PAGE))
 
 
-def _newest(shelf: Shelf, cursor: Cursor) -> int:
+def _newest(shelf: Shelf, cursor: FileCursor) -> int:
     return shelf.sql(f"SELECT MAX(rowid) FROM {TABLES[cursor.table]}").fetchone()[0] or 0  # noqa: S608  a table of ours
 
 
-def _beginning(cursor: object) -> Cursor:
-    return cursor if isinstance(cursor, Cursor) else Cursor()
+def _beginning(cursor: object) -> FileCursor:
+    return cursor if isinstance(cursor, FileCursor) else FileCursor()
 
 
 def scan(shelf: Shelf, message: m.Scan, now: float) -> Page[str]:
@@ -115,7 +117,7 @@ def scan(shelf: Shelf, message: m.Scan, now: float) -> Page[str]:
 
 
 def get_match(shelf: Shelf, message: m.GetMatch, now: float) -> Page[tuple[str, object]]:
-    cursor: Cursor | None = _beginning(message.cursor)
+    cursor: FileCursor | None = _beginning(message.cursor)
     assert cursor is not None
     if cursor.table:  # structures are no values
         return Page([])
@@ -124,7 +126,7 @@ def get_match(shelf: Shelf, message: m.GetMatch, now: float) -> Page[tuple[str, 
     return Page([pair for pair in pairs if pair[1] is not ABSENT], cursor)
 
 
-def delete_page(shelf: Shelf, message: DeletePage, now: float) -> Cursor | None:
+def delete_page(shelf: Shelf, message: DeletePage, now: float) -> FileCursor | None:
     """Remove what matches, dead or unreadable as it may be: whoever can read it does not find it any more, either."""
     cursor = message.cursor
     found, after = _step(shelf, message.pattern, cursor, now, PAGE)

@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from cashews._log import logger
-from cashews.actors.loop import Home, Reply, current_home
+from cashews.actors.loop import Loop, ReplySlot, current_loop
 from cashews.actors.room import Room
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError
@@ -50,7 +50,7 @@ class Letter(Part):
 
     __slots__ = ("abandoned", "reply")
 
-    def __init__(self, message: Message[Any], now: float, reply: Reply[Any]) -> None:
+    def __init__(self, message: Message[Any], now: float, reply: ReplySlot[Any]) -> None:
         self.message = message
         self.now = now
         self.outcome = None
@@ -88,10 +88,10 @@ class Server(Protocol):
 class Lane:
     """Letters in order, and the thread that serves them batch by batch."""
 
-    def __init__(self, server: Callable[[], Server], clock: Clock, need_scope: Callable[[], object]) -> None:
+    def __init__(self, server: Callable[[], Server], clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._new_server = server
         self._wall = clock.wall
-        self._need_scope = need_scope
+        self._ensure_scope = ensure_scope
         self._waiting: deque[Letter] = deque()
         self._bell: Bell = SimpleQueue()
         self._begin(None)
@@ -99,14 +99,14 @@ class Lane:
         """How many askers wait for a reply."""
         self.batches = self.letters = self.largest_batch = 0
 
-    def attached(self, home: Home) -> None:
+    def attached(self, loop: Loop) -> None:
         """Begin anew in an event loop that we do not know or after the end: what belonged to another is gone."""
-        if self._closed or self._home is None or not self._home.here:
-            self._begin(home)
+        if self._closed or self._loop is None or not self._loop.here:
+            self._begin(loop)
 
-    def _begin(self, home: Home | None) -> None:
+    def _begin(self, loop: Loop | None) -> None:
         self._bell.put(STOP)  # for a thread that a loop has left behind
-        self._home = home
+        self._loop = loop
         self._bell = SimpleQueue()
         self._waiting = deque()
         self._rung = False
@@ -125,9 +125,9 @@ class Lane:
         """
         if self._life is None or self._closed or len(self._waiting) >= ROOM:
             await self._be_let_in()
-        if self._home is None:
-            self._home = current_home()
-        letter = Letter(message, self._wall(), self._home.reply())
+        if self._loop is None:
+            self._loop = current_loop()
+        letter = Letter(message, self._wall(), self._loop.reply_slot())
         self._waiting.append(letter)
         self._open += 1
         if not self._rung:
@@ -147,7 +147,7 @@ class Lane:
 
     async def _be_let_in(self) -> None:
         if self._life is None:
-            self._need_scope()
+            self._ensure_scope()
         while True:
             if self._closed:
                 raise CacheClosedError
@@ -161,7 +161,7 @@ class Lane:
         """Serve letters until the scope ends or the lane is closed."""
         if self._life is not None or self._closed:
             return
-        self._home = home = current_home()
+        self._loop = loop = current_loop()
         self._life = life = anyio.CancelScope()
         self._ended = ended = anyio.Event()
         server, bell = self._new_server(), self._bell
@@ -169,7 +169,7 @@ class Lane:
             bell.put(RING)
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(Stay(partial(self._reside, server, self._waiting, bell, home), home))
+                tasks.start_soon(Stay(partial(self._reside, server, self._waiting, bell, loop), loop))
                 try:
                     with life:
                         await anyio.sleep_forever()
@@ -207,7 +207,7 @@ class Lane:
 
     # --- in the thread
 
-    def _reside(self, server: Server, waiting: deque[Letter], bell: Bell, home: Home) -> None:
+    def _reside(self, server: Server, waiting: deque[Letter], bell: Bell, loop: Loop) -> None:
         """Serve whatever waits whenever the bell rings, until it says stop."""
         goes_on = True
         try:
@@ -217,7 +217,7 @@ class Lane:
                 while waiting:
                     batch = _batch(waiting)
                     _serve(server, batch)
-                    home.post(partial(self._deliver, batch))  # an empty one, too: there is room again
+                    loop.post(partial(self._deliver, batch))  # an empty one, too: there is room again
         finally:
             server.close()
 
@@ -264,9 +264,9 @@ def _batch(waiting: deque[Letter]) -> list[Letter]:
 class Stay:
     """A function that runs in a thread for as long as it likes; whoever waits for it leaves no thread behind."""
 
-    def __init__(self, function: Callable[[], None], home: Home) -> None:
+    def __init__(self, function: Callable[[], None], loop: Loop) -> None:
         self._function = function
-        self._home = home
+        self._loop = loop
         self._begun = Lock()
         """Held by the thread once it has begun, or by the loop so that it never does."""
         self._over = anyio.Event()
@@ -286,4 +286,4 @@ class Stay:
             try:
                 self._function()
             finally:
-                self._home.post(self._over.set)
+                self._loop.post(self._over.set)

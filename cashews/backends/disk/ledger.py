@@ -136,7 +136,7 @@ class Ledger:
                 logger.warning("disk: a commit over several files was interrupted, and is not complete: %s", error)
         shelf.set_mark(APPLIED, newest)
 
-    def is_carried_out(self, shard: int, number: int) -> None:
+    def note_applied(self, shard: int, number: int) -> None:
         """Take note that a file has been committed with an entry."""
         if self._connects != self._first.connects:
             self._connects = self._first.connects
@@ -149,6 +149,6 @@ class Ledger:
             for entry in self._carried_out.items():
                 self._first.sql(FORGET, entry)
 
-    def is_crossed_out(self) -> None:
+    def note_crossed_out(self) -> None:
         """Take note that this transaction has been committed."""
         self._carried_out.clear()

@@ -55,7 +55,7 @@ def is_held(shelf: Shelf, key: str, token: str, now: float) -> bool:
     return shelf.sql(held, (key, token, now)).fetchone() is not None
 
 
-def is_locked(shelf: Shelf, message: m.IsLocked, now: float) -> float | None:
+def lock_time_left(shelf: Shelf, message: m.LockTimeLeft, now: float) -> float | None:
     return left(shelf, message.key, now)
 
 

@@ -12,7 +12,7 @@ from cashews.backends.disk.files import NAME, Sql
 
 AGE: Final = 3_600.0
 """How many seconds old an orphan is at least: diskcache writes a file before it writes the row."""
-MOST_NAMES: Final = 100
+MOST_FILES: Final = 100
 """How many files and directories one look is about."""
 HEX: Final = re.compile("[0-9a-f]{2}")
 NAMED: Final = "SELECT 1 FROM Cache WHERE filename IN (?, ?)"
@@ -27,9 +27,8 @@ class Orphans:
 
     def look(self, sql: Sql, now: float) -> list[str]:
         """Return the orphans among the next files, in a transaction that writes."""
-        return [
-            name for name in islice(self._paths, MOST_NAMES) if self._is_old(name, now) and not _is_named(name, sql)
-        ]
+        names = islice(self._paths, MOST_FILES)
+        return [name for name in names if self._is_old(name, now) and not _is_named(name, sql)]
 
     def _is_old(self, name: str, now: float) -> bool:
         if NAME.fullmatch(name) is None:

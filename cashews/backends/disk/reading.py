@@ -29,7 +29,7 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetExpire: values.get_expire,
     m.GetSize: values.get_size,
     m.GetBits: structures.get_bits,
-    m.IsLocked: locks.is_locked,
+    m.LockTimeLeft: locks.lock_time_left,
     m.Peek: transactions.peek,
     m.GetKeysCount: keys.count,
 }

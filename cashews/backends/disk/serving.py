@@ -31,7 +31,7 @@ def shares_of(message: Message[Any], shards: int) -> Mapping[int, Message[Any]]:
         return transactions.split(message, shards)
     if isinstance(message, (m.Paged, keys.DeletePage, keys.DeleteForeign)):
         cursor = message.cursor
-        return {cursor.shard if isinstance(cursor, keys.Cursor) else 0: cast("Message[Any]", message)}
+        return {cursor.shard if isinstance(cursor, keys.FileCursor) else 0: cast("Message[Any]", message)}
     return dict.fromkeys(range(shards), message)
 
 

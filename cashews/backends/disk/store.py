@@ -14,18 +14,18 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._log import logger
 from cashews._typing import ABSENT
-from cashews.actors.loop import current_home
+from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.disk.encoding import DiskValues
-from cashews.backends.disk.escaping import Scribe
+from cashews.backends.disk.escaping import Escaping
 from cashews.backends.disk.files import File, found_shards
-from cashews.backends.disk.keys import Cursor, DeleteForeign, DeletePage
+from cashews.backends.disk.keys import DeleteForeign, DeletePage, FileCursor
 from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.reading import READS, Reader
-from cashews.backends.disk.tags import DeleteCarriers, Place
+from cashews.backends.disk.tags import CarrierCursor, DeleteCarriers
 from cashews.backends.disk.writing import WRITES, Writer
-from cashews.backends.interface import Backend, Surroundings, Turn
+from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.serialize import SerializerOptions
 from cashews.structures.kinds import counter
@@ -38,13 +38,13 @@ class DiskStore(Backend):
 
     name: ClassVar[str] = "disk"
 
-    def __init__(self, options: DiskOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
+    def __init__(self, options: DiskOptions, serializer: SerializerOptions, environment: Environment) -> None:
         self._suppress = options.suppress
         self._values = DiskValues(serializer, self)
         self._files_in = partial(files_of, options, options.place)
-        clock, need_scope = surroundings.clock, surroundings.need_scope
-        self._reads = Lane(lambda: Scribe(Reader(self._files)), clock, need_scope)
-        self._writes = Lane(lambda: Scribe(Writer(self._files)), clock, need_scope)
+        clock, ensure_scope = environment.clock, environment.ensure_scope
+        self._reads = Lane(lambda: Escaping(Reader(self._files)), clock, ensure_scope)
+        self._writes = Lane(lambda: Escaping(Writer(self._files)), clock, ensure_scope)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
@@ -87,9 +87,9 @@ class DiskStore(Backend):
         return (self._writes.run, self._reads.run)
 
     def attached(self) -> None:
-        home = current_home()
-        self._writes.attached(home)
-        self._reads.attached(home)
+        loop = current_loop()
+        self._writes.attached(loop)
+        self._reads.attached(loop)
 
     async def ask(self, message: m.Message[R]) -> R:
         try:
@@ -165,8 +165,8 @@ class DiskStore(Backend):
 
     def _from(self, message: m.Paged[Any], cursor: object) -> object:
         """Return where a scan goes on: behind the last key of a file comes the next file."""
-        shard = message.cursor.shard if isinstance(message.cursor, Cursor) else 0
-        return Cursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
+        shard = message.cursor.shard if isinstance(message.cursor, FileCursor) else 0
+        return FileCursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
     async def _set(self, message: m.Set) -> bool:
         value = await self._values.keep(message.key, message.value, message.expire)
@@ -195,18 +195,18 @@ class DiskStore(Backend):
     async def _clear(self, _: m.Clear) -> None:
         await self._delete_pages("*")
         for shard in range(len(self._files)):
-            while await self._writes.ask(DeleteForeign(Cursor(shard))):
+            while await self._writes.ask(DeleteForeign(FileCursor(shard))):
                 pass
 
     async def _delete_pages(self, pattern: str) -> None:
         for shard in range(len(self._files)):
-            cursor: Cursor | None = Cursor(shard)
+            cursor: FileCursor | None = FileCursor(shard)
             while cursor is not None:
                 cursor = await self._writes.ask(DeletePage(pattern, cursor))
 
     async def _delete_tags(self, message: m.DeleteTags) -> None:
         for shard in range(len(self._files)):
-            place: Place | None = Place(shard)
+            place: CarrierCursor | None = CarrierCursor(shard)
             while place is not None:
                 place = await self._writes.ask(DeleteCarriers(message.tags, place))
 

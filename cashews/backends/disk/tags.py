@@ -31,7 +31,7 @@ BEFORE_ALL_KEYS: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CarrierCursor:
     """Where a deletion of tags stands: in which file, at which tag, behind which key."""
 
     shard: int = 0
@@ -40,15 +40,15 @@ class Place:
 
 
 @dataclass(slots=True)
-class DeleteCarriers(WholeStore["Place | None"]):
+class DeleteCarriers(WholeStore["CarrierCursor | None"]):
     """Remove some of the values that carry one of the tags; answers where to go on."""
 
     tags: tuple[str, ...]
-    place: Place
+    place: CarrierCursor
     command: ClassVar[Command] = Command.DELETE_TAGS
     effect: ClassVar[Effect] = Effect.WRITE
 
-    def declined(self) -> Place | None:
+    def declined(self) -> CarrierCursor | None:
         return None
 
 
@@ -77,7 +77,7 @@ def mark_load(shelf: Shelf, _: m.MarkLoad, now: float) -> int:  # noqa: ARG001  
     return shelf.mark(DELETIONS)
 
 
-def delete_carriers(shelf: Shelf, message: DeleteCarriers, now: float) -> Place | None:  # noqa: ARG001  likewise
+def delete_carriers(shelf: Shelf, message: DeleteCarriers, now: float) -> CarrierCursor | None:  # noqa: ARG001  likewise
     place = message.place
     if place.tag == 0 and place.after is None:
         _remember(shelf, message.tags)
@@ -88,7 +88,7 @@ def delete_tags(shelf: Shelf, tags: tuple[str, ...]) -> None:
     """Remove every value that carries one of the tags, in this turn."""
     if tags:
         _remember(shelf, tags)
-    place: Place | None = Place()
+    place: CarrierCursor | None = CarrierCursor()
     while place is not None:
         place = _delete_from(shelf, tags, place)
 
@@ -101,7 +101,7 @@ def _remember(shelf: Shelf, tags: tuple[str, ...]) -> None:
     shelf.sql("DELETE FROM cashews_deleted WHERE mark <= ?", (mark - MOST_MARKS,))
 
 
-def _delete_from(shelf: Shelf, tags: tuple[str, ...], place: Place) -> Place | None:
+def _delete_from(shelf: Shelf, tags: tuple[str, ...], place: CarrierCursor) -> CarrierCursor | None:
     """Remove the next values; returns where to go on."""
     room = MOST_KEYS
     after = place.after
@@ -110,6 +110,6 @@ def _delete_from(shelf: Shelf, tags: tuple[str, ...], place: Place) -> Place | N
         shelf.drop_all("Cache", [(rowid, filename) for _, rowid, filename in rows])
         room -= len(rows)
         if not room:
-            return Place(place.shard, number, rows[-1][0])
+            return CarrierCursor(place.shard, number, rows[-1][0])
         after = None
     return None

@@ -93,7 +93,7 @@ class Writer(Server):
         """Commit what was written to a file."""
         self._shelves[shard].commit()
         if not shard:
-            self._ledger.is_crossed_out()
+            self._ledger.note_crossed_out()
 
     def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
@@ -129,6 +129,6 @@ class Writer(Server):
         for shard in shards:
             try:
                 self._shelves[shard].commit()
-                self._ledger.is_carried_out(shard, number)
+                self._ledger.note_applied(shard, number)
             except (sqlite3.Error, OSError) as error:
                 logger.warning("disk: a file is behind a commit over several, until its next use: %s", error)

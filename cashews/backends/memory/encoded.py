@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.encoding import NativeValues
-from cashews.backends.interface import Surroundings, Turn
+from cashews.backends.interface import Environment, Turn
 from cashews.backends.memory.store import MemoryOptions, MemoryStore
 from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
 
@@ -46,8 +46,8 @@ class EncodedStore(MemoryStore):
     is kept.
     """
 
-    def __init__(self, options: MemoryOptions, serializer: SerializerOptions, surroundings: Surroundings) -> None:
-        super().__init__(replace(options, copy="share"), surroundings)
+    def __init__(self, options: MemoryOptions, serializer: SerializerOptions, environment: Environment) -> None:
+        super().__init__(replace(options, copy="share"), environment)
         self._values = CountedValues(serializer, self)
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             m.Get: self._get,

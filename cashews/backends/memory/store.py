@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._log import logger
 from cashews.actors.scope import Service
-from cashews.backends.interface import Backend, Surroundings, Turn
+from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.table import TURNS, Table
@@ -100,15 +100,15 @@ class MemoryStore(Backend):
     name: ClassVar[str] = "mem"
     options_type: ClassVar[type[MemoryOptions]] = MemoryOptions
 
-    def __init__(self, options: MemoryOptions, surroundings: Surroundings) -> None:
+    def __init__(self, options: MemoryOptions, environment: Environment) -> None:
         self._options = options
-        self._clock = surroundings.clock
-        self._need_scope = surroundings.need_scope
+        self._clock = environment.clock
+        self._ensure_scope = environment.ensure_scope
         self._earlier: anyio.Event | None = None
         self._closings = 0
         self._listeners: tuple[OnRemove, ...] = ()
         self._removals: list[tuple[str, object, Cause]] = []
-        self._turns_changed = surroundings.turns_changed
+        self._turns_changed = environment.turns_changed
         first_fence = int(self._clock.wall() * MICRO)
         tick = options.check_interval or NO_SWEEPING
         self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
@@ -190,14 +190,14 @@ class MemoryStore(Backend):
 
     def attached(self) -> None:
         if self._table.due < math.inf and self._options.check_interval:
-            self._need_scope()
+            self._ensure_scope()
 
     @property
     def services(self) -> tuple[Service, ...]:
         return (partial(self._sweep_until_closed, self._closings),) if self._options.check_interval else ()
 
     def _on_earlier(self) -> None:
-        if self._options.check_interval and self._need_scope() and self._earlier is not None:
+        if self._options.check_interval and self._ensure_scope() and self._earlier is not None:
             self._earlier.set()
 
     def _sweep(self) -> float:

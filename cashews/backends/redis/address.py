@@ -63,7 +63,7 @@ class Address:
             raise
 
 
-def read_address(url: SplitResult, options: RedisOptions) -> Address:
+def parse_address(url: SplitResult, options: RedisOptions) -> Address:
     """Work out a URL; what is given as an option goes before what stands in the URL.
 
     :raises WrongOptionError: if the URL cannot be understood, or a certificate cannot be read

@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis.exceptions import NoPermissionError, ResponseError
 
 from cashews import messages as m
-from cashews.backends.encoding import Values, in_spells
+from cashews.backends.encoding import Values, in_slices
 from cashews.backends.redis import scripts, tagged
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.tagged import CHUNK, HEAD, bare, headed
@@ -100,7 +100,7 @@ class Commands:
             m.SetLock: self.set_lock,
             m.RenewLock: self.renew_lock,
             m.Unlock: self.unlock,
-            m.IsLocked: self.is_locked,
+            m.LockTimeLeft: self.lock_time_left,
             m.WatchLock: self.watch_lock,
             m.UnwatchLock: self.unwatch_lock,
             m.Ping: self.ping,
@@ -143,7 +143,7 @@ class Commands:
     async def read(self, keys: tuple[str, ...], default: object) -> list[object]:
         """Read several values."""
         stored = await self._at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
-        return await in_spells(self._found(key, value, default) for key, value in zip(keys, stored, strict=True))
+        return await in_slices(self._found(key, value, default) for key, value in zip(keys, stored, strict=True))
 
     async def _found(self, key: str, stored: bytes | None, default: object) -> object:
         return default if stored is None else await self._values.decode(key, self._bare(stored), default)
@@ -200,7 +200,7 @@ class Commands:
     async def set_many(self, message: m.SetMany) -> None:
         if message.expire is not None and message.expire <= 0:
             return await self.delete_many(m.DeleteMany(message.keys))
-        values = await in_spells(self._values.encode(*pair, message.expire) for pair in message.pairs.items())
+        values = await in_slices(self._values.encode(*pair, message.expire) for pair in message.pairs.items())
         connection = self._at(message.keys[0])
         if self._met_tags:
             await tagged.SET_MANY.ask(connection, message.keys, lifetime(message.expire), *values)
@@ -340,7 +340,7 @@ class Commands:
         key = LOCKS + message.key
         return bool(await scripts.UNLOCK.ask(self._at(key), (key,), message.value))
 
-    async def is_locked(self, message: m.IsLocked) -> float | None:
+    async def lock_time_left(self, message: m.LockTimeLeft) -> float | None:
         key = LOCKS + message.key
         left: int = await self._at(key).ask(pack(("PTTL", key)), reads=True)
         if left < 0:

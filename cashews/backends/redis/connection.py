@@ -29,7 +29,7 @@ from redis import exceptions as redis
 from redis.backoff import ExponentialBackoff
 
 from cashews._log import logger
-from cashews.actors.loop import Home, Reply, current_home
+from cashews.actors.loop import Loop, ReplySlot, current_loop
 from cashews.actors.room import Room
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
@@ -57,14 +57,14 @@ class Connection:
     """One connection to a server, opened when it is needed and again after it has broken."""
 
     def __init__(
-        self, address: Address, options: RedisOptions, clock: Clock, random: Random, need_scope: Callable[[], object]
+        self, address: Address, options: RedisOptions, clock: Clock, random: Random, ensure_scope: Callable[[], object]
     ) -> None:
         self._address = address
         self._options = options
         self._clock = clock
         self._now = clock.now
         self._random = random
-        self._need_scope = need_scope
+        self._ensure_scope = ensure_scope
         self._timeout = options.socket_timeout
         self._backoff = ExponentialBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE)
         self._inbox = Inbox()
@@ -72,23 +72,23 @@ class Connection:
         self.connects = self.timeouts = 0
         self._begin(None)
 
-    def attached(self, home: Home) -> None:
+    def attached(self, loop: Loop) -> None:
         """Begin anew in an event loop that we do not know or after the end: what belonged to another is gone."""
-        if self._closed or self._home is None or self._astray:
-            self._begin(home)
+        if self._closed or self._loop is None or self._astray:
+            self._begin(loop)
 
     @property
     def _astray(self) -> bool:
         """Whether our event loop is not the one that runs: it has ended, maybe closed by hand, its tasks pending."""
-        return self._home is not None and not self._home.here
+        return self._loop is not None and not self._loop.here
 
-    def _begin(self, home: Home | None) -> None:
-        self._home = home
+    def _begin(self, loop: Loop | None) -> None:
+        self._loop = loop
         self._inbox.forget()
         self._channels.clear()
         self._room = Room()
-        self._writer: Reply[Any] | None = None
-        self._watch: Reply[Any] | None = None
+        self._writer: ReplySlot[Any] | None = None
+        self._watch: ReplySlot[Any] | None = None
         """The tasks that wait for a letter."""
         self._life: anyio.CancelScope | None = None
         """What `run` runs in."""
@@ -119,7 +119,7 @@ class Connection:
             await self._be_let_in()
         letter, place = self._post(packed, reads=reads, permit=permit)
         if surely:
-            letter.replies.append(self._here().reply())  # which nobody takes away
+            letter.replies.append(self._here().reply_slot())  # which nobody takes away
         try:
             reply = await place
         except BaseException:
@@ -131,9 +131,9 @@ class Connection:
 
     def _post(
         self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None
-    ) -> tuple[Letter, Reply[Any]]:
+    ) -> tuple[Letter, ReplySlot[Any]]:
         """Put a letter into the inbox; returns it, and the place for our reply."""
-        place: Reply[Any] = (self._home or self._here()).reply()
+        place: ReplySlot[Any] = (self._loop or self._here()).reply_slot()
         letter = self._inbox.post(packed, self._now() + self._timeout, permit, reads=reads)
         letter.replies.append(place)
         if self._writer is not None or self._watch is not None:
@@ -147,9 +147,9 @@ class Connection:
         :raises CacheClosedError: if the connection has been closed
         """
         if self._astray and not self._closed:
-            self._begin(current_home())
+            self._begin(current_loop())
         if self._life is None:
-            self._need_scope()
+            self._ensure_scope()
         while True:
             if self._closed:
                 raise CacheClosedError
@@ -181,10 +181,10 @@ class Connection:
                 if self._pushes:
                     await self.ask(pack(("UNSUBSCRIBE", channel)), surely=True)
 
-    def _here(self) -> Home:
-        if self._home is None:
-            self._home = current_home()
-        return self._home
+    def _here(self) -> Loop:
+        if self._loop is None:
+            self._loop = current_loop()
+        return self._loop
 
     def _wake(self) -> None:
         """Wake who waits for a letter."""
@@ -201,7 +201,7 @@ class Connection:
         """Connect whenever there is something to send, until the scope ends or the connection is closed."""
         if self._life is not None or self._closed:
             return
-        self._home = current_home()
+        self._loop = current_loop()
         self._life = life = anyio.CancelScope()
         self._ended = ended = anyio.Event()
         try:
@@ -225,7 +225,7 @@ class Connection:
     async def _until_wanted(self) -> None:
         """Wait for the first letter; a server that is down is tried all the same."""
         if not self._inbox.waiting and self._down is None:
-            self._writer = wanted = self._here().reply()
+            self._writer = wanted = self._here().reply_slot()
             await wanted
 
     def _end(self) -> None:
@@ -336,7 +336,7 @@ class Connection:
                 await stream.send(batch)
                 self._room.let_in()
             else:
-                self._writer = letter_came = self._here().reply()
+                self._writer = letter_came = self._here().reply_slot()
                 await letter_came
 
     async def _read(self, stream: ByteStream, parser: Parser) -> None:
@@ -376,7 +376,7 @@ class Connection:
 
     async def _until_traffic(self) -> None:
         """Wait for a letter; after a while of silence, send one."""
-        self._watch = letter_came = self._here().reply()
+        self._watch = letter_came = self._here().reply_slot()
         interval = self._options.health_check_interval
         if not interval:
             await letter_came

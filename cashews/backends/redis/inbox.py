@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import exceptions as redis
 
-from cashews.actors.loop import Reply
+from cashews.actors.loop import ReplySlot
 from cashews.backends.redis.failures import LateError, LostError
 from cashews.messages import LoadPermit
 
@@ -28,7 +28,7 @@ class Letter:
         """Whether it may be shared, and asked once more."""
         self.again = False
         """Whether it has been asked once more."""
-        self.replies: list[Reply[Any]] = []
+        self.replies: list[ReplySlot[Any]] = []
 
     def answer(self, reply: object) -> None:
         """Give the reply to everybody who still waits for it."""

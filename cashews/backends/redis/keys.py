@@ -24,7 +24,7 @@ def glob(pattern: str) -> str:
     return "*".join([head, *filter(None, rest[:-1]), *rest[-1:]])
 
 
-class Cursor:
+class ServerCursor:
     """Where a scan stands, and which keys it has found: the server may answer a key twice."""
 
     __slots__ = ("at", "ended", "seen")
@@ -54,7 +54,7 @@ class Scans:
         }
 
     async def scan(self, message: m.Scan) -> m.Page[str]:
-        cursor = message.cursor if isinstance(message.cursor, Cursor) else Cursor()
+        cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
         found = await self._step(cursor, message.pattern, message.batch_size)
         keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
         cursor.seen.update(keys)
@@ -68,7 +68,7 @@ class Scans:
 
     async def delete_match(self, message: m.DeleteMatch) -> None:
         await self.flush()
-        cursor = Cursor()
+        cursor = ServerCursor()
         while not cursor.ended:
             keys = await self._step(cursor, message.pattern, PAGE)
             if keys:
@@ -76,7 +76,7 @@ class Scans:
 
     async def clear(self, _: m.Clear) -> None:
         await self.delete_match(m.DeleteMatch("*"))
-        cursor, indexes = Cursor(), Pattern.of((INDEX, ""))
+        cursor, indexes = ServerCursor(), Pattern.of((INDEX, ""))
         while not cursor.ended:
             for index in await self._scan(cursor, indexes, PAGE):  # what is written meanwhile stays in them
                 await self._commands.prune(index.removeprefix(INDEX))
@@ -84,7 +84,7 @@ class Scans:
     async def count(self, _: m.GetKeysCount) -> int:
         """Count all keys but those of locks, each once: the server's own count has locks in it, and expired keys."""
         seen: set[int] = set()
-        cursor = Cursor()
+        cursor = ServerCursor()
         while not cursor.ended:
             keys = await self._step(cursor, "*", PAGE)
             seen.update(map(hash, keys))  # not the keys themselves: there may be millions
@@ -95,18 +95,18 @@ class Scans:
         for connection in self._connections[1:]:
             await connection.ask(pack(("PING",)))
 
-    async def _step(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
+    async def _step(self, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
         if len(pieces_of(pattern)) == 1:
             return await self._one(cursor, "".join(pieces_of(pattern)))
         return [key for key in await self._scan(cursor, pattern, count) if not key.startswith(INTERNAL)]
 
-    async def _scan(self, cursor: Cursor, pattern: str, count: int) -> list[str]:
+    async def _scan(self, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
         words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
         cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
         cursor.ended = cursor.at == b"0"
         return list(map(decoded, found))
 
-    async def _one(self, cursor: Cursor, key: str) -> list[str]:
+    async def _one(self, cursor: ServerCursor, key: str) -> list[str]:
         """Look for the one key that a pattern without a star matches: there is no need to see all others."""
         cursor.ended = True
         there = not key.startswith(INTERNAL) and await self._commands.exists(m.Exists(key))

@@ -9,10 +9,10 @@ from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews._log import logger
-from cashews.actors.loop import current_home
+from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
-from cashews.backends.interface import Backend, Surroundings, Turn
+from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.commands import Commands
 from cashews.backends.redis.connection import Connection
@@ -32,10 +32,10 @@ class RedisStore(Backend):
 
     name: ClassVar[str] = "redis"
 
-    def __init__(self, address: Address, options: RedisOptions, surroundings: Surroundings) -> None:
+    def __init__(self, address: Address, options: RedisOptions, environment: Environment) -> None:
         self._suppress = options.suppress
         self._connections = [
-            Connection(address, options, surroundings.clock, surroundings.random, surroundings.need_scope)
+            Connection(address, options, environment.clock, environment.random, environment.ensure_scope)
             for _ in range(options.connections)
         ]
         self._values = Values(options, self)
@@ -65,7 +65,7 @@ class RedisStore(Backend):
 
     def attached(self) -> None:
         for connection in self._connections:
-            connection.attached(current_home())
+            connection.attached(current_loop())
 
     async def ask(self, message: m.Message[R]) -> R:
         try:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import UNREADABLE, Values, in_spells
+from cashews.backends.encoding import UNREADABLE, Values, in_slices
 from cashews.backends.redis.commands import FENCE, LOCKS, lifetime, member, raw
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.scripts import COMMIT, PEEK
@@ -51,7 +51,7 @@ class Commits:
         await self._flush()
         words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
         words += (len(message.tags), *message.tags)
-        for command in await in_spells(self._command(write) for write in message.writes):
+        for command in await in_slices(self._command(write) for write in message.writes):
             words += (len(command), *command)
         locks = tuple(LOCKS + name for name, _ in message.locks)
         return OUTCOMES[await COMMIT.ask(self._at(""), (FENCE, *locks, *message.keys), *words)]

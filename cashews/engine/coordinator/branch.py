@@ -28,7 +28,7 @@ class OvertakenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ScanPosition:
     """Where a scan stands: first come the keys that were written here before it, then those of the store."""
 
     own: frozenset[str]
@@ -122,9 +122,9 @@ class Branch(Holdings):
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
         """Read the next page."""
         place = message.cursor
-        if not isinstance(place, Place):
+        if not isinstance(place, ScanPosition):
             written = self._overlay.written
-            place = Place(frozenset(written), tuple(filter(matcher(message.pattern), written)))
+            place = ScanPosition(frozenset(written), tuple(filter(matcher(message.pattern), written)))
         if place.left:
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
@@ -289,7 +289,7 @@ class Branch(Holdings):
                 self.outcome = await self._committed(message)
             finally:
                 if self.outcome is m.CommitOutcome.COMMITTED:
-                    self._released(locks)
+                    self._note_released(locks)
                 else:
                     await self._give_back(locks)
         if self.outcome is m.CommitOutcome.LOST:

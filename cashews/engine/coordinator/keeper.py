@@ -45,7 +45,7 @@ class HeldLock:
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class Renewal:
     """A lease that is renewed, and whom to tell when that fails."""
 
     held: HeldLock
@@ -66,11 +66,11 @@ class Keeper:
     Most locks are given back before that: they cost an entry in a heap.
     """
 
-    def __init__(self, clock: Clock, need_scope: Callable[[], object]) -> None:
+    def __init__(self, clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._clock = clock
-        self._need_scope = need_scope
-        self._kept: dict[HeldLock, Kept] = {}
-        self._due: list[tuple[float, int, Kept]] = []
+        self._ensure_scope = ensure_scope
+        self._kept: dict[HeldLock, Renewal] = {}
+        self._due: list[tuple[float, int, Renewal]] = []
         self._numbers = count()
         self._earlier: anyio.Event | None = None
 
@@ -79,10 +79,10 @@ class Keeper:
 
     def keep(self, held: HeldLock, store: Asks, tell: Callable[[], object]) -> None:
         """Renew a lease from now on; calls `tell` once the lock is lost."""
-        self._kept[held] = kept = Kept(held, store, tell)
+        self._kept[held] = kept = Renewal(held, store, tell)
         entry = (_first_renewal(held), next(self._numbers), kept)
         heappush(self._due, entry)
-        self._need_scope()
+        self._ensure_scope()
         if self._earlier is not None and self._due[0] is entry:
             self._earlier.set()
 
@@ -95,7 +95,9 @@ class Keeper:
 
     async def run(self) -> None:
         """Renew what is kept, until the scope ends."""
-        again = [Kept(kept.held, kept.store, kept.tell) for kept in self._kept.values()]  # of a scope that has failed
+        again = [
+            Renewal(kept.held, kept.store, kept.tell) for kept in self._kept.values()
+        ]  # of a scope that has failed
         self._kept = {kept.held: kept for kept in again}
         self._due = [(_first_renewal(kept.held), next(self._numbers), kept) for kept in again]
         heapify(self._due)
@@ -116,14 +118,14 @@ class Keeper:
         with self._clock.move_on_at(self._due[0][0]):
             await earlier.wait()
 
-    def _now_due(self) -> Iterator[Kept]:
+    def _now_due(self) -> Iterator[Renewal]:
         now = self._clock.now()
         while self._due and (self._due[0][0] <= now or self._due[0][2].dropped):
             kept = heappop(self._due)[2]
             if not kept.dropped:
                 yield kept
 
-    async def _renew(self, kept: Kept) -> None:
+    async def _renew(self, kept: Renewal) -> None:
         held, lease = kept.held, kept.held.lease or 0.0
         rest = lease - lease / PARTS
         due = held.until - rest
@@ -139,7 +141,7 @@ class Keeper:
             logger.warning("the lock %r was lost while it was held", held.key)
             kept.lose()
 
-    async def _renewed(self, kept: Kept, lease: float) -> bool | None:
+    async def _renewed(self, kept: Renewal, lease: float) -> bool | None:
         """Ask for another lease; says whether the lock is still ours, `None` if nobody knows."""
         held, asked = kept.held, self._clock.now()
         with self._clock.move_on_at(held.until):

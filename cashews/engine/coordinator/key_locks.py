@@ -87,13 +87,13 @@ class Holdings:
             return
         self._arriving[key] = arrived = anyio.Event()
         try:
-            await self._take_here(key)
-            self._held[key] = await self._taken_there(key) if self._outlives else None
+            await self._take_in_process(key)
+            self._held[key] = await self._take_in_store(key) if self._outlives else None
         finally:
             del self._arriving[key]
             arrived.set()
 
-    async def _take_here(self, key: str) -> None:
+    async def _take_in_process(self, key: str) -> None:
         terms, graph = self._terms, self._graph
         if graph.take(key, terms):
             return
@@ -111,7 +111,7 @@ class Holdings:
             self._graph.release(key)
             raise
 
-    async def _taken_there(self, key: str) -> HeldLock:
+    async def _take_in_store(self, key: str) -> HeldLock:
         lock = self._queues.claim(key + SUFFIX, self._terms.timeout)
         try:
             await self._queues.wait(lock, self._terms.deadline)
@@ -137,7 +137,7 @@ class Holdings:
                 self._graph.release(key)
             released.set()
 
-    def _released(self, locks: list[HeldLock]) -> None:
+    def _note_released(self, locks: list[HeldLock]) -> None:
         for lock in locks:
             self._queues.drop(lock)
             self._queues.wake(lock.key)

@@ -21,7 +21,7 @@ from cashews.exceptions import (
     LockedError,
     LockRefusedError,
 )
-from cashews.messages import HELD, IsLocked, SetLock, Unlock, UnwatchLock, WatchLock
+from cashews.messages import HELD, LockTimeLeft, SetLock, Unlock, UnwatchLock, WatchLock
 
 REFUSALS = 3
 """How often a store may refuse a lock that it says is free before waiting is given up."""
@@ -150,12 +150,12 @@ class LockQueues:
             answer = await self._try(lock)
             if answer > 0:
                 return True
-            left = await self._store.ask(IsLocked(lock.key))
+            left = await self._store.ask(LockTimeLeft(lock.key))
             if left is not None:
                 await self._wait_for(watch, self._at_most(lock.key, left))
             elif answer != HELD:
                 refusals += 1
-            else:  # by somebody who has released it since; time and again only if `IsLocked` is not served
+            else:  # by somebody who has released it since; time and again only if `LockTimeLeft` is not served
                 passings += 1
                 if passings > PROMPT:
                     await self._wait_for(watch, LONGEST_PAUSE)
@@ -163,13 +163,13 @@ class LockQueues:
 
     async def until_free(self, key: str, deadline: float) -> bool:
         """Wait until a lock is free, at the longest until an instant; says whether it is."""
-        left = await self._store.ask(IsLocked(key))
+        left = await self._store.ask(LockTimeLeft(key))
         if left is None or deadline <= self._clock.now():
             return left is None
         async with self._watching(key) as watch:
             while True:
                 watch.released = anyio.Event()
-                left = await self._store.ask(IsLocked(key))
+                left = await self._store.ask(LockTimeLeft(key))
                 if left is None:
                     return True
                 rest = deadline - self._clock.now()
