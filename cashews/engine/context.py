@@ -49,13 +49,10 @@ class Ambient:
     transactions: tuple[Joined, ...] = ()
     """The transaction of each cache that has one here."""
 
-    shape: tuple[tuple[Off, ...], bool, bool] = field(init=False)
-    """What decides which interceptors are concerned."""
     sole: Joined | None = field(init=False)
     """The transaction that is all there is here, if there is just one and nothing else that concerns a message."""
 
     def __post_init__(self) -> None:
-        self.shape = self.off, self.invalidating is not None, bool(self.transactions)
         plain = len(self.transactions) == 1 and not self.off and self.invalidating is None
         self.sole = self.transactions[0] if plain else None
 

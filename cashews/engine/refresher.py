@@ -14,6 +14,7 @@ from cashews._log import logger
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.clock import Clock
 from cashews.exceptions import LoadCancelledError
+from cashews.keys.context import ContextValues, carried, context_values
 from cashews.strategies.entry import Outcome, Raised
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
@@ -35,6 +36,8 @@ class Letter:
 
     key: str
     run: Run
+    context: ContextValues = field(default_factory=context_values)
+    """The key context of the call: the worker has none of its own."""
     replies: list[ReplySlot[Outcome]] = field(default_factory=list["ReplySlot[Outcome]"])
 
 
@@ -47,7 +50,7 @@ class Backoff:
 
 
 class Refresher:
-    """Takes jobs from hits and runs them in workers that are born in the scope: no caller's context reaches them."""
+    """Takes jobs from hits and runs them in workers with an empty context; a job carries its call's key context."""
 
     def __init__(self, clock: Clock, ensure_scope: Callable[[], bool], loop: Callable[[], Loop]) -> None:
         self._clock = clock
@@ -123,7 +126,8 @@ class Refresher:
     async def _work(self, outbox: MemoryObjectReceiveStream[Letter]) -> None:
         async for letter in outbox:
             try:
-                outcome = await letter.run()
+                with carried(letter.context):
+                    outcome = await letter.run()
             except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
                 outcome = Raised(error)
             except anyio.get_cancelled_exc_class():

@@ -48,8 +48,9 @@ class Route:
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
         self._plain: dict[type[Message[Any]], Proceed] = {}
-        self._chains: dict[object, dict[type[Message[Any]], Proceed]] = {}
-        """What messages pass where the context adds nothing to them, and where it does."""
+        """The chain of each type of message where the context adds nothing."""
+        self._chains: dict[tuple[type[Message[Any]], bool, bool, bool], Proceed] = {}
+        """The chains where it does: at most eight for each type of message, since only facts about this route count."""
 
     def __repr__(self) -> str:
         return f"<Route {self.prefix!r} -> {self.backend.name}>"
@@ -69,12 +70,17 @@ class Route:
         self.turns = {}
 
     def chain(self, kind: type[Message[Any]]) -> Proceed:
-        """Return what a message of this type passes in the current context."""
+        """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        chains = self._plain if here is None else self._chains.setdefault(here.shape, {})
-        chain = chains.get(kind)
+        if here is None:
+            chain = self._plain.get(kind)
+            if chain is None:
+                chain = self._plain[kind] = self._compose(kind)
+            return chain
+        concern = (kind, self.switch.is_off(kind.command), here.invalidating is not None, bool(here.transactions))
+        chain = self._chains.get(concern)
         if chain is None:
-            chain = chains[kind] = self._compose(kind)
+            chain = self._chains[concern] = self._compose(kind)
         return chain
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:

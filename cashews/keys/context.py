@@ -27,13 +27,20 @@ def context_values() -> ContextValues:
 
 
 @contextmanager
-def key_context(**values: object) -> Generator[None, None, None]:
-    """Give values to the keys of everything called in the block; an inner block wins over an outer one."""
-    token = _current.set(ContextValues(_current.get() | values))
+def carried(values: ContextValues) -> Generator[None, None, None]:
+    """Make values that were read in another context the only ones of the block."""
+    token = _current.set(values)
     try:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def key_context(**values: object) -> Generator[None, None, None]:
+    """Give values to the keys of everything called in the block; an inner block wins over an outer one."""
+    with carried(ContextValues(_current.get() | values)):
+        yield
 
 
 def register_key_context(*names: str) -> None:
