@@ -35,7 +35,7 @@ async def report(paths: list[Path], directory: Path | None) -> int:
     async with Cache.open("disk://", directory=directory, size_limit=50 * 1024**2) as cache:
 
         @cache(ttl="30d", key="sha256:{path}:{modified}:{size}")
-        async def checksum(path: Path, modified: int, size: int) -> str:
+        async def checksum(path: Path, modified: int, size: int) -> str:  # the facts are there for the key
             nonlocal read
             read += 1
             return await anyio.to_thread.run_sync(digest_of, path)
@@ -54,7 +54,7 @@ def main() -> None:
     """Read the command line and print the report."""
     parser = argparse.ArgumentParser(description="Print SHA-256 checksums, from a cache where files are unchanged.")
     parser.add_argument("paths", nargs="+", type=Path)
-    parser.add_argument("--directory", type=Path, help="where the cache keeps its files (default: your own cache folder)")
+    parser.add_argument("--directory", type=Path, help="where the cache is (default: your own cache folder)")
     given = parser.parse_args()
     read = anyio.run(report, given.paths, given.directory)
     print(f"{read} of {len(given.paths)} files were read")

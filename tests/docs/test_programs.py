@@ -46,7 +46,7 @@ class TestTheFastAPIService:
 
     @pytest.fixture
     async def client(self, service):
-        import httpx
+        import httpx  # noqa: PLC0415  not everywhere where the other tests of this file run
 
         transport = httpx.ASGITransport(service.app)
         async with (
