@@ -38,7 +38,6 @@ def test_every_public_name_is_on_a_reference_page():
     assert public_names() - named == set()
 
 
-@pytest.mark.redis
 @pytest.mark.diskcache
 def test_the_tables_of_options_are_generated_from_the_code():
     generator = runpy.run_path(str(ROOT / "docs" / "options.py"))
@@ -46,7 +45,6 @@ def test_the_tables_of_options_are_generated_from_the_code():
     assert written == {name: page() for name, page in generator["PAGES"].items()}
 
 
-@pytest.mark.redis
 @pytest.mark.diskcache
 def test_an_option_without_a_meaning_is_an_error_and_a_meaning_without_an_option_too():
     generator = runpy.run_path(str(ROOT / "docs" / "options.py"))
