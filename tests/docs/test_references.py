@@ -117,3 +117,11 @@ def test_a_cited_defect_is_listed_and_a_listed_defect_is_cited():
 
 def test_no_docstring_begins_with_a_bare_number():
     assert [(str(path), text[:40]) for path, text in TEXTS if BARE.match(text)] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_of_the_pages_beside_the_docs_lead_somewhere(name):
+    """The site's builder checks those of the docs."""
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
