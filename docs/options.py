@@ -165,15 +165,21 @@ def code(value: object) -> str:
     return f"`{value!r}`"
 
 
-def kind_of(hint: Any) -> str:
-    """Return a type as text, alike on every Python."""
-    if get_origin(hint) in {Union, UnionType}:
-        return " | ".join(map(kind_of, get_args(hint)))
-    if get_origin(hint) is Literal:
-        return " | ".join(map(repr, get_args(hint)))
+def name_of(hint: Any) -> str:
+    """Return a class, with those that it holds, as text that is alike on every Python."""
     if get_args(hint):
-        return f"{get_origin(hint).__name__}[{', '.join(map(kind_of, get_args(hint)))}]"
+        inner = " or ".join(map(name_of, get_args(hint)))
+        return inner if get_origin(hint) in {Union, UnionType} else f"{get_origin(hint).__name__}[{inner}]"
     return "None" if hint is type(None) else str(hint.__name__)
+
+
+def kind_of(hint: Any) -> str:
+    """Return a type for a table, in which a bar would end the cell."""
+    if get_origin(hint) in {Union, UnionType}:
+        return " or ".join(map(kind_of, get_args(hint)))
+    if get_origin(hint) is Literal:
+        return ", ".join(map(code, get_args(hint)))
+    return f"`{name_of(hint)}`"
 
 
 def record(kind: type, meanings: Mapping[str, str]) -> Iterator[str]:
@@ -186,8 +192,7 @@ def record(kind: type, meanings: Mapping[str, str]) -> Iterator[str]:
     for name, meaning in meanings.items():
         found = kind is DiskOptions and defaults[name] is None
         shown = FOUND.get(name, "as found") if found else code(defaults[name])
-        kinds = kind_of(hints[name]).replace("|", "\\|")
-        yield f"| `{name}` | `{kinds}` | {shown} | {meaning} |"
+        yield f"| `{name}` | {kind_of(hints[name])} | {shown} | {meaning} |"
 
 
 def options_page() -> str:
