@@ -41,7 +41,7 @@ def looks_at(subject: Table) -> list[str]:
 
 
 def test_rewriting_a_key_does_not_make_the_wheel_grow():
-    """27: a hundred thousand times, with every kind of time to live, with and without time passing."""
+    """Guarantee 27: a hundred thousand times, with every kind of time to live, with and without time passing."""
     random, subject, now = Random(1), table(), 0.0
     for number in range(100_000):
         now += random.choice([0.0, 0.001, 0.01])
@@ -76,7 +76,7 @@ def test_a_sweep_looks_only_at_what_is_due():
 
 
 def test_a_sweep_looks_at_no_more_than_its_limit():
-    """25."""
+    """Guarantee 25."""
     subject = table()
     for number in range(5_000):
         subject.set(m.Set(str(number), 1, 1), 0.0)
@@ -104,7 +104,7 @@ def test_ttls_from_milliseconds_to_years_are_looked_at_a_few_times_each():
 
 
 def test_clearing_leaves_no_cyclic_garbage():
-    """25: slots are linked in circles, and one garbage collection of a million of them would stop the loop."""
+    """Guarantee 25: slots are linked in circles, and one garbage collection of a million would stop the loop."""
     subject = table()
     for number in range(30_000):
         subject.set(m.Set(str(number), [number], 10 + number % 50), 0.0)
@@ -139,7 +139,7 @@ def test_dropping_keys_one_by_one_leaves_no_cyclic_garbage():
 
 
 def test_locks_that_nobody_gives_back_do_not_gather():
-    """27."""
+    """Guarantee 27."""
     subject = table()
     subject.set_lock(m.SetLock("held", "token", None), 0.0)
     for number in range(20_000):
@@ -149,7 +149,7 @@ def test_locks_that_nobody_gives_back_do_not_gather():
 
 
 def test_a_full_table_stays_full_and_drops_the_least_recently_used():
-    """27."""
+    """Guarantee 27."""
     subject = table(size=100)
     for number in range(1_000):
         subject.set(m.Set(str(number), number, 1_000), 0.0)

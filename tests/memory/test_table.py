@@ -23,7 +23,7 @@ TICKS = st.sampled_from([1.0, 0.1, 0.3, 0.7, 60.0])
 
 
 class TableMachine(RuleBasedStateMachine):
-    """27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
+    """Guarantees 27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
 
     @initialize(size=st.integers(1, 4), tick=TICKS)
     def begin(self, size, tick):

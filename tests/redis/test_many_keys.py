@@ -58,7 +58,7 @@ async def test_locks_are_not_among_the_keys(cache, server):
 
 
 async def test_many_keys_are_removed_in_bounded_steps_between_which_others_run(cache, server, asked):
-    """25."""
+    """Guarantee 25."""
     server.command("EVAL", FILL, 0, MANY)
     turns = 0
     server.forget_calls()
@@ -129,7 +129,7 @@ async def test_clearing_leaves_other_databases_alone(server):
 
 
 async def test_each_key_is_removed_behind_what_was_sent_for_it_before(server):
-    """10: a load's value may be on its way on the connection of its key."""
+    """Guarantee 10: a load's value may be on its way on the connection of its key."""
     async with Cache.open(server.url, suppress=False, connections=3) as cache:
         connections = cache._engine.backend_at("")._connections
         keys = [f"k{number}" for number in range(100)]
