@@ -8,7 +8,6 @@ from itertools import count
 
 from cashews.messages import HELD
 
-NEVER = math.inf
 FEW = 1_000
 """Up to this number of locks, expired ones are not searched for."""
 
@@ -42,7 +41,7 @@ class LockHolders:
             return HELD
         if expire is not None and expire <= 0:
             return 0
-        self._holders[key] = Holder(token, NEVER if expire is None else now + expire)
+        self._holders[key] = Holder(token, math.inf if expire is None else now + expire)
         if len(self._holders) > self._many:
             self._holders = {key: holder for key, holder in self._holders.items() if holder.deadline > now}
             self._many = max(FEW, 2 * len(self._holders))

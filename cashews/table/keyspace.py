@@ -68,7 +68,7 @@ class Table:
         self._cleared: list[dict[str, Slot]] = []
         self._cleared_tags: list[TagIndex] = []
         self.removed: Callable[[Removal], None] | None = None
-        """Called with each removal; `None` while nobody listens."""
+        """The listener for removals, called in the turn that removes; `None` while nobody listens."""
         self.hits = 0
         self.misses = 0
         self.evicted = 0
@@ -85,9 +85,9 @@ class Table:
         return slot
 
     def store(self, slot: Slot | None, key: str, value: object, expire: float | None, now: float) -> bool:
-        """Store a value in the live slot that `values` has for its key, or in a new one; says whether it is stored.
+        """Store a value in the live slot of its key in `values`, or in a new one; says whether it was stored.
 
-        A value without time to live is not: it removes what the key holds.
+        With an `expire` of 0 or less the key is removed instead.
         """
         if expire is not None and expire <= 0:
             if (present := self.find(key, now)) is not None:

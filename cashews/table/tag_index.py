@@ -92,7 +92,7 @@ class TagIndex:
 
     @property
     def has_doomed(self) -> bool:
-        """Whether there are keys to remove."""
+        """True while there are keys to remove."""
         return bool(self._doomed)
 
     def overtaken(self, tags: Iterable[str], since: int) -> bool:

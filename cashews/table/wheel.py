@@ -118,7 +118,7 @@ class Wheel:
             self.due = self._ticks[0] * self._tick if self._ticks else math.inf
 
     def overdue(self, now: float) -> int:
-        """Count the filed slots whose deadline has passed, though their bucket may not be due yet."""
+        """Count the filed slots past their deadline, also in buckets that are not due yet."""
         current = int(now / self._tick) + 1
         return sum(
             slot.deadline <= now for tick in self._ticks if tick <= current for slot in _linked(self._buckets[tick])
