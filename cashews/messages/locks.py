@@ -1,4 +1,4 @@
-"""Messages about locks: values of no kind, in a name space of their own."""
+"""Messages about locks, whose keys have a name space of their own."""
 
 from __future__ import annotations
 

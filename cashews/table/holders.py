@@ -21,7 +21,7 @@ class Holder:
 
 
 class LockHolders:
-    """The holder of each lock by key. Expired holders are removed together, when twice as many locks have been taken.
+    """The holder of each lock by key. Expired holders are removed together, whenever the number of locks has doubled.
 
     Fencing numbers begin at `first`: the wall time in microseconds, which lets them grow across processes, too.
     """
