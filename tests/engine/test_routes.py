@@ -22,7 +22,7 @@ KEYS = {"k": 1, "user:1": 2, "user:vip:1": 3, "user": 4, "users:1": 5}
 
 def on(cache, prefix):
     table = cache._engine.backend_at(prefix)._table
-    return sorted([*table._live, *table._structures])
+    return sorted([*table.values, *table.structures])
 
 
 async def test_the_longest_prefix_wins(routed):

@@ -136,7 +136,7 @@ async def test_listeners_are_called_after_the_turn(cache):
     """Guarantee 27: no user code runs while the table changes; each call sees the state after the whole command."""
     table = cache._engine.backend_at("")._table
     seen = []
-    cache.on_remove(lambda *_: seen.append(list(table._live)))
+    cache.on_remove(lambda *_: seen.append(list(table.values)))
     await cache.set_many({f"k{number}": number for number in range(10)})
     assert seen == [["k7", "k8", "k9"]] * 7
     seen.clear()

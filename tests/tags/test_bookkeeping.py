@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cashews import Cache
-from cashews.table import tagged as table
+from cashews.table.tag_index import MOST_MARKS
 from tests.subjects import each, on_memory
 
 MANY = 300
@@ -93,12 +93,12 @@ async def test_an_evicted_key_leaves_its_tags_and_no_tag_is_evicted_before_its_k
 @on_memory
 async def test_so_many_deletions_are_remembered_and_no_more(cache):
     """Guarantees 27, 10: a load that more of them have overtaken is not stored."""
-    since = cache._engine.backend_at("")._table.mark_load(None, 0)
-    await cache.delete_tags(*(f"t:{number}" for number in range(table.MOST_MARKS + 5)))
-    assert cache._engine.backend_at("").statistics()["deleted_tags"] == table.MOST_MARKS
-    tagged = cache._engine.backend_at("")._table._tagged
-    assert tagged.overtaken(("other",), since)
-    assert not tagged.overtaken(("other",), tagged.mark)
+    since = cache._engine.backend_at("")._table.tag_index.mark
+    await cache.delete_tags(*(f"t:{number}" for number in range(MOST_MARKS + 5)))
+    assert cache._engine.backend_at("").statistics()["deleted_tags"] == MOST_MARKS
+    index = cache._engine.backend_at("")._table.tag_index
+    assert index.overtaken(("other",), since)
+    assert not index.overtaken(("other",), index.mark)
 
 
 # --- on a server

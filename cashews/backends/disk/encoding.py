@@ -38,21 +38,21 @@ class DiskValues(NativeValues):
         super().__init__(options, backend)
         self._signed = bool(options.secrets)
 
-    async def keep(self, key: str, value: object, expire: float | None) -> object:
+    async def to_stored(self, key: str, value: object, expire: float | None) -> object:
         if expire is not None and expire <= 0:  # it is not stored
             return b""
         if type(value) is int and is_counter(value):
             return value
         return await self.encode(key, value, expire)
 
-    async def find(self, key: str, kept: object, default: object) -> object:
+    async def from_stored(self, key: str, stored: object, default: object) -> object:
         """Return the value of what is kept: of numbers and text, which nobody has encoded, these themselves."""
-        if isinstance(kept, bytes):
-            found = self.read(key, kept, default)
-            return await self.finish(key, found, default) if isinstance(found, Pending) else found
-        if kept is ABSENT or (self._signed and not isinstance(kept, int)):
+        if isinstance(stored, bytes):
+            found = self.decode_plain(key, stored, default)
+            return await self.decode_pending(key, found, default) if isinstance(found, Pending) else found
+        if stored is ABSENT or (self._signed and not isinstance(stored, int)):
             return default
-        return kept
+        return stored
 
-    def keep_raw(self, value: object) -> object:
+    def raw_to_stored(self, value: object) -> object:
         return plain(value)

@@ -142,10 +142,10 @@ class DiskStore(Backend):
     # --- values
 
     async def _get(self, message: m.Get) -> object:
-        return await self._values.find(message.key, await self._reads.ask(message), message.default)
+        return await self._values.from_stored(message.key, await self._reads.ask(message), message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
-        return await self._values.find(message.key, await self._writes.ask(message), message.default)
+        return await self._values.from_stored(message.key, await self._writes.ask(message), message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
         stored = await self._reads.ask(message)
@@ -153,11 +153,11 @@ class DiskStore(Backend):
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = await self._reads.ask(message)
-        return tuple(await self._values.find_all(message.keys, found, message.default))
+        return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = await self._reads.ask(message)
-        return m.Page(await self._values.find_pairs(page.items), self._from(message, page.cursor))
+        return m.Page(await self._values.pairs_from_stored(page.items), self._from(message, page.cursor))
 
     async def _scan(self, message: m.Scan) -> m.Page[str]:
         page = await self._reads.ask(message)
@@ -169,18 +169,18 @@ class DiskStore(Backend):
         return FileCursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
     async def _set(self, message: m.Set) -> bool:
-        value = await self._values.keep(message.key, message.value, message.expire)
+        value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.permit))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
-        value = await self._values.keep(message.key, message.value, message.expire)
+        value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(replace(message, value=value))
 
     async def _set_raw(self, message: m.SetRaw) -> bool:
-        return await self._writes.ask(replace(message, value=self._values.keep_raw(message.value)))
+        return await self._writes.ask(replace(message, value=self._values.raw_to_stored(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = await self._values.keep_all(message.pairs, message.expire)
+        pairs = await self._values.pairs_to_stored(message.pairs, message.expire)
         await self._writes.ask(m.SetMany(pairs, message.expire))
 
     async def _incr(self, message: m.Incr) -> int:
@@ -213,10 +213,10 @@ class DiskStore(Backend):
     # --- transactions
 
     async def _peek(self, message: m.Peek) -> m.State:
-        return await self._values.find_state(message.key, await self._reads.ask(message))
+        return await self._values.state_from_stored(message.key, await self._reads.ask(message))
 
     async def _commit(self, message: m.Commit) -> m.CommitOutcome:
-        return await self._writes.ask(await self._values.keep_writes(message))
+        return await self._writes.ask(await self._values.commit_to_stored(message))
 
     # --- what needs no disk
 

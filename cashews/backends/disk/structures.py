@@ -10,7 +10,7 @@ from typing import Final, cast
 from cashews import messages as m
 from cashews.backends.disk.shelf import Kept, Shelf
 from cashews.backends.disk.values import deadline_in
-from cashews.structures.circuit import NEVER, Circuit, Phase
+from cashews.structures.circuit import LONG_AGO, Circuit, Phase
 from cashews.structures.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
@@ -170,7 +170,7 @@ def _packed(c: Circuit) -> tuple[bytes, float | None]:
     """Return what is kept of a circuit, and until when."""
     instants, counts = (c.changed, c.until, c.forget_at), (c.calls, c.failures, c.tries)
     content = CIRCUIT_HEAD.pack(PHASES.index(c.phase), *instants, *counts)
-    return content, None if c.forget_at == NEVER else c.forget_at
+    return content, None if c.forget_at == LONG_AGO else c.forget_at
 
 
 # --- sets

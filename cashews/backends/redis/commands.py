@@ -115,8 +115,8 @@ class Commands:
             return default
         if stored.startswith(HEAD):
             stored = self._bare(stored)
-        found = self._values.read(key, stored, default)
-        return await self._values.finish(key, found, default) if isinstance(found, Pending) else found
+        found = self._values.decode_plain(key, stored, default)
+        return await self._values.decode_pending(key, found, default) if isinstance(found, Pending) else found
 
     async def get_hit(self, message: m.GetHit) -> object:
         stored, hits = await scripts.GET_HIT.ask(self._at(message.key), (message.key,))
@@ -152,7 +152,7 @@ class Commands:
         key, expire, exist, permit = message.key, message.expire, message.exist, message.permit
         if expire is not None and expire <= 0:
             return await self._remove_instead(message)
-        value = self._values.write(key, message.value)
+        value = self._values.encode_plain(key, message.value)
         if value is None:
             value = await self._values.encode(key, message.value, expire)
         if self._met_tags:

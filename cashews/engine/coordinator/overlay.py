@@ -25,7 +25,9 @@ from cashews.messages import (
     Write,
 )
 from cashews.structures.kinds import COUNTER_MAX
-from cashews.table.table import TURNS, Table
+from cashews.table.keyspace import Table
+from cashews.table.transactions import restore
+from cashews.table.turns import TURNS
 
 R = TypeVar("R")
 Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
@@ -125,7 +127,7 @@ class Overlay:
         """Take in what the store holds under a key, unless its state is known by now."""
         if not self.knows(key):
             lost = self.deletes(state.tags)
-            self._told().restore(key, State() if lost else state, now)
+            restore(self._told(), key, State() if lost else state, now)
             if lost:
                 self._lost.add(key)
             self._learned[key] = math.inf if lost or state.left is None else now + state.left
@@ -156,7 +158,7 @@ class Overlay:
 
     def change(self, write: Change, now: float) -> Any:
         """Keep a write to a key whose state is known; answers what it asks."""
-        absent = not self._told().exists(Exists(write.key), now)
+        absent = not self.answer(Exists(write.key), now)
         reply = TURNS[write.__class__](self._told(), write, now)
         if not _changes_nothing(write, absent=absent):
             self._keep(write, now, absent=absent)
@@ -217,7 +219,7 @@ class Overlay:
         return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
-        state = self._told().peek(Peek(key), now)
+        state = self.answer(Peek(key), now)
         if state.absent:
             return (Delete(key),)
         if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):

@@ -1,4 +1,4 @@
-"""Which keys of the memory store carry which tags, exactly: what drops a value drops its membership."""
+"""The tags of the memory store's keys, exactly: a removed value leaves the index in the same turn."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ class Carriers(dict[str, None]):
         self.tag = tag
 
 
-class Tagged:
-    """The tags of live keys, and when tags were deleted: marks are the numbers of the deletions."""
+class TagIndex:
+    """Tags by key and keys by tag, and the deletions of tags. A mark is the number of a deletion."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, tuple[Carriers, ...]] = {}
-        """Empty while nothing carries a tag: whoever changes keys need not look further."""
+        """The tags of each key that carries any; always the same dictionary."""
         self._by_tag: dict[str, Carriers] = {}
         self._doomed: list[Carriers] = []
         self._marks: OrderedDict[str, int] = OrderedDict()
         self.mark = 0
+        """The mark of the last deletion. It tells before from after exactly, as no instant does."""
         self._forgotten = 0
         """The mark of the last deletion that is not remembered any more."""
 
     def put(self, key: str, tags: Iterable[str]) -> None:
-        """Have a key that carries no tags carry these."""
+        """Add the tags of a key that carries none yet."""
         carriers = tuple([self._by_tag.get(tag) or self._new(tag) for tag in tags])
         self.by_key[key] = carriers
         for each in carriers:
@@ -44,7 +45,7 @@ class Tagged:
         return carriers
 
     def forget(self, key: str) -> None:
-        """Have a key carry no tags."""
+        """Remove the tags of a key."""
         self._leave(key, self.by_key.pop(key, ()))
 
     def _leave(self, key: str, tags: tuple[Carriers, ...]) -> None:
@@ -60,9 +61,9 @@ class Tagged:
     # --- deletions
 
     def doom(self, tags: Iterable[str]) -> list[Carriers]:
-        """Begin a deletion: return the keys that have to go, those of one that was broken off among them.
+        """Start deleting tags. Returns the key sets to remove, including leftovers of a cancelled deletion.
 
-        Who carries one of the tags from now on is newer.
+        A key that gets one of the tags from now on belongs to a new set and stays.
         """
         for tag in tags:
             self.mark += 1
@@ -75,7 +76,7 @@ class Tagged:
         return self._doomed.copy()
 
     def take_doomed(self, limit: int, among: list[Carriers] | None = None) -> list[str]:
-        """Return up to `limit` keys that have to go, and count them as gone; none says that none are left."""
+        """Return up to `limit` keys to remove and forget them here; an empty list means that none are left."""
         among = self._doomed if among is None else among
         while among and not (among[-1] and self._is_doomed(among[-1])):
             done = among.pop()
@@ -86,12 +87,12 @@ class Tagged:
         return [carriers.popitem()[0] for _ in range(min(limit, len(carriers)))]
 
     def _is_doomed(self, carriers: Carriers) -> bool:
-        """Say whether its keys have to go still: not if everything was cleared meanwhile."""
+        """Say whether a set of keys is still to be removed; after a `clear` it is not."""
         return any(each is carriers for each in self._doomed)
 
     @property
-    def dooms(self) -> bool:
-        """Whether there are keys that have to go."""
+    def has_doomed(self) -> bool:
+        """True while there are keys to remove."""
         return bool(self._doomed)
 
     def overtaken(self, tags: Iterable[str], since: int) -> bool:
@@ -101,18 +102,18 @@ class Tagged:
 
     # --- the whole store
 
-    def cleared(self) -> Tagged:
-        """Return what takes the place of this one after everything was removed: only deletions are remembered."""
-        fresh = Tagged()
+    def cleared(self) -> TagIndex:
+        """Return the index that replaces this one when the store is cleared: it remembers the deletions alone."""
+        fresh = TagIndex()
         fresh._marks, fresh.mark, fresh._forgotten = self._marks, self.mark, self._forgotten
         return fresh
 
     def bury(self, limit: int) -> bool:
-        """Let go of some of what it holds; says whether there is more."""
+        """Free the entries of up to `limit` keys; says whether there are more."""
         for _ in range(min(limit, len(self.by_key))):
             self._leave(*self.by_key.popitem())
         return bool(self.by_key)
 
     def statistics(self) -> dict[str, int]:
-        """Return how many keys carry tags, how many tags they carry, and how many deletions are remembered."""
+        """Return the numbers of tagged keys, of their different tags, and of remembered deletions."""
         return {"tagged": len(self.by_key), "tags": len(self._by_tag), "deleted_tags": len(self._marks)}
