@@ -14,7 +14,7 @@ from cashews import messages as m
 from cashews.backends.disk import keys, tags, transactions
 from cashews.backends.disk.busy import BusyError
 from cashews.backends.disk.files import File, shard_of
-from cashews.backends.disk.lane import Letter, Part, Server
+from cashews.backends.disk.lane import Part, Server
 from cashews.backends.disk.ledger import APPLIED, Ledger
 from cashews.backends.disk.shelf import GoneError, Shelf
 from cashews.exceptions import CacheError
@@ -31,16 +31,16 @@ class ShelfServer(Server):
         self._shelves = [Shelf(file) for file in files]
         self._ledger = Ledger(self._shelves[0])
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         if len(self._shelves) == 1:
             self._serve_shards({0: letters})
         else:
             self._serve_split(letters)
 
-    def _serve_split(self, letters: Sequence[Letter]) -> None:
+    def _serve_split(self, letters: Sequence[Part]) -> None:
         """Serve letters file by file. A message that concerns several files gets one merged outcome."""
         by_shard: dict[int, list[Part]] = {}
-        split: list[tuple[Letter, list[Part]]] = []
+        split: list[tuple[Part, list[Part]]] = []
         for letter in letters:
             messages = split_message(letter.message, len(self._shelves))
             if len(messages) == 1:

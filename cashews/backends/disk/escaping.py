@@ -21,7 +21,7 @@ MARKER: Final = "\ufdd0"
 SPECIAL: Final = re.compile("[\ud800-\udfff\ufdd0]")
 ESCAPED: Final = re.compile("\ufdd0([0-9a-f]{4})")
 TEXTS: Final = frozenset({"key", "many", "pairs", "value", "values", "tags", "locks", "writes"})
-"""The fields of messages whose texts go into a file."""
+"""The fields of messages that bring text into a file."""
 KEYED: Final[frozenset[Any]] = frozenset({m.Get, m.Recall, m.GetHit, m.Set, m.Exists, m.Incr, m.Delete})
 """The most frequent messages. Their only text is the key: their values are encoded before they come here."""
 
@@ -69,7 +69,7 @@ _texts: dict[type[m.Message[Any]], tuple[str, ...]] = {}
 
 
 def texts_of(kind: type[m.Message[Any]]) -> tuple[str, ...]:
-    """Return the names of a message's fields whose texts go into a file."""
+    """Return the names of those fields of a message that bring text into a file."""
     names = _texts.get(kind)
     if names is None:
         names = tuple([field.name for field in fields(kind) if field.name in TEXTS])  # type: ignore[arg-type]  # every message is a dataclass

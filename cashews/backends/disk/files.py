@@ -54,7 +54,7 @@ class FileSettings:
     min_file_size: int
     page_size: int
     reads_beside_writes: bool
-    """Whether readers and writers never wait for each other, as with a write-ahead log."""
+    """True if readers and writers never wait for each other, as with a write-ahead log."""
     pragmas: Mapping[str, object]
 
     @property

@@ -10,7 +10,7 @@ from cashews import messages as m
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
 from cashews.backends.disk.files import File
-from cashews.backends.disk.lane import Letter, Part, fail
+from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.backends.disk.shelf import GoneError, Shelf
 from cashews.messages import Message
@@ -35,7 +35,7 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 }
 """The turns that only read. Their lane has a thread of its own, so they do not wait for writes."""
 ATTEMPTS: Final = 3
-"""The attempts to read a value whose file is missing. The last one locks the database: the value is absent then."""
+"""The attempts to read a value if its file is missing. The last one locks the database; then the value is absent."""
 SNAPSHOT_ATTEMPTS: Final = 3
 """The attempts to see several files at one instant without locks; after them the files are locked."""
 
@@ -46,9 +46,9 @@ class Reader(ShelfServer):
     def __init__(self, files: Sequence[File]) -> None:
         super().__init__(files)
         self._locking = False
-        """Whether this attempt locks the files that it reads. A value whose file is missing even then is absent."""
+        """Set while an attempt locks the files that it reads. A value is absent if its file is missing even then."""
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         """Give each letter its outcome; after a missing file it is served again as a whole, at another instant."""
         for attempt in range(1, ATTEMPTS + 1):
             self._locking = attempt == ATTEMPTS

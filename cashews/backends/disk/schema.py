@@ -84,7 +84,7 @@ class _Initializer(diskcache.Cache):  # type: ignore[misc]  # diskcache has no t
 
 
 def complete_settings(connection: sqlite3.Connection) -> dict[str, Any] | None:
-    """Return the settings of a file whose schema is complete, `None` if something is missing in it."""
+    """Return the settings of a file, `None` if its schema is incomplete."""
     names = _names_in(connection)
     if not names.issuperset(OURS):
         return None

@@ -95,7 +95,7 @@ class Shelf:
         """The files of values to remove after a rollback."""
         self._sweep_at = -math.inf
         self.missing_is_absent = True
-        """Whether a value whose file is missing is absent. Otherwise it raises `GoneError`, to be read again."""
+        """If set, a value is absent when its file is missing; otherwise it raises `GoneError`, to be read again."""
         self.stored = 0
         """The number of values that this transaction has stored."""
         self.expired = self.evicted = 0

@@ -24,7 +24,7 @@ def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
     if isinstance(found, ValueRow):
         value = v.read(shelf, found, now)
         tags = shelf.tags(message.key)
-        return m.State(value, tags=tags, foreign="a value whose file is missing" if value is ABSENT else "", left=left)
+        return m.State(value, tags=tags, foreign="a value without its file" if value is ABSENT else "", left=left)
     if found.kind == s.MEMBERS:
         return m.State(members=frozenset(s.members(shelf, message.key)), left=left)
     return m.State(foreign=found.kind, left=left)
@@ -33,7 +33,7 @@ def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
 def commit(shelf: Shelf, message: m.Commit, now: float) -> m.CommitOutcome:
     """Apply all writes of a commit, or none of them if one raises.
 
-    :raises WrongTypeError: if a write does not fit what its key holds
+    :raises WrongTypeError: if a write does not fit the type that its key holds
     :raises CounterOverflowError: if a write would take its counter out of range
     """
     if not are_locks_held(shelf, message, now):

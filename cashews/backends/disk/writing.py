@@ -11,7 +11,7 @@ from cashews._log import logger
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
 from cashews.backends.disk.busy import BusyError
-from cashews.backends.disk.lane import Letter, Part, fail
+from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.exceptions import CacheError
 from cashews.messages import Message
@@ -48,7 +48,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 class Writer(ShelfServer):
     """The server of the writing lane."""
 
-    def _serve_split(self, letters: Sequence[Letter]) -> None:
+    def _serve_split(self, letters: Sequence[Part]) -> None:
         """Serve letters in their order: those before a commit over several files, that commit, those after it."""
         begin = 0
         for end, letter in enumerate(letters):
@@ -97,7 +97,7 @@ class Writer(ShelfServer):
 
     # --- commits over several files
 
-    def _serve_commit(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
+    def _serve_commit(self, letter: Part, parts: Mapping[int, m.Commit]) -> None:
         """Give a commit over several files its outcome."""
         shards = sorted({0, *parts})
         failure: Exception | None = None
