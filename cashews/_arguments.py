@@ -89,7 +89,7 @@ def positive_duration(argument: str, value: object, allowed: str = "a duration a
     return result
 
 
-def not_negative(argument: str, value: object) -> float | None:
+def non_negative_duration(argument: str, value: object) -> float | None:
     """Return a duration of 0 or more in seconds; `None` stays `None`.
 
     :raises WrongTTLError: if the value is no duration
@@ -158,7 +158,7 @@ def command_of(argument: str, given: object) -> Command:
     raise WrongArgumentError(argument, given, "members of Command")
 
 
-def fields(indexes: tuple[object, ...], size: int) -> tuple[int, ...]:
+def bit_indexes(indexes: tuple[object, ...], size: int) -> tuple[int, ...]:
     """Return the indexes of unsigned fields of `size` bits.
 
     :raises WrongArgumentError: if an index is no integer from 0, or its field ends beyond `MOST_BITS`
@@ -167,7 +167,7 @@ def fields(indexes: tuple[object, ...], size: int) -> tuple[int, ...]:
     return tuple([integer("indexes", each, 0, last, kind="integers") for each in indexes])
 
 
-def width(size: object) -> int:
+def bit_size(size: object) -> int:
     """Return the size of a bit field in bits.
 
     :raises WrongArgumentError: if the size is no integer from 1 to 63
