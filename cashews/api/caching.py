@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from cashews._arguments import Errors, errors_of, integer, not_negative, number, positive_duration
+from cashews._arguments import Errors, errors_of, integer, non_negative_duration, number, positive_duration
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
 from cashews.api.keying import Keying
@@ -232,12 +232,12 @@ def _plan(
         ttl=compile_ttl(ttl),
         own_ttl=own_ttl,
         condition=parse_condition(condition),
-        min_cost=not_negative("time_condition", min_cost) or 0.0,
+        min_cost=non_negative_duration("time_condition", min_cost) or 0.0,
         upper=common.get("upper", False),
         lease=lease_of(common.get("lock", False)),
         protected=common.get("protected", True),
         jitter=number("jitter", common.get("jitter", 0.0), 0, 1),
-        soft_timeout=not_negative("soft_timeout", common.get("soft_timeout")),
+        soft_timeout=non_negative_duration("soft_timeout", common.get("soft_timeout")),
         hard_timeout=positive_duration("hard_timeout", common.get("hard_timeout")),
     )
 

@@ -88,7 +88,7 @@ def test_what_is_taken_back_is_not_counted(shelf):
     shelf.put("old", 1, 1.0, 0.0)
     shelf.cull(2.0)
     shelf.roll_back()
-    shelf.begin()
+    shelf.begin_writing()
     shelf.commit()
     assert shelf.file.expired == 0
 
@@ -100,7 +100,7 @@ def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
         if kind == "locks":
             set_lock(shelf, m.SetLock(f"k{number}", "token", 1.0), 0.0)
         else:
-            shelf.keep(f"k{number}", "tally", 1, 1.0)
+            shelf.put_structure(f"k{number}", "tally", 1, 1.0)
     left = "SELECT COUNT(*) FROM cashews_" + kind  # noqa: S608  a table of the test
     shelf.cull(2.0)
     assert shelf.sql(left).fetchone() == (1,)
