@@ -45,6 +45,13 @@ async def test_half_a_character_is_a_key_too(cache, key):
     assert await cache.get_keys_count() == 0
 
 
+async def test_half_a_character_is_a_tag_too(cache):
+    await cache.set("k", 1, tags=["\ud800", "t"])
+    assert (await cache.get_key_tags("k"))[1] == "t"
+    await cache.delete_tags("\ud800")
+    assert not await cache.exists("k")
+
+
 async def test_locks_are_not_among_the_keys(cache, server):
     await cache.set_lock("k", "token", 10)
     await cache.set("k", 1)

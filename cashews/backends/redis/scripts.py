@@ -1,7 +1,7 @@
 """The Lua scripts of the folder `lua`: commands that read, decide and write in one turn of the server.
 
-A script is one file. Its first line may name pieces of `lua/shared` that are put before it. The comments of a file say
-what its KEYS and its ARGV are. Instants inside scripts are the server's own; durations are milliseconds.
+A script is one file. Its first line may name pieces of `lua/shared` that are put before it. Its comments describe KEYS,
+ARGV and the reply. Instants inside scripts are the server's own; durations are milliseconds.
 """
 
 from __future__ import annotations
