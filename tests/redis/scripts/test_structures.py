@@ -209,10 +209,11 @@ def test_calls_that_entered_before_the_last_turn_do_not_count(report, circuit, n
 
 
 def test_a_half_open_circuit_lets_every_second_call_in(enter, circuit, now):
-    circuit(phase="open", changed=0, until=f"{now() - 1:.3f}", calls=0, failures=0, tries=0)
+    circuit(phase="open", changed=0, until=f"{now() - 1:.3f}", calls=7, failures=7, tries=1)
     answers = [enter() for _ in range(4)]
     assert [answer is not None for answer in answers] == [True, False, True, False]
-    assert circuit()["phase"] == "half open"
+    state = circuit()
+    assert (state["phase"], state["calls"], state["failures"], state["tries"]) == ("half open", "0", "0", "4")
 
 
 def test_a_failure_in_a_half_open_circuit_opens_it_and_a_success_does_not_close_it(report, circuit, now):

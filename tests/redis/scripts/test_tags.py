@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cashews.backends.redis.layout import headed
-from tests.redis.scripts.conftest import SOON, microseconds
+from tests.redis.scripts.conftest import LIVE, SOON, microseconds
 
 pytestmark = pytest.mark.redis
 
@@ -31,6 +31,7 @@ def test_set_tagged_stores_a_value_and_joins_the_indexes(store, server, index, n
     before = now()
     assert store("k", "t", "u") == 1
     assert server.command("GET", "k") == headed(b"v", ("t", "u"))
+    assert server.command("PTTL", "k") in LIVE
     for tag in "tu":
         assert before + SOON - 1 <= index(tag)[b"k"] <= now() + SOON + 1
         assert SOON < server.command("PTTL", f"cashews/tag/keys/{tag}") <= SOON + 1_001
@@ -95,6 +96,15 @@ def test_set_tagged_takes_stale_members_out_of_the_index(store, server, index):
     server.command("ZADD", "cashews/tag/keys/t", 1, "x", 2, "y", 3, "z")
     store("k", "t")
     assert list(index("t")) == [b"k"]
+
+
+def test_set_tagged_without_expiry_takes_stale_members_out_wherever_they_are(store, server, index):
+    for number in range(9):
+        server.command("ZADD", "cashews/tag/keys/t", "+inf", f"x{number}")
+    for _ in range(200):
+        store("k", "t", ttl="")
+    assert b"k" in index("t")
+    assert len(index("t")) <= 2  # of two members the server always takes the same one first
 
 
 # --- get_key_tags

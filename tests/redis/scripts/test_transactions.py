@@ -217,6 +217,14 @@ def test_commit_applies_nothing_if_one_write_is_refused(commit, server, refused)
     assert all(server.command("PTTL", key) in LIVE for key in ("counter", "tagged"))
 
 
+@pytest.mark.parametrize("refused", [name for name, (_, reason) in REFUSED.items() if reason != "overflow"])
+def test_commit_answers_the_first_refusal(commit, server, refused):
+    write, reason = REFUSED[refused]
+    server.commands(("SET", "text", "abc"), ("RPUSH", "list", "a"), ("SET", "largest", LARGEST))
+    with pytest.raises(hiredis.ReplyError, match=reason):
+        commit(write, ("incr", "largest", 1, ""))
+
+
 def test_commit_applies_nothing_if_memory_runs_out(own_server):
     with own_server() as server:
         server.commands(("SET", "k", 1), ("SET", "cashews/lock/a", "one"))
