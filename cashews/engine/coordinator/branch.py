@@ -42,7 +42,7 @@ class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_commit", "_locks", "_now", "_outlives", "_overlay", "_owner", "_store"),
+        *("_commit", "_locks", "_now", "_overlay", "_owner", "_store"),
         *("outcome", "waits"),
     )
 
@@ -51,11 +51,10 @@ class Branch:
     ) -> None:
         self._owner = owner
         self._store = store
-        self._outlives = outlives = store.outlives
-        self._locks = KeyLocks(owner, store_locks, graph, shared=outlives)
+        self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
         self._now = clock.now
         self._overlay = Overlay()
-        self._commit = None if outlives else store.turns.get(m.Commit)
+        self._commit = None if self._locks.shared else store.turns.get(m.Commit)
         """The turn that commits in place."""
         self.waits = self._commit is None
         """Whether the store has to be waited for."""
@@ -270,7 +269,7 @@ class Branch:
             self.outcome = m.CommitOutcome.COMMITTED
         finally:
             self._overlay = Overlay()
-            self._locks.release(self._locks.detach())
+            self._locks.release()
         return self.outcome
 
     async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
@@ -315,7 +314,7 @@ class Branch:
     @property
     def locked(self) -> bool:
         """Whether any lock is held."""
-        return self._locks.any_held
+        return bool(self._locks.held)
 
     @property
     def written(self) -> bool:
@@ -334,12 +333,12 @@ class Branch:
     async def release(self) -> None:
         """Give the locks back, and forget the writes."""
         self._overlay = Overlay()
-        held = self._locks.detach()
-        if self._outlives:
+        if self._locks.shared:
+            held = self._locks.detach()
             with self._locks.releasing(held):
                 await self._locks.give_back([lock for lock in held.values() if lock is not None])
         else:
-            self._locks.release(held)
+            self._locks.release()
 
 
 def _key_of(item: str | tuple[str, object]) -> str:

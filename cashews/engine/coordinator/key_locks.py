@@ -56,23 +56,19 @@ class KeyLocks:
     processes use, too, by a lock in the store, for which one transaction of this process at most contends.
     """
 
-    __slots__ = ("_arriving", "_graph", "_held", "_isolated", "_locks", "_owner", "_shared")
+    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_owner", "held", "shared")
 
-    def __init__(self, owner: BranchOwner, locks: StoreLocks, graph: WaitGraph, *, shared: bool) -> None:
+    def __init__(self, owner: BranchOwner, locks: StoreLocks, graph: WaitGraph, shared: bool) -> None:  # noqa: FBT001  half the price of a keyword
         self._owner = owner
         self._isolated = owner.isolated
         self._locks = locks
         self._graph = graph
-        self._shared = shared
+        self.shared = shared
         """Whether other processes use the store, too."""
-        self._held: Held = {}
+        self.held: Held = {}
+        """The keys that are locked; changed here alone."""
         self._arriving: dict[str, anyio.Event] = {}
         """Keys that one of the transaction's tasks is about to take or to release; its other tasks wait for it."""
-
-    @property
-    def any_held(self) -> bool:
-        """Whether any key is locked."""
-        return bool(self._held)
 
     # --- taking
 
@@ -91,11 +87,11 @@ class KeyLocks:
 
     def lock_in_place(self, key: str) -> bool:
         """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
-        if not self._isolated or key in self._held:
+        if not self._isolated or key in self.held:
             return True
-        if self._shared or key in self._arriving or not self._graph.take(key, self._owner):
+        if self.shared or key in self._arriving or not self._graph.take(key, self._owner):
             return False
-        self._held[key] = None
+        self.held[key] = None
         return True
 
     async def hold(self, key: str) -> None:
@@ -103,12 +99,12 @@ class KeyLocks:
         while (arriving := self._arriving.get(key)) is not None:
             await arriving.wait()
             self._owner.check()
-        if key in self._held:
+        if key in self.held:
             return
         self._arriving[key] = arrived = anyio.Event()
         try:
             await self._take_in_process(key)
-            self._held[key] = await self._take_in_store(key) if self._shared else None
+            self.held[key] = await self._take_in_store(key) if self.shared else None
         finally:
             del self._arriving[key]
             arrived.set()
@@ -155,13 +151,17 @@ class KeyLocks:
 
     def detach(self) -> Held:
         """Hold nothing from now on, and return what was held: it is the caller's to give back."""
-        held, self._held = self._held, {}
+        held, self.held = self.held, {}
         return held
 
-    def release(self, held: Held) -> None:
-        """Give keys of a store back that only this process uses."""
+    def release(self) -> None:
+        """Give all keys back, on a store that no other process uses."""
+        held, self.held = self.held, {}
+        release = self._graph.release
         for key in held:
-            self._release_in_process(key)
+            waiter = release(key)
+            if waiter is not None:
+                waiter.reply.give(None)
 
     def _release_in_process(self, key: str) -> None:
         waiter = self._graph.release(key)

@@ -105,16 +105,14 @@ def _changes_nothing(write: Change, *, absent: bool) -> bool:
 class Overlay:
     """The writes by key, and a table that answers reads: it is filled with the writes at the first read."""
 
-    __slots__ = ("_drafts", "_learned", "_lost", "_table", "deleted_tags")
+    __slots__ = ("_drafts", "_learned", "_table", "deleted_tags")
 
     def __init__(self) -> None:
         self.deleted_tags: dict[str, None] = {}
         """Deleted tags: their keys are gone, except keys that were written later."""
         self._drafts: dict[str, Draft] = {}
-        self._learned: dict[str, float] = {}
-        """Keys whose state in the store is known, each with its deadline there."""
-        self._lost: set[str] = set()
-        """Keys whose state in the store is gone, since it carries a deleted tag."""
+        self._learned: dict[str, float | None] = {}
+        """Keys whose state in the store is known, with their deadlines there; `None` if it carries a deleted tag."""
         self._table: Table | None = None
 
     def knows(self, key: str) -> bool:
@@ -126,9 +124,8 @@ class Overlay:
         if not self.knows(key):
             lost = self.deletes(state.tags)
             self._filled().restore(key, State() if lost else state, now)
-            if lost:
-                self._lost.add(key)
-            self._learned[key] = math.inf if lost or state.left is None else now + state.left
+            deadline = math.inf if state.left is None else now + state.left
+            self._learned[key] = None if lost else deadline
 
     def deletes(self, tags: Iterable[str]) -> bool:
         """Say whether a value of the store that carries these tags is deleted."""
@@ -171,7 +168,7 @@ class Overlay:
 
     def _draft(self, write: Change, now: float, *, absent: bool) -> None:
         draft = self._drafts.get(write.key)
-        if draft is None and write.key in self._lost:
+        if draft is None and self._learned.get(write.key, math.inf) is None:
             draft = self._drafts[write.key] = Draft(Delete(write.key), now)
         if draft is None:
             self._drafts[write.key] = Draft(write, now)
@@ -214,7 +211,7 @@ class Overlay:
     def _outlived(self, key: str, state: State, now: float) -> bool:
         """Say whether a key lives on here that expires in the store before the commit: a change would come too late."""
         deadline = self._learned.get(key, math.inf)
-        return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
+        return deadline is not None and deadline <= now + SOON and (state.left is None or now + state.left > deadline)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
         state = self._filled().peek(Peek(key), now)

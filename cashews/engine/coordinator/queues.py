@@ -16,50 +16,45 @@ class LockQueues(Generic[W]):
     in the queue the waiter stands: a thousand cancelled waiters cost a thousand steps.
     """
 
-    __slots__ = ("_queues",)
+    __slots__ = ("by_lock",)
 
     def __init__(self) -> None:
-        self._queues: dict[str, OrderedDict[W, None]] = {}
-
-    def __contains__(self, key: object) -> bool:
-        """Say whether anybody waits for a lock."""
-        return key in self._queues
+        self.by_lock: dict[str, OrderedDict[W, None]] = {}
+        """The queues, for reading: `key in queues.by_lock` says whether anybody waits, and costs the least."""
 
     def __len__(self) -> int:
         """Return the number of waiters of all locks."""
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self.by_lock.values()))
 
     def join(self, key: str, waiter: W) -> bool:
         """Put a waiter at the end of a lock's queue; says whether it is the first."""
-        queue = self._queues.get(key)
+        queue = self.by_lock.get(key)
         if queue is None:
-            queue = self._queues[key] = OrderedDict()
+            queue = self.by_lock[key] = OrderedDict()
         queue[waiter] = None
         return len(queue) == 1
 
     def leave(self, key: str, waiter: W) -> W | None:
         """Take a waiter out of a queue; returns the waiter that is first from now on because of that."""
-        queue = self._queues[key]
+        queue = self.by_lock[key]
         was_first = next(iter(queue)) is waiter
         del queue[waiter]
         if not queue:
-            del self._queues[key]
+            del self.by_lock[key]
             return None
         return next(iter(queue)) if was_first else None
 
-    def pop(self, key: str) -> W | None:
+    def pop(self, key: str) -> W:
         """Take the first waiter out of a lock's queue and return it."""
-        queue = self._queues.get(key)
-        if queue is None:
-            return None
+        queue = self.by_lock[key]
         first, _ = queue.popitem(last=False)
         if not queue:
-            del self._queues[key]
+            del self.by_lock[key]
         return first
 
     def ahead(self, key: str, waiter: W | None = None) -> Iterator[W]:
         """Yield the waiters ahead of one, or ahead of a newcomer, the first one first."""
-        for other in self._queues.get(key, ()):
+        for other in self.by_lock.get(key, ()):
             if other is waiter:
                 return
             yield other

@@ -118,11 +118,11 @@ class StoreLocks:
 
     def nobody_waits(self, key: str) -> bool:
         """Say whether a lock may be tried without pushing in."""
-        return key not in self._queues
+        return key not in self._queues.by_lock
 
     async def take(self, lock: HeldLock) -> bool:
         """Take a lock that is free and that nobody waits for; says whether it was taken."""
-        return lock.key not in self._queues and await self._try(lock) > 0
+        return lock.key not in self._queues.by_lock and await self._try(lock) > 0
 
     async def wait(self, lock: HeldLock, deadline: float = math.inf) -> None:
         """Take a lock, behind all tasks that wait for it.

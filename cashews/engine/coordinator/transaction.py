@@ -88,7 +88,7 @@ class Transaction(BranchOwner):
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
-        self._invalidations: list[Message[Any]] = []
+        self._invalidations: tuple[Message[Any], ...] = ()
         """Invalidations in the transaction, which void permits once more at the commit."""
         self._permits: list[LoadPermit] = []
         """Permits under which loads were written."""
@@ -129,7 +129,7 @@ class Transaction(BranchOwner):
             return NOT_NOW
         branch = self._branches.get(route)
         if branch is None:
-            branch = self._branch(route)
+            branch = self._new_branch(route)
         return serve(branch, message)  # type: ignore[no-any-return]  # it answers its message's type
 
     def ask(self, message: Message[R], route: Route) -> Awaitable[R]:
@@ -144,7 +144,7 @@ class Transaction(BranchOwner):
             return route.backend.ask(message)
         branch = self._branches.get(route)
         if branch is None:
-            branch = self._branch(route)
+            branch = self._new_branch(route)
         return self._serve_there(serve, branch, message) if branch.waits else serve(branch, message)
 
     async def _ask_in_turn(self, message: Message[R], route: Route) -> R:
@@ -179,17 +179,15 @@ class Transaction(BranchOwner):
         self._must_roll_back = True
         logger.error("a transaction will be rolled back: %s", error)
 
-    def _branch(self, route: Route) -> Branch:
-        branch = self._branches.get(route)
-        if branch is None:
-            branch = self._branches[route] = self.engine.branch(self, route)
-            self._waits = self._waits or branch.waits
+    def _new_branch(self, route: Route) -> Branch:
+        branch = self._branches[route] = self.engine.branch(self, route)
+        self._waits = self._waits or branch.waits
         return branch
 
     def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
         """Void the permits of an invalidation once more at the commit: loads may begin until its writes take effect."""
         if permits is self.engine.permits:
-            self._invalidations.append(invalidation)
+            self._invalidations += (invalidation,)
 
     def hold_permit(self, permit: LoadPermit) -> None:
         """Have a load's permit live until the value that was written under it is applied."""
@@ -208,7 +206,7 @@ class Transaction(BranchOwner):
         self._drop(self._permits)
         for invalidation in self._invalidations:
             permits.refuse(invalidation)
-        self._invalidations.clear()
+        self._invalidations = ()
         for permit in ours:
             self.hold_permit(permit)
 
@@ -229,7 +227,7 @@ class Transaction(BranchOwner):
 
     async def _wait_for_turn(self) -> None:
         for route in self._routes:
-            branch = self._branch(route)
+            branch = self._branches.get(route) or self._new_branch(route)
             try:
                 await branch.take_turn(route.prefix + SERIAL)
             except LockRefusedError as error:
@@ -302,7 +300,7 @@ class Transaction(BranchOwner):
     def rollback(self) -> RollbackResult:
         """Forget the writes so far, in this very call; awaiting the result gives the locks back, too."""
         self.check()
-        self._invalidations.clear()
+        self._invalidations = ()
         self._drop(self._permits)
         self._last_outcome = CommitOutcome.ABORTED
         for branch in self._branches.values():

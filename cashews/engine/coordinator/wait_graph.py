@@ -70,10 +70,10 @@ class WaitGraph:
 
     def release(self, key: str) -> KeyWaiter | None:
         """Give a key to the first waiter and return it; free the key if nobody waits."""
-        waiter = self._queues.pop(key)
-        if waiter is None:
+        if key not in self._queues.by_lock:
             del self._holders[key]
             return None
+        waiter = self._queues.pop(key)
         self._holders[key] = waiter.transaction
         waiter.handed = True
         return waiter
