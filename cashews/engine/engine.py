@@ -81,7 +81,7 @@ class Engine(TransactionHost):
         self.flights = Flights(self.permits, self.loop)
         self.refresher = Refresher(clock, self._ensure_scope, self.loop)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
-        self.locks = self.coordinator.locks_of(self, self._outlives)
+        self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
         self.tags = TagRules()
         self.watcher = Watcher(self.rebuild)
         self._invalidator = Invalidator(self.permits)
@@ -317,6 +317,10 @@ class Engine(TransactionHost):
     def _outlives(self, key: str) -> bool:
         """Say whether the store of a key keeps locks beyond this process."""
         return (self._sole or self._routes.of(key)).backend.outlives
+
+    def _is_plain(self, key: str) -> bool:
+        """Say whether no middleware stands before the store of a key."""
+        return not self._middlewares[(self._sole or self._routes.of(key)).prefix]
 
     def _retire(self, route: Route | None) -> None:
         if route is None:

@@ -32,6 +32,10 @@ class CoordinatorStatistics(NamedTuple):
     restarts: int
 
 
+def _always(_key: str) -> bool:
+    return True
+
+
 class Coordinator:
     """Owns the queues of waiters, the wait-for graph of transactions, and the leases of one engine.
 
@@ -48,9 +52,17 @@ class Coordinator:
         self._waits: dict[object, list[KeyWaiter]] = {}
         self._loop: Loop | None = None
 
-    def locks_of(self, store: Asks, outlives: Callable[[str], bool]) -> StoreLocks:
-        """Return the locks of a store; `outlives` says whether it holds the lock of a key beyond this process."""
-        locks = StoreLocks(store, outlives, clock=self._clock, random=self._random, keeper=self._keeper, loop=self.loop)
+    def locks_of(
+        self, store: Asks, outlives: Callable[[str], bool], plain: Callable[[str], bool] = _always
+    ) -> StoreLocks:
+        """Return the locks of a store.
+
+        :param outlives: says whether it holds the lock of a key beyond this process
+        :param plain: says whether no middleware stands before the store of a key
+        """
+        locks = StoreLocks(
+            store, outlives, clock=self._clock, random=self._random, keeper=self._keeper, loop=self.loop, plain=plain
+        )
         self._stores.add(locks)
         return locks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 
@@ -52,6 +53,14 @@ class Watch:
             self._loop.post(self.released.set)
 
 
+@dataclass(slots=True, eq=False)
+class Turn:
+    """A task in a queue: the place in which it learns that it is the first, and its watch of the lock from then on."""
+
+    reply: ReplySlot[None]
+    watch: Watch | None = None
+
+
 class StoreLocks:
     """Takes, watches, and gives back the locks of one store, or of all stores of an engine.
 
@@ -60,8 +69,10 @@ class StoreLocks:
     An unlock, or the end of the holder's lease, wakes it: nobody polls a store that tells of releases.
 
     :param store: takes the messages: a backend, or the engine where switches and middlewares stand before the stores
-    :param loop: answers the event loop of the calling task
     :param outlives: says whether the store of a key holds locks beyond this process
+    :param loop: answers the event loop of the calling task
+    :param plain: says whether no middleware stands before the store of a key: a middleware may turn the key into
+        another one for each caller, so that no caller may rely on the watch of another
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class StoreLocks:
         random: Random,
         keeper: Keeper,
         loop: Callable[[], Loop],
+        plain: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._outlives = outlives
@@ -80,9 +92,10 @@ class StoreLocks:
         self._random = random
         self._keeper = keeper
         self._loop = loop
+        self._plain = plain
         self._nonce = f"{random.getrandbits(96):024x}"
         self._numbers = count(1)
-        self._queues: LockQueues[ReplySlot[None]] = LockQueues()
+        self._queues: LockQueues[Turn] = LockQueues()
         self._watches: dict[str, list[Watch]] = {}
         self.turns = 0
         """How often a lock that is waited for was tried."""
@@ -142,32 +155,33 @@ class StoreLocks:
             raise LockedError(lock.key, f"it was not free within {deadline - started:.3g} s")
 
     async def _wait_in_turn(self, lock: HeldLock) -> None:
-        turn = self.reply_slot()
+        turn, taken = Turn(self.reply_slot()), False
         queues = self._queues
         try:
-            if not queues.join(lock.key, turn):
-                await turn
-            await self._contend(lock)
-        finally:
-            heir = queues.leave(lock.key, turn)
-            if heir is not None and queues is self._queues:
-                heir.give(None)
-
-    async def _contend(self, lock: HeldLock) -> None:
-        """Try, as the first of a queue, until the lock is ours."""
-        taken = False
-        try:
-            watch = await self._watch(lock.key)
             try:
-                taken = await self._until_taken(watch, lock)
+                if not queues.join(lock.key, turn):
+                    await turn.reply
+                if turn.watch is None:
+                    turn.watch = await self._watch(lock.key)
+                taken = await self._until_taken(turn.watch, lock)
             finally:
-                await self._unwatch(lock.key, watch)
+                await self._pass_on(queues, lock.key, turn)
         except BaseException:
             if taken:  # and cancelled since
                 await self.give_back(lock, quietly=True)
             raise
         if not taken:
             raise LockRefusedError(lock.key)
+
+    async def _pass_on(self, queues: LockQueues[Turn], key: str, turn: Turn) -> None:
+        """Leave a queue; the heir takes over the watch, if it would ask the store for the same one."""
+        heir = queues.leave(key, turn)
+        if heir is not None and queues is self._queues:
+            if turn.watch is not None and turn.watch.told and self._plain(key):
+                heir.watch, turn.watch = turn.watch, None
+            heir.reply.give(None)
+        if turn.watch is not None:
+            await self._unwatch(key, turn.watch)
 
     async def _until_taken(self, watch: Watch, lock: HeldLock) -> bool:
         refusals = passings = 0
