@@ -139,7 +139,7 @@ class Branch:
         return self._overlay.deletes(tags) and not self._overlay.wrote(key)
 
     def _as_they_are_here(self, items: list[Any]) -> list[Any]:
-        """Return the keys, or the pairs, that exist in the transaction: with its values, without what it deleted."""
+        """Return the keys, or the pairs, as the transaction sees them: with its values, without the keys it deleted."""
         now, overlay, here = self._now(), self._overlay, list[Any]()
         for item in items:
             if not overlay.wrote(_key_of(item)):

@@ -17,7 +17,7 @@ from cashews.exceptions import CacheBackendInteractionError, LockedError
 from cashews.messages import LoadPermit
 
 SUFFIX: Final = ":transaction"
-"""What follows a key in the name of the lock that protects it."""
+"""The end of a lock's name, after the key that it protects."""
 NAMED: Final = 3
 """How many locks an error names."""
 Held: TypeAlias = "dict[str, HeldLock | None]"
@@ -150,7 +150,7 @@ class KeyLocks:
     # --- giving back
 
     def detach(self) -> Held:
-        """Hold nothing from now on, and return what was held: it is the caller's to give back."""
+        """Hold nothing from now on, and return the locks held so far: the caller gives them back."""
         held, self.held = self.held, {}
         return held
 
@@ -188,9 +188,9 @@ class KeyLocks:
             self._locks.wake(lock.key)
 
     async def give_back(self, locks: list[HeldLock]) -> None:
-        """Give locks back in the store, the last one first, whatever becomes of the others.
+        """Give locks back in the store, the last one first; one that fails does not keep the others.
 
-        A lock that cannot be given back, since the store is out of reach, is free when its lease ends.
+        Such a lock, of a store that is out of reach, is free when its lease ends.
         """
         interrupted: BaseException | None = None
         for lock in reversed(locks):
