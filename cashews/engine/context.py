@@ -25,11 +25,11 @@ class Joined(Protocol):
     """A transaction, as far as its context goes."""
 
     @property
-    def coordinator(self) -> object:
+    def engine(self) -> object:
         """The engine it belongs to."""
         ...
 
-    def remember(self, permits: object, invalidation: Message[Any]) -> None:
+    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
         """Take note of what a permits has to refuse once more when it takes effect."""
         ...
 

@@ -88,6 +88,6 @@ class Permits:
         self.refuse(message)
         here = AMBIENT.get()
         for transaction in () if here is None else here.transactions:
-            transaction.remember(self, message)  # which removes the keys later
+            transaction.note_invalidation(self, message)  # which removes the keys later
         reply: R = await proceed(message)
         return reply

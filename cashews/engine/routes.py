@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from cashews.backends.interface import Backend, Turn
 from cashews.engine.chain import Proceed, compose
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Interceptor, Switch
 from cashews.exceptions import NotConfiguredError
@@ -34,7 +34,7 @@ class Route:
         prefix: str,
         backend: Backend,
         switch: Switch,
-        locks: LockQueues,
+        locks: StoreLocks,
         interceptors: Callable[[Route], Sequence[Interceptor]],
         *,
         graph: WaitGraph,
