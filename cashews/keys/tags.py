@@ -14,9 +14,9 @@ from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, parse_template
 
-Tag: TypeAlias = "str | Callable[..., Iterable[str]]"
+Tag: TypeAlias = str | Callable[..., Iterable[str]]
 
-Tags: TypeAlias = "Iterable[Tag] | Callable[..., Iterable[str]]"
+Tags: TypeAlias = Iterable[Tag] | Callable[..., Iterable[str]]
 """Templates such as ``"page:{page}"`` and ``"user:{result.id}"``, and callables that return any number of tags; these
 are called as ``tags(result, *args, **kwargs)``."""
 

@@ -13,8 +13,8 @@ from cashews._log import logger
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command, Effect
-from cashews.engine.chain import Proceed
-from cashews.engine.context import AMBIENT
+from cashews.engine.chain import Interceptor, Proceed
+from cashews.engine.context import AMBIENT, AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.permits import Permits
 from cashews.engine.routes import Route
@@ -49,6 +49,7 @@ class TransactionMode(enum.Enum):
 class Coordinator(Protocol):
     """What transactions need of their engine."""
 
+    __slots__ = ()
     clock: Clock
     permits: Permits
 
@@ -62,7 +63,7 @@ class Coordinator(Protocol):
         ...
 
 
-class Transaction:
+class Transaction(AmbientTransaction):
     """One transaction of one cache: a branch on every store that it touches.
 
     `outcome` says what became of it, `outcomes` of its branch on each store by prefix: where a store has failed after
@@ -357,7 +358,7 @@ class Released:
         return self._transaction.release_unwritten().__await__()
 
 
-class Transactional:
+class Transactional(Interceptor):
     """Has the messages of a transaction to one store pass through it."""
 
     def __init__(self, engine: object, route: Route) -> None:
