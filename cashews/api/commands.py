@@ -9,13 +9,15 @@ from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
 from cashews._arguments import fields, integer, mapping, not_negative, number, positive_duration, text, texts, width
-from cashews._typing import Duration
+from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
 from cashews.commands import Command
 from cashews.engine.coordinator.keeper import HeldLock
+from cashews.engine.coordinator.lock_context import LockContext
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.locked import LEASE
 from cashews.keys.tags import tags_of
+from cashews.runners.call import Call, answer_of
 from cashews.ttl import seconds
 
 T = TypeVar("T")
@@ -53,22 +55,27 @@ class CommandAPI(Face):
 
     @overload
     async def get_or_set(
-        self, key: str, default: Callable[[], Awaitable[T]], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self,
+        key: str,
+        default: Callable[[], Awaitable[T]],
+        expire: Duration | None = None,
+        *,
+        tags: Iterable[str] = NO_TAGS,
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: Callable[[], T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Callable[[], T], expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: Awaitable[T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Awaitable[T], expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: T, expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: T, expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     async def get_or_set(
-        self, key: str, default: Any, expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Any, expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> Any:
         """Return the value of a key; if there is none, store and return the default.
 
@@ -80,10 +87,21 @@ class CommandAPI(Face):
         """
         try:
             lifetime = seconds(expire, "expire")
-            return await self._defaults.get_or_set(text("key", key), default, lifetime, tags_of(tags))
+            tagging = self._tagging(text("key", key), tags)
+            found = await self._engine.ask(m.Recall(key, ABSENT))
+            if found is not ABSENT:
+                return found
+            outcome, shared = await self._default_loader.load(Call((default, lifetime, tagging), {}, key))
+            return answer_of(outcome, shared=shared)
         finally:
             if inspect.iscoroutine(default):
                 default.close()  # nothing to do if it has run
+
+    def _tagging(self, key: str, tags: Iterable[str]) -> m.KnownTags | None:
+        if tags is NO_TAGS and not self._tag_rules.rules:  # spares most calls the checks
+            return None
+        every = (*self._tag_rules.of(key), *tags_of(tags))
+        return m.KnownTags(tuple(dict.fromkeys(every))) if every else None
 
     async def set(
         self,
@@ -101,10 +119,10 @@ class CommandAPI(Face):
             and those of `register_tag`
         """
         if tags is not NO_TAGS or self._tag_rules.rules:
-            every = tuple(dict.fromkeys((*self._tag_rules.of(text("key", key)), *tags_of(tags))))
-            if every:
+            tagging = self._tagging(text("key", key), tags)
+            if tagging is not None:
                 lifetime = seconds(expire, "expire")
-                return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, every))
+                return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
         if type(key) is not str or expire is not None or exist is not None:  # spares most calls the checks
             text("key", key)
             expire, exist = seconds(expire, "expire"), _exist(exist)
@@ -261,7 +279,8 @@ class CommandAPI(Face):
         given, patience = positive_duration("expire", expire), not_negative("timeout", timeout)
         if self._engine.is_off(Command.SET_LOCK, text("key", key)):
             return nullcontext(HeldLock(key, "", 0, None))
-        return self._engine.lock(key, LEASE if given is None else given, renew=renew, wait=wait, timeout=patience)
+        lock = self._locks.claim(key, LEASE if given is None else given, renew=renew)
+        return LockContext(self._locks, lock, wait=wait, timeout=patience)
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cashews.api.keying import Keying
 from cashews.engine.engine import Engine
 from cashews.keys.tags import Tag, TagRules
-from cashews.runners.defaults import Defaults
+from cashews.runners.defaults import default_loader
 
 
 class Face:
@@ -19,7 +19,7 @@ class Face:
         self._locks = engine.locks
         self._strict = strict_keys
         self._tag_rules = TagRules()
-        self._defaults = Defaults(engine, self._tag_rules)
+        self._default_loader = default_loader(engine)
         self._default_errors: tuple[type[Exception], ...] = (Exception,)
         """The failures that `failover` covers if it is not told."""
 

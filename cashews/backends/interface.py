@@ -36,6 +36,10 @@ class Asks(Protocol):
 
     __slots__ = ()
 
+    def in_place(self, message: Message[R]) -> R | NotNowType:
+        """Serve a message in the caller's task, without waiting; answer `NOT_NOW` if that cannot be done."""
+        return NOT_NOW
+
     def ask(self, message: Message[R]) -> Awaitable[R]:
         """Serve a message and return its reply."""
         ...

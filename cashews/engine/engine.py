@@ -22,17 +22,16 @@ from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
 from cashews.engine.coordinator.keeper import Keeper
-from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.transaction import Coordinator, Transaction, Transactional
 from cashews.engine.coordinator.wait_graph import Waiter, WaitGraph
-from cashews.engine.flights import Flights, Load
+from cashews.engine.flights import Flights
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
-from cashews.engine.permits import Permits
+from cashews.engine.permits import Permits, TakenPermit
 from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Pages, Route, Routes
 from cashews.exceptions import CacheClosedError, EventLoopError
-from cashews.messages import BEFORE_ALL, KnownTags, LoadPermit, MarkLoad, Message, OneKey, Paged
+from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
 
 R = TypeVar("R")
@@ -82,6 +81,7 @@ class Engine(Asks, Coordinator):
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
         self._flights = Flights(self.permits, self.loop)
+        self.load = self._flights.load
         self.refresher = Refresher(clock, self._ensure_scope, self.loop)
         self.keeper = Keeper(clock, self._ensure_scope)
         self._waits: dict[object, list[Waiter]] = {}
@@ -92,7 +92,6 @@ class Engine(Asks, Coordinator):
     # --- asking
 
     def in_place(self, message: Message[R]) -> R | NotNowType:
-        """Serve a message in the caller's task; answer `NOT_NOW` if that has to wait or concerns an interceptor."""
         route = self._sole
         if route is None:
             if not isinstance(message, OneKey):
@@ -177,20 +176,11 @@ class Engine(Asks, Coordinator):
                 raise CacheClosedError
         self._credit -= 1
 
-    # --- loads
+    # --- loads; `self.load` is `Flights.load`
 
-    def load(
-        self, key: str, load: Load, tagging: KnownTags | None = None, *, join: bool = True
-    ) -> Awaitable[tuple[Outcome, bool]]:
-        """Load a key, or wait for its load that runs already; says whether the outcome is another call's.
-
-        :param join: load in any case, and let no other call wait for it, if `False`
-        """
-        return self._flights.run(key, load, tagging) if join else self._flights.alone(key, load, tagging)
-
-    def permit(self, key: str, tagging: KnownTags | None) -> AbstractContextManager[LoadPermit]:
-        """Return a block whose permit lets its load store, as long as the key is not invalidated."""
-        return self.permits.taken(key, tagging)
+    def permit(self, key: str, tagging: KnownTags | None) -> TakenPermit:
+        """Return ``with engine.permit(...) as permit``, the block of a load that is not shared."""
+        return TakenPermit(self.permits, self.permits.take(key, tagging))
 
     def refresh(self, key: str, run: Run) -> bool:
         """Have a load run in the background; says whether it is going to. See `Refresher.tell`."""
@@ -199,20 +189,6 @@ class Engine(Asks, Coordinator):
     def refresh_and_wait(self, key: str, run: Run) -> Awaitable[Outcome | None]:
         """Have a load run in the background and wait for its outcome; `None` if it was refused."""
         return self.refresher.ask(key, run)
-
-    def lock(
-        self,
-        key: str,
-        lease: float,
-        *,
-        renew: bool = True,
-        wait: bool = True,
-        timeout: float | None = None,
-        insist: bool = True,
-    ) -> LockContext:
-        """Return the block of a lock. See `LockQueues.claim` and `LockContext`."""
-        lock = self.locks.claim(key, lease, renew=renew)
-        return LockContext(self.locks, lock, wait=wait, timeout=timeout, insist=insist)
 
     # --- configuration
 

@@ -71,19 +71,23 @@ class Flights:
         """How many calls wait for the load of another call."""
         return sum(len(flight.waiters) for flight in self._shared.values())
 
-    async def run(self, key: str, load: Load, tagging: KnownTags | None = None) -> tuple[Outcome, bool]:
+    async def load(
+        self, key: str, load: Load, tagging: KnownTags | None = None, *, join: bool = True
+    ) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
         A call does not wait for a load whose key was invalidated while it ran, nor for one that cannot end before the
         call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
+
+        :param join: load in any case, and let no other call wait for the load, if `False`
         """
         here = AMBIENT.get()
-        if here is not None and here.transactions:
-            return await self.alone(key, load, tagging)
+        if not join or (here is not None and here.transactions):
+            return await self._load_alone(key, load, tagging), False
         while (flight := self._shared.get(key)) is not None:
             loading = LOADING.get()
             if loading and flight.is_blocked_by(loading):
-                return await self.alone(key, load, tagging)
+                return await self._load_alone(key, load, tagging), False
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
                 return answer, True
@@ -110,11 +114,10 @@ class Flights:
             flight.tell(outcome)
         return outcome, False
 
-    async def alone(self, key: str, load: Load, tagging: KnownTags | None = None) -> tuple[Outcome, bool]:
-        """Load without sharing; answers as `run` does."""
+    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None) -> Outcome:
         permit = self._permits.take(key, tagging)
         try:
-            return await load(permit), False
+            return await load(permit)
         finally:
             self._permits.drop(permit)
 

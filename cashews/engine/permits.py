@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from cashews.commands import Command
@@ -40,15 +39,6 @@ class Permits(Interceptor):
         permit = LoadPermit(key, None if here is None else here.invalidating, tagging)
         self._alone.setdefault(key, []).append(permit)
         return permit
-
-    @contextmanager
-    def taken(self, key: str, tagging: KnownTags | None = None) -> Generator[LoadPermit]:
-        """Take a permit for a load that is not shared, and drop it at the end of the block."""
-        permit = self.take(key, tagging)
-        try:
-            yield permit
-        finally:
-            self.drop(permit)
 
     def keep(self, permit: LoadPermit) -> None:
         """Have a permit count beyond its load, until another `drop`: its value has not reached the store yet."""
@@ -105,3 +95,19 @@ class Permits(Interceptor):
             transaction.remember(self, message)  # its removal takes effect at the commit
         reply: R = await proceed(message)
         return reply
+
+
+class TakenPermit:
+    """The block of a load that is not shared: its permit counts until the end of the block."""
+
+    __slots__ = ("_permit", "_permits")
+
+    def __init__(self, permits: Permits, permit: LoadPermit) -> None:
+        self._permits = permits
+        self._permit = permit
+
+    def __enter__(self) -> LoadPermit:
+        return self._permit
+
+    def __exit__(self, *_: object) -> None:
+        self._permits.drop(self._permit)

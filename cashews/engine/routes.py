@@ -84,7 +84,7 @@ class Route:
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        if here is None:
+        if here is None or not (here.off or here.transactions or here.invalidating is not None):
             chain = self._plain.get(kind)
             if chain is None:
                 chain = self._plain[kind] = self._compose(kind)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cashews.commands import Command
+from cashews.engine.coordinator.lock_context import LockContext
+from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.engine import Engine
 from cashews.guards.guard import Guard, resolve_positive
 from cashews.runners.call import Call, Compiled
@@ -24,13 +26,21 @@ class Locked(Guard):
     """
 
     engine: Engine
+    locks: LockQueues
     lease: Compiled
     wait: bool = True
     insist: bool = True
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        engine, key = self.engine, call.key
-        if engine.is_off(Command.SET_LOCK, key):
+        locks, key = self.locks, call.key
+        if self.engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
-        async with engine.lock(key, resolve_positive("ttl", self.lease, call), wait=self.wait, insist=self.insist):
+        lock = locks.claim(key, resolve_positive("ttl", self.lease, call))
+        if not locks.take_in_place(lock):
+            async with LockContext(locks, lock, wait=self.wait, insist=self.insist):
+                return await proceed(call)
+        try:
             return await proceed(call)
+        finally:
+            if not locks.release_in_place(lock):
+                await locks.give_back(lock)

@@ -16,6 +16,7 @@ from cashews.runners.stages import CallLoad, HardTimeout, OverCaches, SoftTimeou
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned
 from cashews.strategies.strategy import Strategy
+from cashews.ttl import TTLRule
 
 
 class Loader:
@@ -30,10 +31,12 @@ class Loader:
         self._target = target
         self._strategy = strategy
         self._plan = plan
+        self._now = engine.clock.now
+        self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = OverCaches(self.execute) if plan.upper else self.execute
         if plan.lease is not None:
-            self._load = UnderLock(engine, strategy, Locked(engine, plan.lease, insist=False), self._load)
+            self._load = UnderLock(engine, strategy, Locked(engine, engine.locks, plan.lease, insist=False), self._load)
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
@@ -62,8 +65,7 @@ class Loader:
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
         """
-        engine, plan = self._engine, self._plan
-        now = engine.clock.now
+        engine, plan, now = self._engine, self._plan, self._now
         if permit.tagging is not None:
             permit.since = await engine.mark(call.key)
         started = now()
@@ -87,8 +89,18 @@ class Loader:
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
         """Return the message that stores an outcome in the form of the strategy."""
-        engine, result = self._engine, content_of(outcome)
-        ttl = lifetime(self._plan, call, result, engine.random.random)
-        own_ttl = resolve(self._plan.own_ttl, call, result)
+        engine = self._engine
+        ttl, own_ttl = self._fixed or self._durations_of(call, content_of(outcome))
         form = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
         return self._target.storing(call, outcome, form, ttl, permit)
+
+    def _durations_of(self, call: Call, result: object) -> tuple[float | None, float | None]:
+        plan = self._plan
+        return lifetime(plan, call, result, self._engine.random.random), resolve(plan.own_ttl, call, result)
+
+
+def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:
+    """Return the ttl and the strategy's own ttl of a plan, or `None` if they depend on the call or on chance."""
+    if plan.jitter or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule):
+        return None
+    return plan.ttl, plan.own_ttl

@@ -12,7 +12,7 @@ from random import Random
 import anyio
 
 from cashews._log import logger
-from cashews.backends.interface import Asks
+from cashews.backends.interface import NOT_NOW, Asks
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import HeldLock, Keeper
 from cashews.exceptions import (
@@ -94,6 +94,16 @@ class LockQueues:
     async def take(self, lock: HeldLock) -> bool:
         """Take a lock that is free and that nobody waits for; says whether it was taken."""
         return lock.key not in self._queues and await self._try(lock) > 0
+
+    def take_in_place(self, lock: HeldLock) -> bool:
+        """Take a lock that is free, needs no renewal and that nobody waits for, if the store can do it in place.
+
+        Such a lock is given back with `release_in_place`.
+        """
+        if lock.renewed or lock.key in self._queues:
+            return False
+        fence = self._store.in_place(SetLock(lock.key, lock.token, lock.lease))
+        return fence is not NOT_NOW and fence > 0
 
     async def wait(self, lock: HeldLock, deadline: float = math.inf) -> None:
         """Take a lock, behind all who wait for it.
@@ -203,6 +213,13 @@ class LockQueues:
                 if not quietly:
                     raise
                 logger.warning("the lock %r could not be given back: %s", lock.key, error)
+
+    def release_in_place(self, lock: HeldLock) -> bool:
+        """Give a lock back in place, if the store can do it; says whether it could."""
+        if self._store.in_place(Unlock(lock.key, lock.token)) is NOT_NOW:
+            return False
+        self.wake(lock.key)
+        return True
 
     def wake(self, key: str) -> None:
         """Have those look again who wait for a lock."""
