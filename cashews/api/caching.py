@@ -1,4 +1,4 @@
-"""The decorators of a cache: each builds a strategy or a guard from what it is told, all at decoration."""
+"""The caching decorators of a cache: each makes a strategy and a plan of its options, at decoration."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ class DecoratorAPI(Face):
         max_items: int = MOST_ITEMS,
         tags: Tags = (),
     ) -> IteratorDecorator:
-        """Return a decorator of async generator functions: replay exactly what one complete run yielded.
+        """Return a decorator of async generator functions: replay exactly the items of one complete run.
 
         A run is stored when it has come to its end: not if its consumer left early, not if it raised, and not if its
         key was invalidated meanwhile. A run is read in full before its first item is replayed. Consumers that find
@@ -275,7 +275,7 @@ def _plan(
     )
 
 
-def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  what users give to `lock=`
+def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  the value of `lock=`
     """Return the lease that `lock=` asks for, in seconds; `None` for no lock.
 
     :raises WrongTTLError: if it is neither a flag nor a duration

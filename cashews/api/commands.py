@@ -27,8 +27,8 @@ NO_TAGS: Final[tuple[str, ...]] = ()
 class CommandAPI(Face):
     """The commands. Keys are text; every `expire` is a duration (see `cashews.ttl`), `None` for no expiry.
 
-    Each command may raise what `Engine.ask` raises, WrongTTLError for a duration that cannot be understood, and
-    WrongArgumentError for any other argument that is not allowed; nothing has happened then.
+    Each command may raise the errors of `Engine.ask`. A wrong duration is a WrongTTLError, any other wrong argument a
+    WrongArgumentError; nothing has happened then.
     """
 
     async def get(self, key: str, default: Any = None) -> Any:
@@ -113,7 +113,7 @@ class CommandAPI(Face):
     ) -> bool:
         """Store a value; says whether it was stored.
 
-        :param expire: 0 or negative stores nothing and removes what is there
+        :param expire: 0 or negative stores nothing, and removes the value of the key
         :param exist: `True` stores only over a live value, `False` only where there is none
         :param tags: the tags by which `delete_tags` finds the value; a value that is stored anew has none but these,
             and those of `register_tag`

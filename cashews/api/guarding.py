@@ -158,8 +158,8 @@ class GuardAPI(Face):
     ) -> DualBloomDecorator:
         """Return a decorator: calls are put in one of two Bloom filters, for yes and for no, and answered from there.
 
-        A call that is in neither filter, or in both, runs the function. The first answer is what the function returns,
-        the later ones are `True` and `False`; a wrong one is as likely as `false` says.
+        A call that is in neither filter, or in both, runs the function. The first answer is the result of the function,
+        later answers are `True` or `False`; a wrong one is as likely as `false` says.
 
         :param capacity: how many calls each filter is to hold
         :param name: the template of the items, by default the function's name and parameters

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
 from cashews.exceptions import NotAsyncError
@@ -14,6 +14,10 @@ from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.tags import Tag, TagMaker, TagRules, compile_tags
 from cashews.runners.call import Target
+
+P = ParamSpec("P")
+D = TypeVar("D")
+"""A decorator that was made with a `Keying`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +100,17 @@ def _forms(function: Callable[..., Any]) -> tuple[object, object]:
     return inner, getattr(inner, "__call__", None)  # noqa: B004  calling an object runs this method
 
 
-def noself(decorate: Callable[..., Any]) -> Callable[..., Any]:
+def noself(decorate: Callable[P, D]) -> Callable[P, D]:
     """Return a decorator factory like the given one, whose default keys leave out the first parameter of a method.
 
     Examples: ``@noself(cache)(ttl="2h")``, ``@noself(cache.early)(ttl="2h")``.
     """
+    described = decorate if inspect.isroutine(decorate) else getattr(decorate, "__call__")  # noqa: B004, B009  of a cache
 
-    @functools.wraps(decorate)
-    def factory(*args: Any, **kwargs: Any) -> Any:
-        decorator = decorate(*args, **kwargs)
-        return replace(decorator, keying=replace(decorator.keying, noself=True))
+    @functools.wraps(described)
+    def factory(*args: P.args, **kwargs: P.kwargs) -> D:
+        decorator: Any = decorate(*args, **kwargs)
+        without_self: D = replace(decorator, keying=replace(decorator.keying, noself=True))
+        return without_self
 
     return factory

@@ -149,7 +149,7 @@ class Engine(Asks, Coordinator):
         try:
             await self.prepare()
             return await self.routes.of(key).backend.ask(MarkLoad(key))
-        except CacheClosedError:  # what is loaded cannot be stored, and is an answer all the same
+        except CacheClosedError:  # the value of the load cannot be stored, and is an answer all the same
             return BEFORE_ALL
 
     def pages(self, message: Paged[Item]) -> Pages[Item]:

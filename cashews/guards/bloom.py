@@ -92,9 +92,9 @@ class BloomShape:
     def holding(cls, capacity: int, percent: float, argument: str = "false_positives") -> BloomShape:
         """Return the smallest filter for `capacity` items that takes at most `percent` of all others for one of them.
 
-        The number of hashes is the whole number nearest to the best one, `-log2(p)`; the number of bits is then what
-        the error bound `(1 - exp(-kn/m)) ** k <= p` needs with it. A filter with few bits errs a little more than this
-        formula says (Bose et al., "On the false-positive rate of Bloom filters", IPL 108, 2008), hence the margin.
+        The number of hashes is the whole number nearest to the best one, `-log2(p)`; the number of bits is then the
+        smallest that meets the error bound `(1 - exp(-kn/m)) ** k <= p`. A filter with few bits errs a little more than
+        this formula says (Bose et al., "On the false-positive rate of Bloom filters", IPL 108, 2008), hence the margin.
 
         :raises WrongArgumentError: if there can be no such filter
         """
@@ -110,7 +110,7 @@ class BloomShape:
     def places(self, item: str) -> tuple[int, ...]:
         """Return the bits that stand for an item.
 
-        They depend on the item alone, not on what is installed, the process or the machine: a filter is shared. All
+        They depend on the item alone, not on installed packages, the process or the machine: a filter is shared. All
         are worked out from one digest by enhanced double hashing: the i-th is `a + i*b + (i**3 - i)/6`. The cubic term
         keeps small filters, and steps that share a factor with the number of bits, from erring more often than
         independent hashes would.

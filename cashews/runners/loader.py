@@ -57,7 +57,7 @@ class Loader:
         return outcome
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
-        """Run the function and store its outcome, under no lock and whatever else runs."""
+        """Run the function and store its outcome, even if another load runs, and without a lock."""
         return self._engine.load(call.key, partial(self.execute, call), self._target.tagging(call), join=False)
 
     async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
