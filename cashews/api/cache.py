@@ -164,7 +164,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
 
     @property
     def is_full_disable(self) -> bool:
-        """Whether every command of every backend is switched off here and now."""
+        """True while every command of every backend is switched off here."""
         routes = self._engine.routes
         return all(routes.off_at(route.prefix) == ALL for route in routes)
 

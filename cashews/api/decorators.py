@@ -160,7 +160,7 @@ class GuardDecorator:
     guard: Guard
     keying: Keying
     per_function: bool = False
-    """Whether the default key is the same for all calls of a function."""
+    """True: the default key is the same for all calls of a function."""
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.

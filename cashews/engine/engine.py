@@ -82,6 +82,7 @@ class Engine(Asks, Coordinator):
         self.permits = Permits()
         self._flights = Flights(self.permits, self.loop)
         self.load = self._flights.load
+        """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
         self.refresher = Refresher(clock, self._ensure_scope, self.loop)
         self.keeper = Keeper(clock, self._ensure_scope)
         self._waits: dict[object, list[Waiter]] = {}
@@ -144,7 +145,7 @@ class Engine(Asks, Coordinator):
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.
 
-        It is nobody's command: neither a switch nor a middleware stands before it.
+        The message is no public command: it passes neither switches nor middlewares.
         """
         try:
             await self.prepare()
@@ -176,7 +177,7 @@ class Engine(Asks, Coordinator):
                 raise CacheClosedError
         self._credit -= 1
 
-    # --- loads; `self.load` is `Flights.load`
+    # --- loads
 
     def permit(self, key: str, tagging: KnownTags | None) -> TakenPermit:
         """Return ``with engine.permit(...) as permit``, the block of a load that is not shared."""
@@ -333,7 +334,7 @@ class Engine(Asks, Coordinator):
 
     @property
     def closed(self) -> bool:
-        """Whether it refuses use until it is opened or configured again."""
+        """True while the cache refuses use, until it is opened or configured again."""
         return self._closed
 
     # --- control

@@ -68,7 +68,7 @@ class Flights:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for the load of another call."""
+        """The number of calls that wait for the load of another call."""
         return sum(len(flight.waiters) for flight in self._shared.values())
 
     async def load(

@@ -29,7 +29,7 @@ class Bloom(Guard):
     name: str
     shape: BloomShape
     check: bool
-    """Whether a yes of the filter is checked by running the function."""
+    """True: a yes of the filter is checked by running the function."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Any:
         bits = await self.engine.ask(GetBits(self.name, self._places(call.key)))

@@ -43,11 +43,11 @@ class Recording:
 
     most: int
     copy: bool
-    """Whether items are copied: as the store copies values, or shares the objects themselves."""
+    """True: items are copied, as the store copies values; false: they are shared, as the store shares them."""
     items: list[object] = field(default_factory=list[object])
     whole: bool = True
     cost: float = 0.0
-    """How many seconds the generator itself took, without its consumer."""
+    """The seconds that the generator itself took, without its consumer."""
 
     def add(self, item: object) -> bool:
         """Record an item as it is now, before its consumer changes it; says whether there was room."""
