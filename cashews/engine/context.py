@@ -28,10 +28,10 @@ class AmbientTransaction(Protocol):
     """A transaction, as its context sees it."""
 
     __slots__ = ()
-    coordinator: Any
+    engine: Any
     """The engine that the transaction belongs to."""
 
-    def remember(self, permits: object, invalidation: Message[Any]) -> None:
+    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
         """Note an invalidation that takes effect at the commit: `permits` have to be voided once more then."""
         ...
 

@@ -21,10 +21,8 @@ from cashews.commands import Command
 from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
-from cashews.engine.coordinator.keeper import Keeper
-from cashews.engine.coordinator.queues import LockQueues
-from cashews.engine.coordinator.transaction import Coordinator, Transaction, Transactional
-from cashews.engine.coordinator.wait_graph import Waiter, WaitGraph
+from cashews.engine.coordinator.coordinator import Coordinator
+from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
 from cashews.engine.permits import Permits, TakenPermit
@@ -56,7 +54,7 @@ class EngineStatistics:
     backends: dict[str, dict[str, int]]
 
 
-class Engine(Asks, Coordinator):
+class Engine(Asks, TransactionHost):
     """The routes, the scope, and `ask`: everything between the face of a cache and its stores.
 
     It is *resting* until something needs a task, then *hosted* by the event loop or *open* in a block of the user's,
@@ -84,9 +82,8 @@ class Engine(Asks, Coordinator):
         self.load = self._flights.load
         """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
         self.refresher = Refresher(clock, self._ensure_scope, self.loop)
-        self.keeper = Keeper(clock, self._ensure_scope)
-        self._waits: dict[object, list[Waiter]] = {}
-        self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
+        self.coordinator = Coordinator(clock, random, self._ensure_scope)
+        self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
         self._watcher = Watcher(self.rebuild)
         self._invalidator = Invalidator(self.permits)
 
@@ -105,7 +102,7 @@ class Engine(Asks, Coordinator):
         if here is None:
             self._credit -= 1
             return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
-        if here.sole is None or here.sole.coordinator is not self:
+        if here.sole is None or here.sole.engine is not self:
             return NOT_NOW
         self._credit -= 1
         return here.sole.in_place(message, route)  # type: ignore[no-any-return]  # likewise
@@ -200,8 +197,8 @@ class Engine(Asks, Coordinator):
         backend = factory(Environment(self.clock, self.random, self._ensure_scope, self.rebuild))
         self._closed = False
         self.refresher.resume()
-        locks = LockQueues(backend, self.clock, self.random, self.keeper, lambda _: backend.outlives)
-        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=WaitGraph(self._waits))
+        locks, graph = self.coordinator.locks_of(backend, lambda _: backend.outlives), self.coordinator.wait_graph()
+        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=graph)
         route.middlewares = tuple(middlewares)
         self._retire(self.routes.mount(route))
         self.rebuild()
@@ -274,6 +271,7 @@ class Engine(Asks, Coordinator):
             finally:  # asyncio's own Task.cancel() goes through shields, once
                 self._closed = True
                 self.rebuild()
+                self.coordinator.wake_all()
                 await self._let_go()
 
     async def _let_go(self) -> None:
@@ -316,13 +314,17 @@ class Engine(Asks, Coordinator):
         return [
             *(backend.close for backend in retired),
             self.refresher.run,
-            self.keeper.run,
+            self.coordinator.run,
             *(service for route in self.routes for service in route.backend.services),
         ]
 
     def _outlives(self, key: str) -> bool:
         """Say whether the store of a key keeps locks beyond this process."""
         return (self._sole or self.routes.of(key)).backend.outlives
+
+    def _is_plain(self, key: str) -> bool:
+        """Say whether no middleware stands before the store of a key."""
+        return not (self._sole or self.routes.of(key)).middlewares
 
     def _retire(self, route: Route | None) -> None:
         if route is None:
@@ -368,7 +370,7 @@ class Engine(Asks, Coordinator):
         return EngineStatistics(
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
-            leases=len(self.keeper),
+            leases=self.coordinator.leases,
             loads=len(self.permits),
             load_waiters=self._flights.waiting,
             refreshes=self.refresher.statistics(),

@@ -92,7 +92,7 @@ class Permits(Interceptor):
         self.refuse(message)
         here = AMBIENT.get()
         for transaction in () if here is None else here.transactions:
-            transaction.remember(self, message)  # its removal takes effect at the commit
+            transaction.note_invalidation(self, message)  # its removal takes effect at the commit
         reply: R = await proceed(message)
         return reply
 

@@ -14,7 +14,7 @@ from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch
 from cashews.exceptions import NotConfiguredError
@@ -41,7 +41,7 @@ class Route:
         prefix: str,
         backend: Backend,
         switch: Switch,
-        locks: LockQueues,
+        locks: StoreLocks,
         interceptors: Callable[[Route], Sequence[Interceptor]],
         *,
         graph: WaitGraph,

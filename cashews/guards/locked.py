@@ -8,7 +8,7 @@ from typing import Any
 
 from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.engine import Engine
 from cashews.guards.guard import Guard, resolve_positive
 from cashews.runners.call import Call, Compiled
@@ -26,7 +26,7 @@ class Locked(Guard):
     """
 
     engine: Engine
-    locks: LockQueues
+    locks: StoreLocks
     lease: Compiled
     wait: bool = True
     insist: bool = True
