@@ -33,10 +33,9 @@ class Flight(LoadPermit):
 
     __slots__ = ("blocked_on", "waiters")
 
-    def __init__(self, key: str, tagging: KnownTags | None) -> None:
-        here = AMBIENT.get()
+    def __init__(self, key: str, origin: object | None, tagging: KnownTags | None) -> None:
         self.key = key
-        self.origin = None if here is None else here.invalidating
+        self.origin = origin
         self.tagging = tagging
         self.since = None
         self.void = False
@@ -96,7 +95,7 @@ class Flights:
                 break
             flight.tell(TAKE_OVER)  # invalidated meanwhile: its waiters find the load that came after it, or lead one
         else:
-            flight = self._shared[key] = Flight(key, tagging)
+            flight = self._shared[key] = Flight(key, None if here is None else here.invalidating, tagging)
         outer = LOADING.set((*LOADING.get(), flight))
         try:
             outcome = await load(flight)

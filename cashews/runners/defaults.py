@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable
-from typing import Any, cast
+from typing import Any
 
 from cashews.engine.engine import Engine
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
@@ -23,8 +23,9 @@ class DefaultTarget(Target):
         return value_of(call.args[0])
 
     def tagging(self, call: Call) -> KnownTags | None:
+        tagging: KnownTags | None
         _, _, tagging = call.args
-        return cast("KnownTags | None", tagging)
+        return tagging
 
     def storing(self, call: Call, outcome: Outcome, form: object, ttl: float | None, permit: LoadPermit) -> Set:
         _, ttl, _ = call.args
