@@ -146,9 +146,9 @@ class Apart(MemoryStore):
     turns: Mapping[Any, Any] = {}
     outlives = True
 
-    async def ask(self, message):
+    async def ask(self, message, *, strict=False):
         await checkpoint()
-        reply = await super().ask(message)
+        reply = await super().ask(message, strict=strict)
         await checkpoint()
         return reply
 

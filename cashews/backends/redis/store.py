@@ -57,20 +57,13 @@ class RedisStore(Backend):
         for connection in self._connections:
             connection.attached(current_loop())
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             reply: R = await COMMANDS[message.__class__](self._remote, message)
         except redis.RedisError as error:
-            return await self._failed(message, error, suppress=self._suppress)
+            return await self._failed(message, error, suppress=self._suppress and not strict)
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await COMMANDS[message.__class__](self._remote, message)
-        except redis.RedisError as error:
-            return await self._failed(message, error, suppress=False)
         return reply
 
     def as_raw(self, value: object) -> object:
