@@ -211,8 +211,8 @@ class LockedError(CacheError):
 class LockRefusedError(LockedError):
     """A store cannot lock: it refuses a lock though nobody holds it, or it does not answer."""
 
-    def __init__(self, key: str = "") -> None:
-        super().__init__(key, "the store refuses it though nobody holds it")
+    def __init__(self, key: str = "", reason: str = "the store refuses it though nobody holds it") -> None:
+        super().__init__(key, reason)
 
 
 class LockLostError(LockedError):

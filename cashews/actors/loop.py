@@ -74,6 +74,10 @@ class Loop(ABC):
     def here(self) -> bool:
         """Whether the calling code runs in this loop."""
 
+    @abstractmethod
+    def task(self) -> object:
+        """Return the calling task; the loop is the one that it runs in."""
+
 
 class AsyncioReplySlot(ReplySlot[T]):
     """A reply slot on asyncio: a future.
@@ -157,6 +161,7 @@ class AsyncioLoop(Loop):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
+        self._current_task = sys.modules["asyncio"].current_task
         self.thread = get_ident()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -167,6 +172,9 @@ class AsyncioLoop(Loop):
     @property
     def here(self) -> bool:
         return self._running_loop() is self._loop
+
+    def task(self) -> object:
+        return self._current_task(self._loop)
 
     def reply_slot(self) -> ReplySlot[Any]:
         return AsyncioReplySlot(self._loop)
@@ -203,6 +211,9 @@ class TrioLoop(Loop):
     def here(self) -> bool:
         lowlevel = sys.modules["trio"].lowlevel
         return lowlevel.in_trio_run() and lowlevel.current_trio_token() is self._token
+
+    def task(self) -> object:
+        return sys.modules["trio"].lowlevel.current_task()
 
     def reply_slot(self) -> ReplySlot[Any]:
         return TrioReplySlot()

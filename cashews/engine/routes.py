@@ -19,7 +19,7 @@ from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import Message, Paged
+from cashews.messages import Message, Paged, SetLock
 
 R = TypeVar("R")
 
@@ -97,7 +97,13 @@ class Route:
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
-        return compose(concerned, self.backend.ask)
+        return compose(concerned, self._take_lock if kind is SetLock else self.backend.ask)
+
+    def _take_lock(self, message: SetLock) -> Awaitable[int]:
+        """Ask the store for a lock, and note where that is: the lock is given back there."""
+        if message.place is not None:
+            message.place.store, message.place.key = self.backend, message.key
+        return self.backend.ask(message)
 
 
 class Routes(Sequence[Route]):

@@ -30,6 +30,7 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetSize: values.get_size,
     m.GetBits: structures.get_bits,
     m.LockTimeLeft: locks.lock_time_left,
+    m.ListLocks: locks.list_locks,
     m.Peek: transactions.peek,
     m.GetKeysCount: keys.get_keys_count,
 }

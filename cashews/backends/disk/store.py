@@ -56,6 +56,7 @@ class DiskStore(Backend):
             m.RecallMany: self._get_many,
             m.GetMatch: self._get_match,
             m.Scan: self._scan,
+            m.ListLocks: self._list_locks,
             m.Set: self._set,
             m.SetTagged: self._set_tagged,
             m.DeleteTags: self._delete_tags,
@@ -153,6 +154,10 @@ class DiskStore(Backend):
         return m.Page(await self._values.pairs_from_stored(page.items), self._next_cursor(message, page.cursor))
 
     async def _scan(self, message: m.Scan) -> m.Page[str]:
+        page = await self._reads.ask(message)
+        return m.Page(page.items, self._next_cursor(message, page.cursor))
+
+    async def _list_locks(self, message: m.ListLocks) -> m.Page[tuple[str, float]]:
         page = await self._reads.ask(message)
         return m.Page(page.items, self._next_cursor(message, page.cursor))
 

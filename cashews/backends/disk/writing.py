@@ -40,6 +40,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.SetLock: locks.set_lock,
     m.RenewLock: locks.renew_lock,
     m.Unlock: locks.unlock,
+    m.BreakLock: locks.break_lock,
     m.Commit: transactions.commit,
 }
 """The turns that write, one after the other in one lane."""

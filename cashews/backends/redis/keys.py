@@ -113,10 +113,11 @@ async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) 
         cursor.ended = True
         there = not key.startswith(INTERNAL) and await exists(remote, m.Exists(key))
         return [key] if there else []
-    return [key for key in await _scan(remote, cursor, pattern, count) if not key.startswith(INTERNAL)]
+    return [key for key in await scan_page(remote, cursor, pattern, count) if not key.startswith(INTERNAL)]
 
 
-async def _scan(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
+async def scan_page(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
+    """Return the next keys of the server that match, internal ones among them."""
     words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
     cursor.at, found = await remote.first.ask(pack(words), reads=True)
     cursor.ended = cursor.at == b"0"
@@ -130,7 +131,7 @@ async def clear(remote: Remote, _: m.Clear) -> None:
     await delete_match(remote, m.DeleteMatch("*"))
     cursor, indexes = ServerCursor(), Pattern.of((INDEX, ""))
     while not cursor.ended:
-        for index in await _scan(remote, cursor, indexes, PAGE):  # pruned, not removed: others write meanwhile
+        for index in await scan_page(remote, cursor, indexes, PAGE):  # pruned, not removed: others write meanwhile
             await tags.prune(remote, index.removeprefix(INDEX))
 
 

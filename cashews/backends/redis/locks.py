@@ -8,9 +8,11 @@ from redis.exceptions import NoPermissionError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
+from cashews.backends.redis.keys import ServerCursor, scan_page
 from cashews.backends.redis.layout import FENCE, LOCKS
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.wire import lifetime, milliseconds, pack
+from cashews.keys.pattern import Pattern, pieces_of
 
 
 async def set_lock(remote: Remote, message: m.SetLock) -> int:
@@ -33,6 +35,11 @@ async def unlock(remote: Remote, message: m.Unlock) -> bool:
 async def lock_time_left(remote: Remote, message: m.LockTimeLeft) -> float | None:
     key = LOCKS + message.key
     left: int = await remote.at(key).ask(pack(("PTTL", key)), reads=True)
+    return _seconds(left)
+
+
+def _seconds(left: int) -> float | None:
+    """Return the seconds of a PTTL: infinity without expiry, `None` for a key that is gone."""
     if left < 0:
         return math.inf if left == -1 else None
     return max(left, 1) / 1000
@@ -49,3 +56,19 @@ async def watch_lock(remote: Remote, message: m.WatchLock) -> bool:
 async def unwatch_lock(remote: Remote, message: m.UnwatchLock) -> None:
     key = LOCKS + message.key
     await remote.at(key).unlisten(key, message.wake)
+
+
+async def list_locks(remote: Remote, message: m.ListLocks) -> m.Page[tuple[str, float]]:
+    cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
+    head, *rest = pieces_of(message.pattern)
+    found = await scan_page(remote, cursor, Pattern.of((LOCKS + head, *rest)), message.batch_size)
+    keys = tuple([key for key in dict.fromkeys(found) if key not in cursor.seen])
+    cursor.seen.update(keys)
+    times = await scripts.LOCK_TIMES.ask(remote.first, keys) if keys else []
+    held = [(key, left) for key, time in zip(keys, times, strict=True) if (left := _seconds(time)) is not None]
+    return m.Page([(key.removeprefix(LOCKS), left) for key, left in held], None if cursor.ended else cursor)
+
+
+async def break_lock(remote: Remote, message: m.BreakLock) -> bool:
+    key = LOCKS + message.key
+    return bool(await scripts.BREAK_LOCK.ask(remote.at(key), (key,)))

@@ -137,7 +137,7 @@ class KeyLocks:
     async def _take_in_store(self, key: str) -> HeldLock:
         lock = self._locks.claim(key + SUFFIX, self._owner.timeout)
         try:
-            await self._locks.wait(lock, self._owner.deadline)
+            await self._locks.acquire(lock, self._owner.deadline, within=self._owner.timeout)
             self._owner.check()
         except BaseException:
             self._release_in_process(key)
