@@ -1,4 +1,4 @@
-"""Shared types: the absent member, and the names that typing gained after Python 3.10."""
+"""Types that many modules share: absence, durations, and names that `typing` has had since Python 3.11."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ else:
     from typing_extensions import Self as Self  # a dependency of anyio on these versions of Python
 
     def assert_never(value: NoReturn) -> NoReturn:
-        """Say that a union was not exhausted."""
+        """Raise an error about a case of a union that no branch has handled."""
         message = f"unhandled case: {value!r}"
         raise AssertionError(message)
 
 
 class AbsentType(enum.Enum):
-    """The type of `ABSENT`; an enum narrows under type checkers, a bare object does not."""
+    """The type of `ABSENT`. It is an enum, because type checkers narrow enums and not plain objects."""
 
     ABSENT = "absent"
 
@@ -33,7 +33,7 @@ class AbsentType(enum.Enum):
 
 
 ABSENT: Final = AbsentType.ABSENT
-"""Nothing is stored. Not `None`, which is a value like any other."""
+"""The sign that nothing is stored. `None` cannot be that sign, since it is a value like any other."""
 
 Absent: TypeAlias = Literal[AbsentType.ABSENT]
 

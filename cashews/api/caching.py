@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cashews._arguments import Errors, errors_of, integer, not_negative, number, positive_duration
+from cashews._arguments import Errors, errors_of, integer, non_negative_duration, number, positive_duration
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
 from cashews.api.face import Face
@@ -265,12 +265,12 @@ def _plan(
         ttl=compile_ttl(ttl),
         own_ttl=own_ttl,
         condition=parse_condition(condition),
-        min_cost=not_negative("time_condition", min_cost) or 0.0,
+        min_cost=non_negative_duration("time_condition", min_cost) or 0.0,
         upper=common.upper,
         lease=lease_of(common.lock),
         protected=common.protected,
         jitter=number("jitter", common.jitter, 0, 1),
-        soft_timeout=not_negative("soft_timeout", common.soft_timeout),
+        soft_timeout=non_negative_duration("soft_timeout", common.soft_timeout),
         hard_timeout=positive_duration("hard_timeout", common.hard_timeout),
     )
 

@@ -8,7 +8,17 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
-from cashews._arguments import fields, integer, mapping, not_negative, number, positive_duration, text, texts, width
+from cashews._arguments import (
+    bit_indexes,
+    bit_size,
+    integer,
+    mapping,
+    non_negative_duration,
+    number,
+    positive_duration,
+    text,
+    texts,
+)
 from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
 from cashews.commands import Command
@@ -219,7 +229,7 @@ class CommandAPI(Face):
 
     async def get_bits(self, key: str, *indexes: int, size: int = 1) -> tuple[int, ...]:
         """Return unsigned fields of `size` bits, 1 to 63; a key holds up to 2**30 bits."""
-        message = m.GetBits(text("key", key), fields(indexes, width(size)), width(size))
+        message = m.GetBits(text("key", key), bit_indexes(indexes, bit_size(size)), bit_size(size))
         return await self._engine.ask(message)
 
     async def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> tuple[int, ...]:
@@ -227,7 +237,7 @@ class CommandAPI(Face):
 
         A key holds up to 2**30 bits (128 MiB), and takes the room up to the last field that was written.
         """
-        message = m.IncrBits(text("key", key), fields(indexes, width(size)), width(size), integer("by", by))
+        message = m.IncrBits(text("key", key), bit_indexes(indexes, bit_size(size)), bit_size(size), integer("by", by))
         return await self._engine.ask(message)
 
     async def slice_incr(
@@ -276,7 +286,7 @@ class CommandAPI(Face):
         :raises LockedError: on entering, if the lock is held and `wait` is `False`, if it was not free within
             `timeout`, or if the store refuses it; on leaving, if it was lost
         """
-        given, patience = positive_duration("expire", expire), not_negative("timeout", timeout)
+        given, patience = positive_duration("expire", expire), non_negative_duration("timeout", timeout)
         if self._engine.is_off(Command.SET_LOCK, text("key", key)):
             return nullcontext(HeldLock(key, "", 0, None))
         lock = self._locks.claim(key, LEASE if given is None else given, renew=renew)

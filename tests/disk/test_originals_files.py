@@ -111,7 +111,7 @@ async def test_what_is_cleared_is_more_than_a_page(opened, directory):
 
 
 async def test_what_is_absent_is_not_counted(found, clock):
-    """1; what has expired is absent once, whatever else it is."""
+    """Guarantee 1; what has expired is absent once, whatever else it is."""
     assert await found.get_keys_count() == len([key async for key in found.scan("*")]) == 6
     await found.set_add("set", "member", expire=10)
     await found.set_add("lasting", "member")

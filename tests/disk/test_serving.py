@@ -33,8 +33,8 @@ async def test_a_failure_that_nobody_has_foreseen_is_answered_and_ends_no_lane(o
     async with opened(shards=shards) as cache:
         await cache.set("k", 1)
         with monkeypatch.context() as patch:
-            patch.setattr(Reader, "_serve_each", fail)
-            patch.setattr(Writer, "_serve_each", fail)
+            patch.setattr(Reader, "_serve_shards", fail)
+            patch.setattr(Writer, "_serve_shards", fail)
             for ask_cache in (cache.get, cache.delete):
                 with pytest.raises(CacheBackendInteractionError, match="Unforeseen"):
                     await ask_cache("k")

@@ -20,7 +20,8 @@ SERVER = "redis://localhost:6379"
 
 
 def marks(block: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.redis] if SERVER in block else []
+    needed = {"redis://": pytest.mark.redis, "disk://": pytest.mark.diskcache}
+    return [mark for scheme, mark in needed.items() if scheme in block]
 
 
 EXAMPLES = [

@@ -73,6 +73,6 @@ def stored_in():
 
     def keys(cache, prefix=""):
         table = cache._engine.backend_at(prefix)._table
-        return [*table._live, *table._structures]
+        return [*table.values, *table.structures]
 
     return keys

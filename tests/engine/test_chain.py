@@ -66,7 +66,7 @@ def diary():
 
 
 async def test_every_message_walks_the_same_chain_once(clock, diary):
-    """20."""
+    """Guarantee 20."""
     middlewares = [Recorder("first", diary), Recorder("second", diary)]
     async with Cache.open("mem://", middlewares=middlewares, clock=clock) as cache:
         for message in MESSAGES.values():
@@ -120,7 +120,7 @@ async def test_only_the_commands_that_are_watched_leave_the_straight_way(cache):
 
 
 async def test_the_first_middleware_is_the_outermost_and_an_added_one_the_innermost(clock, diary):
-    """20."""
+    """Guarantee 20."""
     middlewares = [Recorder("first", diary), Recorder("second", diary)]
     async with Cache.open("mem://", middlewares=middlewares, clock=clock) as cache:
         cache.add_middleware(Recorder("added", diary))
@@ -129,7 +129,7 @@ async def test_the_first_middleware_is_the_outermost_and_an_added_one_the_innerm
 
 
 async def test_a_middleware_gets_the_arguments_of_the_public_command(clock):
-    """20: the same for the same command, however it was called."""
+    """Guarantee 20: the same for the same command, however it was called."""
     seen = []
 
     async def look(call, cmd, backend, *args, **kwargs):
@@ -224,7 +224,7 @@ async def test_a_wrong_argument_of_a_middleware_is_one_error_of_ours(clock):
 
 
 async def test_locks_and_loads_pass_the_middlewares_too(clock, diary):
-    """20."""
+    """Guarantee 20."""
     async with Cache.open("mem://", middlewares=[Recorder("one", diary)], clock=clock) as cache:
         async with cache.lock("k", 10):
             pass
@@ -251,7 +251,7 @@ async def test_middlewares_belong_to_one_backend(clock, diary):
 
 
 async def test_a_callback_is_called_after_its_command_with_key_and_result(cache):
-    """d."""
+    """Reading d."""
     seen = []
 
     def callback(key, result):
@@ -268,7 +268,7 @@ async def test_a_callback_is_called_after_its_command_with_key_and_result(cache)
 
 
 async def test_a_callback_is_called_on_a_miss_too(cache):
-    """d."""
+    """Reading d."""
     seen = []
     with cache.callback(lambda key, result: seen.append((key, result)), cmd=Command.GET):
         await cache.get("k")

@@ -30,7 +30,7 @@ def early_user(cache):
 
 @pytest.mark.parametrize("opener", [{"tenant": "A"}, {}], ids=["another", "none"])
 async def test_a_refresh_runs_under_the_key_context_of_its_call(clock, opener):
-    """11: the key context of whoever has opened the cache is not that of the refresh."""
+    """Guarantee 11: the key context of whoever has opened the cache is not that of the refresh."""
     with key_context(**opener):
         cache = Cache.open("mem://", clock=clock)
         await cache.__aenter__()

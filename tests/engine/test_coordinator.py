@@ -29,7 +29,7 @@ TENANT: ContextVar[str] = ContextVar("tenant")
 
 
 def test_queues_are_first_in_first_out_whoever_leaves():
-    """14: the same random joins, leaves and hand-overs, by a seed, with lists."""
+    """Guarantee 14: the same random joins, leaves and hand-overs, by a seed, with lists."""
     random, queues, lists = Random(7), LockQueues(), {}
     for number in range(3_000):
         key = random.choice("abc")
@@ -57,7 +57,7 @@ def test_a_waiter_has_before_it_only_those_that_came_first():
 
 
 def test_a_key_is_handed_to_the_first_waiter_and_a_circle_over_two_stores_is_refused():
-    """16: the graphs of two stores share the waits."""
+    """Guarantee 16: the graphs of two stores share the waits."""
     waits = {}
     one, other = WaitGraph(waits), WaitGraph(waits)
     assert one.take("k", "A")
@@ -104,7 +104,7 @@ async def of_tenant(call, cmd, _backend, *args, **kwargs):
 
 
 async def test_a_lock_that_is_waited_for_is_taken_in_the_context_of_its_waiter(apart, clock):
-    """20: middlewares read the context variables of the caller, also after a wait and behind callers of others."""
+    """Guarantee 20: middlewares read the context variables of the caller, after a wait and behind others, too."""
     entered = []
 
     async def want(name, tenant):
@@ -140,7 +140,7 @@ async def test_a_queue_without_middlewares_watches_its_lock_once(apart, clock):
 
 @pytest.mark.usefixtures("apart")
 async def test_a_lease_is_renewed_in_the_context_in_which_its_lock_was_taken(clock):
-    """14, 20: otherwise the lock of nobody is renewed, and the body ended when its own lease is over."""
+    """Guarantees 14, 20: otherwise the lock of nobody is renewed, and the body ended when its own lease is over."""
     token = TENANT.set("red")
     async with Cache.open("apart://", clock=clock, middlewares=[of_tenant]) as cache:
         TENANT.reset(token)
@@ -160,7 +160,7 @@ async def test_a_lease_is_renewed_in_the_context_in_which_its_lock_was_taken(clo
 
 
 async def test_closing_ends_the_waits_at_once(cache, clock):
-    """28: not only when the lease of the holder is over."""
+    """Guarantee 28: not only when the lease of the holder is over."""
     ended = []
 
     async def want(wait):

@@ -170,7 +170,7 @@ def test_the_parts_of_a_message_have_its_keys_each_at_its_owner(message, keys):
 
 @given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=6))
 def test_the_replies_to_the_parts_make_the_reply_to_the_whole(keys):
-    """1: duplicates and order survive the split."""
+    """Guarantee 1: duplicates and order survive the split."""
     whole = m.GetMany(tuple(keys))
     parts = whole.split(lambda key: key[0]).values()
     assert whole.merge([(part, tuple(map(str.upper, part.keys))) for part in parts]) == tuple(map(str.upper, keys))
@@ -224,7 +224,7 @@ def test_an_argument_that_the_command_has_not_is_an_error_that_names_those_it_ha
 
 @over_passing
 def test_the_arguments_are_those_of_the_public_command(message):
-    """20."""
+    """Guarantee 20."""
     if type(message) in OF_STRATEGIES:
         return
     args, kwargs = message.arguments()
@@ -237,7 +237,7 @@ OF_THEIR_OWN = {m.Get: {str}, m.RenewLock: {type(None)}}
 
 @over_all
 async def test_a_message_declines_in_the_type_of_its_real_replies(message):
-    """19; D29: the types of the replies are those of an empty and of a filled store."""
+    """Guarantee 19; D29: the types of the replies are those of an empty and of a filled store."""
     async with Cache.open("mem://") as cache:
         replies = [await cache._engine.ask(message)]
         await cache._engine.ask(m.Clear())

@@ -40,7 +40,7 @@ async def full(monkeypatch, proxy, opened):
 
 @pytest.mark.parametrize("doomed", [[0], [1, 2, 5], [29], [*range(0, 30, 2)], [*range(30)]])
 async def test_who_is_cancelled_while_waiting_for_room_holds_up_nobody(server, proxy, full, doomed):
-    """23: nobody is lost, nobody is counted twice."""
+    """Guarantee 23: nobody is lost, nobody is counted twice."""
     cache, answers, incr = full
     scopes = [anyio.CancelScope() for _ in range(30)]
 
@@ -119,7 +119,7 @@ async def test_ten_thousand_may_wait(proxy, opened):
 
 
 async def test_who_shares_a_reply_is_not_touched_by_the_cancellation_of_another(server, proxy, cache):
-    """23."""
+    """Guarantee 23."""
     server.command("SET", "k", "1")
     proxy.hold()
     found = []
@@ -141,7 +141,7 @@ async def test_who_shares_a_reply_is_not_touched_by_the_cancellation_of_another(
 
 
 async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(server, cache):
-    """14: the first asks the server for all; he may go before his request has."""
+    """Guarantee 14: the first asks the server for all; he may go before his request has."""
     for number in range(20):
         heard, both = [], []
         lock = f"l{number}"
@@ -164,7 +164,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
 
 
 async def test_who_is_late_may_be_cancelled_before_he_hears_of_it():
-    """23: what is asked once more and has had its time is answered, and is its asker's to take back."""
+    """Guarantee 23: what is asked once more and has had its time is answered, and is its asker's to take back."""
     inbox, place = Inbox(), current_loop().reply_slot()
     letter = inbox.post(b"read", 1.0, reads=True)
     letter.replies.append(place)

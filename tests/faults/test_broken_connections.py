@@ -45,7 +45,7 @@ def calls(server):
 
 
 async def test_a_counter_counts_once_when_its_reply_is_lost(server, proxy, cache):
-    """22: what writes is not sent again."""
+    """Guarantee 22: what writes is not sent again."""
     for count in (1, 2, 3):
         await cache.ping()
         proxy.cut_after(0)
@@ -61,7 +61,7 @@ WRITES = [message for message in EXAMPLES if message.effect is not Effect.READ a
 
 @pytest.mark.parametrize("message", WRITES, ids=lambda message: type(message).__name__)
 async def test_no_write_is_sent_twice(server, proxy, opened, message):
-    """22."""
+    """Guarantee 22."""
     async with opened(proxy.url, suppress=False) as cache:
 
         async def once(fault):
@@ -269,7 +269,7 @@ async def test_a_silent_connection_is_tried_when_that_is_wanted(proxy, opened, c
 
 @pytest.mark.parametrize("garbage", NONSENSE.values(), ids=NONSENSE)
 async def test_a_connection_that_carries_nonsense_is_replaced(proxy, cache, garbage):
-    """23: and no reply goes to the wrong request."""
+    """Guarantee 23: and no reply goes to the wrong request."""
     await cache.set("k", "value")
     await proxy.say(garbage)
     await until(lambda: not proxy.links)
@@ -302,7 +302,7 @@ async def test_a_greeting_of_nonsense_is_a_server_that_is_down(proxy, opened, cl
 
 
 async def test_a_reply_too_many_behind_the_greeting_is_nobodys(server, proxy, opened):
-    """23."""
+    """Guarantee 23."""
     server.command("SET", "k", "1")
     proxy.mangle = lambda data: setattr(proxy, "mangle", bytes) or data + b":5\r\n"
     async with opened(proxy.url) as cache:
@@ -344,7 +344,7 @@ async def stall():
 
 
 async def test_a_large_reply_does_not_stall_the_loop(server, stall):
-    """25."""
+    """Guarantee 25."""
     server.command("SET", "raw", b"x" * 20_000_000)
     async with Cache.open(server.url) as cache:
         await cache.ping()
@@ -355,7 +355,7 @@ async def test_a_large_reply_does_not_stall_the_loop(server, stall):
 
 
 async def test_many_keys_at_once_do_not_stall_the_loop(server, stall):
-    """25."""
+    """Guarantee 25."""
     values = {f"key:{number}": {"number": number, "text": "x" * 50} for number in range(10_000)}
     async with Cache.open(server.url) as cache:
         await cache.ping()

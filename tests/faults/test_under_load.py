@@ -94,7 +94,7 @@ async def settled(cache):
 
 
 async def test_ten_thousand_cancellations_mix_up_no_reply(server):
-    """23: no reply to the wrong request, no task, no socket and no letter left."""
+    """Guarantee 23: no reply to the wrong request, no task, no socket and no letter left."""
     async with Cache.open(server.url, socket_timeout=PATIENCE) as cache:
         await cache.ping()
         own, clients = tasks_now(), server.command("CLIENT", "LIST").count(b"\n")
@@ -114,7 +114,7 @@ async def test_ten_thousand_cancellations_mix_up_no_reply(server):
 
 
 async def test_two_hundred_cuts_under_load_mix_up_no_reply(server):
-    """23, 22: no reply to the wrong request, and no increment twice."""
+    """Guarantees 23, 22: no reply to the wrong request, and no increment twice."""
     async with Proxy(server.port).serving() as proxy:
         async with Cache.open(proxy.url, socket_timeout=PATIENCE, random=Random(1)) as cache:
             await cache.ping()

@@ -18,6 +18,6 @@ def stored():
 
     def keys(cache):
         table = cache._engine.backend_at("")._table
-        return [*table._live, *table._structures]
+        return [*table.values, *table.structures]
 
     return keys

@@ -13,7 +13,7 @@ from cashews.exceptions import CacheError, UnknownOptionError, UnknownSchemeErro
 
 
 async def test_at_most_so_many_values_are_kept():
-    """27."""
+    """Guarantee 27."""
     async with Cache.open("mem://?size=10") as cache:
         for number in range(100):
             await cache.set(str(number), number)
@@ -36,7 +36,7 @@ async def test_at_most_so_many_values_are_kept():
     ],
 )
 async def test_reading_and_writing_a_value_keeps_it_and_asking_about_it_does_not(use, keeps):
-    """27."""
+    """Guarantee 27."""
     async with Cache.open("mem://", size=2) as cache:
         await cache.set("a", 1)
         await cache.set("b", 1)
@@ -47,7 +47,7 @@ async def test_reading_and_writing_a_value_keeps_it_and_asking_about_it_does_not
 
 
 async def test_locks_sets_windows_and_bits_are_not_evicted(clock):
-    """27; seen under load: a rate limit in memory was reset by writing 1,000 other keys."""
+    """Guarantee 27; seen under load: a rate limit in memory was reset by writing 1,000 other keys."""
     async with Cache.open("mem://", size=2, clock=clock) as cache:
         await cache.set_add("set", "a")
         await cache.slice_incr("window", 0, 1, 5)
@@ -73,7 +73,7 @@ async def test_locks_sets_windows_and_bits_are_not_evicted(clock):
 
 
 async def test_by_default_the_object_itself_is_kept_and_returned():
-    """8."""
+    """Guarantee 8."""
     async with Cache.open("mem://") as cache:
         value, lock = {"a": [1]}, threading.Lock()
         await cache.set("k", value)
@@ -84,7 +84,7 @@ async def test_by_default_the_object_itself_is_kept_and_returned():
 
 
 async def test_deep_copies_keep_what_was_stored_as_it_was():
-    """8; D86."""
+    """Guarantee 8; D86."""
     async with Cache.open("mem://", copy="deep") as cache:
         for store in (
             lambda value: cache.set("k", value),
@@ -99,7 +99,7 @@ async def test_deep_copies_keep_what_was_stored_as_it_was():
 
 
 async def test_deep_copies_may_be_changed_by_whoever_got_them():
-    """8; D86."""
+    """Guarantee 8; D86."""
     async with Cache.open("mem://", copy="deep") as cache:
         await cache.set("k", {"a": [1]})
         for read in (

@@ -111,7 +111,7 @@ async def test_a_hit_of_each_decorator_is_one_request(cache, asked):
 
 
 async def test_a_time_to_live_is_exact_to_the_millisecond(cache, server):
-    """1: the server is asked itself, and what passes meanwhile is taken into account."""
+    """Guarantee 1: the server is asked itself, and what passes meanwhile is taken into account."""
     for ttl in (0.5, 1.234, 10, 86_400.001):
         before = time.monotonic()
         await cache.set("k", 1, expire=ttl)
@@ -143,7 +143,7 @@ async def test_a_life_of_less_than_a_millisecond_is_one(cache, server):
 
 
 async def test_integers_are_native_and_negative_ones_come_back(cache, server):
-    """26; D98."""
+    """Guarantee 26; D98."""
     await cache.set("k", -5)
     assert server.command("GET", "k") == b"-5"
     assert server.command("INCRBY", "k", -(2**63) + 5) == -(2**63)

@@ -66,7 +66,7 @@ async def _run():
 
 @pytest.mark.usefixtures("heavy")
 async def test_others_run_while_many_values_are_encoded_or_decoded(cache):
-    """25."""
+    """Guarantee 25."""
     pairs = {f"k{number}": Heavy() for number in range(MANY)}
     assert await during(cache.set_many(pairs)) >= MANY / 4
     assert await during(cache.get_many(*pairs)) >= MANY / 4
@@ -75,7 +75,7 @@ async def test_others_run_while_many_values_are_encoded_or_decoded(cache):
 
 @pytest.mark.usefixtures("heavy")
 async def test_others_run_while_a_transaction_is_encoded(cache):
-    """25."""
+    """Guarantee 25."""
     pairs = {f"k{number}": Heavy() for number in range(MANY)}
     assert await during(_committing(cache, pairs)) >= MANY / 4
 

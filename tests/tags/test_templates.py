@@ -103,7 +103,7 @@ async def test_a_remembered_exception_has_no_tags_of_a_result(cache):
 
 @pytest.mark.parametrize("tag", ["{unknown}", "{n.nothing}", "{result.nothing}", "{n:nothing}", "{n"])
 async def test_a_wrong_template_fails_at_decoration(cache, tag):
-    """6, D64."""
+    """Guarantee 6; D64."""
     with pytest.raises(WrongKeyError, match=r"n"):
 
         @cache("1h", tags=[tag])

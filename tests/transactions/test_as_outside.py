@@ -108,7 +108,7 @@ async def play(plain, inside, clock, mode, seed):
 
 @pytest.mark.parametrize("name", ["mem", "mem-copies-watched", "mem-pickled-signed"])
 async def test_commands_in_a_transaction_answer_and_leave_what_they_do_outside(name, mode):
-    """1, 15; D71 to D75, D81, D82."""
+    """Guarantees 1, 15; D71 to D75, D81, D82."""
     for seed in range(SEEDS):
         clock = VirtualClock(1_000)
         async with SUBJECTS[name].open(clock) as plain, SUBJECTS[name].open(clock) as inside:
@@ -119,7 +119,7 @@ async def test_commands_in_a_transaction_answer_and_leave_what_they_do_outside(n
 async def test_commands_in_a_transaction_on_a_server_or_a_disk_answer_and_leave_what_they_do_outside(
     clock, cache, mode
 ):
-    """1, 15; the plain cache is one in memory."""
+    """Guarantees 1, 15; the plain cache is one in memory."""
     for seed in range(SEEDS // 4):
         await cache.clear()
         async with SUBJECTS["mem-pickled-signed"].open(clock) as plain:

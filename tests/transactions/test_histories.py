@@ -64,7 +64,7 @@ def summed(workers):
 
 
 async def test_in_memory(mode):
-    """15, 16: 8 workers with 300 transactions each."""
+    """Guarantees 15, 16: 8 workers with 300 transactions each."""
     seen = []
     async with Cache.open("mem://", clock=VirtualClock()) as cache:
         await open_accounts(cache)
@@ -88,7 +88,7 @@ async def test_in_memory(mode):
 
 @on_server
 async def test_on_a_server_from_several_processes(server, mode, anyio_backend_name):
-    """15, 16: 4 processes with 2 workers each; the server survives them."""
+    """Guarantees 15, 16: 4 processes with 2 workers each; the server survives them."""
     server.command("FLUSHALL")
     seen, accounts = [], []
 
@@ -118,7 +118,7 @@ async def test_on_a_server_from_several_processes(server, mode, anyio_backend_na
 @on_server
 @pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
 async def test_on_a_server_whose_connections_are_cut(server, mode, suppress):
-    """15, 16, 22: two caches with 4 workers each, cut off now and then, in the middle of replies too."""
+    """Guarantees 15, 16, 22: two caches with 4 workers each, cut off now and then, in the middle of replies too."""
     server.command("FLUSHALL")
     seen, random = [], Random(f"{mode} {suppress}")
 

@@ -19,7 +19,8 @@ from cashews.actors.scope import Service
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
-from cashews.table.table import TURNS, Table
+from cashews.table.keyspace import Table
+from cashews.table.turns import TURNS
 
 R = TypeVar("R")
 NO_SWEEPING = 1.0

@@ -25,7 +25,9 @@ from cashews.messages import (
     Write,
 )
 from cashews.structures.kinds import COUNTER_MAX
-from cashews.table.table import TURNS, Table
+from cashews.table.keyspace import Table
+from cashews.table.transactions import restore
+from cashews.table.turns import TURNS
 
 R = TypeVar("R")
 Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
@@ -123,7 +125,7 @@ class Overlay:
         """Take in the state of a key in the store, unless the key's state is known by now."""
         if not self.knows(key):
             lost = self.deletes(state.tags)
-            self._filled().restore(key, State() if lost else state, now)
+            restore(self._filled(), key, State() if lost else state, now)
             deadline = math.inf if state.left is None else now + state.left
             self._learned[key] = None if lost else deadline
 
@@ -153,7 +155,7 @@ class Overlay:
 
     def change(self, write: Change, now: float) -> Any:
         """Note a change of a key whose state is known, and return its reply."""
-        absent = not self._filled().exists(Exists(write.key), now)
+        absent = not self.answer(Exists(write.key), now)
         reply = TURNS[write.__class__](self._filled(), write, now)
         if not _changes_nothing(write, absent=absent):
             self._draft(write, now, absent=absent)
@@ -214,7 +216,7 @@ class Overlay:
         return deadline is not None and deadline <= now + SOON and (state.left is None or now + state.left > deadline)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
-        state = self._filled().peek(Peek(key), now)
+        state = self.answer(Peek(key), now)
         if state.absent:
             return (Delete(key),)
         if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
