@@ -19,10 +19,11 @@ from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, Template, parse_template
 
 Tag: TypeAlias = str | Callable[..., Iterable[str]]
+"""A template such as ``"page:{page}"`` or ``"user:{result.id}"``, or a callable that returns any number of tags; it is
+called as ``tag(result, *args, **kwargs)``."""
 
 Tags: TypeAlias = Iterable[Tag] | Callable[..., Iterable[str]]
-"""Templates such as ``"page:{page}"`` and ``"user:{result.id}"``, and callables that return any number of tags; these
-are called as ``tags(result, *args, **kwargs)``."""
+"""The tags of a decorated function: several templates and callables, or one callable."""
 
 ALLOWED = "several templates or callables, such as ['items', 'page:{page}']"
 
