@@ -223,6 +223,14 @@ class LockLostError(LockedError):
         CacheError.__init__(self, f"the lock {key!r} was lost while it was held")
 
 
+class TransactionConflictError(LockedError):
+    """A commit was refused: there are new keys that a pattern would have found which the transaction has read."""
+
+    def __init__(self, key: str = "*") -> None:
+        self.key = key
+        CacheError.__init__(self, f"there are new keys of {key!r} since the transaction read them: run it again")
+
+
 class TransactionError(CacheError):
     """A transaction was used after its end, or a block was entered twice."""
 

@@ -210,6 +210,12 @@ class DiskStore(Backend):
 
     # --- transactions
 
+    async def settle(self) -> None:
+        try:
+            await self._writes.ask(m.Unlock("", ""))  # which changes nothing, behind everything that waits in its lane
+        except FailedError as error:
+            self._failed(m.Unlock("", ""), error, suppress=False)
+
     async def _peek(self, message: m.Peek) -> m.State:
         return await self._values.state_from_stored(message.key, await self._reads.ask(message))
 

@@ -66,6 +66,12 @@ class RedisStore(Backend):
             self._failing.pop(message.__class__, None)
         return reply
 
+    async def settle(self) -> None:
+        try:
+            await self._remote.flush()
+        except redis.RedisError as error:
+            raise self._failure(m.Ping(), error) from error
+
     def as_raw(self, value: object) -> object:
         return encoded(str(value)) if isinstance(value, (str, int, float)) else value
 

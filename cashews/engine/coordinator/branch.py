@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.interface import NOT_NOW, Backend, NotNowType
 from cashews.clock import Clock
-from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
+from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, Held, KeyLocks
 from cashews.engine.coordinator.overlay import Overlay
+from cashews.engine.coordinator.pattern_reads import PatternReads
+from cashews.engine.coordinator.slices import in_slices
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockLostError
@@ -32,6 +35,8 @@ class ScanPosition:
 
     own: frozenset[str]
     """The keys that were written before the scan."""
+    held: Held
+    """The keys that are locked since the scan began, or before."""
     left: tuple[str, ...] = ()
     """The matching ones of them that have yet to come."""
     at: object | None = None
@@ -42,7 +47,7 @@ class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_commit", "_locks", "_now", "_overlay", "_owner", "_store"),
+        *("_commit", "_locks", "_now", "_overlay", "_owner", "_pattern_reads", "_store"),
         *("outcome", "waits"),
     )
 
@@ -54,6 +59,7 @@ class Branch:
         self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
         self._now = clock.now
         self._overlay = Overlay()
+        self._pattern_reads = PatternReads(store, self._locks)
         self._commit = None if self._locks.shared else store.turns.get(m.Commit)
         """The turn that commits in place."""
         self.waits = self._commit is None
@@ -121,14 +127,23 @@ class Branch:
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
         """Read the next page."""
         place = message.cursor
+        since = place.held if isinstance(place, ScanPosition) else self._locks.held
+        page = await self._next_page(message)
+        if page.cursor is None:
+            self._pattern_reads.note_end(message.pattern, since)
+        return page
+
+    async def _next_page(self, message: m.Paged[Any]) -> m.Page[Any]:
+        place = message.cursor
         if not isinstance(place, ScanPosition):
             written = self._overlay.written
-            place = ScanPosition(frozenset(written), tuple(filter(matcher(message.pattern), written)))
+            matching = filter(matcher(message.pattern), written)
+            place = ScanPosition(frozenset(written), self._locks.held, tuple(matching))
         if place.left:
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
             return m.Page(self._as_they_are_here(own), replace(place, left=left))
-        page = await self._store.ask(replace(message, cursor=place.at), strict=True)
+        page = await self._pattern_reads.page(replace(message, cursor=place.at))
         items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay.deleted_tags:
             items = [item for item in items if not await self._has_gone(_key_of(item))]
@@ -151,13 +166,39 @@ class Branch:
         return here
 
     async def count(self, message: m.GetKeysCount) -> int:
-        if self._overlay.deleted_tags:
+        if self._locks.isolated:
+            await self._pattern_reads.check_count()
+        if self._locks.isolated or self._overlay.deleted_tags:
             return len(await self._matching("*"))
         count = await self._ask_store(message)
-        for key in self._overlay.written:
+        async for key in in_slices(self._overlay.written):
             before = await self._ask_store(m.Exists(key))
             count += self._overlay.answer(m.Exists(key), self._now()) - before
         return count
+
+    async def _matching(self, pattern: str) -> tuple[str, ...]:
+        """Return the keys that match now."""
+        scan = m.Scan(pattern)
+        keys: dict[str, None] = {}
+        while True:
+            page = await self.page(scan)
+            keys.update(dict.fromkeys(page.items))
+            if page.cursor is None:
+                return tuple(keys)
+            scan = m.Scan(pattern, cursor=page.cursor)
+            await checkpoint()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether keys were read by a pattern, and others may have come since that it would find."""
+        return self._pattern_reads.unproven
+
+    async def prove(self) -> None:
+        """Make sure that the keys which were read by a pattern are all the keys that it finds.
+
+        :raises TransactionConflictError: if they are not
+        """
+        await self._pattern_reads.prove()
 
     # --- writing
 
@@ -203,7 +244,7 @@ class Branch:
 
     async def set_many(self, message: m.SetMany) -> None:
         await self._locks.lock(message.keys)
-        for key, value in message.pairs.items():
+        async for key, value in in_slices(message.pairs.items()):
             self._overwrite(m.Set(key, value, message.expire))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
@@ -226,23 +267,23 @@ class Branch:
 
     async def delete_many(self, message: m.DeleteMany) -> None:
         await self._locks.lock(set(message.keys))
-        for key in message.keys:
+        async for key in in_slices(message.keys):
             self._overwrite(m.Delete(key))
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
-        """Delete the keys that match now; keys that others write before the commit stay."""
-        await self.delete_many(m.DeleteMany(await self._matching(message.covers)))
+        """Delete the keys that match now; keys that others write before the commit stay.
 
-    async def _matching(self, pattern: str) -> tuple[str, ...]:
-        """Return the keys that match now."""
-        scan = m.Scan(pattern)
-        keys: dict[str, None] = {}
+        Values that are on their way to the store when this is asked for count as written before.
+        """
+        await self._store.settle()
+        scan = m.Scan(message.covers)
         while True:
-            page = await self.page(scan)
-            keys.update(dict.fromkeys(page.items))
+            page = await self._next_page(scan)
+            await self.delete_many(m.DeleteMany(tuple(page.items)))
             if page.cursor is None:
-                return tuple(keys)
-            scan = m.Scan(pattern, cursor=page.cursor)
+                return
+            scan = m.Scan(message.covers, cursor=page.cursor)
+            await checkpoint()
 
     async def delete_tags(self, message: m.DeleteTags) -> None:
         """Delete the values that carry the tags, at the commit; their keys are not locked until then."""
@@ -268,7 +309,7 @@ class Branch:
                 self._commit(m.Commit((), writes, tags), now)
             self.outcome = m.CommitOutcome.COMMITTED
         finally:
-            self._overlay = Overlay()
+            self._begin_anew()
             self._locks.release()
         return self.outcome
 
@@ -277,16 +318,16 @@ class Branch:
 
         Commands of other tasks that come meanwhile belong to the time after the commit.
         """
-        self._overlay = Overlay()
+        self._begin_anew()
         held = self._locks.detach()
         locks = [lock for lock in held.values() if lock is not None]
         message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes, tags)
-        with self._locks.releasing(held):
+        async with self._locks.releasing(held):
             try:
                 self.outcome = await self._committed(message)
             finally:
                 if self.outcome is m.CommitOutcome.COMMITTED:
-                    self._locks.note_released(locks)
+                    await self._locks.note_released(locks)
                 else:
                     await self._locks.give_back(locks)
         if self.outcome is m.CommitOutcome.LOST:
@@ -326,16 +367,20 @@ class Branch:
         await self._locks.hold(name)
 
     def forget(self) -> None:
-        """Forget the writes."""
+        """Forget the writes, and the patterns that were read."""
         self.outcome = m.CommitOutcome.ABORTED
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._overlay = Overlay()
+        self._pattern_reads.forget()
 
     async def release(self) -> None:
         """Give the locks back, and forget the writes."""
-        self._overlay = Overlay()
+        self._begin_anew()
         if self._locks.shared:
             held = self._locks.detach()
-            with self._locks.releasing(held):
+            async with self._locks.releasing(held):
                 await self._locks.give_back([lock for lock in held.values() if lock is not None])
         else:
             self._locks.release()

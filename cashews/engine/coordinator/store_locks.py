@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from random import Random
 from secrets import token_hex
 from typing import Final
@@ -17,6 +17,7 @@ from cashews.actors.loop import Loop, ReplySlot
 from cashews.backends.interface import NOT_NOW, Backend
 from cashews.clock import Clock
 from cashews.commands import Command
+from cashews.engine.coordinator.attempts import AGAIN, PROMPT, REFUSALS, REFUSED, Attempt
 from cashews.engine.coordinator.keeper import HeldLock, Keeper
 from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.queues import LockQueues
@@ -25,26 +26,7 @@ from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, br
 from cashews.exceptions import CacheBackendInteractionError, CacheClosedError, CacheError, LockedError, LockRefusedError
 from cashews.messages import HELD, LockTimeLeft, RenewLock, SetLock, Unlock
 
-PROMPT: Final = 10
-"""How often in a row a lock that is free by the time we ask for its holder is tried again without a pause."""
-REFUSED: Final = 0
-"""The reply to `SetLock` of a store that cannot lock, or does not answer."""
 TOKEN_BYTES: Final = 16
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """A task that wants a lock, and the facts about it that its error tells.
-
-    `reply` is the place in which the task learns that it is the first of the queue: `True`, or `False` if the store
-    refuses the lock. `watch` is its watch of the lock from then on.
-    """
-
-    lock: HeldLock
-    reply: ReplySlot[bool] = field(init=False)
-    watch: Watch | None = None
-    answered: bool = False
-    """Whether the store has answered at all."""
 
 
 class StoreLocks:
@@ -193,11 +175,9 @@ class StoreLocks:
             return
         if self._is_own(lock):
             raise LockedError(lock.key, "this task holds it already, and would wait for itself")
-        if answer == HELD:
-            if not wait:
-                raise LockedError(lock.key)
-            answer = await self._wait_in_turn(attempt)
-        if answer == REFUSED:
+        if answer == HELD and not wait:
+            raise LockedError(lock.key)
+        if answer == REFUSED or not wait or await self._wait_in_turn(attempt) == REFUSED:
             raise LockRefusedError(lock.key)
 
     async def _first_try(self, attempt: Attempt) -> int:
@@ -254,33 +234,37 @@ class StoreLocks:
 
     async def _until_answered(self, attempt: Attempt, watch: Watch) -> int:
         """Try a lock whenever it may be free; answers the fencing number, or `REFUSED`."""
-        key, passings = attempt.lock.key, 0
-        while True:
+        key, refusals, passings = attempt.lock.key, 0, 0
+        while refusals < REFUSALS:
             watch.released = anyio.Event()
             self.turns += 1
             answer = await self._try(attempt)
-            if answer != HELD:
+            if answer >= REFUSED:
                 return answer
             left = await self._stores.ask(LockTimeLeft(key))
             if left is not None:
                 await self._watches.wait(key, watch, left)
-                continue
-            passings += 1  # its holder has released it since; time and again only if `LockTimeLeft` is not served
-            if passings > PROMPT:
-                await self._watches.wait(key, watch, LONGEST_PAUSE)
+            elif answer == AGAIN:
+                refusals += 1
+            else:  # its holder has released it since; time and again only if `LockTimeLeft` is not served
+                passings += 1
+                if passings > PROMPT:
+                    await self._watches.wait(key, watch, LONGEST_PAUSE)
+        return REFUSED
 
     async def _try(self, attempt: Attempt) -> int:
+        """Try a lock; answers the fencing number, `HELD`, `REFUSED` or `AGAIN`."""
         lock, asked = attempt.lock, self._clock.now()
         try:
             answer = await self._stores.ask(SetLock(lock.key, lock.token, lock.lease, lock.place))
         except BaseException:
-            await self._give_back_unsure(lock)  # it may have been taken: its reply was on the way
+            await self._disown(lock)  # it may have been taken: its reply was on the way
             raise
         attempt.answered = True
         lock.until = math.inf if lock.lease is None else asked + lock.lease
         lock.fence = max(answer, 0)
-        if answer == REFUSED:
-            self._returns.add(lock, self._give_back_directly)  # likewise: an outage is answered like a refusal
+        if answer == REFUSED and await self._disown(lock):  # likewise: an outage is answered like a refusal
+            return AGAIN
         return answer
 
     # --- giving back
@@ -332,12 +316,17 @@ class StoreLocks:
         if not barred or await self._give_back_directly(lock) is None:
             self._returns.add(lock, self._give_back_directly)
 
-    async def _give_back_unsure(self, lock: HeldLock) -> None:
-        """Release a lock that may have been taken by a message which was cancelled, or has failed."""
-        with briefly(self._clock), suppress(CacheError):
-            if await self._give_back_directly(lock):
-                return
-        self._returns.add(lock, self._give_back_directly)
+    async def _disown(self, lock: HeldLock) -> bool:
+        """Release a lock that may have been taken, and give it a new token; says whether its store answers."""
+        doubtful, lock.token = replace(lock), token_hex(TOKEN_BYTES)
+        released = None
+        try:
+            with briefly(self._clock), suppress(CacheError):
+                released = await self._give_back_directly(doubtful)
+        finally:
+            if not released:
+                self._returns.add(doubtful, self._give_back_directly)
+        return released is not None
 
     async def _give_back_directly(self, lock: HeldLock) -> bool | None:
         """Release a lock past switches and middlewares; `None` if the store does not answer."""
