@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
 from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
@@ -29,6 +29,8 @@ from cashews.engine.interceptors import Interceptor, Invalidator, Middleware, Sw
 from cashews.engine.permits import Permits
 from cashews.engine.refresher import Refresher
 from cashews.engine.routes import Pages, Route, Routes
+from cashews.engine.statistics import EngineStatistics as EngineStatistics
+from cashews.engine.statistics import actors_of
 from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
 from cashews.keys.tags import TagRules
 from cashews.messages import BEFORE_ALL, MarkLoad, Message, OneKey, Page, Paged
@@ -40,19 +42,6 @@ BUDGET = 128
 """Messages served between two checkpoints: no loop of hits can starve the other tasks."""
 CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """A snapshot: what runs, who waits, what was refreshed, and the figures of each backend by prefix."""
-
-    tasks: int
-    lock_waiters: int
-    leases: int
-    loads: int
-    load_waiters: int
-    refreshes: dict[str, int]
-    backends: dict[str, dict[str, int]]
 
 
 class Engine:
@@ -81,7 +70,7 @@ class Engine:
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
         self.flights = Flights(self.permits, self.loop)
-        self.refresher = Refresher(clock, self._ensure_scope, self.loop)
+        self.refresher = Refresher(clock, self._ensure_scope)
         self.keeper = Keeper(clock, self._ensure_scope)
         self._waits: dict[object, list[Waiter]] = {}
         self.locks = LockQueues(self, clock, random, self.keeper, self._outlives)
@@ -291,6 +280,7 @@ class Engine:
             raise EventLoopError(message)
         self._loop = current_loop()
         self._thread = get_ident()
+        self.refresher.attached(self._loop)
         for route in self._routes:
             route.backend.attached()
 
@@ -384,7 +374,8 @@ class Engine:
         return tuple(self._routes)
 
     def statistics(self) -> EngineStatistics:
-        """Return what the engine holds and has done."""
+        """Return the figures of the engine, its stores and its actors."""
+        coordinator = ActorStatistics("coordinator", self.locks.waiting, 0, 0, 0, 0)
         return EngineStatistics(
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
@@ -393,4 +384,5 @@ class Engine:
             load_waiters=self.flights.waiting,
             refreshes=self.refresher.statistics(),
             backends={route.prefix: dict(route.backend.statistics()) for route in self._routes},
+            actors=(*actors_of(self._routes), self.refresher.actor, coordinator),
         )

@@ -14,7 +14,7 @@ from operator import is_
 from typing import Any, Final
 
 from cashews import messages as m
-from cashews.backends.disk.lane import Letter, Server
+from cashews.backends.disk.lane import Part, Server
 
 ESCAPE: Final = "\ufdd0"
 SPECIAL: Final = re.compile("[\ud800-\udfff\ufdd0]")
@@ -127,7 +127,7 @@ class Escaping:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         """Give each letter its outcome."""
         for letter in letters:
             message: Any = letter.message

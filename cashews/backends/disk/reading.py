@@ -9,7 +9,7 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.files import File
-from cashews.backends.disk.lane import Letter, Part, fail
+from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import GoneError, Shelf
@@ -48,7 +48,7 @@ class Reader(Server):
         self._closely = False
         """Whether we lock what we read: what has gone by then is absent."""
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         """Give each letter its outcome; one that has missed a file is looked at again, all its parts at one instant."""
         for look in range(1, LOOKS + 1):
             self._closely = look == LOOKS

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from cashews import messages as m
 from cashews.backends.disk import keys, tags, transactions
 from cashews.backends.disk.files import File, shard_of
-from cashews.backends.disk.lane import Letter, Part
+from cashews.backends.disk.lane import Part
 from cashews.backends.disk.ledger import APPLIED, Ledger
 from cashews.backends.disk.shelf import BusyError, GoneError, Shelf
 from cashews.exceptions import CacheError
@@ -42,17 +42,17 @@ class Server(ABC):
         self._shelves = [Shelf(file) for file in files]
         self._ledger = Ledger(self._shelves[0])
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         """Give each letter its outcome."""
         if len(self._shelves) == 1:
             self._serve_each({0: letters})
         else:
             self._serve_shares(letters)
 
-    def _serve_shares(self, letters: Sequence[Letter]) -> None:
+    def _serve_shares(self, letters: Sequence[Part]) -> None:
         """Serve letters file by file; a message about several files has one outcome."""
         shares: dict[int, list[Part]] = {}
-        split: list[tuple[Letter, list[Part]]] = []
+        split: list[tuple[Part, list[Part]]] = []
         for letter in letters:
             messages = shares_of(letter.message, len(self._shelves))
             if len(messages) == 1:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews._log import logger
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
-from cashews.backends.disk.lane import Letter, Part, fail
+from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import BusyError
@@ -48,7 +48,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
 class Writer(Server):
     """Serves what changes something."""
 
-    def _serve_shares(self, letters: Sequence[Letter]) -> None:
+    def _serve_shares(self, letters: Sequence[Part]) -> None:
         """Serve letters up to each commit over several files, that commit, and so on."""
         begin = 0
         for end, letter in enumerate(letters):
@@ -95,7 +95,7 @@ class Writer(Server):
         if not shard:
             self._ledger.note_crossed_out()
 
-    def _commit_over(self, letter: Letter, parts: Mapping[int, m.Commit]) -> None:
+    def _commit_over(self, letter: Part, parts: Mapping[int, m.Commit]) -> None:
         """Commit over several files."""
         shards = sorted({0, *parts})
         failure: Exception | None = None
