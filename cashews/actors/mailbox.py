@@ -16,6 +16,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cashews.actors.loop import Loop, ReplySlot
+from cashews.exceptions import CacheClosedError
 
 if TYPE_CHECKING:
     from cashews._typing import Self
@@ -176,7 +177,7 @@ class Mailbox(Generic[L]):
     async def room(self, loop: Loop) -> None:
         """Wait for room. The caller posts its letter before it awaits anything else.
 
-        :raises CacheClosedError: if the actor is closed meanwhile; or whatever `refuse` was given
+        :raises CacheClosedError: if the actor is closed meanwhile, or another error that `refuse` was given
         """
         if not self.full:
             return
@@ -204,10 +205,10 @@ class Mailbox(Generic[L]):
             self._promised += 1
             room -= 1
 
-    def refuse(self, error: Callable[[], Exception]) -> None:
-        """Answer every letter and every asker that waits with an error of its own."""
+    def refuse(self, reply: Callable[[], Exception], refusal: Callable[[], Exception] = CacheClosedError) -> None:
+        """Answer every letter that waits with an error of its own, and refuse the askers that wait for room."""
         while self.waiting:
-            self.waiting.popleft().answer(error())
+            self.waiting.popleft().answer(reply())
         while self._askers:
             slot, _ = self._askers.popitem(last=False)
-            slot.give(error())
+            slot.give(refusal())

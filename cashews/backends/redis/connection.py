@@ -98,8 +98,6 @@ class Connection(Actor):
             inbox.leave(request, place)
             raise
         if isinstance(reply, Exception):
-            if isinstance(reply, CacheClosedError):
-                raise CacheClosedError
             raise failure_of(reply)
         return reply
 

@@ -155,4 +155,4 @@ class Inbox:
         self._shared.clear()
         for request in in_flight:
             request.answer(LostError(*error.args))
-        self.mailbox.refuse(refusal)
+        self.mailbox.refuse(lambda: error, refusal)
