@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -83,8 +82,10 @@ class StreamBell(Bell):
     def ring(self) -> None:
         assert self._streams is not None
         self.asleep = False
-        with suppress(anyio.WouldBlock):  # there is a ring that no worker has heard yet
+        try:  # noqa: SIM105  `suppress` costs as much as the ring
             self._streams[0].send_nowait(None)
+        except anyio.WouldBlock:  # there is a ring that no worker has heard yet
+            pass
 
     async def wait(self) -> None:
         """Sleep until the bell is rung."""

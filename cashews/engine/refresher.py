@@ -154,7 +154,10 @@ class Refresher(Actor):
 
     async def _refresh(self, letter: Refresh, letters: dict[str, Refresh]) -> None:
         try:
-            with carried(letter.context):
+            if letter.context:
+                with carried(letter.context):
+                    outcome = await letter.run()
+            else:
                 outcome = await letter.run()
         except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
             outcome = Raised(error)

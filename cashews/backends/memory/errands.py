@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cashews import messages as m
 from cashews.actors.mailbox import Letter
@@ -16,9 +16,11 @@ class Errand(Letter):
 
     __slots__ = ("_table",)
     told = True
+    pauses: ClassVar[bool] = False
+    """Whether the asker pauses after the first turn though it is the last: one that takes a while, however often."""
 
     def __init__(self, table: Table) -> None:
-        super().__init__()
+        self.replies = []
         self._table = table
 
     @abstractmethod
@@ -34,6 +36,7 @@ class MatchDeletion(Errand):
     """The removal of the keys that match a pattern, among those there were when it began."""
 
     __slots__ = ("_cursor", "_message")
+    pauses = True
 
     def __init__(self, table: Table, message: m.DeleteMatch) -> None:
         super().__init__(table)

@@ -160,18 +160,20 @@ class MemoryStore(Backend, Actor):
 
     async def _run(self, errand: Errand) -> object:
         """Serve the first turn of an errand here, and have the actor serve the others."""
-        over = await self._turn_here(errand)
+        over = self._turn(errand)
+        if errand.pauses or not over:
+            await self._pause(errand, over=over)
         while not over:
             if self._life.at_work and not self._mailbox.full:
                 reply = await self._handed_over(errand)
                 if reply is not ABSENT:
                     return reply
-            over = await self._turn_here(errand)
+            over = self._turn(errand)
+            await self._pause(errand, over=over)
         return errand.reply(self._clock.now())
 
-    async def _turn_here(self, errand: Errand) -> bool:
-        """Serve a turn in the asker's task; if that is cancelled, leave the rest to the actor."""
-        over = self._turn(errand)
+    async def _pause(self, errand: Errand, *, over: bool) -> None:
+        """Let other tasks run after a turn in the asker's task; if that is cancelled, leave the rest to the actor."""
         try:
             await checkpoint()
         except BaseException:
@@ -179,7 +181,6 @@ class MemoryStore(Backend, Actor):
                 self._errands.append(errand)
                 self._wake()
             raise
-        return over
 
     def _turn(self, errand: Errand) -> bool:
         try:
