@@ -1,7 +1,6 @@
 """Loads behind the callers' backs: the refresher actor, whose letters are served by a bounded pool of workers.
 
-A key has one letter at a time. The workers wait at one bell; the one that is woken takes one letter, and rings for the
-next worker if there are more.
+A key has one letter at a time. The workers wait for one bell, which wakes one of them for each letter.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
-from cashews.actors.mailbox import Letter, Mailbox, StreamBell
+from cashews.actors.mailbox import Letter, Mailbox, SlotBell
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LoadCancelledError
 from cashews.keys.context import carried, context_values
@@ -71,7 +70,7 @@ class Refresher(Actor):
         self.begin()
 
     def begin(self) -> None:
-        self._bell = StreamBell()
+        self._bell = SlotBell()
         self._mailbox: Mailbox[Refresh] = Mailbox(ROOM, self._bell)
         self._letters: dict[str, Refresh] = {}
         """The refreshes that wait or run, by key."""
@@ -137,20 +136,18 @@ class Refresher(Actor):
         await self._life.run()
 
     async def work(self) -> None:
-        with self._bell:
-            async with anyio.create_task_group() as workers:
-                for _ in range(WORKERS):
-                    workers.start_soon(self._serve, self._mailbox, self._bell, self._letters)
+        async with anyio.create_task_group() as workers:
+            for _ in range(WORKERS):
+                workers.start_soon(self._serve, self._mailbox, self._bell, self._letters)
 
-    async def _serve(self, mailbox: Mailbox[Refresh], bell: StreamBell, letters: dict[str, Refresh]) -> None:
+    async def _serve(self, mailbox: Mailbox[Refresh], bell: SlotBell, letters: dict[str, Refresh]) -> None:
+        loop = self._life.loop
         while True:
             for letter in mailbox.take(1):
-                if mailbox.waiting and bell.asleep:
-                    bell.ring()
                 self._life.note(1)
                 await self._refresh(letter, letters)
             if not mailbox.waiting:
-                await bell.wait()
+                await bell.wait(loop)
 
     async def _refresh(self, letter: Refresh, letters: dict[str, Refresh]) -> None:
         try:
