@@ -82,6 +82,8 @@ class Life:
         self._ensure_scope = ensure_scope
         self._stage = Stage.WAITING
         self._loop: Loop | None = None
+        self.works_in: Loop | None = None
+        """The event loop that the actor's task runs in, `None` while there is no such task; askers look at it first."""
         self._scope: anyio.CancelScope | None = None
         """The cancel scope that `work` runs in; the one of an earlier loop is forgotten, never cancelled."""
         self._gone: anyio.Event | None = None
@@ -90,7 +92,7 @@ class Life:
     @property
     def at_work(self) -> bool:
         """Whether the actor's task runs in the event loop of the caller."""
-        return self._stage is Stage.AT_WORK and self._loop is not None and self._loop.here
+        return self.works_in is not None and self.works_in.here
 
     @property
     def takes_letters(self) -> bool:
@@ -129,7 +131,8 @@ class Life:
             self._ensure_scope()
 
     def _begin(self, loop: Loop | None) -> None:
-        self._stage, self._loop, self._scope, self._gone = Stage.WAITING, loop, None, None
+        self._stage, self._loop, self.works_in = Stage.WAITING, loop, None
+        self._scope = self._gone = None
         self._actor.begin()
 
     # --- work
@@ -140,7 +143,8 @@ class Life:
             return
         if self._stage is Stage.ENDED or self._elsewhere:  # of another scope, or of another loop
             self._begin(None)
-        self._stage, self._loop = Stage.AT_WORK, current_loop()
+        self._stage = Stage.AT_WORK
+        self._loop = self.works_in = current_loop()
         self._scope = scope = anyio.CancelScope()
         self._gone = gone = anyio.Event()
         self._runs += 1
@@ -149,7 +153,7 @@ class Life:
                 await self._actor.work()
         finally:
             if self._scope is scope:  # and not begun anew in another loop
-                self._scope = None
+                self._scope = self.works_in = None
                 if self._stage is Stage.AT_WORK:
                     self._stage = Stage.ENDED
                 self._actor.end()
@@ -159,7 +163,7 @@ class Life:
         """Refuse further letters, have the actor drained, and end its task."""
         if self._elsewhere:
             self._begin(None)
-        self._stage = Stage.CLOSED
+        self._stage, self.works_in = Stage.CLOSED, None
         scope, gone = self._scope, self._gone
         if scope is None or gone is None:
             self._actor.end()

@@ -126,10 +126,12 @@ class Mailbox(Generic[L]):
     them is taken, though its letter is still to come. So a crowd costs each asker one wait, however large it is.
     """
 
-    __slots__ = ("_askers", "_bell", "_bound", "_promised", "waiting")
+    __slots__ = ("_askers", "_bell", "_bound", "_promised", "limit", "waiting")
 
     def __init__(self, bound: int, bell: Bell) -> None:
         self.waiting: deque[L] = deque()
+        self.limit = bound
+        """The number of waiting letters from which on an asker waits for room: 0 while others do."""
         self._bound = bound
         self._bell = bell
         self._askers: OrderedDict[ReplySlot[Exception | None], None] = OrderedDict()
@@ -141,7 +143,7 @@ class Mailbox(Generic[L]):
     @property
     def full(self) -> bool:
         """Whether an asker has to wait for room."""
-        return len(self.waiting) + self._promised >= self._bound or bool(self._askers)
+        return len(self.waiting) >= self.limit
 
     def post(self, letter: L) -> None:
         """Put a letter last and wake the actor."""
@@ -158,13 +160,14 @@ class Mailbox(Generic[L]):
 
         Pure but for the deque, so it may be called in the thread of an actor; `let_in` then follows in the event loop.
         """
-        waiting = self.waiting
+        waiting, popleft = self.waiting, self.waiting.popleft
         batch: list[L] = []
+        append = batch.append
         weight = 0
         while waiting and weight < most:
-            letter = waiting.popleft()
+            letter = popleft()
             if letter.replies or letter.told:
-                batch.append(letter)
+                append(letter)
                 weight += letter.weight
         return batch
 
@@ -179,6 +182,7 @@ class Mailbox(Generic[L]):
             return
         slot: ReplySlot[Exception | None] = loop.reply_slot()
         self._askers[slot] = None
+        self.limit = 0
         try:
             refusal = await slot
         except BaseException:
@@ -186,20 +190,29 @@ class Mailbox(Generic[L]):
                 del self._askers[slot]
             elif slot.answer is None:
                 self._promised -= 1
-                self.let_in()
+            self.let_in()
             raise
         if refusal is not None:
             raise refusal
         self._promised -= 1
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        self.limit = 0 if self._askers else self._bound - self._promised
 
     def let_in(self) -> None:
         """Call in as many askers as there is room for."""
+        if not self.limit:
+            self._let_in()
+
+    def _let_in(self) -> None:
         room = self._bound - len(self.waiting) - self._promised
         while self._askers and room > 0:
             slot, _ = self._askers.popitem(last=False)
             slot.give(None)
             self._promised += 1
             room -= 1
+        self._set_limit()
 
     def refuse(self, reply: Callable[[], Exception], refusal: Callable[[], Exception] = CacheClosedError) -> None:
         """Answer every letter that waits with an error of its own, and refuse the askers that wait for room."""
@@ -208,3 +221,4 @@ class Mailbox(Generic[L]):
         while self._askers:
             slot, _ = self._askers.popitem(last=False)
             slot.give(refusal())
+        self._set_limit()

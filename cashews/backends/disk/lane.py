@@ -31,26 +31,17 @@ BATCH: Final = 500
 """How many letters one batch has at most: about as much as one transaction should carry."""
 
 
-class Part:
-    """A message, the instant it is served at, and its outcome."""
+class Part(Letter):
+    """A message, the instant that it is served at, and its outcome. A share of a split message has no asker."""
 
     __slots__ = ("message", "now", "outcome")
 
-    def __init__(self, message: Message[Any], now: float) -> None:
+    def __init__(self, message: Message[Any], now: float, asker: ReplySlot[Any] | None = None) -> None:
+        self.replies = [] if asker is None else [asker]
         self.message = message
         self.now = now
         self.outcome: Any = None
         """The reply, or the exception that is to be raised."""
-
-
-class LaneLetter(Letter):
-    """A message that is served as of the instant at which it was posted."""
-
-    __slots__ = ("part",)
-
-    def __init__(self, message: Message[Any], now: float, reply: ReplySlot[Any]) -> None:
-        self.replies = [reply]
-        self.part = Part(message, now)
 
 
 class FailedError(Exception):
@@ -112,7 +103,9 @@ class Lane(Actor):
         self._wall = clock.wall
         self._life = Life(self, ensure_scope)
         self._bell = ThreadBell()
-        self._mailbox: Mailbox[LaneLetter] = Mailbox(ROOM, self._bell)
+        self._mailbox: Mailbox[Part] = Mailbox(ROOM, self._bell)
+        self._open = 0
+        """How many askers wait for a reply."""
         self.begin()
 
     def begin(self) -> None:
@@ -120,8 +113,6 @@ class Lane(Actor):
         self._bell.stop()  # for the thread of a loop that was left behind
         self._bell = ThreadBell()
         self._mailbox = Mailbox(ROOM, self._bell)
-        self._open: set[LaneLetter] = set()
-        """The letters whose askers wait for a reply."""
         self._draining: anyio.Event | None = None
         """Set when the thread is to serve the letters that wait, and end."""
         self._drained: anyio.Event | None = None
@@ -137,29 +128,31 @@ class Lane(Actor):
 
         :raises CacheClosedError: if the lane has been closed
         """
-        if not self._life.at_work or self._mailbox.full:
-            await self._be_let_in()
-        slot: ReplySlot[Any] = self._life.loop.reply_slot()
-        letter, waiting = LaneLetter(message, self._wall(), slot), self._open
-        waiting.add(letter)
-        self._mailbox.post(letter)
+        loop, mailbox = self._life.works_in, self._mailbox
+        slot = None if loop is None or len(mailbox.waiting) >= mailbox.limit else loop.slot_here()
+        if slot is None:
+            slot, mailbox = await self._be_let_in()
+        letter = Part(message, self._wall(), slot)
+        mailbox.post(letter)
+        self._open += 1
         try:
             outcome = await slot
         except BaseException:
             letter.replies.clear()  # a list of its own: the thread may be looking at it
             raise
         finally:
-            waiting.discard(letter)
+            self._open -= 1
         if isinstance(outcome, Exception):
             raise outcome
         reply: R = outcome
         return reply
 
-    async def _be_let_in(self) -> None:
+    async def _be_let_in(self) -> tuple[ReplySlot[Any], Mailbox[Part]]:
         self._life.enter()
         if self._mailbox.full:
             await self._mailbox.room(self._life.loop)
             self._life.enter()
+        return self._life.loop.reply_slot(), self._mailbox
 
     # --- work
 
@@ -197,7 +190,7 @@ class Lane(Actor):
 
     # --- in the thread
 
-    def _reside(self, server: Server, bell: ThreadBell, mailbox: Mailbox[LaneLetter], loop: Loop) -> None:
+    def _reside(self, server: Server, bell: ThreadBell, mailbox: Mailbox[Part], loop: Loop) -> None:
         """Serve everything that waits whenever the bell rings, until it says stop."""
         goes_on = True
         try:
@@ -205,17 +198,18 @@ class Lane(Actor):
                 goes_on = bell.wait()
                 while mailbox.waiting:
                     batch = mailbox.take(BATCH)
-                    _serve(server, [letter.part for letter in batch])
+                    _serve(server, batch)
                     loop.post(partial(self._deliver, mailbox, batch))  # an empty one, too: there is room again
         finally:
             server.close()
 
-    def _deliver(self, mailbox: Mailbox[LaneLetter], batch: Sequence[LaneLetter]) -> None:
+    def _deliver(self, mailbox: Mailbox[Part], batch: Sequence[Part]) -> None:
         """Give the replies of a batch; called in the event loop."""
         if batch:
             self._life.note(len(batch))
         for letter in batch:
-            letter.answer(letter.part.outcome)
+            for slot in letter.replies:
+                slot.give(letter.outcome)
         mailbox.let_in()
 
     # --- figures
@@ -228,7 +222,7 @@ class Lane(Actor):
         """Return the number of askers that wait for a reply, and the numbers of messages and batches served."""
         figures = self.actor("")
         return {
-            "waiting": len(self._open),
+            "waiting": self._open,
             "commands": figures.turns,
             "batches": figures.batches,
             "largest_batch": figures.largest_batch,

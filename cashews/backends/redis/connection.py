@@ -85,13 +85,13 @@ class Connection(Actor):
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
         :raises CacheClosedError: if the connection has been closed
         """
-        if not self._life.at_work or self._down is not None or self._inbox.mailbox.full:
-            await self._be_let_in()
-        inbox, loop = self._inbox, self._life.loop
-        place: ReplySlot[Any] = loop.reply_slot()
+        loop, inbox = self._life.works_in, self._inbox
+        place = None if loop is None or self._down is not None or inbox.full else loop.slot_here()
+        if place is None:
+            place, inbox = await self._be_let_in()
         request = inbox.post(packed, place, permit, reads=reads)
         if surely:
-            request.replies.append(loop.reply_slot())  # a place that no asker takes away
+            request.replies.append(self._life.loop.reply_slot())  # a place that no asker takes away
         try:
             reply = await place
         except BaseException:
@@ -101,16 +101,17 @@ class Connection(Actor):
             raise failure_of(reply)
         return reply
 
-    async def _be_let_in(self) -> None:
+    async def _be_let_in(self) -> tuple[ReplySlot[Any], Inbox]:
         """Wait until a request may be posted; have the connection run.
 
         :raises redis.exceptions.RedisError: if the server is known not to answer
         :raises CacheClosedError: if the connection has been closed
         """
         self._enter()
-        if self._inbox.mailbox.full:
+        if self._inbox.full:
             await self._inbox.mailbox.room(self._life.loop)
             self._enter()
+        return self._life.loop.reply_slot(), self._inbox
 
     def _enter(self) -> None:
         self._life.enter()

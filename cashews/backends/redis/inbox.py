@@ -59,6 +59,11 @@ class Inbox:
         return len(self.mailbox)
 
     @property
+    def full(self) -> bool:
+        """Whether an asker has to wait for room."""
+        return len(self.mailbox.waiting) >= self.mailbox.limit
+
+    @property
     def in_flight(self) -> int:
         """The number of requests whose replies are on their way."""
         return len(self._in_flight)
