@@ -90,7 +90,7 @@ class Load:
 async def settled(cache):
     await until(lambda: (figures(cache)["waiting"], figures(cache)["in_flight"]) == (0, 0))
     inbox = cache._engine.backend_at("")._connections[0]._inbox
-    assert (len(inbox._waiting), len(inbox._in_flight), len(inbox._shared)) == (0, 0, 0)
+    assert (inbox.waiting, inbox.in_flight, len(inbox._shared)) == (0, 0, 0)
 
 
 async def test_ten_thousand_cancellations_mix_up_no_reply(server):
