@@ -11,7 +11,7 @@ from tests.subjects import each, on_memory
 
 MANY = 300
 
-on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many"]), indirect=True)
+on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many-chained", "redis-many"]), indirect=True)
 
 
 def figures(cache):

@@ -1,32 +1,14 @@
-"""A cache whose time the test owns, and somebody who is outside of every transaction of the test."""
+"""The modes of a transaction, and a task that is outside of every transaction of the test."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Any
 
 import anyio
 import pytest
 
 from cashews.engine.coordinator.transaction import TransactionMode
-from tests.subjects import clock_of, each, subject_of
-
-
-@pytest.fixture(params=each(["mem", "mem-pickled-signed", "redis", "disk", "disk-sharded"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject, monkeypatch):
-    return clock_of(subject, monkeypatch, start=1_000)
-
-
-@pytest.fixture
-async def cache(subject, clock):
-    async with subject.open(clock, random=Random(1)) as opened:
-        yield opened
 
 
 @pytest.fixture(params=TransactionMode, ids=lambda mode: mode.value)
