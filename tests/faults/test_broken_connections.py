@@ -15,6 +15,7 @@ from cashews.commands import Effect
 from cashews.exceptions import CacheBackendInteractionError
 from tests.engine.test_message_laws import EXAMPLES
 from tests.faults.proxy import PATIENCE, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 OURS = {"hello", "ping", "config|resetstat", "client|setinfo"}
@@ -69,10 +70,10 @@ async def test_no_write_is_sent_twice(server, proxy, opened, message):
             await cache.ping()
             fault()
             with suppress(CacheBackendInteractionError):
-                await cache._engine.ask(message)
+                await inside(cache).ask(message)
             return calls(server)
 
-        await cache._engine.ask(message)  # so that the server knows the script
+        await inside(cache).ask(message)  # so that the server knows the script
         whole = await once(list)
         cut = await once(lambda: proxy.cut_after(0))
         assert {name: count for name, count in cut.items() if count > whole[name] and name != "scan"} == {}
@@ -152,7 +153,7 @@ async def test_an_error_that_cannot_be_explained_is_an_error_of_ours(server, pro
                 proxy.cut()
 
         proxy.requests = refuse
-        await cache._engine.ask(m.Get("absent"))
+        await inside(cache).ask(m.Get("absent"))
         await proxy.refuse()
         with pytest.raises(CacheBackendInteractionError):
             await cache.incr("list")
@@ -212,7 +213,7 @@ async def test_a_read_that_timed_out_is_asked_once_more_if_that_is_wanted(server
         replies = []
 
         async def ask(message):
-            replies.append(await cache._engine.ask(message))
+            replies.append(await inside(cache).ask(message))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, m.Get("k"))

@@ -9,6 +9,7 @@ import pytest
 
 from cashews import Cache
 from tests.faults.proxy import PATIENCE, Proxy, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 CANCELLATIONS, CUTS = 10_000, 200
@@ -89,7 +90,7 @@ class Load:
 
 async def settled(cache):
     await until(lambda: (figures(cache)["waiting"], figures(cache)["in_flight"]) == (0, 0))
-    inbox = cache._engine.backend_at("")._connections[0]._inbox
+    inbox = inside(cache).connections[0]._inbox
     assert (len(inbox._waiting), len(inbox._in_flight), len(inbox._shared)) == (0, 0, 0)
 
 

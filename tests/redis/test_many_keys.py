@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache
 from cashews.backends.redis.keys import PAGE
 from cashews.exceptions import CacheBackendInteractionError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -146,7 +147,7 @@ async def test_clearing_leaves_other_databases_alone(server):
 async def test_each_key_is_removed_behind_what_was_sent_for_it_before(server):
     """Guarantee 10: a load's value may be on its way on the connection of its key."""
     async with Cache.open(server.url, suppress=False, connections=3) as cache:
-        connections = cache._engine.backend_at("")._connections
+        connections = inside(cache).connections
         keys = [f"k{number}" for number in range(100)]
         await cache.set_many(dict.fromkeys(keys, 1))
         for key in keys:

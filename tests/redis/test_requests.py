@@ -10,6 +10,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.commands import Command
 from cashews.exceptions import CounterOverflowError, WrongTypeError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -17,7 +18,7 @@ RULES = m.CircuitRules(errors_rate=50, period=60, ttl=10, half_open_ttl=5, min_c
 
 
 def engine(message):
-    return lambda cache: cache._engine.ask(message)
+    return lambda cache: inside(cache).ask(message)
 
 
 COMMANDS = {

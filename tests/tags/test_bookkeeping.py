@@ -7,6 +7,7 @@ import pytest
 from cashews import Cache
 from cashews import messages as m
 from cashews.table.tag_index import MOST_MARKS
+from tests.internals import inside
 from tests.subjects import each, on_memory
 
 MANY = 300
@@ -15,7 +16,7 @@ on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many-chaine
 
 
 def figures(cache):
-    backend = cache._engine.backend_at("").statistics()
+    backend = inside(cache).store().statistics()
     return backend["tagged"], backend["tags"]
 
 
@@ -94,10 +95,10 @@ async def test_an_evicted_key_leaves_its_tags_and_no_tag_is_evicted_before_its_k
 @on_memory
 async def test_so_many_deletions_are_remembered_and_no_more(cache):
     """Guarantees 27, 10: a load that more of them have overtaken is not stored."""
-    since = cache._engine.backend_at("")._table.tag_index.mark
+    since = inside(cache).table().tag_index.mark
     await cache.delete_tags(*(f"t:{number}" for number in range(MOST_MARKS + 5)))
-    assert cache._engine.backend_at("").statistics()["deleted_tags"] == MOST_MARKS
-    index = cache._engine.backend_at("")._table.tag_index
+    assert inside(cache).store().statistics()["deleted_tags"] == MOST_MARKS
+    index = inside(cache).table().tag_index
     assert index.overtaken(("other",), since)
     assert not index.overtaken(("other",), index.mark)
 
@@ -114,7 +115,7 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at)
 
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        return await cache._engine.backend_at("").ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
+        return await inside(cache).store().ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
 
     assert 3600 <= await left("t") <= 3602
     assert 10 <= await left("short") <= 12
@@ -219,7 +220,7 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await tags.prune(cache._engine.backend_at("")._remote, "u")
+    await tags.prune(inside(cache).store()._remote, "u")
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 
@@ -247,7 +248,7 @@ async def test_a_tag_of_more_keys_than_one_script_deletes_is_deleted_in_full(cac
 @on_server
 async def test_a_counter_of_round_trips_and_commands(cache, subject, server_at):
     """What the guide says an operation costs."""
-    server, statistics = server_at(subject), cache._engine.backend_at("").statistics
+    server, statistics = server_at(subject), inside(cache).store().statistics
 
     async def cost(operation):
         before = statistics()["commands"]

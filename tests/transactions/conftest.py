@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from cashews.engine.coordinator.transaction import TransactionMode
+from tests.internals import inside
 
 
 @pytest.fixture(params=TransactionMode, ids=lambda mode: mode.value)
@@ -57,7 +58,7 @@ async def outside():
 @pytest.fixture
 def held():
     """``held(cache)``: how many locks of transactions are held in this process."""
-    return lambda cache: sum(len(route.graph) for route in cache._engine.routes)
+    return lambda cache: inside(cache).transaction_locks
 
 
 @pytest.fixture
