@@ -216,7 +216,7 @@ def subject_of(request: pytest.FixtureRequest) -> Subject:
     if subject.on_disk:
         directory = request.getfixturevalue("room") / "cache"
         return replace(subject, options={**subject.options, "directory": directory})
-    return replace(subject, url=request.getfixturevalue("empty")(kind).url) if subject.served else subject
+    return replace(subject, url=request.getfixturevalue("empty")(kind).patient_url) if subject.served else subject
 
 
 def rows_in(directory: Path, table: str) -> int:

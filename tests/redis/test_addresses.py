@@ -73,7 +73,7 @@ async def test_a_wrong_password_is_an_error_that_does_not_show_it(own_server, pr
 
 
 async def test_a_client_has_the_name_it_is_given(server):
-    async with Cache.open(server.url, suppress=False, client_name="of-a-test") as cache:
+    async with Cache.open(server.patient_url, suppress=False, client_name="of-a-test") as cache:
         await cache.ping()
         assert b"name=of-a-test" in server.command("CLIENT", "LIST")
 
