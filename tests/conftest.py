@@ -168,6 +168,14 @@ def subject(request):
 
 
 @pytest.fixture
+def subjects_server(request, subject, servers):
+    """The server that the subject is on."""
+    assert subject.served
+    _, kind = request.node.callspec.params["subject"]
+    return servers(kind)
+
+
+@pytest.fixture
 def clock(subject, monkeypatch, request):
     suite = suite_of(request.path)
     return clock_of(subject, monkeypatch, suite.start if suite else 0.0)

@@ -21,18 +21,14 @@ def figures(cache):
 
 
 @pytest.fixture
-def stored(subject, server_at):
-    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
-    return lambda: {
-        key for key in server_at(subject).command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")
-    }
+def server(subjects_server):
+    return subjects_server
 
 
 @pytest.fixture
-def server_at(servers):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    return lambda subject: next(servers(kind) for kind in binaries() if servers(kind).url == subject.url)
+def stored(server):
+    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
+    return lambda: {key for key in server.command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")}
 
 
 CYCLES = {
@@ -107,9 +103,8 @@ async def test_so_many_deletions_are_remembered_and_no_more(cache):
 
 
 @on_server
-async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at):
+async def test_an_index_lives_as_long_as_its_last_key(cache, server):
     """Guarantee 18; D65: whatever was written last."""
-    server = server_at(subject)
     await cache.set("long", 1, 3600, tags=["t"])
     await cache.set("short", 1, 10, tags=["t", "short"])
 
@@ -165,7 +160,7 @@ async def test_hits_are_counted_beside_the_tags(cache):
 
 
 @on_server
-async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, subject, server_at):
+async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, server):
     """Guarantee 18; D66."""
     for number in range(40):
         await cache.set(f"k:{number}", 1, 5, tags=["t"])
@@ -173,7 +168,7 @@ async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, subje
     await cache.set("lives", 1, 60, tags=["t"])
     for number in range(15):
         await cache.set("lives", number, 60, tags=["t"])
-    assert server_at(subject).command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
+    assert server.command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
 
 
 @on_server
@@ -187,9 +182,8 @@ async def test_a_set_of_tags_goes_with_the_last_of_its_keys(cache, clock, stored
 
 
 @on_server
-async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, subject, server_at):
+async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, server):
     """Guarantee 18: nor those that the server evicted; whoever joins looks at some of the members."""
-    server = server_at(subject)
     for number in range(60):
         await cache.set(f"k:{number}", 1, tags=["t"])
     server.command("DEL", *(f"k:{number}" for number in range(60)))
@@ -199,9 +193,8 @@ async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, su
 
 
 @on_server
-async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subject, server_at):
+async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, server):
     """Guarantee 18: the value says what it carries, the index only where to look."""
-    server = server_at(subject)
     await cache.set("a", 1, tags=["t"])
     server.command("SET", "a", 5)
     await cache.delete_tags("t")
@@ -210,10 +203,9 @@ async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subjec
 
 
 @on_server
-async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, subject, server_at, stored):
+async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, server, stored):
     from cashews.backends.redis import tags  # noqa: PLC0415  it needs the extra `redis`
 
-    server = server_at(subject)
     await cache.set("a", 1, tags=["t"])
     server.command("DEL", "a")
     await cache.set("b", 1, tags=["u"])
@@ -226,9 +218,8 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
 
 
 @on_server
-async def test_a_deletion_is_remembered_for_an_hour(cache, subject, server_at, clock):
+async def test_a_deletion_is_remembered_for_an_hour(cache, server, clock):
     await cache.delete_tags("t")
-    server = server_at(subject)
     assert server.command("EXISTS", "cashews/tag/deleted/t") == 1
     await clock.advance(3_600)
     await cache.get("frame")
@@ -246,9 +237,9 @@ async def test_a_tag_of_more_keys_than_one_script_deletes_is_deleted_in_full(cac
 
 
 @on_server
-async def test_a_counter_of_round_trips_and_commands(cache, subject, server_at):
+async def test_a_counter_of_round_trips_and_commands(cache, server):
     """What the guide says an operation costs."""
-    server, statistics = server_at(subject), inside(cache).store().statistics
+    statistics = inside(cache).store().statistics
 
     async def cost(operation):
         before = statistics()["commands"]

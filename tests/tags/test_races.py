@@ -349,8 +349,5 @@ async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_loa
 
 
 @pytest.fixture
-def server_mark(servers, subject):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    (server,) = [servers(kind) for kind in binaries() if servers(kind).url == subject.url]
-    return lambda tag: int(server.command("GET", f"cashews/tag/deleted/{tag}"))
+def server_mark(subjects_server):
+    return lambda tag: int(subjects_server.command("GET", f"cashews/tag/deleted/{tag}"))

@@ -62,8 +62,5 @@ def held():
 
 
 @pytest.fixture
-def server(request, subject, servers):
-    """The server that the subject is on."""
-    assert subject.served
-    _, kind = request.node.callspec.params["subject"]
-    return servers(kind)
+def server(subjects_server):
+    return subjects_server
