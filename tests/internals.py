@@ -66,8 +66,17 @@ class Internals:
 
     @property
     def locks(self) -> Any:
-        """The queues of `cache.lock()`."""
+        """The locks of `cache.lock()`."""
         return self._engine.locks
+
+    @property
+    def coordinator(self) -> Any:
+        """The actor that owns who waits for a lock."""
+        return self._engine.coordinator
+
+    def wait_graph(self, prefix: str = "") -> Any:
+        """Return the keys that transactions hold and wait for, on the store under a prefix."""
+        return next(route.graph for route in self._engine.routes if route.prefix == prefix)
 
     def tags_of(self, key: str) -> tuple[str, ...]:
         """Return the tags that registered templates give a key."""
@@ -95,22 +104,17 @@ class Internals:
         """How many locks transactions hold in this process."""
         return sum(len(route.graph) for route in self._engine.routes)
 
-    def held(self) -> dict[str, Any]:
-        """Return everything that is held, waited for or under way, by where it is; empty if there is nothing."""
-        engine = self._engine
+    def held(self) -> dict[str, int]:
+        """Return how much is held, waited for or under way, by where it is; empty if there is nothing."""
+        coordinator = self.coordinator
         places = {
-            "lock queues": engine.locks._queues,
-            "lock watches": engine.locks._watches,
-            "letters of the refresher": engine.refresher._letters,
-            "waits of transactions": engine._waits,
+            "waiters for locks": coordinator.waiting,
+            "leases": coordinator.leases,
+            "watches of locks": sum(bool(locks.watching) for locks in coordinator._stores),
+            "refreshes": len(self._engine.refresher._letters),
         }
-        for route in engine.routes:
-            places |= {
-                f"lock queues of {route.prefix!r}": route.locks._queues,
-                f"lock watches of {route.prefix!r}": route.locks._watches,
-                f"transaction locks of {route.prefix!r}": route.graph._holders,
-                f"queues for transaction locks of {route.prefix!r}": route.graph._queues,
-            }
+        for route in self._engine.routes:
+            places[f"transaction locks of {route.prefix!r}"] = len(route.graph)
         return {place: there for place, there in places.items() if there}
 
 

@@ -15,7 +15,7 @@ async def test_a_lock_that_is_held_and_waited_for_is_told():
         async with cache.lock("k", 10):
             tasks.start_soon(take, cache)
             await clock.settle()
-            assert list(inside(cache).held()) == ["lock queues", "lock watches"]
+            assert list(inside(cache).held()) == ["waiters for locks", "watches of locks"]
         await clock.settle()
         assert inside(cache).held() == {}
 
