@@ -82,42 +82,41 @@ class EncodedStore(MemoryStore):
 
     # --- values
 
-    def _take(self, message: m.Message[R]) -> R:
-        """Serve the turn of a message about what is kept."""
-        reply: R = super().turns[type(message)](message, self._clock.now())
-        return reply
+    async def _take(self, message: m.Message[R]) -> R:
+        """Serve a message about what is kept."""
+        return await super().ask(message)
 
     async def _get(self, message: m.Get) -> object:
-        kept = self._take(m.Get(message.key, ABSENT))
+        kept = await self._take(m.Get(message.key, ABSENT))
         return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
-        kept = self._take(m.Get(message.key, ABSENT))
+        kept = await self._take(m.Get(message.key, ABSENT))
         if isinstance(kept, Counted):
             kept.hit()
         return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
-        kept = self._take(message)
+        kept = await self._take(message)
         return bytes(kept) if isinstance(kept, Counted) else kept
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
-        found = self._take(replace(message, default=ABSENT))
+        found = await self._take(replace(message, default=ABSENT))
         return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
-        page = self._take(message)
+        page = await self._take(message)
         return replace(page, items=await self._values.pairs_from_stored(page.items))
 
     async def _set(self, message: m.Set) -> bool:
         kept = await self._values.to_stored(message.key, message.value, message.expire)
-        return self._take(replace(message, value=kept))
+        return await self._take(replace(message, value=kept))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        self._take(replace(message, pairs=await self._values.pairs_to_stored(message.pairs, message.expire)))
+        await self._take(replace(message, pairs=await self._values.pairs_to_stored(message.pairs, message.expire)))
 
     async def _peek(self, message: m.Peek) -> m.State:
-        return await self._values.state_from_stored(message.key, self._take(message))
+        return await self._values.state_from_stored(message.key, await self._take(message))
 
     async def _commit(self, message: m.Commit) -> m.CommitOutcome:
-        return self._take(await self._values.commit_to_stored(message))
+        return await self._take(await self._values.commit_to_stored(message))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
@@ -30,6 +31,7 @@ from cashews.backends.memory.errands import ERRANDS, Clearing, Errand
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.keyspace import Table
+from cashews.table.transactions import STEP, commit_in_steps
 from cashews.table.turns import TURNS
 
 R = TypeVar("R")
@@ -130,11 +132,13 @@ class MemoryStore(Backend, Actor):
             self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}
             self._plain |= {kind: CopyOut(self._plain[kind]) for kind in COPIED_OUT}
         self._turns = self._plain
+        self._shut: anyio.Event | None = None
+        """Set at the end of a long commit, during which nobody sees the table."""
         self.begin()
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
-        return self._turns
+        return self._turns if self._shut is None else {}
 
     @property
     def shares(self) -> bool:
@@ -145,10 +149,47 @@ class MemoryStore(Backend, Actor):
         return False
 
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
+        while self._shut is not None:
+            await self._shut.wait()
         turn = self._turns.get(type(message))
+        if isinstance(message, m.Commit) and (len(message.writes) > STEP or message.tags):
+            return cast("R", await self._commit_in_steps(message))
         if turn is not None:
             return cast("R", turn(message, self._clock.now()))
         return cast("R", await self._run(ERRANDS[type(message)](self._table, message)))
+
+    # --- long commits
+
+    async def _commit_in_steps(self, message: m.Commit) -> m.CommitOutcome:
+        """Apply many writes, and let other tasks run in between; those that ask this store wait until it is over."""
+        if self._options.copy == "deep":
+            message = replace(message, writes=deepcopy(message.writes))
+        self._shut = over = anyio.Event()
+        self._turns_changed()
+        try:
+            return await self._take_steps(commit_in_steps(self._table, message, self._clock.now()))
+        finally:
+            self._shut = None
+            over.set()
+            self._turns_changed()
+            self._tell_removals()
+
+    async def _take_steps(self, steps: Generator[None, None, R]) -> R:
+        """Take all steps of a long turn, whatever is cancelled, and return its reply."""
+        interrupted: BaseException | None = None
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                if interrupted is not None:
+                    raise interrupted from None
+                return cast("R", end.value)
+            self._tell_removals()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await checkpoint()
+            except anyio.get_cancelled_exc_class() as error:  # asyncio's own goes through shields, once
+                interrupted = error
 
     @property
     def actors(self) -> tuple[ActorStatistics, ...]:

@@ -64,7 +64,7 @@ async def list_locks(remote: Remote, message: m.ListLocks) -> m.Page[tuple[str, 
     found = await scan_page(remote, cursor, Pattern.of((LOCKS + head, *rest)), message.batch_size)
     keys = tuple([key for key in dict.fromkeys(found) if key not in cursor.seen])
     cursor.seen.update(keys)
-    times = await scripts.LOCK_TIMES.ask(remote.first, keys) if keys else []
+    times: list[int] = await scripts.LOCK_TIMES.ask(remote.first, keys) if keys else []
     held = [(key, left) for key, time in zip(keys, times, strict=True) if (left := _seconds(time)) is not None]
     return m.Page([(key.removeprefix(LOCKS), left) for key, left in held], None if cursor.ended else cursor)
 

@@ -222,7 +222,7 @@ async def _in_order(keys: Collection[str]) -> Iterable[str]:
     """Return keys in their order; many are sorted in slices, between which other tasks run."""
     if len(keys) <= SLICE:
         return sorted(keys)
-    given, sorted_slices = iter(keys), []
+    given, sorted_slices = iter(keys), list[list[str]]()
     while part := sorted(islice(given, SLICE)):
         sorted_slices.append(part)
         await checkpoint()

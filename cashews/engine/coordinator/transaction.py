@@ -259,10 +259,7 @@ class Transaction(AmbientTransaction, BranchOwner):
             self._give_up_turn()
 
     async def _prove(self) -> None:
-        """Make sure that the keys which were read by a pattern are the same, if anything was written.
-
-        :raises TransactionConflictError: if they are not
-        """
+        """Make sure that the patterns which were read find no new keys, if anything was written."""
         while not self._must_roll_back and self._written:
             unproven = [branch for branch in self._branches.values() if branch.unproven]
             if not unproven:
@@ -284,7 +281,8 @@ class Transaction(AmbientTransaction, BranchOwner):
             raise CacheClosedError
         if self._invalidations:
             self._refuse_loads()
-        return self._apply_shielded() if self._waits else self._apply()
+        in_place = not self._waits and all(branch.commits_in_place for branch in self._branches.values())
+        return self._apply() if in_place else self._apply_shielded()
 
     async def _apply_shielded(self) -> None:
         with anyio.CancelScope(shield=True):
