@@ -150,6 +150,7 @@ class Refresher(Actor):
                 await bell.wait(loop)
 
     async def _refresh(self, letter: Refresh, letters: dict[str, Refresh]) -> None:
+        outcome: Outcome | None = None
         try:
             if letter.context:
                 with carried(letter.context):
@@ -165,8 +166,8 @@ class Refresher(Actor):
             letters.pop(letter.key, None)
             if self._idle is not None and not self._letters:
                 self._idle.set()
+            letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
         self._note(letter.key, outcome)
-        letter.answer(outcome)
 
     def end(self) -> None:
         letters, self._letters = self._letters, {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 
 import anyio
 import pytest
@@ -54,13 +53,12 @@ async def test_a_second_run_beside_the_first_does_nothing(echo, clock):
 
 async def test_who_waits_when_the_scope_ends_is_answered_and_further_letters_are_refused(echo, clock):
     replies, echo.held = [], anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        async with anyio.create_task_group() as scope:
-            scope.start_soon(echo.life.run)
-            await clock.settle()
-            tasks.start_soon(together, echo, replies, 1, 2)
-            await clock.settle()
-            scope.cancel_scope.cancel()
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as scope:
+        scope.start_soon(echo.life.run)
+        await clock.settle()
+        tasks.start_soon(together, echo, replies, 1, 2)
+        await clock.settle()
+        scope.cancel_scope.cancel()
     assert replies == [LookupError] * 2
     assert await outcome(echo, 3) is CacheClosedError
     assert echo.drains == 0
@@ -81,7 +79,7 @@ async def test_after_its_scope_has_ended_it_begins_anew(echo, clock, loop_here, 
     assert (figures.turns, figures.batches, figures.restarts) == (3, 3, 2)
 
 
-async def test_a_failure_leaves_and_ends_the_life(echo, clock):
+async def test_a_failure_leaves_and_ends_the_life(echo):
     async def fail():
         raise ZeroDivisionError
 
@@ -164,23 +162,6 @@ async def test_a_cancelled_asker_leaves_a_letter_that_is_skipped(echo, clock):
 
 
 # --- other loops
-
-
-@pytest.fixture
-def by_hand():
-    """``by_hand()``: an event loop that the test runs and closes; its pending tasks are left as they are."""
-    loops = []
-
-    def new():
-        loop = asyncio.new_event_loop()
-        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
-        loops.append(loop)
-        return loop
-
-    yield new
-    for loop in loops:
-        loop.close()
-    gc.collect()
 
 
 async def served(echo, word, runs):
