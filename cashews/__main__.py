@@ -1,4 +1,4 @@
-"""A short tour in the terminal: ``python -m cashews [--loop asyncio|trio|both]``. Every figure is measured."""
+"""A short tour in the terminal: ``python -m cashews [--loop asyncio|trio|both]``. All its figures are measured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CLOCK = SystemClock()
 
 
 class ServiceDownError(Exception):
-    """What the demo's upstream raises when it is down."""
+    """The upstream service of the tour is down."""
 
 
 class Upstream:
-    """A slow service that counts its calls and can be down."""
+    """A slow service that counts its calls and can be switched off."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -31,7 +31,7 @@ class Upstream:
         self.down = False
 
     async def fetch(self, name: str) -> str:
-        """Answer with the number of the call."""
+        """Return the name with the number of the call."""
         self.calls += 1
         if self.down:
             raise ServiceDownError(name)
@@ -39,20 +39,20 @@ class Upstream:
         return f"{name} v{self.calls}"
 
 
-def say(what: str, result: str) -> None:
+def say(subject: str, result: str) -> None:
     """Print one line of the tour."""
-    print(f"  {what:<46} {result}", flush=True)
+    print(f"  {subject:<46} {result}", flush=True)
 
 
 async def timed(call: Awaitable[str]) -> tuple[str, float]:
-    """Return an answer and how many milliseconds it took."""
+    """Return an answer, and the milliseconds that it took."""
     started = CLOCK.now()
     answer = await call
     return answer, (CLOCK.now() - started) * 1e3
 
 
 async def wait(seconds: float, reason: str) -> None:
-    """Sleep, with a line that says how much is left where it is longer than a second."""
+    """Sleep; in a terminal, a line shows the remaining time of a sleep of a second or more."""
     until = CLOCK.now() + seconds
     while (left := until - CLOCK.now()) > 0:
         if seconds >= 1 and sys.stdout.isatty():
@@ -63,7 +63,7 @@ async def wait(seconds: float, reason: str) -> None:
 
 
 async def stampede(cache: Cache) -> None:
-    """Have many callers ask for one cold key at once."""
+    """Let many callers ask for one cold key at the same time."""
     upstream = Upstream(0.2)
     page = cache(ttl="10m", key="page:{name}")(upstream.fetch)
     started = CLOCK.now()
@@ -107,7 +107,7 @@ async def early(cache: Cache) -> None:
 
 
 async def failover(cache: Cache) -> None:
-    """Serve what is remembered while the service is down."""
+    """Serve the last value while the service is down."""
     upstream = Upstream(0.01)
     rates = cache.failover(ttl="2h", exceptions=ServiceDownError, key="rates:{name}")(upstream.fetch)
     await rates("eur")
@@ -122,7 +122,7 @@ STAGES: tuple[Callable[[Cache], Awaitable[None]], ...] = (stampede, hits, expiry
 
 
 async def tour() -> None:
-    """Run every stage on one cache, and show that nothing is left."""
+    """Run all stages on one cache, and show that no task is left."""
     async with Cache.open("mem://") as cache:
         for stage in STAGES:
             await stage(cache)

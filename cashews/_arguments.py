@@ -1,6 +1,7 @@
-"""What users give to commands, decorators and `setup()`, checked where it comes in: each check returns what it lets in.
+"""Checks of the arguments that users give to commands, decorators and `setup()`.
 
-A wrong value is one WrongArgumentError that names the argument and what is allowed.
+Each check is named after the type that it accepts. It returns the value in that type, or raises a `WrongArgumentError`
+that names the argument and the allowed values.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from cashews.exceptions import WrongArgumentError
 from cashews.ttl import seconds
 
 MOST_BITS: Final = 2**30
-"""How many bits one key may hold: 128 MiB. Redis takes four times as many, and stands still while it finds the room."""
+"""The most bits of one key: 128 MiB. Redis allows four times as many, but blocks while it allocates them."""
 
 WIDEST_FIELD: Final = 63
-"""The widest unsigned field that every store can count in, as in Redis."""
+"""The most bits of one unsigned field, as in Redis."""
 
 
 def text(argument: str, value: object) -> str:
-    """Return text.
+    """Return a value that is text.
 
-    :raises WrongArgumentError: if it is not
+    :raises WrongArgumentError: if it is not text
     """
     if isinstance(value, str):
         return value
@@ -32,9 +33,9 @@ def text(argument: str, value: object) -> str:
 
 
 def texts(argument: str, values: tuple[object, ...]) -> tuple[str, ...]:
-    """Return what is all text.
+    """Return several values that are text.
 
-    :raises WrongArgumentError: if something in it is not
+    :raises WrongArgumentError: if one of them is not text
     """
     return tuple([text(argument, value) for value in values])
 
@@ -42,10 +43,10 @@ def texts(argument: str, values: tuple[object, ...]) -> tuple[str, ...]:
 def integer(
     argument: str, value: object, low: int | None = None, high: int | None = None, *, kind: str = "an integer"
 ) -> int:
-    """Return an integer within its bounds; what Python can use as an index is one, but for `True` and `False`.
+    """Return an integer within its bounds. Any object that Python accepts as an index is one, except for a `bool`.
 
-    :param kind: what is allowed, before its bounds are named
-    :raises WrongArgumentError: if it is not
+    :param kind: the allowed type for the error, in front of the bounds
+    :raises WrongArgumentError: if the value is no integer, or out of bounds
     """
     result = value if type(value) is int else _index(value)
     if result is not None and _within(result, low, high):
@@ -63,9 +64,9 @@ def _index(value: object) -> int | None:
 
 
 def number(argument: str, value: object, low: float | None = None, high: float | None = None) -> float:
-    """Return a finite number within its bounds; `True` and `False` are none.
+    """Return a finite number within its bounds; a `bool` is not a number here.
 
-    :raises WrongArgumentError: if it is not
+    :raises WrongArgumentError: if the value is no finite number, or out of bounds
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and _within(value, low, high):
         try:
@@ -77,10 +78,10 @@ def number(argument: str, value: object, low: float | None = None, high: float |
 
 
 def positive_duration(argument: str, value: object, allowed: str = "a duration above 0") -> float | None:
-    """Return the seconds of a duration that has a length; `None` stays `None`.
+    """Return a duration above 0 in seconds; `None` stays `None`.
 
-    :raises WrongTTLError: if it is no duration
-    :raises WrongArgumentError: if it is 0 or negative
+    :raises WrongTTLError: if the value is no duration
+    :raises WrongArgumentError: if the duration is 0 or negative
     """
     result = seconds(value, argument)
     if result is not None and result <= 0:
@@ -88,11 +89,11 @@ def positive_duration(argument: str, value: object, allowed: str = "a duration a
     return result
 
 
-def not_negative(argument: str, value: object) -> float | None:
-    """Return the seconds of a duration that may be 0; `None` stays `None`.
+def non_negative_duration(argument: str, value: object) -> float | None:
+    """Return a duration of 0 or more in seconds; `None` stays `None`.
 
-    :raises WrongTTLError: if it is no duration
-    :raises WrongArgumentError: if it is negative
+    :raises WrongTTLError: if the value is no duration
+    :raises WrongArgumentError: if the duration is negative
     """
     result = seconds(value, argument)
     if result is not None and result < 0:
@@ -101,9 +102,9 @@ def not_negative(argument: str, value: object) -> float | None:
 
 
 def runnable(argument: str, value: object, allowed: str = "a callable") -> Any:
-    """Return what can be called.
+    """Return a value that can be called.
 
-    :raises WrongArgumentError: if it cannot
+    :raises WrongArgumentError: if it cannot be called
     """
     if callable(value):
         return value
@@ -111,18 +112,18 @@ def runnable(argument: str, value: object, allowed: str = "a callable") -> Any:
 
 
 def runnables(argument: str, values: object) -> tuple[Any, ...]:
-    """Return what can all be called.
+    """Return the items of an iterable that can all be called.
 
-    :raises WrongArgumentError: if something in it cannot, or if it is not several things
+    :raises WrongArgumentError: if the value is no iterable, or one of its items cannot be called
     """
     allowed = "several callables"
     return tuple(runnable(argument, each, allowed) for each in several(argument, values, allowed))
 
 
 def several(argument: str, values: object, allowed: str) -> tuple[Any, ...]:
-    """Return things that were given as one iterable, which text is not.
+    """Return the items of an iterable; text does not count as one.
 
-    :raises WrongArgumentError: if they were not
+    :raises WrongArgumentError: if the value is text, or no iterable
     """
     if isinstance(values, Iterable) and not isinstance(values, str):
         return tuple(cast("Iterable[object]", values))
@@ -130,9 +131,9 @@ def several(argument: str, values: object, allowed: str) -> tuple[Any, ...]:
 
 
 def mapping(argument: str, value: object) -> Mapping[str, Any]:
-    """Return a mapping.
+    """Return a value that is a mapping.
 
-    :raises WrongArgumentError: if it is not
+    :raises WrongArgumentError: if it is no mapping
     """
     if isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value)
@@ -140,36 +141,36 @@ def mapping(argument: str, value: object) -> Mapping[str, Any]:
 
 
 def commands_of(given: tuple[object, ...]) -> frozenset[Command]:
-    """Return commands.
+    """Return several values that are commands, as a set.
 
-    :raises WrongArgumentError: if one is not
+    :raises WrongArgumentError: if one of them is no member of `Command`
     """
     return frozenset([command_of("commands", each) for each in given])
 
 
 def command_of(argument: str, given: object) -> Command:
-    """Return a command.
+    """Return a value that is a command.
 
-    :raises WrongArgumentError: if it is not
+    :raises WrongArgumentError: if it is no member of `Command`
     """
     if isinstance(given, Command):
         return given
     raise WrongArgumentError(argument, given, "members of Command")
 
 
-def fields(indexes: tuple[object, ...], size: int) -> tuple[int, ...]:
+def bit_indexes(indexes: tuple[object, ...], size: int) -> tuple[int, ...]:
     """Return the indexes of unsigned fields of `size` bits.
 
-    :raises WrongArgumentError: if one is no integer from 0, or its field ends beyond `MOST_BITS`
+    :raises WrongArgumentError: if an index is no integer from 0, or its field ends beyond `MOST_BITS`
     """
     last = MOST_BITS // size - 1
     return tuple([integer("indexes", each, 0, last, kind="integers") for each in indexes])
 
 
-def width(size: object) -> int:
-    """Return the size of a bit field.
+def bit_size(size: object) -> int:
+    """Return the size of a bit field in bits.
 
-    :raises WrongArgumentError: if it is no integer from 1 to 63
+    :raises WrongArgumentError: if the size is no integer from 1 to 63
     """
     return integer("size", size, 1, WIDEST_FIELD)
 
@@ -183,13 +184,13 @@ def _bounded(kind: str, low: float | None, high: float | None) -> str:
     return kind + start + ("" if high is None else f" to {high}")
 
 
-Errors: TypeAlias = "type[Exception] | Iterable[type[Exception]] | None"
+Errors: TypeAlias = type[Exception] | Iterable[type[Exception]] | None
 
 
 def errors_of(given: Errors, default: tuple[type[Exception], ...] = (Exception,)) -> tuple[type[Exception], ...]:
-    """Return exception types that were given as one, as several, or not at all.
+    """Return exception types that were given singly or as an iterable; the default if none were given.
 
-    :raises WrongArgumentError: if one is not an exception type
+    :raises WrongArgumentError: if one of them is no subclass of `Exception`
     """
     if given is None:
         return default

@@ -1,4 +1,4 @@
-"""Shared types: the absent member, and the names that typing gained after Python 3.10."""
+"""Types that many modules share: absence, durations, and names that `typing` has had since Python 3.11."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import enum
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
-
-if TYPE_CHECKING:
-    from typing_extensions import Self as Self
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 if sys.version_info >= (3, 11):
+    from typing import Self as Self
     from typing import assert_never as assert_never
 else:
+    from typing_extensions import Self as Self  # a dependency of anyio on these versions of Python
 
     def assert_never(value: NoReturn) -> NoReturn:
-        """Say that a union was not exhausted."""
+        """Raise an error about a case of a union that no branch has handled."""
         message = f"unhandled case: {value!r}"
         raise AssertionError(message)
 
 
 class AbsentType(enum.Enum):
-    """The type of `ABSENT`; an enum narrows under type checkers, a bare object does not."""
+    """The type of `ABSENT`. It is an enum, because type checkers narrow enums and not plain objects."""
 
     ABSENT = "absent"
 
@@ -34,14 +33,14 @@ class AbsentType(enum.Enum):
 
 
 ABSENT: Final = AbsentType.ABSENT
-"""Nothing is stored. Not `None`, which is a value like any other."""
+"""The sign that nothing is stored. `None` cannot be that sign, since it is a value like any other."""
 
 Absent: TypeAlias = Literal[AbsentType.ABSENT]
 
-Duration: TypeAlias = "int | float | str | timedelta"
+Duration: TypeAlias = int | float | str | timedelta
 """Seconds, a `timedelta`, or text such as ``"1h30m"``."""
 
-TTL: TypeAlias = "Duration | Callable[..., int | float | str | timedelta | None] | None"
+TTL: TypeAlias = Duration | Callable[..., Duration | None] | None
 """A duration, `None` for no expiry, or a callable of the decorated function's arguments that returns one."""
 
 AnyFunction: TypeAlias = Callable[..., Any]

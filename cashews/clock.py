@@ -1,6 +1,6 @@
-"""The one place where time comes from.
+"""The clock: the package's only source of time.
 
-`now()` is monotonic and serves deadlines inside a process; `wall()` serves deadlines that are shared through a store.
+`now()` is monotonic and for deadlines within a process; `wall()` is for deadlines that processes share through a store.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import anyio
 
 
 class Clock(Protocol):
-    """Where a cache takes its time from; all instants and durations are seconds."""
+    """The source of time of a cache. All instants and durations are in seconds."""
 
     def now(self) -> float:
-        """Return the current instant of a clock that never goes back."""
+        """Return the current instant of a clock that never goes backwards."""
         ...
 
     def wall(self) -> float:
@@ -29,7 +29,7 @@ class Clock(Protocol):
         ...
 
     def move_on_at(self, deadline: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        """Return a cancel scope that cancels itself when `now()` reaches the deadline."""
+        """Return a cancel scope that is cancelled when `now()` reaches the deadline."""
         ...
 
 

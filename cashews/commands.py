@@ -1,4 +1,4 @@
-"""The public verbs of a cache, and what each does to what is stored."""
+"""The public commands of a cache, and the four kinds of their effect on a store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Effect(enum.Enum):
-    """What a command does to a store."""
+    """The kind of effect that a command has on a store."""
 
     READ = "read"
     WRITE = "write"
@@ -15,7 +15,7 @@ class Effect(enum.Enum):
 
 
 class Command(enum.Enum):
-    """A public verb: names it for `disable()`, callbacks, metrics and middlewares."""
+    """A public command, as `disable()`, callbacks, metrics and middlewares name it."""
 
     GET = "get"
     GET_RAW = "get_raw"

@@ -1,4 +1,4 @@
-"""Durations in every form that users may write, turned into seconds; the one place that understands them."""
+"""Durations: every form that users may write becomes seconds here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cashews._typing import TTL, AnyFunction
 from cashews.exceptions import WrongTTLError
 
 _DIGITS: Final = 9
-"""How many digits may stand before the point, and how many after it; it keeps the arithmetic exact and bounded."""
+"""The most digits before the decimal point, and the most after it; this keeps the arithmetic exact and bounded."""
 
 _MILLISECONDS: Final = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
@@ -28,14 +28,14 @@ _TEXT: Final = re.compile(
 
 
 def seconds(value: object, field: str = "ttl") -> float | None:
-    """Return a duration as seconds; `None` stays `None`, and what is not above 0 is returned as it is.
+    """Return a duration in seconds; `None`, which means no end, stays `None`. The duration may be 0 or negative.
 
-    Text is written as in Go: numbers, each with its unit, the larger unit first, each unit once: ``"1d2h3m50s"``,
-    ``"1.5s"``, ``"500ms"``. The units are w, d, h, m, s, ms, in lower case. A number without a unit, a sign and a space
-    are errors. So are numbers that are not finite: "for ever" is `None`.
+    A duration is a finite number of seconds, a `timedelta`, or text. Text consists of numbers, each with a unit, from
+    the largest unit to the smallest, each unit at most once: ``"1d2h3m50s"``, ``"1.5s"``, ``"500ms"``. The units are
+    w, d, h, m, s and ms, in lower case. A number without a unit, a sign, or a space is an error.
 
     :param field: the name of the argument, for the error
-    :raises WrongTTLError: if the value is none of these
+    :raises WrongTTLError: if the value is no duration
     """
     if value is None:
         return None
@@ -70,16 +70,16 @@ def _parse(text: str) -> float | None:
 
 
 class TTLRule:
-    """A duration that depends on the call: the user's callable, inspected once.
+    """A duration that depends on the call: a callable of the user's, with its signature inspected once.
 
-    The callable receives the arguments of the decorated function as they were given, and `result=` if it has a
-    parameter of that name (or ``**kwargs``) that the arguments leave free.
+    The callable gets the arguments of the decorated function as they were given. It also gets `result=` if it has a
+    parameter of this name (or ``**kwargs``), and no argument fills that parameter.
     """
 
     __slots__ = ("_field", "_function", "_takes_result_until")
 
     def __init__(self, function: AnyFunction, field: str = "ttl") -> None:
-        """:raises WrongTTLError: if it is a coroutine function."""
+        """:raises WrongTTLError: if the callable is a coroutine function."""
         if _is_async(function):
             raise WrongTTLError(function, field)
         self._function = function
@@ -89,7 +89,7 @@ class TTLRule:
     def __call__(self, args: tuple[object, ...], kwargs: Mapping[str, object], result: object) -> float | None:
         """Return the seconds for one call, or `None` for no expiry.
 
-        :raises WrongTTLError: if the callable returns what is not a duration; its own errors are left as they are
+        :raises WrongTTLError: if the callable does not return a duration; its own exceptions are not caught
         """
         if len(args) <= self._takes_result_until and "result" not in kwargs:
             return seconds(self._function(*args, **kwargs, result=result), self._field)
@@ -100,9 +100,9 @@ class TTLRule:
 
 
 def compile_ttl(value: TTL, field: str = "ttl") -> TTLRule | float | None:
-    """Return what a decorator keeps of its duration: seconds, `None`, or a rule to ask at each call.
+    """Return the compiled form of a decorator's `ttl`: seconds, `None`, or a rule to evaluate at each call.
 
-    :raises WrongTTLError: if the value is neither a duration nor a callable that can give one
+    :raises WrongTTLError: if the value is neither a duration nor a suitable callable
     """
     if callable(value):
         return TTLRule(value, field)
@@ -116,10 +116,10 @@ def _is_async(function: AnyFunction) -> bool:
 
 
 def _takes_result_until(function: AnyFunction) -> float:
-    """Return the number of positional arguments up to which `result=` is free; -1 if there is no such parameter."""
+    """Return the most positional arguments that leave `result` free; -1 if there is no parameter of this name."""
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # some functions written in C do not tell
+    except ValueError:  # some functions written in C have no signature
         return -1
     for place, parameter in enumerate(parameters.values()):
         if parameter.kind is parameter.VAR_KEYWORD:

@@ -11,6 +11,7 @@ import time
 import timeit
 from collections.abc import Awaitable, Callable
 from statistics import median
+from types import MethodType
 
 import loop_asyncio
 from cases import TTL, echo
@@ -63,11 +64,12 @@ def table_lookup() -> tuple[str, Names]:
     """The turn: the lookup in the table, the deadline, the order of use."""
     from cashews._typing import ABSENT
     from cashews.messages import Get, Set
-    from cashews.table.table import Table
+    from cashews.table.keyspace import Table
+    from cashews.table.turns import TURNS
 
     table, now = Table(1_000, 1.0, lambda: None), time.monotonic()
-    table.set(Set("user:7", 7, TTL, None, None), now)
-    return "turn(message, now)", {"turn": table.get, "message": Get("user:7", ABSENT), "now": now}
+    TURNS[Set](table, Set("user:7", 7, TTL, None, None), now)
+    return "turn(message, now)", {"turn": MethodType(TURNS[Get], table), "message": Get("user:7", ABSENT), "now": now}
 
 
 STEPS = [key_function, context_variable, thread_identity, message, clock, table_lookup]

@@ -1,4 +1,4 @@
-"""Values on their way to a store of bytes and back; what cannot be read is absent, and counted."""
+"""The stored forms of values: encoding and decoding in the asker's task. Undecodable bytes are absent, and counted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from cashews.serialize import Pending, Serializer, SerializerOptions, custom_of
 
 R = TypeVar("R")
 SLICE: Final = 0.003
-"""For how many seconds of the system's time a task works on values before it lets others run."""
+"""The seconds of the system's time for which a task encodes or decodes before it lets others run."""
 UNREADABLE: Final = "bytes that cannot be read"
+"""The kind of a stored value that cannot be decoded, for error messages."""
 
 
 async def in_slices(work: Iterable[Awaitable[R]]) -> list[R]:
-    """Await one piece of work after the other, and let others run whenever that has taken some milliseconds."""
+    """Await one piece of work after the other, with a checkpoint whenever a slice of time has passed."""
     done: list[R] = []
     end = SystemClock.now() + SLICE
     for piece in work:
@@ -35,9 +36,9 @@ async def in_slices(work: Iterable[Awaitable[R]]) -> list[R]:
 
 
 class Values:
-    """Encodes what is stored and decodes what is found, in the asker's task.
+    """An encoder and decoder of values, in the asker's task.
 
-    `backend` is what registered encoders and decoders are told of.
+    `backend` is handed to registered encoders and decoders.
     """
 
     def __init__(self, options: SerializerOptions, backend: object) -> None:
@@ -45,19 +46,19 @@ class Values:
         self._backend = backend
         self._reported = False
         self.failures = 0
-        """How many stored values could not be read."""
+        """The number of stored values that could not be decoded."""
 
-    def write(self, key: str, value: object) -> bytes | None:
-        """Return the bytes that a value is kept as, `None` if its type is registered: that takes `encode`.
+    def encode_plain(self, key: str, value: object) -> bytes | None:
+        """Return the bytes of a value; `None` for a value of a registered type, which needs `encode`.
 
-        :raises EncodeError: if its codec cannot write it
+        :raises EncodeError: if its codec cannot encode it
         """
         return self._serializer.encode(key, value) if custom_of(value) is None else None
 
     async def encode(self, key: str, value: object, expire: float | None) -> bytes:
-        """Return the bytes that a value is kept as.
+        """Return the bytes of a value.
 
-        :raises EncodeError: if its codec, or the encoder of its type, cannot write it
+        :raises EncodeError: if its codec, or the encoder of its type, cannot encode it
         """
         custom = custom_of(value)
         if custom is None:
@@ -65,20 +66,23 @@ class Values:
         return await self._serializer.encode_custom(key, value, custom, self._backend, expire)
 
     async def decode(self, key: str, stored: bytes, default: object) -> object:
-        """Return the value of stored bytes, the default for what cannot be read."""
-        found = self.read(key, stored, default)
-        return await self.finish(key, found, default) if isinstance(found, Pending) else found
+        """Return the value of stored bytes, the default for undecodable ones."""
+        found = self.decode_plain(key, stored, default)
+        return await self.decode_pending(key, found, default) if isinstance(found, Pending) else found
 
-    def read(self, key: str, stored: bytes, default: object) -> object:
-        """Return the value of stored bytes, or the `Pending` one of a registered type; the default for other bytes."""
+    def decode_plain(self, key: str, stored: bytes, default: object) -> object:
+        """Return the value of stored bytes, the default for undecodable ones.
+
+        The value of a registered type is `Pending`: `decode_pending` has its decoder called.
+        """
         try:
             return self._serializer.decode(key, stored)
         except DecodeError as error:
             self._count(error)
             return default
 
-    async def finish(self, key: str, pending: Pending, default: object) -> object:
-        """Return the value of a registered type, the default if its decoder refuses it."""
+    async def decode_pending(self, key: str, pending: Pending, default: object) -> object:
+        """Return the value of a registered type, the default if its decoder fails."""
         try:
             return await self._serializer.finish(key, pending, self._backend)
         except DecodeError as error:
@@ -86,7 +90,7 @@ class Values:
             return default
 
     def _count(self, error: DecodeError) -> None:
-        """Count what cannot be read, and log the first: one wrong setting makes thousands."""
+        """Count an undecodable value, and log the first: one wrong setting makes thousands."""
         self.failures += 1
         if not self._reported:
             self._reported = True
@@ -94,55 +98,55 @@ class Values:
 
 
 class NativeValues(Values, ABC):
-    """Values of a store that keeps some as they are: integers, since it counts in them, and raw ones."""
+    """The stored forms of a store that encodes all values but integers, with which it counts, and raw ones."""
 
     @abstractmethod
-    async def keep(self, key: str, value: object, expire: float | None) -> object:
-        """Return what is kept of a value.
+    async def to_stored(self, key: str, value: object, expire: float | None) -> object:
+        """Return the stored form of a value.
 
-        :raises EncodeError: if it has to be encoded and cannot be
+        :raises EncodeError: if the value cannot be encoded
         """
 
     @abstractmethod
-    async def find(self, key: str, kept: object, default: object) -> object:
-        """Return the value of what is kept, the default if that is absent or cannot be read."""
+    async def from_stored(self, key: str, stored: object, default: object) -> object:
+        """Return the value of a stored form, the default if that is absent or undecodable."""
 
-    def keep_raw(self, value: object) -> object:
-        """Return what is kept of a raw value.
+    def raw_to_stored(self, value: object) -> object:
+        """Return the stored form of a raw value.
 
-        :raises WrongArgumentError: if it cannot be kept
+        :raises WrongArgumentError: if the store cannot hold it without encoding
         """
         return value
 
-    async def keep_all(self, pairs: Mapping[str, object], expire: float | None) -> dict[str, object]:
-        """Return what is kept of several values."""
+    async def pairs_to_stored(self, pairs: Mapping[str, object], expire: float | None) -> dict[str, object]:
+        """Return the stored forms of several values by key."""
         given = dict(pairs)
-        kept = await in_slices(self.keep(key, value, expire) for key, value in given.items())
-        return dict(zip(given, kept, strict=True))
+        stored = await in_slices(self.to_stored(key, value, expire) for key, value in given.items())
+        return dict(zip(given, stored, strict=True))
 
-    async def keep_writes(self, message: m.Commit) -> m.Commit:
-        """Return a commit of what is kept."""
-        writes = await in_slices(self._keep_write(write) for write in message.writes)
+    async def commit_to_stored(self, message: m.Commit) -> m.Commit:
+        """Return a commit whose writes have stored forms."""
+        writes = await in_slices(self._write_to_stored(write) for write in message.writes)
         return replace(message, writes=tuple(writes))
 
-    async def _keep_write(self, write: m.Write) -> m.Write:
+    async def _write_to_stored(self, write: m.Write) -> m.Write:
         if isinstance(write, m.Set):
-            return replace(write, value=await self.keep(write.key, write.value, write.expire))
-        return replace(write, value=self.keep_raw(write.value)) if isinstance(write, m.SetRaw) else write
+            return replace(write, value=await self.to_stored(write.key, write.value, write.expire))
+        return replace(write, value=self.raw_to_stored(write.value)) if isinstance(write, m.SetRaw) else write
 
-    async def find_all(self, keys: Iterable[str], kept: Iterable[object], default: object) -> list[object]:
-        """Return the values of what is kept under several keys."""
-        return await in_slices(self.find(key, each, default) for key, each in zip(keys, kept, strict=True))
+    async def many_from_stored(self, keys: Iterable[str], stored: Iterable[object], default: object) -> list[object]:
+        """Return the values of the stored forms of several keys."""
+        return await in_slices(self.from_stored(key, each, default) for key, each in zip(keys, stored, strict=True))
 
-    async def find_pairs(self, pairs: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
-        """Return keys with the values of what is kept, as far as these can be read."""
+    async def pairs_from_stored(self, pairs: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
+        """Return keys with the values of their stored forms; those of undecodable ones are left out."""
         keys = [key for key, _ in pairs]
-        values = await self.find_all(keys, [kept for _, kept in pairs], ABSENT)
+        values = await self.many_from_stored(keys, [stored for _, stored in pairs], ABSENT)
         return [pair for pair in zip(keys, values, strict=True) if pair[1] is not ABSENT]
 
-    async def find_state(self, key: str, state: m.State) -> m.State:
-        """Return the state of a key with the value of what is kept."""
+    async def state_from_stored(self, key: str, state: m.State) -> m.State:
+        """Return the state of a key with the value of its stored form."""
         if state.value is ABSENT:
             return state
-        value = await self.find(key, state.value, ABSENT)
+        value = await self.from_stored(key, state.value, ABSENT)
         return replace(state, value=value, foreign=UNREADABLE if value is ABSENT else "")

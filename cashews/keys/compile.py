@@ -1,4 +1,7 @@
-"""Keys: the template of a function, compiled once to one Python function with the signature of the decorated one."""
+"""The key compiler: it turns a template into a Python function with the signature of the decorated function.
+
+This happens once, at decoration. A call then makes its key without parsing or binding anything.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ __all__ = ["compile_key", "default_template", "get_cache_key_template", "templat
 
 _STARRED: dict[object, str] = {Parameter.VAR_POSITIONAL: ARGS, Parameter.VAR_KEYWORD: KWARGS}
 RESULT = "result"
-"""The root of fields that the result of the call fills, where it is known and no parameter has that name."""
+"""The root of fields that stand for the result of the call, unless a parameter has this name."""
 _CONVERSIONS = {"r": repr, "s": str, "a": ascii}
 _FAILURES = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def default_template(function: Callable[..., object], exclude: Container[str] = ()) -> str:
-    """Return the template of a function's module, name and parameters, without the excluded ones."""
+    """Return a template made of a function's module, its name and its parameters except for the excluded ones."""
     names = [name for name in signature_of(function).parameters if name not in exclude]
     return _default_template(function, names)
 
@@ -46,7 +49,7 @@ def default_template(function: Callable[..., object], exclude: Container[str] = 
 def get_cache_key_template(
     function: Callable[..., object], key: str | None = None, prefix: str = "", *, noself: bool = False
 ) -> str:
-    """Return the template that a decorated function's keys are made with."""
+    """Return the template of a decorated function's keys: the given one, or the default one, behind the prefix."""
     template = key if key is not None else _default_template(function, _key_names(function, noself=noself))
     return f"{prefix}:{template}" if prefix else template
 
@@ -61,13 +64,13 @@ def compile_key(
     strict: bool = False,
     result: bool = False,
 ) -> Callable[..., str]:
-    """Return the function that makes the key of a call; it is called just as the decorated function is.
+    """Return a function that makes keys; it takes the same arguments as the decorated function.
 
-    :param template: the default template of the function if `None`.
-    :param noself: leave the first parameter of a method out of the default template.
-    :param strict: different arguments give different keys, and objects without a text of their own are refused.
-    :param result: it is called with the result of the call before the arguments, and ``{result.id}`` is a field.
-    :raises WrongKeyError: the template does not fit the function.
+    :param template: the template of the keys; `None` for the default template of the function
+    :param noself: leave the first parameter of a method out of the default template
+    :param strict: give different keys to different arguments, and refuse objects that have no text of their own
+    :param result: make a function that takes the result of the call before the arguments, for ``{result.id}``
+    :raises WrongKeyError: if the template does not fit the function
     """
     text = get_cache_key_template(function, template, prefix, noself=noself)
     return _KeySource(function, formatter, strict, result).compiled(text)
@@ -79,7 +82,7 @@ def _key_names(function: Callable[..., object], *, noself: bool) -> list[str]:
 
 
 def _has_owner(function: Callable[..., object], names: list[str]) -> bool:
-    # A bound method has left its owner out already.
+    # The signature of a bound method has no parameter for its owner.
     return not ismethod(function) and (_is_method(_named(function)) or names[:1] in (["self"], ["cls"]))
 
 
@@ -115,7 +118,7 @@ def _module(function: Callable[..., object]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Blame:
-    """Turns what went wrong in a field at a call into the error of that field."""
+    """The error of one field at a call, made from the exception that the field's expression has raised."""
 
     function: str
     field: str
@@ -126,10 +129,10 @@ class _Blame:
 
 @dataclass(slots=True)
 class _KeySource:
-    """The source of one key function: statements that work out the fields, then one f-string.
+    """The source of one key function: statements for the fields that can fail, then one f-string.
 
-    Everything it uses besides the parameters is a global whose name starts with `mark`, as no parameter does, so a
-    parameter may have any name.
+    Everything that the source uses besides the parameters is a global of the function. The names of these globals start
+    with `mark`, and no parameter's name does, so parameters may have any name.
     """
 
     function: Callable[..., object]
@@ -153,11 +156,11 @@ class _KeySource:
         self.bind(format=format, getattr=getattr)
 
     def bind(self, **values: object) -> None:
-        """Make values known to the source, under marked names."""
+        """Make values available to the source under their names behind the mark."""
         self.names.update({self.mark + name: value for name, value in values.items()})
 
     def bound(self, value: object) -> str:
-        """Make a value known to the source and return its name."""
+        """Make a value available to the source and return the name that it gets there."""
         name = f"{self.mark}{len(self.names)}"
         self.names[name] = value
         return name
@@ -179,7 +182,7 @@ class _KeySource:
         return Signature(bare)
 
     def finished(self, key: FunctionType) -> Callable[..., str]:
-        """Give the key function the defaults and the name of the decorated one, which its `TypeError` then tells."""
+        """Give the key function the defaults of the decorated one, and its name, for a `TypeError` at a wrong call."""
         parameters = self.signature.parameters.values()
         defaults = {one.name: one.default for one in parameters if one.default is not Parameter.empty}
         named = {one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
@@ -190,7 +193,7 @@ class _KeySource:
         return key
 
     def pieces(self, parts: Template) -> list[str]:
-        """Return the adjacent string literals that the key is made of."""
+        """Return the string literals that form the key when they are written side by side."""
         if not ends_in_kwargs(parts):
             return [self.piece(part, parts[index + 1 :]) for index, part in enumerate(parts)]
         *fixed, literal, _ = parts
@@ -203,7 +206,7 @@ class _KeySource:
         return f"f'{{{self.text(part)}}}'{self.end(rest)} "
 
     def end(self, rest: Template) -> str:
-        # In strict keys a field ends at a colon, which no text contains; a semicolon stands in where there is none.
+        # In strict keys a colon ends a field, since no text contains one; where there is none, we add a semicolon.
         ends = not rest or (isinstance(rest[0], str) and rest[0].startswith(":"))
         return "" if ends or not self.strict else "';'"
 
@@ -217,7 +220,10 @@ class _KeySource:
         return f"{self.mark}text[{value}.__class__]({value})"
 
     def text(self, part: Field) -> str:
-        """Return the expression of a field's text; more than a name is worked out before, where its failure is told."""
+        """Return the expression of a field's text.
+
+        Anything beyond a parameter's name may fail, so it is evaluated in a statement of its own that blames the field.
+        """
         self.check_attributes(part)
         value = functools.reduce(self.stepped, part.steps, self.root(part.root, part.source))
         if part.is_plain and value.isidentifier():
@@ -236,7 +242,7 @@ class _KeySource:
         )
 
     def root(self, name: str, source: str) -> str:
-        """Return the expression of what a field starts with."""
+        """Return the expression of a field's root."""
         parameters = self.signature.parameters
         starred = {_STARRED[one.kind]: one.name for one in parameters.values() if one.kind in _STARRED}
         if name in parameters:
@@ -254,20 +260,20 @@ class _KeySource:
     def stepped(self, value: str, step: Step) -> str:
         if isinstance(step, Item):
             return f"{value}[{step.key!r}]"
-        spoken = step.name.isidentifier() and not keyword.iskeyword(step.name)
-        return f"{value}.{step.name}" if spoken else f"{self.mark}getattr({value}, {step.name!r})"
+        is_plain = step.name.isidentifier() and not keyword.iskeyword(step.name)
+        return f"{value}.{step.name}" if is_plain else f"{self.mark}getattr({value}, {step.name!r})"
 
     def check_attributes(self, part: Field) -> None:
         parameter = self.signature.parameters.get(part.root)
         returned = parameter is None and self.result and part.root == RESULT
-        # What *args and **kwargs are annotated with are their items.
+        # The annotations of *args and **kwargs describe their items, not the parameters themselves.
         if not part.steps or ((parameter is None or parameter.kind in _STARRED) and not returned):
             return
         if reason := unknown_attribute(annotations_of(self.function).get("return" if returned else part.root), part):
             raise WrongKeyError(self.name, part.source, reason)
 
     def transformed(self, value: str, part: Field) -> str:
-        """Return the expression of a value after its conversion and its function or format specification."""
+        """Return the expression of a value with its conversion, and its function or format specification, applied."""
         if part.conversion:
             value = f"{self.bound(_CONVERSIONS[part.conversion])}({value})"
         if part.call:
@@ -286,7 +292,7 @@ class _KeySource:
         return f"{self.bound(function.call)}({', '.join(arguments)})"
 
     def check_call(self, function: TemplateFunction, call: FunctionCall, part: Field) -> None:
-        """Refuse arguments that the function would refuse at every call."""
+        """Refuse arguments at decoration that the function would refuse at every call."""
         try:
             _check_arity(function.call, call.arguments)
             if function.check is not None:
@@ -299,6 +305,6 @@ def _check_arity(function: Callable[..., object], arguments: tuple[object, ...])
     try:
         accepted = signature_of(function)
     except ValueError:
-        # Some builtins do not tell their parameters.
+        # Some builtins have no signature.
         return
     accepted.bind(None, *arguments)

@@ -1,4 +1,4 @@
-"""Values that a key may use although they are no arguments: set by `key_context()`, read by `{@:get(name)}`."""
+"""The key context: values besides the arguments, set by `key_context()` and read in templates by `{@:get(name)}`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cashews.exceptions import WrongArgumentError
 
 
 class ContextValues(dict[str, object]):
-    """Names and values; a name that nobody set is told with the names that are."""
+    """The values by their names. The error about an unknown name lists the known ones."""
 
     def __missing__(self, name: str) -> NoReturn:
         message = f"key_context() has no {name!r}; its names: {', '.join(sorted(self)) or 'none'}"
@@ -22,13 +22,13 @@ _current: Final = ContextVar("cashews_key_context", default=ContextValues())  # 
 
 
 def context_values() -> ContextValues:
-    """Return the values of the innermost `key_context()`, with those of the outer ones below them."""
+    """Return the values of all open `key_context()` blocks; those of an inner block replace those of an outer one."""
     return _current.get()
 
 
 @contextmanager
 def carried(values: ContextValues) -> Generator[None, None, None]:
-    """Make values that were read in another context the only ones of the block."""
+    """Make values that were read in another context the only ones in the block."""
     token = _current.set(values)
     try:
         yield
@@ -38,15 +38,15 @@ def carried(values: ContextValues) -> Generator[None, None, None]:
 
 @contextmanager
 def key_context(**values: object) -> Generator[None, None, None]:
-    """Give values to the keys of everything called in the block; an inner block wins over an outer one."""
+    """Provide values for the keys of all calls in the block; an inner block takes precedence over an outer one."""
     with carried(ContextValues(_current.get() | values)):
         yield
 
 
 def register_key_context(*names: str) -> None:
-    """Accept the announcement of names that older programs make; every name may be used without it.
+    """Accept names that a program written for cashews 7 announces; every name may be used without this.
 
-    :raises WrongArgumentError: a name that could not be a keyword of `key_context()`.
+    :raises WrongArgumentError: if a name cannot be a keyword of `key_context()`
     """
     for name in names:
         if not name.isidentifier():

@@ -1,4 +1,4 @@
-"""The functions that a key template may call, and the formats that users register for their types."""
+"""The formatter: functions that key templates may call, and text formats that users register for their types."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Takes(enum.Enum):
-    """What a template function is given as its first argument."""
+    """The kind of the first argument of a template function."""
 
     VALUE = "the value itself"
     TEXT = "the plain text of the value"
-    FORM = "the text of the value as the key would show it: the strict one in strict keys"
+    FORM = "the text of the value as it would stand in the key: in strict keys the strict text"
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateFunction:
-    """A function that templates may call, such as `lower`."""
+    """A function that templates may call, such as `lower` in `{name:lower}`."""
 
     call: Callable[..., object]
     takes: Takes
     check: Callable[..., object] | None
-    """Called at decoration with the arguments of the template; raises `ValueError` or `TypeError` if they are wrong."""
+    """Called at decoration with the arguments in the template; raises `ValueError` or `TypeError` for wrong ones."""
 
 
 class Formatter:
-    """The functions and the text forms that keys are made with."""
+    """The functions of templates and the text formats of types, as one set that caches can share."""
 
     def __init__(self) -> None:
         self.functions: dict[str, TemplateFunction] = {}
@@ -46,7 +46,7 @@ class Formatter:
         self.strict_text = StrictText(self._types)
 
     def form(self, *, strict: bool) -> TextForm:
-        """Return how values become text in strict or in ordinary keys."""
+        """Return the function that turns values into text, for strict or for ordinary keys."""
         return self.strict_text if strict else self.text
 
     def register(
@@ -58,12 +58,15 @@ class Formatter:
     ) -> Callable[[Function], Function]:
         """Register the decorated function under a name for templates: `{field:name(argument)}`.
 
-        It is called with the text of the field (the value itself if not `preformat`) and the arguments of the template.
+        It is called with the field and the arguments in the template.
+
+        :param preformat: pass the text of the field; if `False`, pass its value
+        :param check: called at decoration with the arguments in the template, to refuse wrong ones
         """
         return partial(self._register, name, Takes.TEXT if preformat else Takes.VALUE, check)
 
     def type_format(self, kind: type) -> Callable[[Function], Function]:
-        """Register the decorated function as the text of a type and its subclasses."""
+        """Register the decorated function as the text format of a type and its subclasses."""
         return partial(self._register_type, kind)
 
     def _register(self, name: str, takes: Takes, check: Callable[..., object] | None, function: Function) -> Function:
@@ -91,13 +94,13 @@ def _get(value: Any, name: object, default: object = ABSENT) -> object:
 
 
 def _jwt(token: str, field: str) -> object:
-    # Nothing is verified here: a key may only separate what the decorated function itself will check.
+    # The token is not verified: the key only separates users, and the decorated function has to check the token itself.
     try:
         return _jwt_payload(token)[field]
     except KeyError:
         raise WrongTokenError(field, "its payload has no such field") from None
     except (ValueError, TypeError, RecursionError):
-        # The causes quote the token, so they are left out.
+        # The original exceptions quote the token, so they are not chained.
         raise WrongTokenError(field, "not three parts with a JSON object in the middle") from None
 
 
@@ -108,7 +111,7 @@ def _jwt_payload(token: str) -> dict[str, object]:
 
 
 default_formatter: Final = Formatter()
-"""The formatter of every cache that was not given its own."""
+"""The formatter of all caches that have none of their own."""
 
 default_formatter.functions.update(
     len=TemplateFunction(len, Takes.TEXT, None),

@@ -1,4 +1,4 @@
-"""Patterns over keys: `*` stands for any text, every other character for itself."""
+"""Patterns over keys: `*` stands for any text, each other character for itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 
 
 class Pattern(str):
-    """A pattern whose stars are known by their places, so that a `*` in what stands between them is an ordinary one.
+    """A pattern given as its literal pieces, so that a `*` inside a piece is an ordinary character.
 
-    Its text, with all stars alike, is for people to read.
+    As a string it shows all stars alike; it is meant for people to read.
     """
 
     __slots__ = ("pieces",)
@@ -18,7 +18,7 @@ class Pattern(str):
 
     @classmethod
     def of(cls, pieces: Iterable[str]) -> Pattern:
-        """Return the pattern with a star between any two pieces."""
+        """Return the pattern that has a star between each two neighbouring pieces."""
         pieces = tuple(pieces)
         pattern = cls("*".join(pieces))
         pattern.pieces = pieces
@@ -32,12 +32,12 @@ class Pattern(str):
 
 
 def pieces_of(pattern: str) -> tuple[str, ...]:
-    """Return the literal text between the stars of a pattern; a single piece if it has none."""
+    """Return the literal pieces around the stars of a pattern; a single piece if it has no star."""
     return pattern.pieces if isinstance(pattern, Pattern) else tuple(pattern.split("*"))
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a predicate that says whether a key matches, in time linear in the key's length."""
+    """Return a predicate for the keys that match a pattern. It takes linear time in the length of the key."""
     head, *rest = pieces_of(pattern)
     if not rest:
         return head.__eq__
@@ -49,7 +49,7 @@ def _matches(head: str, middle: tuple[str, ...], tail: str, key: str) -> bool:
     if not (key.startswith(head) and key.endswith(tail)):
         return False
     position, end = len(head), len(key) - len(tail)
-    for piece in middle:  # leftmost matches leave the most for the pieces after them
+    for piece in middle:  # the leftmost match of a piece leaves the most text for the next ones
         found = key.find(piece, position, end)
         if found < 0:
             return False

@@ -1,4 +1,4 @@
-"""Which attributes the instances of an annotated class can have, judged without making one."""
+"""Signatures and annotations: they tell the attributes that an argument can have, without an instance of its class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import cast
 from cashews.keys.template import Attribute, Field
 
 _ANYTHING: tuple[object, ...] = (object, typing.Any)  # since 3.11 Any is a class
-# A class that has or uses one of these may give its instances any attribute.
+# Instances of a class that defines one of the first, or uses one of the second, may have any attribute.
 _FINDERS = frozenset({"__getattr__", "__getattribute__"})
 _DYNAMIC_USES = frozenset({"setattr", "__dict__", "vars"})
-_HEAP_TYPE = 1 << 9
+_HEAP_TYPE = 1 << 9  # the flag of a type made by a class statement, Py_TPFLAGS_HEAPTYPE
 _MADE_FROM: dict[type, tuple[str, ...]] = {
     property: ("fget", "fset"),
     cached_property: ("func",),
@@ -26,7 +26,7 @@ _MADE_FROM: dict[type, tuple[str, ...]] = {
 
 
 def signature_of(function: Callable[..., object]) -> Signature:
-    """Return the signature of a function whose annotations need not be resolvable."""
+    """Return the signature of a function, even if its annotations cannot be resolved."""
     if sys.version_info >= (3, 14):
         from annotationlib import Format  # noqa: PLC0415  it exists since 3.14
 
@@ -35,7 +35,7 @@ def signature_of(function: Callable[..., object]) -> Signature:
 
 
 def annotations_of(annotated: object) -> Mapping[str, object]:
-    """Return the resolved annotations of a function or class; none if one of them cannot be resolved."""
+    """Return the resolved annotations of a function or class; an empty mapping if one cannot be resolved."""
     try:
         return typing.get_type_hints(annotated)
     except Exception:  # noqa: BLE001  an annotation is any expression, and it may fail in any way
@@ -43,7 +43,7 @@ def annotations_of(annotated: object) -> Mapping[str, object]:
 
 
 def unknown_attribute(annotation: object, field: Field) -> str:
-    """Return what is wrong with the attributes of a field whose root is annotated so, or nothing."""
+    """Return a sentence about the first attribute of a field that its annotated root lacks, or an empty text."""
     for step in field.steps:
         kind = _closed_class(annotation)
         if kind is None or not isinstance(step, Attribute):
@@ -55,22 +55,23 @@ def unknown_attribute(annotation: object, field: Field) -> str:
 
 
 def _closed_class(annotation: object) -> type | None:
-    """Return the annotated class, if its instances have no other attributes than those that it tells."""
-    # On Python 3.10 list[int] passes for a type.
+    """Return the annotated class if its attributes are statically known, else `None`."""
+    # On Python 3.10 list[int] is an instance of type.
     if annotation in _ANYTHING or isinstance(annotation, GenericAlias) or not isinstance(annotation, type):
         return None
-    return None if any(map(_opens, annotation.__mro__[:-1])) else annotation
+    return None if any(map(_allows_any_attribute, annotation.__mro__[:-1])) else annotation
 
 
-def _opens(base: type) -> bool:
-    # Instances of C types with a __dict__ get attributes that nothing announces. That str has a __getattribute__ of
-    # its own is CPython's affair; the builtins look attributes up as `object` does.
+def _allows_any_attribute(base: type) -> bool:
+    # C code can give an instance with a __dict__ attributes that its type does not declare. A __getattribute__ of a
+    # builtin, as str has one, is an optimisation: builtins look attributes up as `object` does.
     foreign = base.__dictoffset__ != 0 and not base.__flags__ & _HEAP_TYPE
     finds = base.__module__ != "builtins" and not _FINDERS.isdisjoint(vars(base))
     return foreign or finds or not _DYNAMIC_USES.isdisjoint(_used(base))
 
 
 def _known(kind: type) -> set[str]:
+    """Return the names of all attributes that instances of a class may have."""
     known = set(dir(kind))
     for base in kind.__mro__:
         known.update(_own_annotations(base), _slots(base), _used(base))
@@ -92,7 +93,7 @@ def _slots(base: type) -> tuple[str, ...]:
 
 
 def _used(base: type) -> Iterator[str]:
-    """Give the names and texts in the functions of a class: among them is every attribute that they assign."""
+    """Yield all names and texts in the functions of a class, which include the attributes that they assign."""
     for member in vars(base).values():
         for function in _functions(member):
             yield from function.__code__.co_names
@@ -107,11 +108,11 @@ def _functions(member: object) -> Iterator[FunctionType]:
 
 
 def _inner(member: object) -> list[object]:
-    """Return what a member of a class was made from."""
+    """Return the functions from which a member of a class was made, such as the getter of a property."""
     for kind, names in _MADE_FROM.items():
         if isinstance(member, kind):
             return [getattr(member, name) for name in names]
-    # Looked up statically: a member may be a proxy that fails when it is touched.
+    # A static look-up, because a member may be a proxy that fails when it is accessed.
     wrapped = getattr_static(member, "__wrapped__", None)
     return [] if wrapped is None else [wrapped]
 

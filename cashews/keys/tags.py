@@ -1,4 +1,8 @@
-"""The tags of a decorated function's values: templates of its arguments and result, and callables, compiled once."""
+"""Tags: those that a decorator gives to the values of its function, and those that are registered for keys.
+
+A decorator's tags are compiled once, like keys, and are made at each call from its arguments and result. Registered
+tags are made from a key alone, for every value that is stored under it.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +16,20 @@ from cashews.exceptions import WrongArgumentError, WrongTagError
 from cashews.keys.compile import RESULT, compile_key
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.signatures import signature_of
-from cashews.keys.template import Field, parse_template
+from cashews.keys.template import Field, Template, parse_template
 
-Tag: TypeAlias = "str | Callable[..., Iterable[str]]"
+Tag: TypeAlias = str | Callable[..., Iterable[str]]
+"""A template such as ``"page:{page}"`` or ``"user:{result.id}"``, or a callable that returns any number of tags; it is
+called as ``tag(result, *args, **kwargs)``."""
 
-Tags: TypeAlias = "Iterable[Tag] | Callable[..., Iterable[str]]"
-"""Templates such as ``"page:{page}"`` and ``"user:{result.id}"``, and callables that return any number of tags; these
-are called as ``tags(result, *args, **kwargs)``."""
+Tags: TypeAlias = Iterable[Tag] | Callable[..., Iterable[str]]
+"""The tags of a decorated function: several templates and callables, or one callable."""
 
 ALLOWED = "several templates or callables, such as ['items', 'page:{page}']"
 
 
-@dataclass(frozen=True, slots=True)
-class TagMaker:
-    """Makes the tags of the calls of one function: some before it runs, some of its result."""
-
-    before: tuple[Callable[..., str], ...]
-    after: tuple[Callable[..., str | Iterable[str]], ...]
-
-    def of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the tags that a call's arguments give.
-
-        :raises WrongKeyError: if an argument does not have what a template asks for
-        """
-        return tuple([tag(*args, **kwargs) for tag in self.before])
-
-    def of_result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object) -> tuple[str, ...]:
-        """Return the tags that a result gives.
-
-        :raises WrongKeyError: if the result does not have what a template asks for
-        :raises WrongArgumentError: if a callable returns what are no tags
-        """
-        return tuple([tag for make in self.after for tag in _read(make(result, *args, **kwargs))])
-
-
-def _read(made: str | Iterable[str]) -> tuple[str, ...]:
-    return (made,) if isinstance(made, str) else tags_of(made)
-
-
 def tags_of(given: Iterable[str]) -> tuple[str, ...]:
-    """Return tags, each once.
+    """Return tags in their order, each of them once.
 
     :raises WrongArgumentError: if they are not several texts
     """
@@ -59,10 +37,42 @@ def tags_of(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text("tags", tag) for tag in tags]))
 
 
-def parse_tags(given: object) -> tuple[Tag, ...]:
-    """Return templates and callables that were given to a decorator.
+# --- tags of calls
 
-    :raises WrongArgumentError: if something else is among them
+
+@dataclass(frozen=True, slots=True)
+class TagMaker:
+    """The functions that make the tags of one function's values: from a call's arguments, and from its result."""
+
+    before: tuple[Callable[..., str], ...]
+    """Called as the decorated function, before it runs."""
+    after: tuple[Callable[..., str | Iterable[str]], ...]
+    """Called with the result in front of the arguments."""
+
+    def of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the tags that are made from a call's arguments.
+
+        :raises WrongKeyError: if an argument lacks an attribute or item of a template
+        """
+        return tuple([tag(*args, **kwargs) for tag in self.before])
+
+    def of_result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object) -> tuple[str, ...]:
+        """Return the tags that are made from a call's result.
+
+        :raises WrongKeyError: if the result lacks an attribute or item of a template
+        :raises WrongArgumentError: if a callable does not return tags
+        """
+        return tuple([tag for make in self.after for tag in _checked(make(result, *args, **kwargs))])
+
+
+def _checked(made: str | Iterable[str]) -> tuple[str, ...]:
+    return (made,) if isinstance(made, str) else tags_of(made)
+
+
+def parse_tags(given: object) -> tuple[Tag, ...]:
+    """Return the templates and callables that a decorator was given as its tags.
+
+    :raises WrongArgumentError: if anything else is among them
     """
     tags = (given,) if callable(given) else several("tags", given, ALLOWED)
     for tag in tags:
@@ -74,7 +84,7 @@ def parse_tags(given: object) -> tuple[Tag, ...]:
 def compile_tags(
     function: Callable[..., object], tags: tuple[Tag, ...], formatter: Formatter = default_formatter
 ) -> TagMaker | None:
-    """Return what makes the tags of a function's values, `None` if they carry none.
+    """Return the maker of a function's tags, `None` if its values carry no tags.
 
     :raises WrongKeyError: if a template does not fit the function
     """
@@ -98,25 +108,29 @@ def _needs_result(function: Callable[..., object], template: str) -> bool:
     return any(isinstance(part, Field) and part.root == RESULT for part in parse_template(template))
 
 
+# --- tags registered for keys
+
+
 @dataclass(frozen=True, slots=True)
 class TagRule:
-    """A tag and the template of the keys that carry it; fields of the tag are filled from the key.
+    """A template of a tag, and the template of the keys that carry it; the key fills the fields of the tag.
 
-    A field is the shortest text up to the literal that follows it, the last one takes what is left. Matching is linear
-    in the length of the key.
+    When a key is matched, a field takes the shortest text up to the next literal, and the last field takes the rest.
+    This takes linear time in the length of the key.
     """
 
-    tag: tuple[str | Field, ...]
-    key: tuple[str | Field, ...]
+    tag: Template
+    key: Template
 
     def of(self, key: str) -> str | None:
-        """Return the tag of a key, `None` if it is none of these keys."""
+        """Return the tag of a key, `None` if the key does not match."""
         fields = self._match(key)
         if fields is None:
             return None
         return "".join(part if isinstance(part, str) else fields[part.source] for part in self.tag)
 
     def _match(self, key: str) -> Mapping[str, str] | None:
+        """Return the text of each field in a key, `None` if the key does not match."""
         fields: dict[str, str] = {}
         at, pending = 0, None
         for number, part in enumerate(self.key, start=1):
@@ -135,23 +149,23 @@ class TagRule:
 
 
 class TagRules:
-    """The rules of one cache."""
+    """The rules of one cache, as `register_tag()` has added them."""
 
     def __init__(self) -> None:
         self.rules: tuple[TagRule, ...] = ()
 
     def add(self, tag: str, key: str) -> None:
-        """Have every value whose key fits a template carry a tag.
+        """Attach a tag to every value whose key matches a template.
 
         :raises WrongKeyError: if a template is not understood
-        :raises WrongTagError: if two fields of the key have nothing between them, or the
-            tag has a field that the key has not
+        :raises WrongTagError: if two fields of the key have no text between them, or the tag has a field that the key
+            lacks
         """
         rule = TagRule(parse_template(tag, "a tag"), parse_template(key, "a tag"))
         known = {part.source for part in rule.key if isinstance(part, Field)}
         for part, after in zip(rule.key, rule.key[1:], strict=False):
             if isinstance(part, Field) and isinstance(after, Field):
-                raise WrongTagError(tag, after.source, "no text in the key template tells it from the field before")
+                raise WrongTagError(tag, after.source, "no text in the key template separates it from the field before")
         for part in rule.tag:
             if isinstance(part, Field) and part.source not in known:
                 raise WrongTagError(tag, part.source, "the key template has no such field")
@@ -159,5 +173,5 @@ class TagRules:
             self.rules = (*self.rules, rule)
 
     def of(self, key: str) -> tuple[str, ...]:
-        """Return the tags of a key."""
+        """Return the tags that the rules give to a key."""
         return tuple([tag for rule in self.rules if (tag := rule.of(key)) is not None]) if self.rules else ()

@@ -1,4 +1,4 @@
-"""The grammar of key templates: literals and fields such as `{user.name}`, `{x[0]!r}`, `{password:hash(sha1)}`."""
+"""The grammar of key templates: literals, and fields such as `{user.name}`, `{x[0]!r}` or `{password:hash(sha1)}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTEXT: Final = "@"
 _STEP: Final = r"\.(?P<attribute>[^\W\d]\w*)|\[(?P<item>[^\[\]]+)\]"
 _PATH: Final = re.compile(rf"(?P<root>@|[^\W\d]\w*)(?P<steps>(?:{re.sub(r'[?]P<[a-z]+>', '?:', _STEP)})*)")
 _STEPS: Final = re.compile(_STEP)
-# What looks like a name is meant as a function; everything else is left to the value's own __format__.
+# A format specification that looks like a name is a function; any other one is left to the value's own __format__.
 _CALL: Final = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\((?P<arguments>.*)\))?", re.DOTALL)
 _ARGUMENT: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"])+""")
 
@@ -32,7 +32,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The step `[key]`; digits are an index."""
+    """The step `[key]`; a key of digits is an index."""
 
     key: str | int
 
@@ -42,7 +42,7 @@ Step: TypeAlias = Attribute | Item
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """The function of a field and its arguments."""
+    """The function that a field calls, with its arguments."""
 
     name: str
     arguments: tuple[object, ...]
@@ -50,22 +50,27 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a template says between braces."""
+    """A field: the text between two braces of a template, in its parts."""
 
     source: str
+    """The whole text."""
     root: str
+    """The name of a parameter, `__args__`, `__kwargs__`, or `@` for the key context."""
     steps: tuple[Step, ...]
+    """The attributes and items after the root."""
     conversion: str
+    """One of `r`, `s`, `a`, or empty."""
     spec: str
+    """The format specification or function call after the colon, or empty."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether the field is nothing but a name."""
+        """True if the field is a root alone."""
         return self.source == self.root
 
     @property
     def call(self) -> FunctionCall | None:
-        """The function that the field asks for, if it does."""
+        """The function call in the field, `None` if there is none."""
         match = _CALL.fullmatch(self.spec)
         return match and FunctionCall(match["name"], tuple(_arguments(match["arguments"] or "")))
 
@@ -76,7 +81,8 @@ Template: TypeAlias = "tuple[str | Field, ...]"
 def parse_template(template: str, function: str = "a pattern") -> Template:
     """Return the literals and fields of a template.
 
-    :raises WrongKeyError: a brace is not closed, or a field is not understood.
+    :param function: the name of the decorated function, for the error
+    :raises WrongKeyError: if a brace is not closed, or a field is not understood
     """
     try:
         parts = list(string.Formatter().parse(template))
@@ -86,7 +92,7 @@ def parse_template(template: str, function: str = "a pattern") -> Template:
 
 
 def template_pattern(template: str) -> str:
-    """Return the pattern of all keys that a template can give: every field is `*`."""
+    """Return a pattern that matches all keys of a template: each field becomes `*`."""
     parts = parse_template(template)
     if ends_in_kwargs(parts):
         parts = (*parts[:-2], str(parts[-2])[:-1], parts[-1])
@@ -94,7 +100,7 @@ def template_pattern(template: str) -> str:
 
 
 def ends_in_kwargs(parts: Template) -> bool:
-    """Whether the template ends in `:{__kwargs__}`, whose colon is only there when there are any."""
+    """Say whether a template ends in `:{__kwargs__}`. That colon is left out of the key of a call without any."""
     match parts:
         case [*_, str(literal), Field(source="__kwargs__")]:
             return literal.endswith(":")
@@ -113,7 +119,7 @@ def _parts(parsed: list[_Parsed], function: str) -> Iterator[str | Field]:
 
 
 def _joined(parts: Iterator[str | Field]) -> Iterator[str | Field]:
-    # The parser cuts literals at doubled braces; a field must see what really stands beside it.
+    # Python's parser splits literals at doubled braces; we join them, so that a literal is one part.
     text = ""
     for part in parts:
         if isinstance(part, str):
@@ -152,7 +158,7 @@ def _arguments(arguments: str) -> Iterator[object]:
 
 
 def _literal(argument: str) -> object:
-    # Quotes are optional for text, so what Python cannot read is text.
+    # Quotes around text are optional: an argument that is no literal of Python is taken as text.
     try:
         return ast.literal_eval(argument)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""How values become text: the plain text that the specification shows, and the strict one that is never ambiguous."""
+"""Values as text in keys: a plain text that is short, and a strict text that is different for different values."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from cashews.exceptions import UnstableKeyError, UnstableKeyWarning
 Text: TypeAlias = Callable[[Any], str]
 
 _ADDRESS: Final = re.compile(r"\bat 0x[0-9a-f]+", re.IGNORECASE)
-# What ends a field or structures it must not come out of a value; % is the escape itself.
+# The characters that end or divide a field must not come from a value; % introduces an escape.
 _ESCAPES: Final = str.maketrans({character: f"%{ord(character):02X}" for character in "%:;,=()*"})
 
 
-def escaped(text: str) -> str:
-    """Return the text without any character that has a meaning in strict keys; different texts stay different."""
+def escape_delimiters(text: str) -> str:
+    """Return text with the delimiters of strict keys escaped; different texts stay different."""
     return text.translate(_ESCAPES)
 
 
 def type_name(kind: type) -> str:
-    """Return the name of a type, with its module unless it is a builtin."""
+    """Return the qualified name of a type, with its module unless it is a builtin."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -51,7 +51,7 @@ def _bytes(value: bytes) -> str:
 
 
 class TextByType(dict[type, Text]):
-    """The text function of each exact type, found once; compiled keys look into it directly."""
+    """The text function of each exact type, looked up once per type; compiled keys access this mapping directly."""
 
     def __init__(self, find: Callable[[type], Text]) -> None:
         super().__init__()
@@ -64,31 +64,32 @@ class TextByType(dict[type, Text]):
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
-    """The text of a type that nobody vouches for: tells when it is a memory address."""
+    """The text function of a type that has no registered or known text; it reports memory addresses."""
 
     kind: type
-    tell: Callable[[type], None]
+    report: Callable[[type], None]
 
     def __call__(self, value: object) -> str:
         text = str(value)
         if self.is_address(value, text):
-            self.tell(self.kind)
+            self.report(self.kind)
         return text
 
     def is_address(self, value: object, text: str) -> bool:
-        # A text written in Python may quote what a user typed, so there only the object's own address counts.
+        # A __str__ written in Python may quote a user's input, so only the object's own address counts there.
         if isinstance(_printer(self.kind), FunctionType):
             return f"{id(value):x}" in text.lower()
         return _ADDRESS.search(text) is not None
 
 
 def _printer(kind: type) -> object:
+    """Return the method that `str()` calls for a type."""
     own: object = kind.__str__
     return kind.__repr__ if own is object.__str__ else own
 
 
 class PlainText:
-    """The text of values as the specification shows it: short, and the same for `1` and `"1"`."""
+    """The plain text of values: short, and the same for `1` and `"1"`."""
 
     def __init__(self, registered: Mapping[type, Text]) -> None:
         self.by_type = TextByType(self.find)
@@ -111,14 +112,14 @@ class PlainText:
         return self.by_type[value.__class__](value)
 
     def find(self, kind: type) -> Text:
-        """Return the registered or known text of the nearest class, else the object's own."""
+        """Return the text function of the nearest class that has a registered or known one, else `str()`."""
         for base in kind.__mro__:
             if text := self.registered.get(base) or self.known.get(base):
                 return text
         return _Suspect(kind, self.warn)
 
     def result(self, value: object) -> str:
-        """Return the text of what a template function gave: text stays as the function made it."""
+        """Return the text of a template function's result; text stays as it is."""
         return value if type(value) is str else self(value)
 
     def sequence(self, values: Iterable[object]) -> str:
@@ -141,10 +142,10 @@ class PlainText:
 
 
 class StrictText:
-    """The text of values such that different values have different texts.
+    """The strict text of values: different values have different texts.
 
-    Text stands for itself, escaped; everything else is `type(...)`. No text contains an unescaped `:` or `;`, so these
-    end a field. Registered forms are used, inside of their type's name.
+    Text stands for itself, escaped; any other value becomes `type(...)`, around its registered format if its type has
+    one. No strict text contains an unescaped `:` or `;`, so these two end a field.
     """
 
     def __init__(self, registered: Mapping[type, Text]) -> None:
@@ -166,7 +167,7 @@ class StrictText:
         return self.by_type[value.__class__](value)
 
     def find(self, kind: type) -> Text:
-        """Return the registered or known text of the nearest class, else the object's own, under the type's name."""
+        """Return the text function of the nearest class that has one, else `str()`, with the type's name around it."""
         for base in kind.__mro__:
             if base in self.registered:
                 return _named(_Escaped(self.registered[base]), kind)
@@ -177,7 +178,7 @@ class StrictText:
         return _named(_Escaped(_Suspect(kind, self.refuse)), kind)
 
     def result(self, value: object) -> str:
-        """Return the text of what a template function gave."""
+        """Return the text of a template function's result, in which text is escaped, too."""
         return _string(value) if type(value) is str else self(value)
 
     def sequence(self, values: Iterable[object]) -> str:
@@ -198,16 +199,16 @@ TextForm: TypeAlias = PlainText | StrictText
 
 
 def _string(value: str) -> str:
-    # The empty text needs a sign of its own: [""] is not []. Most texts have nothing to escape, and to look is quicker.
+    # Empty text is written `str()`, since [""] differs from []. Most texts need no escape, and the check is quicker.
     return value if value.isalnum() else value.translate(_ESCAPES) or "str()"
 
 
 def _own(value: object) -> str:
-    return escaped(str(value))
+    return escape_delimiters(str(value))
 
 
 def _latin(value: bytes) -> str:
-    return escaped(value.decode("latin-1"))
+    return escape_delimiters(value.decode("latin-1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ class _Escaped:
     text: Text
 
     def __call__(self, value: object) -> str:
-        return escaped(self.text(value))
+        return escape_delimiters(self.text(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +229,4 @@ class _Named:
 
 
 def _named(text: Text, kind: type) -> Text:
-    return _Named(escaped(type_name(kind)), text)
+    return _Named(escape_delimiters(type_name(kind)), text)

@@ -1,4 +1,8 @@
-"""Commands with their arguments, each typed by its reply."""
+"""Messages: commands with their arguments, each typed by its reply.
+
+They are in six rooms: `values`, `structures`, `locks`, `tags`, `keys` (many keys, patterns, the whole store) and
+`transactions`. Each store serves a message in its own room of the same name.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,7 @@ from cashews.messages.transactions import CommitOutcome as CommitOutcome
 from cashews.messages.transactions import Peek as Peek
 from cashews.messages.transactions import State as State
 from cashews.messages.transactions import Write as Write
+from cashews.messages.values import Cause as Cause
 from cashews.messages.values import Delete as Delete
 from cashews.messages.values import Exists as Exists
 from cashews.messages.values import Expire as Expire
@@ -61,6 +66,7 @@ from cashews.messages.values import GetHit as GetHit
 from cashews.messages.values import GetRaw as GetRaw
 from cashews.messages.values import GetSize as GetSize
 from cashews.messages.values import Incr as Incr
+from cashews.messages.values import OnRemove as OnRemove
 from cashews.messages.values import Recall as Recall
 from cashews.messages.values import Set as Set
 from cashews.messages.values import SetRaw as SetRaw

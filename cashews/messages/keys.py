@@ -1,4 +1,4 @@
-"""Messages about everything that a store holds."""
+"""Messages about several keys, about patterns, and about the whole store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GetKeysCount(WholeStore[int]):
 
 @dataclass(slots=True)
 class Ping(WholeStore[bytes]):
-    """Ask whether a store answers; it echoes the message, or answers ``PONG``."""
+    """Test the connection to a store; the reply echoes the message, or is ``PONG``."""
 
     message: bytes | None = None
     command: ClassVar[Command] = Command.PING
@@ -41,7 +41,7 @@ class Ping(WholeStore[bytes]):
 
 @dataclass(slots=True)
 class Clear(WholeStore[None]):
-    """Remove everything."""
+    """Remove all values and structures; locks stay with their holders."""
 
     command: ClassVar[Command] = Command.CLEAR
     effect: ClassVar[Effect] = Effect.ADMIN
@@ -52,7 +52,7 @@ class Clear(WholeStore[None]):
 
 @dataclass(slots=True)
 class GetMany(ManyKeys["tuple[object, ...]"]):
-    """Read several values, in the order of the keys."""
+    """Read several values; the reply has the order of the keys."""
 
     default: object = None
     command: ClassVar[Command] = Command.GET_MANY
@@ -68,12 +68,12 @@ class GetMany(ManyKeys["tuple[object, ...]"]):
 
 @dataclass(slots=True)
 class RecallMany(GetMany):
-    """Read several parts of what is remembered of a function's call; see `Recall`."""
+    """Read several parts of a function's remembered outcome; see `Recall`."""
 
 
 @dataclass(slots=True)
 class GetMatch(Paged["tuple[str, object]"]):
-    """Read the next page of the pairs whose key matches."""
+    """Read the next page of the keys and values with a matching key."""
 
     command: ClassVar[Command] = Command.GET_MATCH
     effect: ClassVar[Effect] = Effect.READ
@@ -129,7 +129,7 @@ class DeleteMatch(Matching[None]):
 
 @dataclass(slots=True)
 class Scan(Paged[str]):
-    """Read the next page of the keys that match."""
+    """Read the next page of the matching keys."""
 
     command: ClassVar[Command] = Command.SCAN
     effect: ClassVar[Effect] = Effect.READ

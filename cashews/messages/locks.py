@@ -1,4 +1,4 @@
-"""Messages about locks."""
+"""Messages about locks, whose keys have a name space of their own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
 
 HELD: Final = -1
-"""What `SetLock` answers if another holds the lock."""
+"""The reply to `SetLock` if another token holds the lock."""
 
 
 @dataclass(slots=True)
 class SetLock(OneKey[int]):
-    """Take a lock for `expire` seconds with a token; answers a fencing number above 0, `HELD`, or 0 if it is refused.
+    """Take a lock for `expire` seconds with the token `value`.
 
-    The numbers of a key grow from one holder to the next.
+    The reply is a fencing number above 0, `HELD`, or 0 if the store refused. The fencing numbers of a key grow from one
+    holder to the next.
     """
 
     value: str
@@ -31,7 +32,7 @@ class SetLock(OneKey[int]):
 
 @dataclass(slots=True)
 class RenewLock(OneKey["bool | None"]):
-    """Hold a lock for `expire` seconds from now; says whether the token held it, `None` if nobody knows."""
+    """Let a lock last for `expire` seconds from now; the reply says whether the token held it, `None` for unknown."""
 
     value: str
     expire: float
@@ -44,7 +45,7 @@ class RenewLock(OneKey["bool | None"]):
 
 @dataclass(slots=True)
 class Unlock(OneKey[bool]):
-    """Release a lock that is held with this token; says whether it was."""
+    """Release a lock, if the token `value` holds it; the reply says whether it did."""
 
     value: str
     command: ClassVar[Command] = Command.UNLOCK
@@ -56,7 +57,7 @@ class Unlock(OneKey[bool]):
 
 @dataclass(slots=True)
 class LockTimeLeft(OneKey["float | None"]):
-    """Read how many seconds a lock is still held; `None` when it is free."""
+    """Read for how many seconds a lock is still held; the reply is `None` for a free lock."""
 
     command: ClassVar[Command] = Command.IS_LOCKED
     effect: ClassVar[Effect] = Effect.LOCK
@@ -67,7 +68,10 @@ class LockTimeLeft(OneKey["float | None"]):
 
 @dataclass(slots=True)
 class WatchLock(OneKey[bool]):
-    """Have `wake` called at each release of a lock by another process; says whether the store can tell."""
+    """Have `wake` called at each release of a lock by another process.
+
+    The reply says whether the store reports such releases; if not, the asker has to look from time to time.
+    """
 
     wake: Callable[[], object]
     command: ClassVar[Command] = Command.IS_LOCKED
@@ -80,7 +84,7 @@ class WatchLock(OneKey[bool]):
 
 @dataclass(slots=True)
 class UnwatchLock(OneKey[None]):
-    """End a `WatchLock`, also one that never came to pass."""
+    """End a `WatchLock`, also one that has failed."""
 
     wake: Callable[[], object]
     command: ClassVar[Command] = Command.IS_LOCKED

@@ -1,23 +1,19 @@
-"""What every message can say, and the shapes that carry many commands.
+"""The contract of every message, and the shapes that many commands share: one key, many keys, a pattern, a page.
 
-Whoever stands between user and store may use only what every message can say: `command`, `effect`, `keys`, `rename`,
-`declined`, `split`, `merge`, and, for middlewares, `arguments` and `with_arguments`. Messages are treated as values:
-nobody changes one after posting it. They are slotted rather than frozen because a frozen dataclass takes 2.5 times as
-long to make.
+Code between user and store uses only this contract: `command`, `effect`, `keys`, `covers`, `rename`, `declined`,
+`split`, `merge`, and, for middlewares, `arguments` and `with_arguments`. Messages are treated as values: nobody changes
+one after posting it. They are slotted rather than frozen because a frozen dataclass takes 2.5 times as long to make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from cashews._typing import Self
 from cashews.commands import Command, Effect
 from cashews.exceptions import WrongArgumentError
-
-if TYPE_CHECKING:
-    from cashews._typing import Self
-
 
 R = TypeVar("R")
 
@@ -32,20 +28,22 @@ class Message(Generic[R]):
     __slots__ = ()
 
     command: ClassVar[Command]
+    """The public verb."""
     effect: ClassVar[Effect]
+    """The effect on a store."""
     spread: ClassVar[str] = ""
-    """The field that the public command takes as ``*args``, if any."""
+    """The name of the field that the public command takes as ``*args``, if any."""
     hidden: ClassVar[frozenset[str]] = frozenset({"cursor", "permit"})
-    """Fields that no public argument stands for."""
+    """The names of fields that are no arguments of the public command."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys this message is about; empty for patterns and for the whole store."""
+        """The keys that this message names; empty for patterns and for the whole store."""
         raise AssertionError
 
     @property
     def covers(self) -> str | None:
-        """The pattern of the keys this message is about, `"*"` for the whole store; `None` when it names its keys."""
+        """The pattern of this message's keys, `"*"` for the whole store; `None` for a message that names its keys."""
         return None
 
     def rename(self, name: Callable[[str], str]) -> Self:
@@ -53,23 +51,23 @@ class Message(Generic[R]):
         raise AssertionError
 
     def declined(self) -> R:
-        """Return the neutral reply: what a disabled cache or a suppressed outage answers."""
+        """Return the neutral reply, which a disabled cache or a suppressed outage gives."""
         raise AssertionError
 
     def left_open(self) -> R:
-        """Return the reply to a message of which nobody knows whether it was carried out: the neutral one, mostly."""
+        """Return the reply for a broken connection: the message may have been carried out, or not."""
         return self.declined()
 
     def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
-        """Return the parts of this message by the owner of their keys."""
+        """Divide this message by the owners of its keys: returns the part of each owner."""
         return {owner(key): self for key in self.keys}
 
     def merge(self, parts: Sequence[tuple[Message[R], R]]) -> R:
-        """Return the one reply that the replies to the parts make."""
+        """Join the parts' replies to the reply for the whole message."""
         return parts[-1][1] if parts else self.declined()
 
     def arguments(self) -> tuple[tuple[object, ...], dict[str, object]]:
-        """Return what the public command would be called with."""
+        """Return the arguments with which the public command makes this message."""
         named = {name: getattr(self, name) for name in public_fields(type(self))}
         if not self.spread:
             return (), named
@@ -99,7 +97,7 @@ _public_fields: dict[type, tuple[str, ...]] = {}
 
 
 def public_fields(kind: type[Message[Any]]) -> tuple[str, ...]:
-    """Return the names of a message's fields that are arguments of the public command, in order."""
+    """Return the names of the fields that are arguments of the public command, in order."""
     names = _public_fields.get(kind)
     if names is None:
         names = tuple(field.name for field in fields(kind) if field.name not in kind.hidden)  # type: ignore[arg-type]  # every message is a dataclass
@@ -109,7 +107,7 @@ def public_fields(kind: type[Message[Any]]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class OneKey(Message[R]):
-    """About one key."""
+    """A message about one key."""
 
     key: str
 
@@ -123,7 +121,7 @@ class OneKey(Message[R]):
 
 @dataclass(slots=True)
 class ManyKeys(Message[R]):
-    """About several keys, in order; duplicates are allowed."""
+    """A message about several keys, in order; duplicates are allowed."""
 
     many: tuple[str, ...]
     spread: ClassVar[str] = "many"
@@ -144,7 +142,7 @@ class ManyKeys(Message[R]):
 
 @dataclass(slots=True)
 class Matching(Message[R]):
-    """About the keys that match a pattern; `*` stands for any text, every other character for itself."""
+    """A message about the keys that match a pattern; `*` stands for any text, every other character for itself."""
 
     pattern: str
 
@@ -162,7 +160,7 @@ class Matching(Message[R]):
 
 @dataclass(slots=True)
 class Paged(Matching["Page[Item]"], Generic[Item]):
-    """About the keys that match a pattern, answered page by page."""
+    """A message about the keys that match a pattern, answered page by page."""
 
     batch_size: int = 100
     cursor: object | None = None
@@ -172,7 +170,7 @@ class Paged(Matching["Page[Item]"], Generic[Item]):
 
 
 class WholeStore(Message[R]):
-    """About everything that a store holds."""
+    """A message about the whole store."""
 
     __slots__ = ()
 
@@ -190,7 +188,7 @@ class WholeStore(Message[R]):
 
 @dataclass(slots=True)
 class Page(Generic[Item]):
-    """A part of a scan's answer; `cursor` asks for the next part, `None` says that this was the last."""
+    """A part of a scan's result. A message with its `cursor` asks for the next part; `None` marks the last part."""
 
     items: list[Item]
     cursor: object | None = None

@@ -1,4 +1,4 @@
-"""Messages about values that are changed in place: bit fields, windows, tallies, sets."""
+"""Messages about structures, which are changed in place: bit fields, windows, tallies, circuits, sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
 
 UNCOUNTED: Final = -math.inf
-"""When a call entered that no circuit counts: at no time."""
+"""The reply to `EnterCircuit` for a call that may run, but is counted by no circuit."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class GetBits(OneKey["tuple[int, ...]"]):
 
 @dataclass(slots=True)
 class IncrBits(OneKey["tuple[int, ...]"]):
-    """Add to unsigned fields of `size` bits; a field stays within its range."""
+    """Add to unsigned fields of `size` bits, each clamped to its range; the reply has their new values."""
 
     indexes: tuple[int, ...]
     size: int = 1
@@ -44,9 +44,9 @@ class IncrBits(OneKey["tuple[int, ...]"]):
 
 @dataclass(slots=True)
 class SliceIncr(OneKey[int]):
-    """Count an event at `end` in the window (`start`, `end`], unless it holds `maxvalue` already.
+    """Count an event at `end` in the window (`start`, `end`], unless that holds `maxvalue` events already.
 
-    Answers how many events the window holds with this one; `maxvalue` + 1 says that it was refused.
+    The reply is the number of events with this one; `maxvalue` + 1 means that it was refused.
     """
 
     start: float
@@ -62,9 +62,9 @@ class SliceIncr(OneKey[int]):
 
 @dataclass(slots=True)
 class Admit(OneKey[bool]):
-    """Count a call in a window of `period` seconds from its first call; says whether it is within the limit.
+    """Count a call in a window of `period` seconds from its first call; the reply says whether it is within the limit.
 
-    The first refusal lets the window last for another `ban` seconds, if that is given.
+    With `ban`, the window lasts for another `ban` seconds from the first refusal.
     """
 
     limit: int
@@ -79,10 +79,11 @@ class Admit(OneKey[bool]):
 
 @dataclass(frozen=True, slots=True)
 class CircuitRules:
-    """When a circuit opens, and for how long; durations in seconds.
+    """The conditions on which a circuit opens, and for how long; durations in seconds.
 
-    It opens when, of at least `min_calls` calls that ended in a window of `period` from the first call, `errors_rate`
-    percent or more have failed. It is open for `ttl`, then half open for `half_open_ttl`, if that is given.
+    A window of `period` begins with its first call. The circuit opens when at least `min_calls` calls have ended in the
+    window and `errors_rate` percent of them or more have failed. It is open for `ttl`, then half open for
+    `half_open_ttl`, if that is given.
     """
 
     errors_rate: float
@@ -94,7 +95,7 @@ class CircuitRules:
 
 @dataclass(slots=True)
 class EnterCircuit(OneKey["float | None"]):
-    """Ask whether a call may run: answers at which instant of the store's clock it entered, `None` if it may not."""
+    """Ask a circuit to let a call run; the reply is the instant of entry by the store's clock, `None` for a refusal."""
 
     rules: CircuitRules
     command: ClassVar[Command] = Command.INCR
@@ -106,7 +107,7 @@ class EnterCircuit(OneKey["float | None"]):
 
 @dataclass(slots=True)
 class ReportCircuit(OneKey[None]):
-    """Say how a call ended that entered a circuit at an instant."""
+    """Report the end of a call that entered a circuit at the instant `entered`."""
 
     rules: CircuitRules
     entered: float
@@ -120,7 +121,7 @@ class ReportCircuit(OneKey[None]):
 
 @dataclass(slots=True)
 class SetAdd(OneKey[None]):
-    """Add members to a set; with `expire` the set lives at least that long."""
+    """Add members to a set; with `expire` the set lives for at least as many seconds."""
 
     values: tuple[str, ...]
     expire: float | None = None
@@ -134,7 +135,7 @@ class SetAdd(OneKey[None]):
 
 @dataclass(slots=True)
 class SetRemove(OneKey[None]):
-    """Remove members from a set; a set without members is absent."""
+    """Remove members from a set; a set that loses its last member is removed."""
 
     values: tuple[str, ...]
     command: ClassVar[Command] = Command.SET_REMOVE

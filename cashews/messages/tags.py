@@ -1,8 +1,8 @@
-"""Messages about tags: what a value carries, and the removal of every value that carries one.
+"""Messages about tags: the tags of a value, and the removal of every value that carries a tag.
 
-A store keeps its bookkeeping beside the values and changes both in one turn. So that a load which a deletion overtakes
-is not stored, even where the two are in different processes, a store also remembers when a tag was deleted: in *marks*
-of its own, which only it can compare.
+A store has its index of tags beside the values and changes both in one turn. It also remembers the deletions of tags as
+*marks*, which only the store itself can compare: a load that a deletion has overtaken is not stored, even if the two
+ran in different processes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from cashews._typing import Self
 
 BEFORE_ALL: Final = -1
-"""The mark of an instant before every deletion: what was loaded since then is not stored under a tag."""
+"""The mark of an instant before every deletion: with it, nothing is stored under a tag that was ever deleted."""
 
 
 @dataclass(slots=True)
 class SetTagged(Set):
-    """Store a value that carries tags, and no others; says whether it was stored.
+    """Store a value with exactly these tags; the reply says whether it was stored.
 
-    With `since`, the mark that was read before the load began, nothing is stored if one of the tags was deleted after
-    it, or if the store cannot tell any more.
+    `since` is the mark from the beginning of the load: nothing is stored if one of the tags was deleted after it, or
+    if the store does not remember so far back.
     """
 
     tags: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class SetTagged(Set):
 
 @dataclass(slots=True)
 class GetKeyTags(OneKey["tuple[str, ...]"]):
-    """Read which tags a live value carries."""
+    """Read the tags of a live value."""
 
     command: ClassVar[Command] = Command.GET_KEY_TAGS
     effect: ClassVar[Effect] = Effect.READ
@@ -51,7 +51,7 @@ class GetKeyTags(OneKey["tuple[str, ...]"]):
 
 @dataclass(slots=True)
 class MarkLoad(OneKey[int]):
-    """Read the mark of this instant, for the load of a key that is about to begin."""
+    """Read the mark of this instant; sent before the load of a tagged key begins."""
 
     command: ClassVar[Command] = Command.GET_KEY_TAGS
     effect: ClassVar[Effect] = Effect.READ

@@ -1,4 +1,4 @@
-"""Messages of transactions: what a key holds, and everything that is to be written at once."""
+"""Messages of transactions: the whole state of a key, and the commit."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from cashews._typing import Self
 
 Write: TypeAlias = "Set | SetRaw | Incr | Expire | Delete | SetAdd | SetRemove"
-"""What a transaction keeps of its commands."""
+"""The writes that a commit may contain."""
 
 
 @dataclass(slots=True)
 class State:
-    """All that a store knows of a key: a value, or the members of a set, or something else that is `foreign` here."""
+    """The state of a key: a value, or the members of a set, or another kind of structure, named by `foreign`."""
 
     value: object = ABSENT
     members: frozenset[str] | None = None
     foreign: str = ""
     left: float | None = None
-    """The seconds until it expires; `None` for never."""
+    """The seconds until the key expires; `None` for never."""
     tags: tuple[str, ...] = ()
 
     @property
     def absent(self) -> bool:
-        """Whether there is nothing."""
+        """True if the key holds nothing."""
         return self.value is ABSENT and self.members is None and not self.foreign
 
 
@@ -49,23 +49,23 @@ class Peek(OneKey[State]):
 
 
 class CommitOutcome(enum.Enum):
-    """What became of a transaction, or of its part on one store."""
+    """The outcome of a transaction, or of its part on one store."""
 
     OPEN = "open"
     COMMITTED = "committed"
     ABORTED = "aborted"
     """Nothing was applied."""
     LOST = "lost"
-    """Nothing was applied, since a lock was another's by then."""
+    """Nothing was applied: a lock had been lost to another holder."""
     UNKNOWN = "unknown"
     """The connection broke during the commit: everything was applied, or nothing."""
 
 
 @dataclass(slots=True)
 class Commit(Message[CommitOutcome]):
-    """Apply everything at once and release the locks, if each is still held with its token; else apply nothing.
+    """Apply all writes in one turn and release the locks; apply nothing unless each lock is still held with its token.
 
-    The tags are deleted before the writes.
+    The tags are deleted before the writes are applied.
     """
 
     locks: tuple[tuple[str, str], ...]

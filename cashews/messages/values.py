@@ -1,24 +1,20 @@
-"""Messages about values."""
+"""Messages about single values, and the causes for which values leave a store."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, TypeAlias
 
 from cashews.commands import Command, Effect
 from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey
 
-if TYPE_CHECKING:
-    pass
-import enum
-from typing import TypeAlias
-
 
 @dataclass(slots=True)
 class Get(OneKey[object]):
-    """Read a value."""
+    """Read a value; the reply for an absent one is `default`."""
 
     default: object = None
     command: ClassVar[Command] = Command.GET
@@ -30,17 +26,17 @@ class Get(OneKey[object]):
 
 @dataclass(slots=True)
 class Recall(Get):
-    """Read what is remembered of a function's call. It may be old by its nature, so no transaction protects it."""
+    """Read the remembered outcome of a function. It may be old by its nature, so no transaction locks it."""
 
 
 @dataclass(slots=True)
 class GetHit(Recall):
-    """Read an entry and count the reading: the reply says how often it has been read."""
+    """Read an entry and count this read; the reply's `hits` includes it."""
 
 
 @dataclass(slots=True)
 class GetRaw(OneKey[object]):
-    """Read what `SetRaw` stored, without decoding."""
+    """Read a value as it is stored, without decoding; the reply for an absent one is `default`."""
 
     default: object = None
     command: ClassVar[Command] = Command.GET_RAW
@@ -52,10 +48,10 @@ class GetRaw(OneKey[object]):
 
 @dataclass(slots=True)
 class Set(OneKey[bool]):
-    """Store a value; says whether it was stored.
+    """Store a value; the reply says whether it was stored.
 
-    `expire` is in seconds, `None` for ever. `exist=True` stores only over a live value, `False` only where there is
-    none. With a `permit`, nothing is stored once the permit is void.
+    `expire` is in seconds, `None` for ever. `exist=True` stores only over a live value, `False` only under an absent
+    key. With a `permit`, nothing is stored once the permit is void.
     """
 
     value: object
@@ -84,7 +80,7 @@ class SetRaw(OneKey[bool]):
 
 @dataclass(slots=True)
 class Incr(OneKey[int]):
-    """Add to a counter; `expire` counts from its creation."""
+    """Add to a counter; `expire` is used only if this creates the counter. The reply is its new value."""
 
     value: int = 1
     expire: float | None = None
@@ -97,7 +93,7 @@ class Incr(OneKey[int]):
 
 @dataclass(slots=True)
 class Exists(OneKey[bool]):
-    """Say whether a key holds a live value."""
+    """Ask whether a key holds a live value."""
 
     command: ClassVar[Command] = Command.EXISTS
     effect: ClassVar[Effect] = Effect.READ
@@ -108,7 +104,7 @@ class Exists(OneKey[bool]):
 
 @dataclass(slots=True)
 class Delete(OneKey[bool]):
-    """Remove a key; says whether it held a live value."""
+    """Remove a key; the reply says whether it held a live value."""
 
     command: ClassVar[Command] = Command.DELETE
     effect: ClassVar[Effect] = Effect.WRITE
@@ -119,7 +115,7 @@ class Delete(OneKey[bool]):
 
 @dataclass(slots=True)
 class Expire(OneKey[bool]):
-    """Give a live key another time to live, in seconds; `None` for ever. Says whether there was one."""
+    """Give a live key another time to live, in seconds, `None` for ever; the reply says whether the key was live."""
 
     timeout: float | None
     command: ClassVar[Command] = Command.EXPIRE
@@ -131,7 +127,7 @@ class Expire(OneKey[bool]):
 
 @dataclass(slots=True)
 class GetExpire(OneKey[int]):
-    """Read the seconds a key has left, rounded up; -1 for ever, -2 absent."""
+    """Read the seconds until a key expires, rounded up; the reply is -1 for never, -2 for an absent key."""
 
     command: ClassVar[Command] = Command.GET_EXPIRE
     effect: ClassVar[Effect] = Effect.READ
@@ -142,7 +138,7 @@ class GetExpire(OneKey[int]):
 
 @dataclass(slots=True)
 class GetSize(OneKey[int]):
-    """Read how many bytes a key takes, roughly; 0 for an absent one."""
+    """Read roughly how many bytes a key takes; the reply is 0 for an absent key."""
 
     command: ClassVar[Command] = Command.GET_SIZE
     effect: ClassVar[Effect] = Effect.READ
@@ -152,7 +148,7 @@ class GetSize(OneKey[int]):
 
 
 class Cause(enum.Enum):
-    """Why a value left a store."""
+    """The cause for which a value left a store."""
 
     EXPIRED = "expired"
     EVICTED = "evicted"
@@ -161,4 +157,4 @@ class Cause(enum.Enum):
 
 
 OnRemove: TypeAlias = Callable[[str, object, Cause], object]
-"""Called with the key, the value and the cause, after the turn that removed it."""
+"""A listener: called with the key, the value and the cause, after the turn that removed the value."""

@@ -1,4 +1,7 @@
-"""Values to bytes and back: a codec, a compression, a signature. Pure and synchronous, but for registered types."""
+"""Serialisation: values to bytes and back, through a codec, a compression and a signature.
+
+Everything is pure and synchronous, except for types with an encoder and decoder of the user's, which are awaited.
+"""
 
 from cashews.exceptions import DecodeError as DecodeError
 from cashews.exceptions import EncodeError as EncodeError

@@ -1,4 +1,4 @@
-"""The codecs: one value to bytes and back, by a library each."""
+"""The codecs: each turns a value into bytes and back with one library."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ PICKLED: Final = 0x80
 
 _PROTOCOL: Final = 5
 _DILL_PROTOCOL: Final = 4
-"""What dill writes by itself on most versions of Python; all of them read it."""
+"""The default of dill on most versions of Python; all of them can read it."""
 
 _PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
-"""What comes back from msgpack and belongs to no class of its own."""
+"""The types that msgpack writes and reads back as equal values, apart from integers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A library's way to write a value and to read it.
+    """A pair of functions of one library: `dumps` turns a value into bytes, `loads` turns them back.
 
-    `start` is the byte that everything it writes begins with, `None` if there is none: then it writes no pickles.
+    `start` is the first byte of everything that `dumps` returns; `None` for a library without such a byte, which then
+    writes no pickles.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Codec:
 
 
 def codec_of(pickle_type: str) -> Codec:
-    """Return a codec by its name.
+    """Return the codec with a name, as in the option `pickle_type`.
 
     :raises MissingExtraError: if its package is not installed
     """
@@ -72,16 +73,17 @@ def _msgpack() -> Codec:
 
 @dataclass(frozen=True, slots=True)
 class MsgpackWriter:
-    """Writes what msgpack gives back as it was; the library itself would write an object's fields, and lose its class.
+    """The `dumps` of msgpack, restricted to plain data: the library would write other objects without their class.
 
-    What it contains is the library's business: there dataclasses come back as mappings, sets and tuples as lists.
+    Only the value itself is checked. Inside of it, as the library has it, a dataclass comes back as a mapping, and a
+    set or tuple as a list.
     """
 
     encode: Callable[[object], bytes]
 
     def __call__(self, value: object) -> bytes:
         if isinstance(value, int) and not isinstance(value, bool):
-            return b"%d" % value  # an enum's member, say; on its own, msgpack's small integers could be anything
+            return b"%d" % value  # a subclass of int; msgpack's small integers begin like other forms
         if type(value) in _PLAIN:
             return self.encode(value)
         message = f"an object of type {type(value).__qualname__} would come back as plain data"

@@ -1,4 +1,7 @@
-"""Compression: what is written is configured, what is read is recognised, and both are bounded."""
+"""Compression: the options choose the format to write, the first bytes of stored data tell the format to read.
+
+Sizes are bounded in both directions.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from cashews.exceptions import DecodeError
 from cashews.serialize.optional import load
 
 _GZIP_WINDOW: Final = 31
-"""What tells zlib to read the format of gzip."""
+"""The `wbits` with which zlib reads the format of gzip."""
 _LEVEL: Final = 6
 
 Compress = Callable[[bytes], bytes]
 
 
 def compress_of(compress_type: str) -> Compress:
-    """Return what compresses.
+    """Return the function that compresses in a format, as in the option `compress_type`.
 
     :raises MissingExtraError: if its package is not installed
     """
@@ -31,20 +34,20 @@ def compress_of(compress_type: str) -> Compress:
 
 
 def _zstd() -> Any:
-    """Return Python's own module, or the package that is the same for versions before 3.14."""
+    """Return Python's own module, or its backport for versions before 3.14."""
     return load("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "zstd")
 
 
 def _gzip(payload: bytes) -> bytes:
-    """Compress without the time of day: equal values are equal bytes."""
+    """Compress without a timestamp, so that equal values become equal bytes."""
     return gzip.compress(payload, _LEVEL, mtime=0)
 
 
 def expanded(key: str, packed: bytes, limit: int) -> bytes:
-    """Return bytes as they were before they were compressed, if they were.
+    """Return bytes in decompressed form, unchanged if they are not compressed.
 
-    :param limit: how many bytes they may grow to
-    :raises DecodeError: if they are damaged, incomplete, followed by others, or grow too large
+    :param limit: the largest number of decompressed bytes
+    :raises DecodeError: if the data are damaged, incomplete, followed by other data, or larger than the limit
     """
     expand = _EXPANDERS.get(packed[:2])
     return packed if expand is None else expand(key, packed, limit)
@@ -59,7 +62,7 @@ def _unzstd(key: str, packed: bytes, limit: int) -> bytes:
 
 
 def _bounded(key: str, stream: Any, packed: bytes, limit: int) -> bytes:
-    """Expand one whole stream; it is not asked for more than a byte too many."""
+    """Decompress one whole stream, and never more than one byte beyond the limit."""
     payload: bytes = stream.decompress(packed, limit + 1)
     if len(payload) > limit:
         raise DecodeError(key, too_large(limit))
@@ -71,14 +74,14 @@ def _bounded(key: str, stream: Any, packed: bytes, limit: int) -> bytes:
 
 
 def too_large(limit: int) -> str:
-    """Return why data are refused that are, or would be, too large."""
+    """Return the reason for which data beyond a limit are refused."""
     return f"it is larger than {limit} bytes"
 
 
 _EXPANDERS: Mapping[bytes, Callable[[str, bytes, int], bytes]] = {
     b"\x1f\x8b": partial(_inflated, window=_GZIP_WINDOW),
-    # The headers of zlib's four levels; no other begins like the output of a codec or the name of a class.
+    # The headers of zlib's four levels. Neither the output of a codec nor the name of a class begins like one of them.
     **dict.fromkeys((b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"), partial(_inflated, window=zlib.MAX_WBITS)),
     b"\x28\xb5": _unzstd,
 }
-"""The first two bytes of compressed data, and what reads them."""
+"""The function that decompresses data, by their first two bytes."""

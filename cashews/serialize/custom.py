@@ -1,4 +1,4 @@
-"""Registered types: classes whose objects an encoder and a decoder of the user's turn into bytes and back."""
+"""Custom types: classes for which the user has registered an encoder and a decoder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Decoder = Callable[..., Awaitable[Any]]
 """``await decoder(payload, backend, key)``"""
 
 NATIVE: Final = frozenset({int, bytes})
-"""What every store keeps in a way of its own."""
+"""The types that no user can register, because every store has a form of its own for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A registered type: the name that stands in front of its payloads, and what writes and reads them."""
+    """A registered type: its encoder and decoder, and the name that is stored in front of each payload."""
 
     name: str
     encoder: Encoder
@@ -30,7 +30,10 @@ class Custom:
 
 @dataclass(slots=True)
 class Pending:
-    """A stored value that its decoder has yet to read; `entry` is the entry whose value it is, if it is one's."""
+    """A stored value that still has to be decoded by the user's decoder.
+
+    `entry` is set if the value belongs to an entry; it is that entry, still without the value.
+    """
 
     custom: Custom
     payload: bytes
@@ -41,20 +44,21 @@ _customs: dict[type, Custom] = {}
 
 
 def register_type(klass: type, encoder: Encoder, decoder: Decoder) -> None:
-    """Have objects of exactly this class written and read by functions of your own, in every serializer.
+    """Store objects of a class with functions of your own, in every cache of the process.
 
-    A value is looked at, and the value of an entry; what is inside a list or mapping is the codec's business. A class
-    is known by its module and qualified name; one that is registered later under the same name replaces it.
+    This applies to objects of exactly this class, not of a subclass, that are themselves a cached value or result.
+    Objects inside a list, a mapping or another object are left to the codec. Stored payloads name the class by its
+    module and qualified name; a class that is registered later under the same name takes over.
 
     :param encoder: ``await encoder(value, backend, key, expire)`` returns bytes
-    :param decoder: ``await decoder(payload, backend, key)`` returns the value; a value that it raises for is absent
-    :raises WrongArgumentError: if it is no class, one that stores keep natively, or something cannot be called
+    :param decoder: ``await decoder(payload, backend, key)`` returns the value; if it raises, the value is absent
+    :raises WrongArgumentError: if `klass` is not a class or is `int` or `bytes`, or a function cannot be called
     """
     if not isinstance(cast("object", klass), type) or klass in NATIVE:
         raise WrongArgumentError("klass", klass, "a class other than int and bytes")
     custom = Custom(_name_of(klass), runnable("encoder", encoder), runnable("decoder", decoder))
-    for other in [each for each in _customs if _name_of(each) == custom.name]:
-        del _customs[other]
+    for same_name in [each for each in _customs if _name_of(each) == custom.name]:
+        del _customs[same_name]
     _customs[klass] = custom
 
 
@@ -63,7 +67,7 @@ def _name_of(klass: type) -> str:
 
 
 def custom_of(value: object) -> Custom | None:
-    """Return the registered type of a value, or of an entry's value; `None` if it has none."""
+    """Return the registered type of a value, or of an entry's value; `None` if its class is not registered."""
     if not _customs:
         return None
     if isinstance(value, Entry):
@@ -71,12 +75,12 @@ def custom_of(value: object) -> Custom | None:
     return _customs.get(type(value))
 
 
-def custom_called(name: str) -> Custom | None:
-    """Return the registered type of a name, as in ``module:Class``."""
+def custom_by_name(name: str) -> Custom | None:
+    """Return the registered type with a name such as ``module:Class``."""
     return next((custom for custom in _customs.values() if custom.name == name), None)
 
 
-def custom_of_class(name: str) -> Custom | None:
-    """Return the one registered type whose class has a name; `None` if there are several."""
+def custom_by_class_name(name: str) -> Custom | None:
+    """Return the registered type with a bare class name, as cashews 7 stored it; `None` if several have the name."""
     found = [custom for klass, custom in _customs.items() if klass.__name__ == name]
     return found[0] if len(found) == 1 else None

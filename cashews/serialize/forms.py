@@ -1,7 +1,8 @@
-"""The forms of stored values: what stands in front of a codec's output, so that each comes back as what it was.
+"""The forms of stored values: a few bytes in front of a codec's output tell the type of the value.
 
-Nothing a codec writes on its own begins like a form. Integers are decimal text, and bytes follow ``bytes:``, as in
-cashews 7; records of this package are written field by field, so no stored byte depends on where their classes are.
+Integers are decimal text, and bytes follow ``bytes:``, as in cashews 7. A record of this package is written field by
+field, so stored values stay readable when its class is moved or renamed. The output of a codec by itself never begins
+like a form.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import Final, cast
 
 from cashews.exceptions import DecodeError
 from cashews.serialize.codecs import Codec
-from cashews.serialize.custom import Custom, Pending, custom_called, custom_of_class
+from cashews.serialize.custom import Custom, Pending, custom_by_class_name, custom_by_name
 from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
 
 HITS_PREFIX: Final = b"\0H"
-"""What a stored entry begins with. Its hits follow, then everything else: they are counted in place, unsigned."""
+"""The first bytes of a stored entry. Its number of hits follows, then the rest of the entry.
+
+The hits are outside of the signature, because stores count them in place.
+"""
 HITS_SIZE: Final = 8
-"""How many bytes they take: an unsigned integer, the highest byte first."""
+"""The bytes of the number of hits, an unsigned integer with the highest byte first."""
 HITS: Final = slice(len(HITS_PREFIX), len(HITS_PREFIX) + HITS_SIZE)
-"""Where they stand."""
+"""The position of the number of hits in a stored entry."""
 
 _FRAME: Final = 0
 _ENTRY: Final = b"\0E"
@@ -42,24 +46,24 @@ _CUSTOM_HEAD: Final = Struct(">2sH")
 """The form, the length of the name of the class."""
 
 _CLASS: Final = pickle.STACK_GLOBAL
-"""What is in every pickle that refers to a class; without it nothing comes back that its class has outgrown."""
+"""The opcode in every pickle that refers to a class. Without it no object of an older class can come back."""
 _SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
-"""Types whose objects no version of a class can have left incomplete."""
+"""The types that need no check by `repr()`: their objects have no attributes that could be missing."""
 
 
 def next_hits(stored: bytes | bytearray) -> bytes:
-    """Return the hits of a stored entry after one more."""
+    """Return the number of hits of a stored entry plus one, as bytes."""
     return (int.from_bytes(stored[HITS], "big") + 1).to_bytes(HITS_SIZE, "big")
 
 
 def integer_in(stored: bytes) -> int | None:
-    """Return the integer that stored bytes are the decimal text of, `None` if they are something else."""
+    """Return the integer in stored bytes if they are its decimal text, else `None`."""
     digits = stored[1:] if stored[0] == _MINUS else stored
     return int(stored) if digits.isdigit() else None
 
 
 class Forms:
-    """Writes and reads the forms, with one codec inside."""
+    """The writer and reader of all forms, with one codec for the values inside of them."""
 
     def __init__(self, codec: Codec, *, check_repr: bool) -> None:
         self._dump = codec.dumps
@@ -83,7 +87,7 @@ class Forms:
         }
 
     def _load_checked(self, payload: bytes) -> object:
-        """Load what its class, as it is now, can represent: an object of an older version may lack attributes."""
+        """Load a value and try its `repr()`, which fails if it was stored by an older class and lacks attributes."""
         value = self._loads(payload)
         if type(value) not in _SCALARS and _CLASS in payload:
             repr(value)
@@ -92,12 +96,12 @@ class Forms:
     # --- writing
 
     def write(self, value: object) -> bytes:
-        """Return the form of a value. Whatever its codec raises comes out."""
+        """Return the stored form of a value. Exceptions of the codec are not caught."""
         writer = self._writers.get(type(value))
         return self._dump(value) if writer is None else writer(value)
 
     def write_custom(self, value: object, custom: Custom, payload: bytes) -> bytes:
-        """Return the form of a registered type's payload; of the entry that it is the value of, if it is."""
+        """Return the stored form of a payload of a custom type, inside its entry if `value` is an entry."""
         name = custom.name.encode()
         body = _CUSTOM_HEAD.pack(_CUSTOM, len(name)) + name + payload
         return self._entry_head(value) + body if type(value) is Entry else body
@@ -129,9 +133,9 @@ class Forms:
     # --- reading
 
     def read(self, key: str, body: bytes) -> object:
-        """Return a value, or the `Pending` one of a registered type. Whatever its codec raises comes out, too.
+        """Return the value of a stored form, `Pending` for a custom type. Exceptions of the codec are not caught.
 
-        :raises DecodeError: if it has no form that is known here
+        :raises DecodeError: if the form is unknown
         """
         first = body[0]
         if first == self._start:
@@ -153,13 +157,13 @@ class Forms:
         return reader(key, body)
 
     def _read_named(self, key: str, body: bytes) -> object:
-        """Read what cashews 7 wrote after the name of a class, and bytes."""
+        """Read bytes, or a payload of a custom type as cashews 7 wrote it: after the bare name of its class."""
         name, _, payload = body.partition(b":")
         if name == _BYTES:
             return payload
-        custom = custom_of_class(name.decode())
+        custom = custom_by_class_name(name.decode())
         if custom is None:
-            raise DecodeError(key, "it is not recognised, and no one registered type has its name")
+            raise DecodeError(key, "it is not recognised, and not exactly one registered type has its name")
         return Pending(custom, payload)
 
     def _read_entry(self, key: str, body: bytes) -> Entry | Pending:
@@ -197,7 +201,7 @@ class Forms:
     def _read_custom(self, key: str, body: bytes) -> Pending:
         _, size = cast("tuple[bytes, int]", _CUSTOM_HEAD.unpack_from(body))
         end = _CUSTOM_HEAD.size + size
-        custom = custom_called(body[_CUSTOM_HEAD.size : end].decode())
+        custom = custom_by_name(body[_CUSTOM_HEAD.size : end].decode())
         if custom is None:
             raise DecodeError(key, "its type is not registered")
         return Pending(custom, body[end:])

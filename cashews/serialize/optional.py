@@ -1,4 +1,4 @@
-"""Packages that are installed as extras."""
+"""Imports of optional packages, which users install as extras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cashews.exceptions import MissingExtraError
 def load(module: str, extra: str) -> Any:
     """Import a module of an optional package.
 
-    :raises MissingExtraError: if it is not installed
+    :raises MissingExtraError: if the package is not installed; the error names the extra
     """
     try:
         return import_module(module)

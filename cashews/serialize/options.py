@@ -9,24 +9,28 @@ from typing import Literal, TypeAlias, cast, get_args
 from cashews.exceptions import WrongOptionError
 
 PickleType: TypeAlias = Literal["pickle", "default", "json", "dill", "sqlalchemy", "msgpack"]
-"""The codecs; ``default`` is another name of ``pickle``."""
+"""The names of the codecs; ``default`` is another name for ``pickle``."""
 Digestmod: TypeAlias = Literal["sum", "md5", "sha1", "sha256", "xxh32", "xxh64", "xxh3_64", "xxh3_128"]
 CompressType: TypeAlias = Literal["null", "gzip", "zlib", "zstd"]
-"""The compressions; ``null`` is none, like `None`."""
+"""The names of the compressions; ``null`` means none, as `None` does."""
 
 _CHOICES = {"pickle_type": PickleType, "digestmod": Digestmod, "compress_type": CompressType}
-_LEAST = {"compress_threshold": 0, "size_limit": 1}
+_MINIMA = {"compress_threshold": 0, "size_limit": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerializerOptions:
-    """How values become bytes. A record that inherits from this one calls `check_serializer()` after its own fields.
+    """The options of serialisation. A record that inherits from this one calls `check_serializer()` in its own check.
 
-    Of several secrets the first signs and all verify, so that one can be replaced while values signed by it are stored.
-    Values of fewer than `compress_threshold` bytes are not compressed; every reader recognises what is compressed.
-    `size_limit` is how many bytes one compressed value may grow to. With `check_repr` a value whose `repr()` fails is
-    absent: it was stored by another version of its class. With `legacy_digestmod` values are read, too, that cashews 7
-    has signed with this algorithm; that format binds a value to its key less tightly, so leave it when they are gone.
+    * `pickle_type`: the codec.
+    * `secret`: one secret, or several: the first signs, all verify, so that a secret can be replaced step by step.
+    * `digestmod`: the algorithm of the signature.
+    * `legacy_digestmod`: read, too, values that cashews 7 has signed with this algorithm. That format binds a value to
+      its key less tightly, so remove the option when these values have expired.
+    * `compress_type`: the compression of new values; stored values are recognised, whatever their compression is.
+    * `compress_threshold`: the size in bytes below which values are not compressed.
+    * `size_limit`: the bytes that one compressed value may have after decompression.
+    * `check_repr`: a value counts as absent if its `repr()` fails, since an older version of its class has stored it.
     """
 
     pickle_type: PickleType = "pickle"
@@ -48,7 +52,7 @@ class SerializerOptions:
         """
         for name, choice in _CHOICES.items():
             _check_choice(name, getattr(self, name), choice, optional=name == "compress_type")
-        for name, least in _LEAST.items():
+        for name, least in _MINIMA.items():
             _check_least(name, getattr(self, name), least)
         _check_choice("legacy_digestmod", self.legacy_digestmod, Digestmod if self.secrets else None, optional=True)
         if type(self.check_repr) is not bool:
@@ -56,9 +60,9 @@ class SerializerOptions:
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
-        """The secrets: the first signs, all verify; none, if values are not signed.
+        """The secrets as bytes; the first signs, all verify. Empty if values are not signed.
 
-        :raises WrongOptionError: if something in it is no secret
+        :raises WrongOptionError: if one of them is empty, or neither text nor bytes
         """
         if self.secret is None:
             return ()
@@ -76,7 +80,7 @@ def _secret_of(given: object) -> bytes:
 
 
 def _wrong_secret(given: object) -> WrongOptionError:
-    """Return an error that names the type of what was given, and not the secret."""
+    """Return an error that shows the type of the given object, never the secret itself."""
     found = given if not given else type(given)
     return WrongOptionError("secret", found, "text or bytes, not empty, or several of them")
 

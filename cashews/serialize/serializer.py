@@ -1,12 +1,12 @@
-"""The serializer: form and codec, then compression, then signature; and back, the signature first.
+"""The serializer: it writes codec and form, then compression, then signature; it reads them in reverse.
 
-What is stored, from the outside in:
+The layers of a stored value, from the outside in:
 
-* integer: decimal text, never signed, since the store counts in it;
-* hits: NUL "H" and 8 bytes in front of a sealed entry, since the store counts in them;
-* sealed: what is packed, or NUL "S", a MAC, and what is packed;
-* packed: a body, or a body compressed by gzip, zlib or zstd;
-* body: the output of a codec, decimal text, "bytes:" and bytes, or NUL, a letter, fields and another body.
+* an integer is decimal text by itself, never signed, because stores count in it;
+* an entry begins with NUL "H" and 8 bytes of hits, because stores count them; sealed bytes follow;
+* sealed bytes are NUL "S", a MAC and packed bytes; without a secret they are packed bytes;
+* packed bytes are a body, or a body compressed by gzip, zlib or zstd;
+* a body is the output of a codec, or decimal text, or "bytes:" and bytes, or NUL, a letter, fields and another body.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from cashews.strategies.entry import Entry, Raised, Returned
 _BEYOND_DIGITS: Final = 0x3A
 _NO_BYTE: Final = -1
 _PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
-"""Types that have no form of their own."""
+"""The types that only the codec writes, without a form."""
 
 
 class Serializer:
-    """Turns values into bytes and back, the way its options say.
+    """An encoder and decoder of values, configured by options.
 
-    A value whose type is registered needs an `await`: see `custom_of()`, `encode_custom()` and `finish()`.
+    Values of custom types take an `await`: see `custom_of()`, `encode_custom()` and `finish()`.
 
-    :raises MissingExtraError: if the package of a codec, compression or signature is not installed
+    :raises MissingExtraError: if the package of the codec, compression or signature is not installed
     """
 
     def __init__(self, options: SerializerOptions) -> None:
@@ -49,9 +49,9 @@ class Serializer:
         secrets = options.secrets
         self._signature = Signature(secrets, options.digestmod, options.legacy_digestmod) if secrets else None
         self._bare = _NO_BYTE if secrets or codec.start is None else codec.start
-        """The first byte of what the codec alone has to read."""
+        """The first byte of stored values that only the codec has to read."""
         self._dump_plain = codec.dumps if self._compress is None and self._signature is None else None
-        """Writes what the codec alone has to write."""
+        """The function that writes plain values, if there are neither compression nor signature."""
 
     def __repr__(self) -> str:
         return f"Serializer({self._options!r})"
@@ -59,9 +59,9 @@ class Serializer:
     # --- writing
 
     def encode(self, key: str, value: object) -> bytes:
-        """Return the bytes to store under a key; for an `int`, decimal text to count in.
+        """Return the bytes to store for a value; those of an `int` are decimal text that a store can count in.
 
-        :raises EncodeError: if its codec cannot write it, or it would be too large to be read
+        :raises EncodeError: if the codec cannot write the value, or the result would be too large to be read
         """
         try:
             if self._dump_plain is not None and type(value) in _PLAIN:
@@ -70,23 +70,23 @@ class Serializer:
                 return b"%d" % value
             return self._finished(key, value, self._write(value))
         except Exception as error:
-            raise EncodeError(key, remembered_content(value), self._name, str(error)) from error
+            raise EncodeError(key, content_of(value), self._name, str(error)) from error
 
     async def encode_custom(
         self, key: str, value: object, custom: Custom, backend: object = None, expire: float | None = None
     ) -> bytes:
-        """Return the bytes to store for a value of a registered type, or an entry that has one.
+        """Return the bytes to store for a value of a custom type, or for an entry with such a value.
 
-        :param custom: what `custom_of(value)` has returned
-        :param backend: what encoders are given as such
-        :raises EncodeError: if its encoder fails, or returns no bytes
+        :param custom: the result of `custom_of(value)`
+        :param backend: handed to the encoder
+        :raises EncodeError: if the encoder fails, or does not return bytes
         """
-        plain = remembered_content(value)
+        content = content_of(value)
         try:
-            payload = await custom.encoder(plain, backend, key, expire)
+            payload = await custom.encoder(content, backend, key, expire)
             return self._finished(key, value, self._forms.write_custom(value, custom, payload))
         except Exception as error:
-            raise EncodeError(key, plain, "its encoder", str(error)) from error
+            raise EncodeError(key, content, "its encoder", str(error)) from error
 
     def _finished(self, key: str, value: object, body: bytes) -> bytes:
         packed = body if self._compress is None else self._compressed(body)
@@ -105,11 +105,11 @@ class Serializer:
     # --- reading
 
     def decode(self, key: str, stored: bytes) -> object:
-        """Return a stored value, or the `Pending` one of a registered type, which `finish()` completes.
+        """Return a stored value; for a custom type `Pending`, which `finish()` completes.
 
-        Nothing is expanded or decoded before its signature is verified.
+        A signature is verified before anything is decompressed or decoded.
 
-        :raises DecodeError: if it cannot be decoded, verified or recognised
+        :raises DecodeError: if the bytes cannot be verified, recognised or decoded
         """
         try:
             if stored[0] == self._bare:
@@ -121,14 +121,14 @@ class Serializer:
             raise DecodeError(key, type(error).__name__ if stored else "it is empty") from error
 
     async def finish(self, key: str, pending: Pending, backend: object = None) -> object:
-        """Return the value of a registered type, or the entry that has it.
+        """Return a value of a custom type, or the entry that contains it.
 
-        :param backend: what decoders are given as such
-        :raises DecodeError: if its decoder fails
+        :param backend: handed to the decoder
+        :raises DecodeError: if the decoder fails
         """
         try:
             value = await pending.custom.decoder(pending.payload, backend, key)
-        except DecodeError as error:  # the user's, which need not know the key
+        except DecodeError as error:  # raised by the user's decoder, perhaps without the key
             raise DecodeError(key, error.reason) from error
         except Exception as error:
             raise DecodeError(key, f"its decoder failed with {type(error).__name__}") from error
@@ -159,8 +159,8 @@ class Serializer:
         return self._forms.read(key, expanded(key, sealed, self._options.size_limit))
 
 
-def remembered_content(value: object) -> object:
-    """Return what a user knows of a stored value: that of an entry, a remembered exception itself."""
+def content_of(value: object) -> object:
+    """Return the user's object in a value to store: the result or exception inside an entry, or the value itself."""
     if isinstance(value, Entry):
         value = value.outcome if isinstance(value.outcome, Raised) else value.outcome.value
     return value.error if isinstance(value, Raised) else value

@@ -1,7 +1,7 @@
-"""Signatures: whether bytes were written under this key by someone who knows a secret.
+"""Signatures: they prove that stored bytes were written under their key with knowledge of a secret.
 
-Source: HMAC, RFC 2104, over the length of the key, the key and the payload, so that no byte of one can pass for the
-other. The algorithm is the configured one; nothing that is stored can choose it.
+A signature is an HMAC (RFC 2104) over the length of the key, the key, and the payload; the length separates the two
+unambiguously. The algorithm comes from the options, never from stored data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cashews.exceptions import DecodeError, WeakDigestWarning
 from cashews.serialize.optional import load
 
 SIGNED: Final = b"\0S"
-"""What signed bytes begin with; the MAC follows, then the payload."""
+"""The first bytes of signed data; the MAC follows, then the payload."""
 
 Mac = Callable[[bytes, bytes], bytes]
 """``mac(secret, message)``"""
@@ -25,12 +25,12 @@ _SUM_BYTES: Final = 8
 
 
 class Signature:
-    """Signs with the first of several secrets, and verifies with all.
+    """A signer with the first of several secrets, and a verifier with all of them.
 
-    HMAC of md5, sha1 and sha256 keeps attackers out. The xxhash family is fast, and ``sum`` is compatible: both
-    find accidents alone.
+    An HMAC with md5, sha1 or sha256 protects against attackers. The xxhash family, which is fast, and ``sum``, which
+    exists for compatibility, detect accidental damage only.
 
-    :param legacy: the algorithm of signatures of cashews 7 that are read, too, `None` for none
+    :param legacy: the algorithm for reading signatures of cashews 7, `None` to refuse them
     :raises MissingExtraError: if the package of an algorithm is not installed
     """
 
@@ -48,7 +48,7 @@ class Signature:
     def open(self, key: str, sealed: bytes) -> bytes:
         """Return the payload of signed bytes.
 
-        :raises DecodeError: if they are not signed, or not under this key by one of the secrets
+        :raises DecodeError: if they are not signed, or not for this key with one of the secrets
         """
         if sealed.startswith(SIGNED):
             start = self._start
@@ -64,11 +64,11 @@ class Signature:
         return payload
 
     def _verified(self, message: bytes, given: bytes) -> bool:
-        """Compare in constant time; no valid MAC leaves this frame, not even in the variables of a traceback."""
+        """Compare in constant time. Valid MACs stay in this frame, so no traceback of an error can show them."""
         return any(hmac.compare_digest(self._mac(secret, message), given) for secret in self._secrets)
 
     def _old_verified(self, message: bytes, given: bytes) -> bool:
-        """Compare in hexadecimal; a sum was written without the zeros that it began with."""
+        """Compare as hexadecimal text. cashews 7 wrote a sum without its leading zeros."""
         macs = [self._old_mac(secret, message).hex().encode() for secret in self._secrets]
         return any(hmac.compare_digest(mac, given.rjust(len(mac), b"0")) for mac in macs)
 

@@ -1,1 +1,1 @@
-"""Strategies judge what was found, guards stand before a call, the runner carries out what they say."""
+"""Strategies: pure judgements of stored values, and the forms in which outcomes are stored."""

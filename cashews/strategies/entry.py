@@ -1,4 +1,4 @@
-"""What is remembered of a load: its outcome, and what its strategy needs to judge it later."""
+"""The stored forms of a load: its outcome, and with it the facts by which its strategy judges it later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Raised:
     error: Exception
 
     def fresh(self) -> Exception:
-        """Return an exception of its own to raise: tracebacks and notes never gather on the remembered one."""
+        """Return a copy of the exception to raise: no tracebacks and notes gather on the stored one."""
         return copied(self.error)
 
     def throw(self) -> NoReturn:
@@ -34,10 +34,10 @@ Outcome: TypeAlias = "Returned | Raised"
 
 @dataclass(slots=True)
 class Entry:
-    """A remembered outcome that has to be judged.
+    """A stored outcome that its strategy has to judge.
 
-    `deadline` is the strategy's own: the wall time at which it wants a new value. `cost` is how many seconds the load
-    took. `hits` is how often the entry has been read, where the strategy counts that.
+    `deadline` is the strategy's own: the wall time at which it wants a new value. `cost` is the duration of the load in
+    seconds. `hits` is the number of reads, for strategies that count them.
     """
 
     outcome: Outcome
@@ -50,8 +50,8 @@ class Entry:
 class Loaded:
     """An outcome on its way into a store.
 
-    `cost` is how many seconds the load took, `ttl` for how many it is kept, `own_ttl` after how many the strategy wants
-    a new value, `None` if it was not told. `now` is the wall time.
+    All durations are in seconds. `cost` is that of the load, `ttl` the time to live, `own_ttl` the time after which the
+    strategy wants a new value (`None`: its default). `now` is the wall time.
     """
 
     outcome: Outcome
@@ -61,16 +61,15 @@ class Loaded:
     now: float
 
     def entry(self, after: float) -> Entry:
-        """Return an entry whose strategy wants a new value after some seconds."""
+        """Return an entry with the strategy's deadline some seconds from now."""
         return Entry(self.outcome, self.now + after, self.cost)
 
 
 @dataclass(slots=True)
 class Manifest:
-    """What is remembered of one complete run of a generator.
+    """One complete run of a generator, which yielded `count` items.
 
-    `head` is what it yielded first; the rest of its `count` items follows in so many `chunks`, each under a key of its
-    own that no other run has.
+    `head` has the first items. The others are in further chunks, `chunks` of them, under keys that no other run uses.
     """
 
     run: str
@@ -85,22 +84,24 @@ class Manifest:
 
 @dataclass(slots=True)
 class Chunk:
-    """Consecutive items of a run that follow its head."""
+    """Consecutive items of a run, after its head."""
 
     items: tuple[object, ...]
 
 
 def copied(error: Exception) -> Exception:
-    """Return an exception of the same type, arguments and attributes, without a traceback."""
+    """Return a copy of an exception: same type, arguments and attributes, no traceback."""
     kind = type(error)
     try:
-        if isinstance(kind.__init__, type(object.__init__)):  # written in C: it sets fields that only it knows
+        if isinstance(
+            kind.__init__, type(object.__init__)
+        ):  # written in C: it has fields that only its own code can copy
             twin = copy.copy(error)
-        else:  # written in Python: it may take other arguments than those it keeps
+        else:  # written in Python: its `args` may differ from the arguments it takes
             twin = kind.__new__(kind, *error.args)
             twin.args = error.args
             twin.__dict__.update(error.__dict__)
-    except Exception:  # noqa: BLE001  an exotic class: the object itself is better than none
+    except Exception:  # noqa: BLE001  a class that cannot be copied: the object itself is better than nothing
         return error.with_traceback(None)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin.with_traceback(None)

@@ -1,4 +1,4 @@
-"""Module strategies.strategies."""
+"""The strategies side by side: when a stored outcome is served, refreshed, loaded anew, or used as a fallback."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cashews.strategies.strategy import (
     Strategy,
     Verdict,
     bare,
-    kept_by_cashews_7,
+    is_entry_of_cashews_7,
     share_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Simple(Strategy):
-    """Keeps bare values, which are served without a judgement."""
+    """The simple strategy: serve an outcome until it expires. Values are stored bare."""
 
     name: ClassVar[str] = "simple"
 
@@ -38,12 +38,12 @@ class Simple(Strategy):
 
 @dataclass(frozen=True, slots=True)
 class Early(Strategy):
-    """Refreshes in the background once its own ttl has passed; a third of the lifetime if it was not told.
+    """Early refresh: load in the background once its own ttl has passed, by default a third of the time to live.
 
-    With `beta` it also refreshes at random before (before the end of the lifetime, if it has no ttl of its own): the
-    more likely, the nearer that instant is and the longer the load took. `background=False` loads while the caller
-    waits. Source of `beta`: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention",
-    VLDB 2015.
+    With `beta` it also refreshes at random before that instant (by default: before the end of the time to live). The
+    nearer the instant and the longer the last load took, the likelier is a refresh. `background=False` loads while the
+    caller waits. Source of `beta`: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
+    Prevention", VLDB 2015.
     """
 
     beta: float = 0.0
@@ -51,7 +51,7 @@ class Early(Strategy):
     name: ClassVar[str] = "early"
 
     def disowns(self, found: object) -> bool:
-        return kept_by_cashews_7(found)
+        return is_entry_of_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         head_start = -math.log(1.0 - draw()) * self.beta * entry.cost if self.beta else 0.0
@@ -65,13 +65,16 @@ class Early(Strategy):
 
 @dataclass(frozen=True, slots=True)
 class Soft(Strategy):
-    """Loads once its own ttl has passed (a third of the lifetime if it was not told); falls back on `errors`."""
+    """A soft ttl, by default a third of the time to live: load once it has passed, serve the old outcome on failure.
+
+    A failure is one of `errors`.
+    """
 
     errors: tuple[type[Exception], ...] = (Exception,)
     name: ClassVar[str] = "soft"
 
     def disowns(self, found: object) -> bool:
-        return kept_by_cashews_7(found)
+        return is_entry_of_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         return Serve(entry.outcome) if now < entry.deadline else LoadOrServe(self.errors)
@@ -82,7 +85,10 @@ class Soft(Strategy):
 
 @dataclass(frozen=True, slots=True)
 class Hit(Strategy):
-    """Serves `cache_hits` times, then loads; refreshes in the background at the `update_after`-th hit, 0 for never."""
+    """A count of hits: serve an outcome `cache_hits` times, then load; refresh it behind the `update_after`-th hit.
+
+    `update_after=0` never refreshes. `background=False` loads while the caller waits.
+    """
 
     cache_hits: int
     update_after: int = 0
@@ -103,7 +109,7 @@ class Hit(Strategy):
 
 @dataclass(frozen=True, slots=True)
 class Failover(Strategy):
-    """Falls back on what is kept when one of the covered exceptions is raised; nothing is read before."""
+    """A fallback: run the function at each call, and serve the stored outcome on a covered exception."""
 
     covered: tuple[type[Exception], ...]
     name: ClassVar[str] = "failover"

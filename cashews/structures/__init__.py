@@ -1,1 +1,1 @@
-"""Values that commands of their own change in place. Pure."""
+"""Structures: values with commands of their own, which change them in place. Pure."""

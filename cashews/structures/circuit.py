@@ -1,17 +1,19 @@
-"""A circuit breaker as a state machine: pure, every instant is an argument, every step takes the same short time."""
+"""The state machine of a circuit breaker: pure, every instant is an argument, every step takes constant time."""
 
 from __future__ import annotations
 
 import enum
 import math
+from typing import Final
 
 from cashews.messages import CircuitRules
 
-NEVER = -math.inf
+LONG_AGO: Final = -math.inf
+"""An instant before all others."""
 
 
 class Phase(enum.Enum):
-    """What a circuit does with calls."""
+    """The phase of a circuit: whether it lets calls pass."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -19,7 +21,7 @@ class Phase(enum.Enum):
 
 
 class Circuit:
-    """Lets calls pass until too many fail, then refuses all for a while, then tries with every other one.
+    """A circuit lets calls pass until too many fail, then refuses all for a while, then lets every other one pass.
 
     ::
 
@@ -28,12 +30,10 @@ class Circuit:
         HALF_OPEN  --one failure-->        OPEN
         HALF_OPEN  --half_open_ttl-->      CLOSED
 
-    Steps that time makes are made when the circuit is next looked at, dated back to when they were due: nobody has to
-    call while it is open for it to become half open.
+    A change that only takes time is made at the next call, and dated back to the instant at which it was due.
 
-    What a call reports counts if the call entered after the last change of state. The instant of that change serves
-    as the generation number: it grows from change to change, and still does so for a circuit that was forgotten and
-    made anew, which a counter would not.
+    The report of a call counts if the call entered after the last change of phase. The instant of that change serves as
+    the generation number: unlike a counter, it also grows from a forgotten circuit to a new one of the same key.
 
     Source: Nygard, "Release It!", Pragmatic Bookshelf 2007, section 5.2.
     """
@@ -42,22 +42,22 @@ class Circuit:
 
     def __init__(self) -> None:
         self.phase = Phase.CLOSED
-        self.changed = NEVER
-        """When the phase began."""
-        self.until = NEVER
-        """When the phase ends; for a closed circuit, when the window ends in which calls are counted."""
+        self.changed = LONG_AGO
+        """The instant at which the phase began."""
+        self.until = LONG_AGO
+        """The instant at which the phase ends; of a closed circuit, the end of its window of calls."""
         self.calls = self.failures = 0
-        """The calls that ended in the window."""
+        """The calls that ended in the window, and those of them that failed."""
         self.tries = 0
-        """The calls that asked while it was half open."""
-        self.forget_at = NEVER
-        """From when on a new circuit does as well as this one."""
+        """The calls that asked to enter while the circuit was half open."""
+        self.forget_at = LONG_AGO
+        """The instant from which on a new circuit would behave like this one: it may be removed."""
 
     def __repr__(self) -> str:
         return f"<Circuit {self.phase.value} until {self.until:g}, {self.failures} of {self.calls} calls failed>"
 
     def enter(self, rules: CircuitRules, now: float) -> float | None:
-        """Say at which instant a call entered; `None` if it is refused."""
+        """Let a call in: returns the instant of its entry, `None` for a refusal."""
         if self.phase is not Phase.CLOSED:
             self._catch_up(rules, now)
         if self.phase is Phase.CLOSED:
@@ -70,7 +70,7 @@ class Circuit:
         return now if self.tries % 2 else None
 
     def report(self, rules: CircuitRules, entered: float, now: float, *, failed: bool) -> None:
-        """Count how a call ended that entered at an instant."""
+        """Count the end of a call that entered at an instant."""
         if self.phase is not Phase.CLOSED:
             self._catch_up(rules, now)
         if entered < self.changed or self.phase is Phase.OPEN:
@@ -80,7 +80,7 @@ class Circuit:
                 self._open_window(rules, now)
             self.calls += 1
         if failed and (self.phase is Phase.HALF_OPEN or self._count_failure(rules)):
-            self._turn(Phase.OPEN, rules, now, now + rules.ttl)
+            self._change(Phase.OPEN, rules, now, now + rules.ttl)
 
     def _count_failure(self, rules: CircuitRules) -> bool:
         self.failures += 1
@@ -92,17 +92,17 @@ class Circuit:
         self.forget_at = max(self.forget_at, self.until)
 
     def _catch_up(self, rules: CircuitRules, now: float) -> None:
-        """Make the steps that time has made."""
+        """Change to the phase that is due by now."""
         if self.phase is Phase.OPEN and now >= self.until:
             if rules.half_open_ttl is None:
-                self._turn(Phase.CLOSED, rules, self.until, NEVER)
+                self._change(Phase.CLOSED, rules, self.until, LONG_AGO)
             else:
-                self._turn(Phase.HALF_OPEN, rules, self.until, self.until + rules.half_open_ttl)
+                self._change(Phase.HALF_OPEN, rules, self.until, self.until + rules.half_open_ttl)
         if self.phase is Phase.HALF_OPEN and now >= self.until:
-            self._turn(Phase.CLOSED, rules, self.until, NEVER)
+            self._change(Phase.CLOSED, rules, self.until, LONG_AGO)
 
-    def _turn(self, phase: Phase, rules: CircuitRules, now: float, until: float) -> None:
-        """Begin a phase. Once closed, the circuit is remembered for a while yet: calls from before may still report."""
+    def _change(self, phase: Phase, rules: CircuitRules, now: float, until: float) -> None:
+        """Begin a phase. An opened circuit is remembered beyond its closing: earlier calls may still report."""
         self.phase, self.changed, self.until = phase, now, until
         self.calls = self.failures = self.tries = 0
         if phase is Phase.OPEN:

@@ -1,4 +1,4 @@
-"""Values that are changed in place by commands of their own: bit fields, windows of events, tallies, sets."""
+"""The kinds of structures but circuits: bit fields, windows of events, tallies, sets. And the rules of counters."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ COUNTER_MAX: Final = 2**63 - 1
 
 
 class Bits(bytearray):
-    """Unsigned fields of some bits each, in a row; what was never written reads as zero."""
+    """A row of unsigned fields of some bits each; a field that was never written is zero."""
 
     def read(self, index: int, size: int) -> int:
         """Return the field of `size` bits at an index."""
-        if size == 1:  # Bloom filters read many
+        if size == 1:  # Bloom filters read many single bits
             byte = index >> 3
             return self[byte] >> (~index & 7) & 1 if byte < len(self) else 0
         first, last, shift = self._place(index, size)
@@ -23,7 +23,7 @@ class Bits(bytearray):
         return int.from_bytes(chunk, "big") >> shift & (1 << size) - 1
 
     def add(self, index: int, size: int, by: int) -> int:
-        """Add to a field within its range and return it."""
+        """Add to a field, clamped to its range, and return its new value."""
         first, last, shift = self._place(index, size)
         if len(self) < last:
             self.extend(bytes(last - len(self)))
@@ -41,10 +41,10 @@ class Bits(bytearray):
 
 
 class Window(list[float]):
-    """The instants of the admitted events, in order."""
+    """A window of events: the instants of those that were admitted, in order."""
 
     def admit(self, start: float, end: float, limit: int) -> int:
-        """Count an event at `end` among those after `start`; `limit` + 1 says that there was no room."""
+        """Count an event at `end` among those after `start`; returns `limit` + 1 if that many were there already."""
         del self[: bisect_right(self, start)]
         if len(self) >= limit:
             return limit + 1
@@ -53,7 +53,7 @@ class Window(list[float]):
 
 
 class Tally:
-    """How many calls a window has seen."""
+    """The number of calls in a window."""
 
     __slots__ = ("calls",)
 
@@ -66,7 +66,7 @@ class Members(set[str]):
 
 
 class Foreign:
-    """Something that another store keeps in a way of its own."""
+    """A structure of another store, of which only the kind is known here."""
 
     __slots__ = ("kind",)
 
@@ -75,12 +75,12 @@ class Foreign:
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, for errors."""
+    """Return the name of a value's kind, for error messages."""
     return value.kind if isinstance(value, Foreign) else type(value).__name__
 
 
 def integer(key: str, value: object) -> int:
-    """Return a value that is counted with.
+    """Return the value of a counter.
 
     :raises WrongTypeError: if it is no integer
     """
@@ -90,7 +90,7 @@ def integer(key: str, value: object) -> int:
 
 
 def is_counter(value: int) -> bool:
-    """Say whether an integer is in the range of counters."""
+    """Say whether an integer is in the range of counters: 64 bits, signed."""
     return -COUNTER_MAX - 1 <= value <= COUNTER_MAX
 
 

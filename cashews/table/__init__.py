@@ -1,1 +1,1 @@
-"""The state of a store in memory: pure, every instant is an argument."""
+"""The state of the memory store, and the turns that change it. Pure: every instant is an argument."""

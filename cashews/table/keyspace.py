@@ -1,14 +1,17 @@
-"""The slots of the memory store: by key, in the order of use, and by when they expire."""
+"""The table: the memory store's state. Pure: every instant is an argument, and nothing is awaited."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
+from cashews.keys.pattern import matcher
+from cashews.messages import DeleteMatch
 from cashews.messages.values import Cause
-from cashews.table.locks import Locks
+from cashews.table.holders import LockHolders
 from cashews.table.recency import Recency
-from cashews.table.tagged import Tagged
+from cashews.table.tag_index import Carriers, TagIndex
 from cashews.table.wheel import Slot, Wheel
 
 NEVER = math.inf
@@ -16,106 +19,132 @@ BURST = 0.001
 """Deadlines less than these seconds apart that are given in a row share the first one's object: 32 bytes a key."""
 PAGE = 2_000
 """How many keys one turn handles at most: about a millisecond."""
+MOST_REMOVED = PAGE // 2
+"""How many keys one turn removes at most, where the keys come from an index."""
 
-Removed = Callable[["tuple[str, object, Cause]"], None]
-
-
-def seconds_left(deadline: float, now: float) -> int:
-    """Return the whole seconds until a deadline, rounded up but for what addition of floats has added."""
-    return max(1, math.ceil(deadline - now - 1e-6))
+Removal: TypeAlias = tuple[str, object, Cause]
+"""A key, the value that left it, and the cause."""
 
 
-class Keyspace:
-    """Values with deadlines, at most `size` of them (the least recently used leaves first).
+class TableCursor:
+    """The position of a scan: the keys of its first turn that have not been examined yet."""
 
-    Sets, windows, bit fields and the like are kept apart: they are never evicted. Locks have a name space of their own.
+    __slots__ = ("keys",)
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = keys
+
+    def take(self, count: int) -> list[str]:
+        """Return the next keys and forget them: a million strings are never freed in one turn."""
+        taken = self.keys[-count:]
+        del self.keys[-count:]
+        return taken
+
+
+class Table:
+    """Slots by key, with a wheel of deadlines, an order of use, an index of tags and the holders of locks.
+
+    There are at most `size` values: the least recently used is evicted first. Structures (sets, windows, bit fields,
+    tallies, circuits) are never evicted. Locks have a name space of their own.
+
+    `tick` is the wheel's, in seconds; `on_earlier` is called when the next sweep is due earlier than before.
     """
 
     def __init__(self, size: int, tick: float, on_earlier: Callable[[], None], first_fence: int = 1) -> None:
         self._size = size
         self._tick = tick
         self._on_earlier = on_earlier
-        self._live: dict[str, Slot] = {}
-        self._structures: dict[str, Slot] = {}
-        self._locks = Locks(first_fence)
-        self._tagged = Tagged()
-        self._tags = self._tagged.by_key
-        """The tags of each key that carries any."""
-        self._order = Recency()
-        self._wheel = Wheel(tick, on_earlier)
-        self._recent = 0.0
-        self._graves: list[dict[str, Slot]] = []
-        self._tagged_graves: list[Tagged] = []
-        self.removed: Removed | None = None
-        """Told of every value that leaves, if anybody listens."""
-        self.hits: int = 0
-        self.misses: int = 0
-        self.evicted: int = 0
-        self.expired: int = 0
+        self.values: dict[str, Slot] = {}
+        self.structures: dict[str, Slot] = {}
+        self.order = Recency()
+        """The order of use of `values`."""
+        self.wheel = Wheel(tick, on_earlier)
+        self.tag_index = TagIndex()
+        self._tagged = self.tag_index.by_key
+        """Tested before each change: while it is empty, `tag_index` need not be told."""
+        self.locks = LockHolders(first_fence)
+        self._latest = 0.0
+        """The deadline that was given last."""
+        self._cleared: list[dict[str, Slot]] = []
+        self._cleared_tags: list[TagIndex] = []
+        self.removed: Callable[[Removal], None] | None = None
+        """The listener for removals, called in the turn that removes; `None` while nobody listens."""
+        self.hits = 0
+        self.misses = 0
+        self.evicted = 0
+        self.expired = 0
 
-    def _find(self, key: str, now: float) -> Slot | None:
-        slot = self._live.get(key) or self._structures.get(key)
+    # --- slots
+
+    def find(self, key: str, now: float) -> Slot | None:
+        """Return the slot of a live key; one that has expired is removed."""
+        slot = self.values.get(key) or self.structures.get(key)
         if slot is not None and slot.deadline <= now:
-            self._drop(slot, Cause.EXPIRED)
+            self.drop(slot, Cause.EXPIRED)
             return None
         return slot
 
-    def _store(self, slot: Slot | None, key: str, value: object, expire: float | None, now: float) -> bool:
+    def store(self, slot: Slot | None, key: str, value: object, expire: float | None, now: float) -> bool:
+        """Store a value in the live slot of its key in `values`, or in a new one; says whether it was stored.
+
+        With an `expire` of 0 or less the key is removed instead.
+        """
         if expire is not None and expire <= 0:
-            if (present := self._find(key, now)) is not None:
-                self._drop(present, Cause.DELETED)
+            if (present := self.find(key, now)) is not None:
+                self.drop(present, Cause.DELETED)
             return False
         if slot is None:
             slot = self._insert(key, value, now)
         else:
             if self.removed is not None:
                 self.removed((key, slot.value, Cause.REPLACED))
-            if self._tags:
-                self._tagged.forget(key)
+            if self._tagged:
+                self.tag_index.forget(key)
             slot.value = value
-            self._order.touch(slot)
-        self._set_deadline(slot, expire, now)
+            self.order.touch(slot)
+        self.set_deadline(slot, expire, now)
         return True
 
     def _insert(self, key: str, value: object, now: float) -> Slot:
-        if key in self._structures:
-            kept = self._structures[key]
-            self._drop(kept, Cause.EXPIRED if kept.deadline <= now else Cause.REPLACED)
-        if len(self._live) < self._size:
+        if key in self.structures:
+            structure = self.structures[key]
+            self.drop(structure, Cause.EXPIRED if structure.deadline <= now else Cause.REPLACED)
+        if len(self.values) < self._size:
             slot = Slot(key, value, NEVER)
         else:  # taken over from the oldest: nothing is allocated, so the garbage collector has nothing to walk for
-            slot = self._order.oldest()
-            self._drop(slot, Cause.EVICTED)
+            slot = self.order.oldest()
+            self.drop(slot, Cause.EVICTED)
             slot.key, slot.value, slot.deadline = key, value, NEVER
-        self._live[key] = slot
-        self._order.append(slot)
+        self.values[key] = slot
+        self.order.append(slot)
         return slot
 
-    def _set_deadline(self, slot: Slot, expire: float | None, now: float) -> None:
-        """Set when a slot expires. It stays where it is filed unless it has to be looked at earlier."""
+    def set_deadline(self, slot: Slot, expire: float | None, now: float) -> None:
+        """Give a slot another time to live. Its bucket of the wheel stays unless it is now due earlier."""
         if expire is None:
             slot.deadline = NEVER
             return
         if expire <= 0:
-            self._drop(slot, Cause.DELETED)
+            self.drop(slot, Cause.DELETED)
             return
         deadline = now + expire
-        if now < self._recent <= deadline < self._recent + BURST:
-            deadline = self._recent
+        if now < self._latest <= deadline < self._latest + BURST:
+            deadline = self._latest
         else:
-            self._recent = deadline
+            self._latest = deadline
         earlier = deadline < slot.deadline
         slot.deadline = deadline
         if slot.before is None or earlier:
             Wheel.take_out(slot)
             if deadline < NEVER:
-                self._wheel.file(slot, now)
+                self.wheel.file(slot, now)
 
-    def _drop(self, slot: Slot, cause: Cause) -> None:
-        place = self._live if self._live.get(slot.key) is slot else self._structures
-        del place[slot.key]
-        if self._tags:
-            self._tagged.forget(slot.key)
+    def drop(self, slot: Slot, cause: Cause) -> None:
+        """Remove a slot, with the tags of its key."""
+        slots = self.values if self.values.get(slot.key) is slot else self.structures
+        del slots[slot.key]
+        if self._tagged:
+            self.tag_index.forget(slot.key)
         Recency.remove(slot)
         Wheel.take_out(slot)
         if cause is Cause.EXPIRED:
@@ -125,46 +154,92 @@ class Keyspace:
         if self.removed is not None:
             self.removed((slot.key, slot.value, cause))
 
-    # --- the whole store
+    # --- parts of long commands, one turn each
+
+    def cursor(self) -> TableCursor:
+        """Return the beginning of a scan over the present keys."""
+        return TableCursor([*self.values, *self.structures])
+
+    def delete_page(self, message: DeleteMatch, cursor: TableCursor, now: float) -> None:
+        """Remove the matching ones among the next keys of a cursor."""
+        for key in filter(matcher(message.pattern), cursor.take(PAGE)):
+            if (slot := self.find(key, now)) is not None:
+                self.drop(slot, Cause.DELETED)
+
+    def doom(self, tags: tuple[str, ...]) -> list[Carriers]:
+        """Start a deletion of tags: returns the sets of keys to remove, for `delete_doomed`."""
+        return self.tag_index.doom(tags)
+
+    def delete_doomed(self, among: list[Carriers] | None, now: float) -> bool:
+        """Remove some of the doomed keys, or of those of one deletion; says whether there were any."""
+        keys = self.tag_index.take_doomed(MOST_REMOVED, among)
+        for key in keys:
+            slot = self.values[key]
+            self.drop(slot, Cause.EXPIRED if slot.deadline <= now else Cause.DELETED)
+        return bool(keys)
 
     def clear(self) -> None:
-        """Remove every value at once; what they were made of is let go by `bury`. Locks stay with their holders."""
-        self._graves += [self._live, self._structures]
-        self._tagged_graves.append(self._tagged)
-        self._tagged = self._tagged.cleared()
-        self._tags = self._tagged.by_key
-        self._live, self._structures, self._order = {}, {}, Recency()
-        self._wheel = Wheel(self._tick, self._on_earlier)
+        """Remove all values and structures in one turn; `bury` frees their slots. Locks stay with their holders."""
+        self._cleared += [self.values, self.structures]
+        self._cleared_tags.append(self.tag_index)
+        self.tag_index = self.tag_index.cleared()
+        self._tagged = self.tag_index.by_key
+        self.values, self.structures, self.order = {}, {}, Recency()
+        self.wheel = Wheel(self._tick, self._on_earlier)
 
     def bury(self, limit: int = PAGE) -> bool:
-        """Let go of some slots of cleared tables; says whether there are more.
+        """Free some slots that a `clear` has left; says whether there are more.
 
         Slots are linked in circles: taken apart here in small turns, they never wait for one long garbage collection.
         """
-        while self._graves and limit > 0:
-            if not self._graves[-1]:
-                self._graves.pop()
+        while self._cleared and limit > 0:
+            if not self._cleared[-1]:
+                self._cleared.pop()
                 continue
-            _, slot = self._graves[-1].popitem()
+            _, slot = self._cleared[-1].popitem()
             slot.older = slot.newer = slot.before = slot.after = None
             if self.removed is not None:
                 self.removed((slot.key, slot.value, Cause.DELETED))
             limit -= 1
-        if self._tagged_graves and limit > 0 and not self._tagged_graves[-1].bury(limit):
-            self._tagged_graves.pop()
-        return bool(self._graves or self._tagged_graves)
+        if self._cleared_tags and limit > 0 and not self._cleared_tags[-1].bury(limit):
+            self._cleared_tags.pop()
+        return bool(self._cleared or self._cleared_tags)
+
+    # --- sweeping
 
     @property
     def due(self) -> float:
         """The instant of the next sweep, `inf` while nothing can expire."""
-        return 0.0 if self._graves or self._tagged_graves else self._wheel.due
+        if self.tag_index.has_doomed or self._cleared or self._cleared_tags:
+            return 0.0
+        return self.wheel.due
 
     def sweep(self, now: float, limit: int = PAGE // 2) -> float:
-        """Remove up to `limit` expired slots and return when to sweep again."""
+        """Remove up to `limit` expired slots, and leftovers of cancelled commands; returns the next sweep's instant."""
+        self.delete_doomed(None, now)
         self.bury(limit)
-        for slot in self._wheel.take_due(now, limit):
+        for slot in self.wheel.take_due(now, limit):
             if slot.deadline <= now:
-                self._drop(slot, Cause.EXPIRED)
+                self.drop(slot, Cause.EXPIRED)
             elif slot.deadline < NEVER:
-                self._wheel.file(slot, now)
+                self.wheel.file(slot, now)
         return self.due
+
+    # --- figures
+
+    def count(self, now: float) -> int:
+        """Return the number of live keys, once everything due has been swept."""
+        return len(self.values) + len(self.structures) - self.wheel.overdue(now)
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters and sizes by name."""
+        return {
+            "keys": len(self.values),
+            "kept": len(self.structures),
+            "locks": len(self.locks),
+            "hits": self.hits,
+            "misses": self.misses,
+            "evicted": self.evicted,
+            "expired": self.expired,
+            **self.tag_index.statistics(),
+        }

@@ -21,7 +21,7 @@ class Recency:
         end.older = end.newer = end
 
     def append(self, slot: Slot) -> None:
-        """Put a slot that is not in the order at its newest place."""
+        """Add a slot that is not in the order as the most recently used."""
         end = self._end
         newest = end.older
         assert newest is not None
@@ -44,7 +44,7 @@ class Recency:
 
     @staticmethod
     def remove(slot: Slot) -> None:
-        """Take a slot out of the order, if it is in it."""
+        """Take a slot out of the order, if it is in one."""
         older, newer = slot.older, slot.newer
         if older is not None and newer is not None:
             older.newer = newer

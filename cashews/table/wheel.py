@@ -1,8 +1,8 @@
-"""When slots have to be looked at again: a timing wheel with linked buckets.
+"""The order of expiry: a timing wheel, which finds the slots that are due without looking at the others.
 
 A slot is filed in one bucket, under a tick at or before its deadline: exactly for the next 64 ticks, in steps of 64,
-4096, ... ticks for what is further away, and filed anew, more finely, when that tick comes. So there are few buckets
-however long the times to live, each live slot is filed once, and taking it out is a matter of its two neighbours.
+4096, ... ticks for later deadlines, and filed anew, more finely, when that tick comes. That makes few buckets however
+long the times to live; a slot is filed at most once, and taking it out changes its two neighbours alone.
 Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 7.
 """
 
@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 STEP_BITS = 6
 ROOM = 1024
-"""How many buckets there may be before the empty ones are thrown out."""
+"""The number of buckets from which on the empty ones are thrown out."""
 
 
 class Slot:
@@ -38,7 +38,7 @@ class Slot:
 
 
 class Wheel:
-    """The filed slots by the tick at which they have to be looked at.
+    """The filed slots, in buckets by the tick at which they have to be examined.
 
     `tick` is in seconds. `on_earlier` is called when a slot is filed that is due before all others.
     """
@@ -50,12 +50,12 @@ class Wheel:
         self._ticks: list[int] = []
         self._room = ROOM
         self.due = math.inf
-        """The instant at which the next bucket has to be looked at."""
+        """The instant at which the next bucket has to be examined; `inf` without buckets."""
 
     def file(self, slot: Slot, now: float) -> None:
-        """Put a slot that is not filed where it is found at its deadline, at the latest one tick after it."""
+        """File a slot that is not filed: `take_due` finds it at its deadline, at the latest one tick later."""
         current = int(now / self._tick)
-        if (current + 1) * self._tick <= now:  # the quotient may fall short of what the product has reached
+        if (current + 1) * self._tick <= now:  # rounding: the quotient may be less than the product says
             current += 1
         last = int(slot.deadline / self._tick) + 1
         level = ((last - current).bit_length() - 1) // STEP_BITS * STEP_BITS
@@ -82,7 +82,7 @@ class Wheel:
         return bucket
 
     def _throw_out_empty(self) -> None:
-        """Forget the buckets without slots: where nobody sweeps there would be more and more of them."""
+        """Forget the buckets without slots: without a sweeper their number would grow for ever."""
         filled: dict[int, Slot] = {}
         for tick, bucket in self._buckets.items():
             if bucket.after is bucket:
@@ -118,7 +118,7 @@ class Wheel:
             self.due = self._ticks[0] * self._tick if self._ticks else math.inf
 
     def overdue(self, now: float) -> int:
-        """Count the filed slots whose deadline has passed, though their bucket may not be due yet."""
+        """Count the filed slots past their deadline, also in buckets that are not due yet."""
         current = int(now / self._tick) + 1
         return sum(
             slot.deadline <= now for tick in self._ticks if tick <= current for slot in _linked(self._buckets[tick])

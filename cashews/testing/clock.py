@@ -1,4 +1,4 @@
-"""Time that a test owns: a virtual clock for asyncio and trio."""
+"""A virtual clock for asyncio and trio: its time passes only as a test moves it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from anyio.lowlevel import RunVar, checkpoint, current_token
 from cashews.exceptions import WrongArgumentError
 
 _settling: RunVar[int] = RunVar("cashews_settling", 0)
+"""The number of tasks of an event loop that wait for all others to be blocked."""
 
 
 @dataclass(frozen=True)
 class ClockStatistics:
-    """What waits for a virtual clock, as `VirtualClock.statistics()` found it."""
+    """The sleepers and cancel scopes of a virtual clock, as `VirtualClock.statistics()` has counted them."""
 
     sleepers: int
-    """How many tasks sleep."""
+    """The number of sleeping tasks."""
 
     scopes: int
-    """How many cancel scopes are open and not yet due."""
+    """The number of cancel scopes that are open and not yet due."""
 
     next_deadline: float | None
-    """When the first of them is due; None when nothing waits."""
+    """The earliest deadline of all these; `None` if there are none."""
 
 
 class _Alarm(NamedTuple):
-    """What happens at a deadline; `order`, which is unique, keeps ties in their order of arrival."""
+    """A callback at a deadline. `order` is unique; it keeps alarms of one deadline in their order of arrival."""
 
     deadline: float
     order: int
@@ -43,15 +44,15 @@ class _Alarm(NamedTuple):
 class VirtualClock:
     """A `Clock` on which time passes only in `advance()`, on asyncio and on trio.
 
-    Hand it to what you test, then move time instead of waiting for it::
+    Pass it to the code under test, then move time instead of waiting for it::
 
         clock = VirtualClock()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(clock.sleep, 3600)
             await clock.advance(3600)
 
-    `now()` begins at `start` and `wall()` at `epoch`. A clock may serve several event loops in turn.
-    Work in threads and on sockets takes real time, which this clock neither sees nor waits for.
+    `now()` begins at `start` and `wall()` at `epoch`. A clock may serve several event loops one after the other.
+    Work in threads and on sockets takes real time; this clock neither measures it nor waits for it.
 
     :raises WrongArgumentError: if `start` or `epoch` is not finite
     """
@@ -59,7 +60,7 @@ class VirtualClock:
     def __init__(self, start: float = 0.0, *, epoch: float = 1_700_000_000.0) -> None:
         self._now = _finite("start", start)
         self._epoch_offset = _finite("epoch", epoch) - self._now
-        self._alarms: list[_Alarm] = []  # sorted; every deadline in it is later than now
+        self._alarms: list[_Alarm] = []  # sorted; all deadlines are later than now
         self._arrivals = 0
         self._moves = 0
 
@@ -67,15 +68,15 @@ class VirtualClock:
         return f"<VirtualClock now={self._now:g} waiting={len(self._alarms)}>"
 
     def now(self) -> float:
-        """Return the current instant; a task that has just been woken reads exactly its deadline."""
+        """Return the current instant. A task that has just been woken finds exactly its deadline here."""
         return self._now
 
     def wall(self) -> float:
-        """Return the seconds since 1970-01-01 UTC, as this clock has them."""
+        """Return the seconds since 1970-01-01 UTC, according to this clock."""
         return self._now + self._epoch_offset
 
     async def sleep_until(self, deadline: float) -> None:
-        """Sleep until `now()` has reached the deadline; a mere checkpoint if it already has.
+        """Sleep until `now()` has reached the deadline; a checkpoint if it already has.
 
         :raises WrongArgumentError: if the deadline is not a number
         """
@@ -87,7 +88,7 @@ class VirtualClock:
             await due.wait()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for so many seconds of this clock.
+        """Sleep for a number of seconds of this clock.
 
         :raises WrongArgumentError: if `seconds` is not a number
         """
@@ -110,12 +111,12 @@ class VirtualClock:
                     yield scope
 
     async def advance(self, seconds: float) -> None:
-        """Move time forward and let everything happen that is due on the way.
+        """Move time forward; on the way, wake sleepers and cancel scopes at their deadlines.
 
-        First the tasks run until they are blocked, so that what has just been started counts from the
-        instant before. Then sleepers are woken and scopes cancelled one by one, by deadline and among equals
-        by arrival; after each one the tasks run until they are blocked. A task that sleeps again within the
-        span is therefore woken again, at the right instant.
+        First the tasks run until all are blocked, so that a task that was just started begins at the instant before.
+        Then sleepers are woken and scopes cancelled one by one, by deadline and, at one deadline, by arrival; after
+        each of them the tasks run until all are blocked. A task that sleeps again within the time span is woken again,
+        at the right instant.
 
         :raises WrongArgumentError: if `seconds` is negative or not finite
         """
@@ -131,11 +132,11 @@ class VirtualClock:
         self._move_to(max(self._now, target))
 
     async def settle(self) -> None:
-        """Let all other tasks run until each of them waits for something; time stands still."""
+        """Let all other tasks run until each of them waits for something, without moving time."""
         await _wait_all_tasks_blocked()
 
     def statistics(self) -> ClockStatistics:
-        """Count what waits for this clock."""
+        """Count the sleepers and cancel scopes that wait for this clock."""
         sleepers = sum(alarm.wakes for alarm in self._alarms)
         return ClockStatistics(
             sleepers=sleepers,
@@ -144,7 +145,7 @@ class VirtualClock:
         )
 
     async def _settle_between_moves(self) -> None:
-        """Settle, and again if another task moved time meanwhile: what it has woken must run before we go on."""
+        """Settle, and again if another task has moved time meanwhile: the tasks that it has woken have to run first."""
         seen = -1
         while seen != self._moves:
             seen = self._moves
@@ -179,13 +180,14 @@ def _finite(argument: str, value: float) -> float:
 
 
 async def _wait_all_tasks_blocked() -> None:
-    """Return when nothing but its own callers can run.
+    """Return when all tasks are blocked, except for callers of this very function.
 
-    trio knows this exactly. On asyncio, anyio's function sleeps 0.1 s before each further look, and takes a finished
-    task whose callbacks are still scheduled for a loop at rest. So we look at the queue of callbacks that the loop is
-    about to run: during each checkpoint the loop polls its sockets and timers and runs all that was scheduled before
-    us, so that, when we are back, whatever else can run is in the queue. Others who look at the same time are in it
-    too, and are counted. A loop that hides its queue, as uvloop does, gets anyio's function.
+    anyio's own function is exact on trio. On asyncio it sleeps 0.1 s before each further check, and it takes the loop
+    to be at rest while callbacks of a finished task are still scheduled. For asyncio we check the loop's queue of
+    callbacks instead. During a checkpoint the loop polls its sockets and timers, and runs everything that was scheduled
+    before us; after it, the queue contains everything else that can run. Other callers of this function are in that
+    queue, too, so they are counted and subtracted. A loop without an accessible queue, such as uvloop's, gets anyio's
+    function.
     """
     token = current_token()
     loop = getattr(token, "native_token", token)  # before anyio 4.11 the token was the loop itself

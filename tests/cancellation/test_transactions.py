@@ -220,7 +220,7 @@ SCENARIOS = {
 @pytest.mark.parametrize("how", ["suspends", "resumes", "turns"])
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 async def test_a_cancelled_transaction_is_whole_and_leaves_nothing_locked(at_every_checkpoint, scenario, how, store):
-    """15, 16, 28."""
+    """Guarantees 15, 16, 28."""
     await at_every_checkpoint(scenario, how, store)
 
 
@@ -228,5 +228,5 @@ async def test_a_cancelled_transaction_is_whole_and_leaves_nothing_locked(at_eve
 @pytest.mark.parametrize("store", ["in place", "slow", "apart"])
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 async def test_so_is_one_that_asyncio_itself_cancels(at_every_checkpoint, scenario, store):
-    """15, 16, 28: `Task.cancel()` goes through shields, once."""
+    """Guarantees 15, 16, 28: `Task.cancel()` goes through shields, once."""
     await at_every_checkpoint(scenario, "native", store)

@@ -28,7 +28,7 @@ async def test_adding_nothing_creates_a_counter(cache):
 
 @pytest.mark.parametrize(("value", "by"), [(MOST, 1), (LEAST, -1), (MOST - 5, 6), (1, MOST), (-2, LEAST)])
 async def test_an_overflow_is_an_error_and_the_value_stays(cache, value, by):
-    """26."""
+    """Guarantee 26."""
     await cache.set("k", value, expire=10)
     with pytest.raises(CounterOverflowError, match=r"'k'.*64-bit") as refused:
         await cache.incr("k", by)
@@ -40,7 +40,7 @@ async def test_an_overflow_is_an_error_and_the_value_stays(cache, value, by):
 
 @pytest.mark.parametrize("by", [MOST + 1, LEAST - 1])
 async def test_a_step_out_of_range_creates_no_counter(cache, by):
-    """26."""
+    """Guarantee 26."""
     with pytest.raises(CounterOverflowError):
         await cache.incr("k", by)
     assert not await cache.exists("k")
@@ -48,7 +48,7 @@ async def test_a_step_out_of_range_creates_no_counter(cache, by):
 
 @pytest.mark.parametrize(("value", "by", "result"), [(MOST - 1, 1, MOST), (LEAST + 1, -1, LEAST), (LEAST, MOST, -1)])
 async def test_the_whole_range_can_be_reached(cache, value, by, result):
-    """26."""
+    """Guarantee 26."""
     await cache.set("k", value)
     assert await cache.incr("k", by) == result
     assert await cache.get("k") == result

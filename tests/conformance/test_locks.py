@@ -17,7 +17,7 @@ async def test_a_lock_is_taken_once(cache):
 
 
 async def test_only_the_token_that_holds_a_lock_releases_it(cache):
-    """14; D33."""
+    """Guarantee 14; D33."""
     await cache.set_lock("k", "mine", 10)
     assert await cache.unlock("k", "yours") is False
     assert await cache.unlock("k", "") is False
@@ -29,7 +29,7 @@ async def test_only_the_token_that_holds_a_lock_releases_it(cache):
 
 
 async def test_a_lock_is_free_at_its_deadline(cache, clock):
-    """2; D34."""
+    """Guarantee 2; D34."""
     await cache.set_lock("k", "mine", 0.5)
     await clock.advance(0.49)
     assert await cache.set_lock("k", "yours", 10) is False
@@ -40,7 +40,7 @@ async def test_a_lock_is_free_at_its_deadline(cache, clock):
 
 
 async def test_who_held_an_expired_lock_does_not_free_its_successors(cache, clock):
-    """14; D33."""
+    """Guarantee 14; D33."""
     async with cache.lock("k", expire=1, renew=False):
         await clock.advance(1)
         assert await cache.set_lock("k", "yours", 10) is True
@@ -49,7 +49,7 @@ async def test_who_held_an_expired_lock_does_not_free_its_successors(cache, cloc
 
 @pytest.mark.parametrize("expire", [0, -1])
 async def test_a_lock_without_time_to_live_is_not_taken(cache, expire):
-    """1."""
+    """Guarantee 1."""
     assert await cache.set_lock("k", "mine", expire) is False
     assert await cache.is_locked("k") is False
     await cache.set("k", "value")
@@ -147,7 +147,7 @@ async def test_without_waiting_a_held_lock_is_an_error(cache):
 
 
 async def test_waiters_are_served_first_in_first_out(cache, clock):
-    """14."""
+    """Guarantee 14."""
     order = []
 
     async def work(number):
@@ -165,7 +165,7 @@ async def test_waiters_are_served_first_in_first_out(cache, clock):
 
 
 async def test_bodies_never_overlap(cache):
-    """14."""
+    """Guarantee 14."""
     inside = []
 
     async def work():
@@ -187,7 +187,7 @@ async def test_locks_of_different_keys_do_not_meet(cache):
 
 
 async def test_a_lease_that_ends_lets_the_next_one_in(cache, clock, subject):
-    """14; D34, D35: a holder that does not come back blocks nobody for longer than its lease."""
+    """Guarantee 14; D34, D35: a holder that does not come back blocks nobody for longer than its lease."""
     await cache.set_lock("k", "dead", 30)
     entered = []
 
@@ -214,7 +214,7 @@ async def test_a_lock_without_a_lease_has_one_all_the_same(cache, clock):
 
 
 async def test_a_lease_is_renewed_while_the_body_runs(cache, clock):
-    """14; D35: the original had three holders at once."""
+    """Guarantee 14; D35: the original had three holders at once."""
     async with cache.lock("k", expire=3) as held:
         for _ in range(10):
             await clock.advance(1)
@@ -224,7 +224,7 @@ async def test_a_lease_is_renewed_while_the_body_runs(cache, clock):
 
 
 async def test_fencing_numbers_grow_from_one_holder_to_the_next(cache, clock):
-    """14."""
+    """Guarantee 14."""
     fences = []
     for number in range(20):
         async with cache.lock("k", expire=3, renew=bool(number % 2)) as held:

@@ -75,7 +75,7 @@ async def fill(cache):
 
 
 async def test_scan_and_get_match_agree_on_what_matches(cache):
-    """4; D85."""
+    """Guarantee 4; D85."""
     await fill(cache)
     for pattern in PATTERNS:
         keys = sorted(expected(pattern))
@@ -85,7 +85,7 @@ async def test_scan_and_get_match_agree_on_what_matches(cache):
 
 
 async def test_delete_match_removes_what_matches_and_nothing_else(cache):
-    """4; D49, D85."""
+    """Guarantee 4; D49, D70, D85."""
     for pattern in PATTERNS:
         await fill(cache)
         assert await cache.delete_match(pattern) is None
@@ -154,7 +154,7 @@ async def test_a_pattern_takes_linear_time(cache):
 
 
 async def test_a_scan_may_be_left_early(cache):
-    """28: no warning about a generator that was not exhausted, on any loop."""
+    """Guarantee 28: no warning about a generator that was not exhausted, on any loop."""
     await cache.set_many({f"k{number}": number for number in range(10)})
     async for _ in cache.scan("*"):
         break

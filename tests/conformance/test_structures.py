@@ -10,6 +10,7 @@ import pytest
 
 from cashews import messages as m
 from cashews.exceptions import WrongTypeError
+from tests.internals import inside
 
 # --- bits
 
@@ -81,7 +82,7 @@ async def test_events_of_the_same_instant_all_count(cache):
 
 
 async def test_a_full_window_refuses_and_what_is_refused_does_not_count(cache):
-    """h; steady overload still admits as many as the limit says."""
+    """Reading h; steady overload still admits as many as the limit says."""
     admitted = [await cache.slice_incr("k", now - 10, now, 3) for now in range(100)]
     assert admitted.count(4) == 100 - 30
     assert [now for now, count in enumerate(admitted) if count <= 3] == [n for n in range(100) if n % 10 < 3]
@@ -107,7 +108,7 @@ async def test_it_is_a_true_window(cache, seed):
 
 @pytest.mark.parametrize("limit", [0, -1])
 async def test_a_window_without_room_admits_nothing_and_stores_nothing(cache, limit):
-    """27."""
+    """Guarantee 27."""
     assert await cache.slice_incr("k", 0, 1, limit) == limit + 1
     assert not await cache.exists("k")
 
@@ -161,7 +162,7 @@ async def test_an_empty_set_is_absent(cache):
 
 
 async def test_a_set_lives_as_long_as_the_longest_ttl_it_was_given(cache):
-    """18: tags are kept as long as the longest-lived key that carries them."""
+    """Guarantee 18: tags are kept as long as the longest-lived key that carries them."""
     await cache.set_add("k", "a", expire=10)
     await cache.set_add("k", "b", expire=100)
     await cache.set_add("k", "c", expire=1)
@@ -228,8 +229,8 @@ RULES = m.CircuitRules(errors_rate=1, period=5, ttl=5)
 AFTER: dict[str, tuple[Callable[[Any], Awaitable[Any]], object]] = {
     "bits": (lambda cache: cache.get_bits("k", 1), (0,)),
     "window": (lambda cache: cache.slice_incr("k", 0, 1, 5), 1),
-    "tally": (lambda cache: cache._engine.ask(m.Admit("k", 1, 5)), True),
-    "circuit": (lambda cache: cache._engine.ask(m.ReportCircuit("k", RULES, 0.0, failed=False)), None),
+    "tally": (lambda cache: inside(cache).ask(m.Admit("k", 1, 5)), True),
+    "circuit": (lambda cache: inside(cache).ask(m.ReportCircuit("k", RULES, 0.0, failed=False)), None),
     "set": (_refilled, ["b"]),
     "value": (lambda cache: cache.incr("k"), 1),
 }
@@ -240,7 +241,7 @@ AFTER: dict[str, tuple[Callable[[Any], Awaitable[Any]], object]] = {
 @pytest.mark.parametrize("kind", ["bits", "window", "set"])
 @pytest.mark.parametrize("other", AFTER)
 async def test_what_has_expired_leaves_nothing_to_any_kind(cache, clock, kind, other):
-    """2; swept or not."""
+    """Guarantee 2; swept or not."""
     await MAKERS[kind](cache)
     await cache.expire("k", 10)
     await clock.advance(10)

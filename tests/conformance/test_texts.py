@@ -54,7 +54,7 @@ async def test_keys_are_scanned_as_they_were_given(cache):
     [("{}", str.__eq__), ("{}*", str.startswith), ("*{}", str.endswith), ("*{}*", str.__contains__)],
 )
 async def test_patterns_match_any_text_as_it_was_given(cache, pattern, matches):
-    """4; however a store spells it."""
+    """Guarantee 4; however a store spells it."""
     await cache.set_many(dict.fromkeys(TEXTS, 1))
     for text in TEXTS:
         assert {key async for key in cache.scan(pattern.format(text))} == {key for key in TEXTS if matches(key, text)}

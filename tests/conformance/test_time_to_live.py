@@ -38,7 +38,7 @@ SEEN_AS_ABSENT = {
 
 @pytest.mark.parametrize("command", SEEN_AS_ABSENT)
 async def test_a_value_is_gone_at_its_deadline_for_every_command(cache, clock, command):
-    """2; D83, D85, S3. In the middle of an interval between two sweeps: no sweeper has been there."""
+    """Guarantee 2; D83, D85, D123. In the middle of an interval between two sweeps: no sweeper has been there."""
     ask, absent = SEEN_AS_ABSENT[command]
     await cache.set("k", 1, expire=0.5)
     await clock.advance(0.5)
@@ -56,7 +56,7 @@ MAKERS = {
 @pytest.mark.no_transaction
 @pytest.mark.parametrize("make", MAKERS)
 async def test_structures_are_gone_at_their_deadline_too(cache, clock, make):
-    """2."""
+    """Guarantee 2."""
     for command, (ask, absent) in SEEN_AS_ABSENT.items():
         await cache.delete_match("*")
         await MAKERS[make](cache, "k")
@@ -69,7 +69,7 @@ async def test_structures_are_gone_at_their_deadline_too(cache, clock, make):
 
 @pytest.mark.parametrize("ttl", [0.01, 0.02, 0.25, 0.99, 1, 1.01, 59.99, 3600, 86_400.5, 10 * 365 * 86_400])
 async def test_a_deadline_is_exact_to_ten_milliseconds(cache, clock, ttl):
-    """1."""
+    """Guarantee 1."""
     await clock.advance(0.37)
     await cache.set("k", 1, expire=ttl)
     await clock.advance(ttl - 0.005)
@@ -82,7 +82,7 @@ async def test_a_deadline_is_exact_to_ten_milliseconds(cache, clock, ttl):
 
 @pytest.mark.parametrize(("ttl", "whole"), [(10, 10), (0.01, 1), ("1500ms", 2), (timedelta(hours=1), 3600)])
 async def test_get_expire_rounds_up(cache, ttl, whole):
-    """1, j; D48."""
+    """Guarantee 1, reading j; D48."""
     await cache.set("a", 1, expire=ttl)
     await cache.set_raw("b", b"1", expire=ttl)
     await cache.set_many({"c": 1}, expire=ttl)
@@ -104,7 +104,7 @@ async def test_get_expire_counts_down(cache, clock):
 
 
 async def test_without_expiry_it_is_minus_one_and_absent_is_minus_two(cache):
-    """1, j."""
+    """Guarantee 1, reading j."""
     await cache.set("k", 1)
     assert await cache.get_expire("k") == -1
     assert await cache.get_expire("nothing") == -2
@@ -118,7 +118,7 @@ async def test_a_value_without_expiry_stays(cache, clock):
 
 @pytest.mark.parametrize("ttl", [0, -0.5, timedelta(0), "0s"])
 async def test_zero_and_negative_store_nothing_and_remove_what_is_there(cache, ttl):
-    """1; D117, S3."""
+    """Guarantee 1; D117, D123."""
     assert await cache.set("fresh", 1, expire=ttl) is False
     assert await cache.set_raw("fresh", b"1", expire=ttl) is False
     await cache.set_many({"fresh": 1}, expire=ttl)
@@ -143,7 +143,7 @@ async def test_zero_and_negative_store_nothing_and_remove_what_is_there(cache, t
 
 
 async def test_set_without_expire_drops_an_earlier_ttl(cache, clock):
-    """3; D83."""
+    """Guarantee 3; D83."""
     for store in (
         lambda: cache.set("k", 2),
         lambda: cache.set_raw("k", 2),
@@ -158,7 +158,7 @@ async def test_set_without_expire_drops_an_earlier_ttl(cache, clock):
 
 
 async def test_a_fresh_value_does_not_inherit_the_deadline_of_an_expired_one(cache, clock):
-    """3; D83, D122."""
+    """Guarantee 3; D83, D122."""
     await cache.set("k", 1, expire=1)
     await clock.advance(1)
     await cache.set("k", 2)
@@ -191,7 +191,7 @@ async def test_expire_moves_a_deadline(cache, clock):
 
 
 async def test_expire_with_none_makes_a_value_stay(cache, clock):
-    """S3."""
+    """D123."""
     await cache.set("k", 1, expire=10)
     assert await cache.expire("k", None) is True
     assert await cache.get_expire("k") == -1
@@ -202,7 +202,7 @@ async def test_expire_with_none_makes_a_value_stay(cache, clock):
 
 @pytest.mark.parametrize("ttl", [0, -1])
 async def test_expire_with_nothing_left_removes_the_value(cache, ttl):
-    """S3."""
+    """D123."""
     await cache.set("k", 1)
     assert await cache.expire("k", ttl) is True
     assert await cache.get("k") is None
@@ -211,7 +211,7 @@ async def test_expire_with_nothing_left_removes_the_value(cache, ttl):
 
 
 async def test_incr_sets_the_ttl_only_when_it_creates_the_counter(cache, clock):
-    """3; D48, D75."""
+    """Guarantee 3; D48, D75."""
     assert await cache.incr("k", expire="10s") == 1
     await clock.advance(4)
     assert await cache.incr("k", 5, expire=100) == 6
@@ -224,7 +224,7 @@ async def test_incr_sets_the_ttl_only_when_it_creates_the_counter(cache, clock):
 
 
 async def test_incr_leaves_a_counter_without_expiry_as_it_is(cache):
-    """3; S3."""
+    """Guarantee 3; D123."""
     await cache.incr("k", 5)
     await cache.incr("k", 5, expire=10)
     assert await cache.get_expire("k") == -1
@@ -233,7 +233,7 @@ async def test_incr_leaves_a_counter_without_expiry_as_it_is(cache):
 
 
 async def test_expired_keys_are_not_counted(cache, clock):
-    """2."""
+    """Guarantee 2."""
     for number in range(100):
         await cache.set(str(number), number, expire=number + 0.5)
     for passed in (0, 10, 49, 99, 100):
@@ -244,7 +244,7 @@ async def test_expired_keys_are_not_counted(cache, clock):
 
 @pytest.mark.parametrize("ttl", ["", "1h30", "soon", [], float("nan"), float("inf"), True])
 async def test_a_ttl_that_is_none_is_one_error_of_ours_and_stores_nothing(cache, ttl):
-    """7; D52."""
+    """Guarantee 7; D52."""
     await cache.set("k", 1, expire=10)
     for command in (
         cache.set("k", 2, expire=ttl),

@@ -55,7 +55,7 @@ VALUES = [
 
 
 async def test_a_value_comes_back_as_it_went_in(cache):
-    """26; D98, D99."""
+    """Guarantee 26; D98, D99."""
     for value in VALUES:
         assert await cache.set("k", value)
         found = await cache.get("k", "default")
@@ -149,7 +149,7 @@ async def test_a_refused_set_changes_no_ttl(cache):
 
 
 async def test_exist_sees_an_expired_value_as_absent(cache, clock):
-    """2; D34."""
+    """Guarantee 2; D34."""
     await cache.set("k", 1, expire=1)
     await cache.set("l", 1, expire=1)
     await clock.advance(1)
@@ -171,7 +171,7 @@ async def test_exist_sees_a_set_and_a_counter(cache):
 
 
 async def test_get_many_answers_in_the_order_of_the_keys_duplicates_too(cache):
-    """1; D84, D109."""
+    """Guarantee 1; D84, D109."""
     await cache.set_many({"a": 1, "b": 2})
     assert await cache.get_many("b", "a", "b", "x", "a") == (2, 1, 2, None, 1)
     assert await cache.get_many("x", "x", default="-") == ("-", "-")

@@ -50,7 +50,7 @@ async def cache(opened):
 def shelf(directory):
     """A file of its own, in a transaction that writes."""
     shelf = Shelf(File(str(directory), {}, 0.0))
-    shelf.begin()
+    shelf.begin_writing()
     yield shelf
     shelf.roll_back()
     shelf.close()
@@ -99,7 +99,7 @@ class KilledError(Exception):
 class Dying(Writer):
     """A writer whose process ends once a commit is in the ledger, before the other files are committed."""
 
-    def _finish(self, shards, number):
+    def _commit_others(self, shards, number):
         raise KilledError
 
 

@@ -19,7 +19,7 @@ import anyio
 
 from cashews import Cache
 from cashews import messages as m
-from cashews.backends.disk.files import found_shards
+from cashews.backends.disk.files import count_shards
 from cashews.engine.coordinator.transaction import TransactionMode
 from tests.disk.scripts import COMMITTERS, WRITERS, Expected, call, script
 from tests.disk.victim import Orders
@@ -262,7 +262,7 @@ class Kills:
         """Kill a process that makes the files: there are none of them, as far as anybody can tell, or all."""
         directory = Directory(self._place / f"new{self._late}", self._shards, self.figures)
         acknowledged = self._kill_opening(directory)
-        assert found_shards(str(directory.path)) in {0, self._shards}
+        assert count_shards(str(directory.path)) in {0, self._shards}
         await self._check(directory, acknowledged)
         shutil.rmtree(directory.path)
 

@@ -31,9 +31,9 @@ async def test_what_was_acknowledged_is_there_whole_whenever_processes_are_kille
 
 
 @pytest.mark.usefixtures("half_done")
-@pytest.mark.parametrize("glances", [0, 3])
-def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, glances, monkeypatch):
-    monkeypatch.setattr(reading, "GLANCES", glances)
+@pytest.mark.parametrize("attempts", [0, 3])
+def test_whoever_reads_next_sees_the_whole_commit(files, one_in_each, attempts, monkeypatch):
+    monkeypatch.setattr(reading, "SNAPSHOT_ATTEMPTS", attempts)
     reader = Reader(files)
     assert ask(reader, m.GetMany(tuple(reversed(one_in_each)))) == (b"2", 6, 2)
     assert ask(reader, m.LockTimeLeft(one_in_each[1])) is None

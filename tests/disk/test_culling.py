@@ -7,6 +7,7 @@ from cashews import messages as m
 from cashews.backends.disk.locks import set_lock
 from cashews.backends.disk.shelf import MOST_CULLED, MOST_SWEPT
 from tests.disk.conftest import figures
+from tests.internals import inside
 from tests.subjects import rows_in
 
 pytestmark = pytest.mark.diskcache
@@ -54,9 +55,9 @@ READINGS = {
     "get_raw": lambda cache: cache.get_raw("k0"),
     "get_many": lambda cache: cache.get_many("k0", "none"),
     "get_match": _matching,
-    "hit": lambda cache: cache._engine.ask(m.GetHit("k0")),
+    "hit": lambda cache: inside(cache).ask(m.GetHit("k0")),
     "transaction": _in_transaction,
-    "peek": lambda cache: cache._engine.ask(m.Peek("k0")),
+    "peek": lambda cache: inside(cache).ask(m.Peek("k0")),
 }
 
 
@@ -88,19 +89,19 @@ def test_what_is_taken_back_is_not_counted(shelf):
     shelf.put("old", 1, 1.0, 0.0)
     shelf.cull(2.0)
     shelf.roll_back()
-    shelf.begin()
+    shelf.begin_writing()
     shelf.commit()
     assert shelf.file.expired == 0
 
 
 @pytest.mark.parametrize("kind", ["kept", "locks"])
 def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
-    """25; others wait for the batch."""
+    """Guarantee 25; others wait for the batch."""
     for number in range(MOST_SWEPT + 1):
         if kind == "locks":
             set_lock(shelf, m.SetLock(f"k{number}", "token", 1.0), 0.0)
         else:
-            shelf.keep(f"k{number}", "tally", 1, 1.0)
+            shelf.put_structure(f"k{number}", "tally", 1, 1.0)
     left = "SELECT COUNT(*) FROM cashews_" + kind  # noqa: S608  a table of the test
     shelf.cull(2.0)
     assert shelf.sql(left).fetchone() == (1,)
@@ -109,7 +110,7 @@ def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
 
 
 def test_one_batch_culls_a_bounded_number(shelf):
-    """25; however many it stores."""
+    """Guarantee 25; however many it stores."""
     for number in range(MOST_CULLED + 1):
         shelf.put(f"k{number}", number, 1.0, 0.0)
     shelf.cull(2.0)

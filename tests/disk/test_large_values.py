@@ -220,7 +220,7 @@ async def test_orphans_are_looked_for_a_few_at_a_time(opened, directory, clock):
 @pytest.fixture
 def shelf(directory):
     shelf = Shelf(File(str(directory), {}, 1.0))
-    shelf.begin()
+    shelf.begin_writing()
     yield shelf
     shelf.close()
 
@@ -231,11 +231,11 @@ def test_a_file_is_no_orphan_if_its_row_comes_back(shelf, directory):
     shelf.commit()
     (path,) = large_files(directory)
     os.utime(path, (0, 0))
-    shelf.begin()
+    shelf.begin_writing()
     shelf.drop(shelf.any_row("k"))
     shelf.cull(10_000.0)
     shelf.roll_back()
-    shelf.look()
+    shelf.begin_reading()
     assert shelf.value(shelf.row("k", 0.0)) == b"x" * 50_000
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from cashews import messages as m
 from cashews.backends.disk import schema
-from cashews.backends.disk.files import File, found_shards
+from cashews.backends.disk.files import File, count_shards
 from cashews.backends.disk.reading import Reader
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
@@ -179,7 +179,7 @@ def test_all_directories_are_there_before_any_file(directory):
     ask(writer, m.Set("k", 1))
     writer.close()
     assert [path.parent.name for path in directory.rglob("cache.db")] == ["001"]
-    assert found_shards(str(directory)) == 3
+    assert count_shards(str(directory)) == 3
 
 
 def test_the_first_directory_is_made_last(directory):
@@ -189,7 +189,7 @@ def test_the_first_directory_is_made_last(directory):
     writer = Writer(sharded(directory))
     assert isinstance(ask(writer, m.Set("k", 1)), Exception)
     assert (directory / "002").exists()
-    assert found_shards(str(directory)) == 0
+    assert count_shards(str(directory)) == 0
 
 
 async def test_shards_are_looked_for_when_they_are_needed(opened):

@@ -48,7 +48,7 @@ async def test_the_first_deadline_starts_the_sweeper(hosted, clock, tasks_now, s
 
 
 async def test_the_hosted_tasks_carry_no_context_and_no_cancellation_of_who_started_them(hosted, clock, stored_in):
-    """11."""
+    """Guarantee 11."""
     with anyio.CancelScope() as scope:
         await hosted.set("k", 1, expire=5)
         await clock.settle()
@@ -102,7 +102,7 @@ def test_several_event_loops_in_turn_keep_the_content_and_sweep_again(hosted, cl
 
 
 def test_hosted_tasks_die_with_their_loop(hosted, clock, anyio_backend):
-    """28: without a word; warnings are errors."""
+    """Guarantee 28: without a word; warnings are errors."""
 
     async def use():
         await hosted.set("k", 1, expire=10)

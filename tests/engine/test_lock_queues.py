@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache, Command
 from cashews.exceptions import LockedError
+from tests.internals import inside
 
 
 class Waiters:
@@ -49,13 +50,11 @@ async def waiters(cache, clock):
     assert still_waiting == 0
     assert not await cache.is_locked("k")
     assert clock.statistics().sleepers == 0
-    queues = cache._engine.locks
-    assert not queues._queues
-    assert not queues._watches
+    assert inside(cache).held() == {}
 
 
 async def test_first_in_first_out(waiters, cache, clock):
-    """14."""
+    """Guarantee 14."""
     for name in "abcde":
         await waiters.want(name)
     assert cache.statistics().lock_waiters == 4
@@ -64,7 +63,7 @@ async def test_first_in_first_out(waiters, cache, clock):
 
 
 async def test_a_newcomer_does_not_push_in(waiters, cache, clock):
-    """14: not even when the lock is free for the moment in which it is handed over."""
+    """Guarantee 14: not even when the lock is free for the moment in which it is handed over."""
     await waiters.want("a")
     await waiters.want("b")
 
@@ -80,7 +79,7 @@ async def test_a_newcomer_does_not_push_in(waiters, cache, clock):
 
 @pytest.mark.parametrize("cancelled", ["b", "c", "d", "bc", "cd", "bcd", "ab", "a"])
 async def test_cancelling_waiters_loses_no_turn(waiters, clock, cancelled):
-    """14: the head of the queue, one in its middle, its end, all of them, and the holder."""
+    """Guarantee 14: the head of the queue, one in its middle, its end, all of them, and the holder."""
     for name in "abcde":
         await waiters.want(name)
     for name in cancelled:
@@ -92,7 +91,7 @@ async def test_cancelling_waiters_loses_no_turn(waiters, clock, cancelled):
 
 @pytest.mark.parametrize("steps", range(6))
 async def test_a_waiter_cancelled_while_the_lock_is_handed_to_it_loses_no_turn(waiters, clock, steps):
-    """14: at any step between the release and its entering."""
+    """Guarantee 14: at any step between the release and its entering."""
     for name in "abc":
         await waiters.want(name)
     waiters.scopes["a"].cancel()
@@ -104,7 +103,7 @@ async def test_a_waiter_cancelled_while_the_lock_is_handed_to_it_loses_no_turn(w
 
 
 async def test_whatever_is_cancelled_when_nobody_overlaps_and_everybody_else_is_served(waiters, clock):
-    """14: at random, by a seed."""
+    """Guarantee 14: at random, by a seed."""
     random, cancelled = Random(5), set()
     for number in range(60):
         await waiters.want(number, seconds=random.choice([0, 0.5, 2]))
@@ -120,7 +119,7 @@ async def test_whatever_is_cancelled_when_nobody_overlaps_and_everybody_else_is_
 
 
 async def test_the_end_of_a_lease_wakes_the_head_and_only_then_the_next(waiters, cache, clock):
-    """14; D34, D35."""
+    """Guarantee 14; D34, D35."""
     await cache.set_lock("k", "dead", 30)
     await waiters.want("a", seconds=5)
     await waiters.want("b", seconds=5)
@@ -264,7 +263,7 @@ async def test_a_lock_under_a_prefix_needs_no_default_backend(clock):
 
 
 async def test_waiting_for_a_lock_to_be_free_takes_no_turn(waiters, cache, clock):
-    """14; D40."""
+    """Guarantee 14; D40."""
     await waiters.want("a", seconds=5)
     await waiters.want("b", seconds=5)
     answers = []
@@ -279,7 +278,7 @@ async def test_waiting_for_a_lock_to_be_free_takes_no_turn(waiters, cache, clock
 
 
 async def test_a_cache_that_is_closed_ends_the_wait(clock):
-    """28."""
+    """Guarantee 28."""
     ended = []
 
     async def want():
@@ -326,7 +325,7 @@ async def test_nobody_spins_while_is_locked_is_switched_off(clock):
 
 
 async def test_a_middleware_that_fails_when_a_lease_is_renewed_does_not_end_the_engine(clock, caplog, serving):
-    """28: a user's error is no failure of ours; the lease lasts a while yet, and then the body is ended."""
+    """Guarantee 28: a user's error is no failure of ours; the lease lasts a while yet, and then the body is ended."""
     renewals = []
 
     async def fail(call, cmd, _backend, *args, **kwargs):
@@ -337,11 +336,11 @@ async def test_a_middleware_that_fails_when_a_lease_is_renewed_does_not_end_the_
 
     serving()
     async with Cache.open("stub://", clock=clock, middlewares=[fail]) as cache:
-        queues, lost = cache._engine.locks, []
-        lock = queues.claim("k", 9)
+        locks, lost = inside(cache).locks, []
+        lock = locks.claim("k", 9)
         lock.until = 9
         renewals.append(None)
-        queues.keep(lock, lambda: lost.append(clock.now()))
+        locks.start_renewing(lock, lambda: lost.append(clock.now()))
         await clock.advance(20)
         assert lost == [9]
         assert await cache.get("k") is None

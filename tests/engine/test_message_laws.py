@@ -14,6 +14,7 @@ from cashews import messages as m
 from cashews.commands import Effect
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
+from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
 FILLED = [
@@ -170,7 +171,7 @@ def test_the_parts_of_a_message_have_its_keys_each_at_its_owner(message, keys):
 
 @given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=6))
 def test_the_replies_to_the_parts_make_the_reply_to_the_whole(keys):
-    """1: duplicates and order survive the split."""
+    """Guarantee 1: duplicates and order survive the split."""
     whole = m.GetMany(tuple(keys))
     parts = whole.split(lambda key: key[0]).values()
     assert whole.merge([(part, tuple(map(str.upper, part.keys))) for part in parts]) == tuple(map(str.upper, keys))
@@ -224,7 +225,7 @@ def test_an_argument_that_the_command_has_not_is_an_error_that_names_those_it_ha
 
 @over_passing
 def test_the_arguments_are_those_of_the_public_command(message):
-    """20."""
+    """Guarantee 20."""
     if type(message) in OF_STRATEGIES:
         return
     args, kwargs = message.arguments()
@@ -237,13 +238,13 @@ OF_THEIR_OWN = {m.Get: {str}, m.RenewLock: {type(None)}}
 
 @over_all
 async def test_a_message_declines_in_the_type_of_its_real_replies(message):
-    """19; D29: the types of the replies are those of an empty and of a filled store."""
+    """Guarantee 19; D29: the types of the replies are those of an empty and of a filled store."""
     async with Cache.open("mem://") as cache:
-        replies = [await cache._engine.ask(message)]
-        await cache._engine.ask(m.Clear())
+        replies = [await inside(cache).ask(message)]
+        await inside(cache).ask(m.Clear())
         for filling in FILLED:
-            await cache._engine.ask(filling)
-        replies.append(await cache._engine.ask(message))
+            await inside(cache).ask(filling)
+        replies.append(await inside(cache).ask(message))
     declined = message.declined()
     assert type(declined) in {type(reply) for reply in replies} | OF_THEIR_OWN.get(type(message), set())
     if isinstance(declined, tuple):

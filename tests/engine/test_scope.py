@@ -13,6 +13,7 @@ import pytest
 from cashews import Cache, Command
 from cashews.exceptions import CacheClosedError, EventLoopError
 from cashews.testing.clock import ClockStatistics
+from tests.internals import inside
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -21,7 +22,7 @@ NOTHING_WAITS = ClockStatistics(sleepers=0, scopes=0, next_deadline=None)
 
 
 async def test_nothing_is_left_behind(clock, tasks_now):
-    """28."""
+    """Guarantee 28."""
     before, threads = tasks_now(), threading.active_count()
     async with Cache.open("mem://", clock=clock) as cache:
         await cache.set("k", 1, expire=10)
@@ -46,7 +47,7 @@ class FinalError(BaseException):
     "error", [OneError("mine"), FinalError("mine"), KeyError("k"), ExceptionGroup("g", [OneError()])]
 )
 async def test_an_error_of_the_body_leaves_as_it_is(clock, tasks_now, error):
-    """28: never wrapped in a group, never swallowed."""
+    """Guarantee 28: never wrapped in a group, never swallowed."""
 
     async def use():
         async with Cache.open("mem://", clock=clock) as cache:
@@ -68,7 +69,7 @@ async def test_an_error_before_any_task_has_begun_leaves_too(clock):
 
 
 async def test_a_cancelled_scope_cleans_up(clock, tasks_now, serving):
-    """28."""
+    """Guarantee 28."""
     serving(anyio.sleep_forever)
     before = tasks_now()
     with anyio.CancelScope() as scope:
@@ -79,7 +80,7 @@ async def test_a_cancelled_scope_cleans_up(clock, tasks_now, serving):
         pytest.fail("the cancellation was swallowed")
     assert scope.cancelled_caught
     assert tasks_now() == before
-    assert cache._engine.backend_at("").closed == 1
+    assert inside(cache).store().closed == 1
     assert clock.statistics() == NOTHING_WAITS
 
 
@@ -101,7 +102,7 @@ async def test_cancelling_around_a_group_cancels_every_cache_in_it(clock, tasks_
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_task_that_asyncio_cancels_is_cancelled(clock):
-    """28: `task.cancel()`, without a cancel scope of anyio's."""
+    """Guarantee 28: `task.cancel()`, without a cancel scope of anyio's."""
 
     async def use():
         async with Cache.open("mem://", clock=clock) as cache:
@@ -207,7 +208,7 @@ async def test_use_after_close_is_an_error_inside_the_block_too(clock):
 
 
 async def test_closing_a_cache_that_was_hosted_before_does_not_cancel_the_block(clock):
-    """28."""
+    """Guarantee 28."""
     cache = Cache(clock=clock)
     cache.setup("mem://")
     await cache.set("k", 1, expire=10)
@@ -299,7 +300,7 @@ async def test_a_second_setup_closes_the_backend_it_replaces(clock, serving):
 
     serving(service)
     async with Cache.open("stub://", clock=clock) as cache:
-        first = cache._engine.backend_at("")
+        first = inside(cache).store()
         await clock.settle()
         second = cache.setup("stub://")
         await clock.settle()
@@ -362,7 +363,7 @@ async def test_a_backend_set_up_in_an_open_cache_is_served_and_closed(clock, sto
 
 
 async def test_the_scope_carries_no_context_of_its_opener(clock):
-    """11: tasks are born in the scope; switches of the block around it do not reach them."""
+    """Guarantee 11: tasks are born in the scope; switches of the block around it do not reach them."""
     outside = Cache.open("mem://", clock=clock)
     with outside.disabling(Command.GET):
         async with outside:

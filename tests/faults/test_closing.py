@@ -86,7 +86,7 @@ over_homes = pytest.mark.parametrize("hosted", [False, True], ids=["open", "host
 @over_homes
 @over_states
 async def test_closing_ends_in_time_and_leaves_nothing(proxy, clock, state, hosted):
-    """28, D110: no task and no socket is left, whoever waits is answered, and use afterwards is refused."""
+    """Guarantee 28; D110: no task and no socket is left, whoever waits is answered, and use afterwards is refused."""
     await clock.settle()
     before, answers = tasks_now(), []
     cache = Cache(clock=clock)
@@ -117,7 +117,7 @@ async def test_closing_ends_in_time_and_leaves_nothing(proxy, clock, state, host
 
 @over_states
 async def test_a_scope_that_is_cancelled_ends_at_once(proxy, clock, state):
-    """28."""
+    """Guarantee 28."""
     with anyio.fail_after(PATIENCE), anyio.CancelScope() as scope:
         async with Cache.open(proxy.url, clock=clock) as cache:
             await STATES[state](proxy, cache)
@@ -131,7 +131,7 @@ async def test_a_scope_that_is_cancelled_ends_at_once(proxy, clock, state):
 
 
 async def test_what_waits_when_it_is_closed_is_answered_first(server, opened):
-    """28: closing is graceful; what comes too late is refused, and nothing is half done."""
+    """Guarantee 28: closing is graceful; what comes too late is refused, and nothing is half done."""
     replies = []
     async with opened(server.url) as cache:
         await cache.ping()
@@ -180,7 +180,7 @@ async def test_a_second_setup_before_any_use_leaves_nothing(server, proxy, clock
 
 @over_homes
 async def test_who_waits_at_a_store_that_is_replaced_before_it_connects_is_answered(server, proxy, clock, hosted):
-    """28: its tasks had not begun yet, and never do."""
+    """Guarantee 28: its tasks had not begun yet, and never do."""
     async with Proxy(server.port).serving() as other:
         cache, answers = Cache(clock=clock), []
         cache.setup(proxy.url)
@@ -204,7 +204,7 @@ async def test_who_waits_at_a_store_that_is_replaced_before_it_connects_is_answe
 
 
 async def test_closing_that_takes_too_long_leaves_no_task(proxy, clock):
-    """28: a server that is given a minute for a reply is not given one for the last."""
+    """Guarantee 28: a server that is given a minute for a reply is not given one for the last."""
     await clock.settle()
     before = tasks_now()
     cache = Cache(clock=clock)
@@ -222,7 +222,7 @@ async def test_closing_that_takes_too_long_leaves_no_task(proxy, clock):
 
 @pytest.mark.parametrize("turns", range(0, 12, 3))
 async def test_opening_waits_for_a_closing_that_is_under_way(proxy, clock, turns):
-    """23: the replies to those who came before are nobody else's."""
+    """Guarantee 23: the replies to those who came before are nobody else's."""
     cache, found = Cache(clock=clock), []
     cache.setup(proxy.url)
     for key in ("a", "b"):
@@ -314,7 +314,7 @@ def clients(server):
 def test_a_cache_serves_one_event_loop_after_another(server, run, closed):
     """D46."""
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def main(number):
         assert await cache.incr("n", expire=100) == number
@@ -326,14 +326,14 @@ def test_a_cache_serves_one_event_loop_after_another(server, run, closed):
 
     for number in (1, 2, 3):
         if closed:
-            cache.setup(server.url)
+            cache.setup(server.patient_url)
         run(main, number)
         assert clients(server) == 1
 
 
 def test_a_cache_goes_from_one_kind_of_loop_to_the_other(server):
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def main(number):
         assert await cache.incr("n") == number
@@ -348,7 +348,7 @@ def test_a_cache_goes_from_one_kind_of_loop_to_the_other(server):
 def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, next_use):
     """D46: its tasks are still pending, ours and those that wait for replies."""
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def use(number):
         with anyio.fail_after(PATIENCE):
@@ -364,7 +364,7 @@ def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, n
     async def close():
         with anyio.fail_after(PATIENCE):
             await cache.close()
-        cache.setup(server.url)
+        cache.setup(server.patient_url)
 
     for number in (1, 2, 3):
         loop = asyncio.new_event_loop()
@@ -380,7 +380,7 @@ def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, n
 
 def test_a_loop_that_ends_with_requests_in_flight_leaves_none_for_the_next(server, run):
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def leave():
         await cache.ping()

@@ -58,7 +58,7 @@ class Body:
 
 
 async def test_an_unlock_wakes_the_waiter_of_another_process_at_once(pair, clock):
-    """14: without a look at the clock."""
+    """Guarantee 14: without a look at the clock."""
     one, other = pair
     diary = []
     first, second = Body(one, "first", diary), Body(other, "second", diary)
@@ -78,7 +78,7 @@ async def test_an_unlock_wakes_the_waiter_of_another_process_at_once(pair, clock
 
 
 async def test_the_waiters_of_a_process_are_served_in_their_order(pair):
-    """14."""
+    """Guarantee 14."""
     one, other = pair
     diary = []
     holder = Body(other, "holder", diary)
@@ -132,7 +132,7 @@ async def test_a_lock_that_is_fought_for_is_held_by_one_and_refused_to_nobody(se
                 done.append(1)
 
     options = {"protocol": protocol}
-    async with Cache.open(server.url, **options) as one, Cache.open(server.url, **options) as other:
+    async with Cache.open(server.patient_url, **options) as one, Cache.open(server.patient_url, **options) as other:
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for cache in (one, other) * 10:
@@ -141,7 +141,7 @@ async def test_a_lock_that_is_fought_for_is_held_by_one_and_refused_to_nobody(se
 
 
 async def test_a_lock_that_is_released_before_we_ask_who_holds_it_was_not_refused(server, opened):
-    """14: five holders in a row are gone by then, and the waiter takes its turn."""
+    """Guarantee 14: five holders in a row are gone by then, and the waiter takes its turn."""
     tries = []
 
     async def come_and_go(call, cmd, _backend, *args, **kwargs):
@@ -159,7 +159,7 @@ async def test_a_lock_that_is_released_before_we_ask_who_holds_it_was_not_refuse
 
 
 async def test_a_lock_whose_reply_is_lost_does_not_stand_in_its_own_way(server, proxy, opened, clock):
-    """22: it was taken at the server, and nobody knew; so it is given back first."""
+    """Guarantee 22: it was taken at the server, and nobody knew; so it is given back first."""
     async with opened(proxy.url) as cache:
         await cache.ping()
         began = clock.now()
@@ -204,7 +204,7 @@ async def test_a_release_that_is_not_heard_of_is_found_out(server, proxy, opened
 
 
 async def test_a_holder_that_dies_is_succeeded_when_its_lease_ends(server, pair, clock):
-    """14: nobody unlocks; the lease ends in the server's time, which the waiter asks for."""
+    """Guarantee 14: nobody unlocks; the lease ends in the server's time, which the waiter asks for."""
     _, other = pair
     assert await other.ping() == b"PONG"  # so that our time does not pass while it connects
     server.command("SET", "cashews/lock/l", "dead", "PX", "50")
@@ -220,7 +220,7 @@ async def test_a_holder_that_dies_is_succeeded_when_its_lease_ends(server, pair,
 
 
 async def test_a_token_of_another_process_unlocks_nothing(pair):
-    """D33, 14."""
+    """Guarantee 14; D33."""
     one, other = pair
     assert await one.set_lock("l", "mine", expire=60)
     assert await other.unlock("l", "yours") is False
@@ -229,7 +229,7 @@ async def test_a_token_of_another_process_unlocks_nothing(pair):
 
 
 async def test_cancelled_waiters_leave_nothing_and_wake_the_next(server, pair):
-    """23."""
+    """Guarantee 23."""
     one, other = pair
     diary = []
     holder, heir = Body(one, "holder", diary), Body(other, "heir", diary)
@@ -288,7 +288,7 @@ async def test_who_is_cancelled_while_asking_for_a_lock_leaves_it_to_others(serv
 
 
 async def test_what_a_body_raises_is_not_replaced_by_an_outage(proxy, opened):
-    """22: the lock cannot be given back, and its lease ends it."""
+    """Guarantee 22: the lock cannot be given back, and its lease ends it."""
     async with opened(proxy.url, suppress=False) as cache:
         await cache.ping()
         with pytest.raises(ZeroDivisionError):  # noqa: PT012  in the body
@@ -331,7 +331,7 @@ async def test_who_is_cancelled_while_taking_a_lock_stays_cancelled_in_an_outage
 
 
 async def test_a_load_that_has_lost_its_lock_in_an_outage_is_returned(proxy, cache, clock):
-    """22: the function's own result is still returned, though it takes longer than the lease."""
+    """Guarantee 22: the function's own result is still returned, though it takes longer than the lease."""
 
     @cache(ttl=10, key="k", lock=True)
     async def load():
@@ -364,7 +364,7 @@ def joined(own_server, opened):
 
 @pytest.mark.parametrize("suppress", [True, False])
 async def test_a_user_without_channels_may_lock_and_wait(joined, clock, resting, caplog, suppress):
-    """14: the rules of a server may forbid to publish and to listen; then the next looks again after a pause."""
+    """Guarantee 14: a server's rules may forbid to publish and to listen; then the next looks again after a pause."""
     diary = []
     async with joined(suppress=suppress) as one, joined(suppress=suppress) as other:
         assert await one.set_lock("k", "token", expire=10)

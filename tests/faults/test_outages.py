@@ -10,6 +10,7 @@ from cashews.commands import Effect
 from cashews.exceptions import CacheBackendInteractionError, LockedError
 from tests.engine.test_message_laws import EXAMPLES
 from tests.faults.proxy import PATIENCE, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 over_all = pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
@@ -23,13 +24,13 @@ def neutral(message):
 
 
 async def answer(cache, message):
-    reply = await cache._engine.ask(message)
+    reply = await inside(cache).ask(message)
     return (reply.items, reply.cursor) if isinstance(reply, m.Page) else reply
 
 
 async def raises(cache, message):
     try:
-        await cache._engine.ask(message)
+        await inside(cache).ask(message)
     except CacheBackendInteractionError:
         return True
     return False
@@ -53,7 +54,7 @@ async def down(proxy, opened):
 
 
 async def test_while_the_server_is_known_to_be_down_every_command_is_neutral_at_once(down, clock, proxy):
-    """22."""
+    """Guarantee 22."""
     await proxy.listen()
     accepted, instant = proxy.accepted, clock.now()
     with anyio.fail_after(PATIENCE):
@@ -65,7 +66,7 @@ async def test_while_the_server_is_known_to_be_down_every_command_is_neutral_at_
 
 @over_all
 async def test_when_the_server_hangs_every_command_is_neutral_within_the_timeout(cache, clock, proxy, message):
-    """22."""
+    """Guarantee 22."""
     proxy.go_silent()
     replies = []
 
@@ -85,7 +86,7 @@ async def test_when_the_server_hangs_every_command_is_neutral_within_the_timeout
 
 
 async def test_a_server_that_never_answers_the_greeting_is_down_in_a_second(clock, proxy, opened):
-    """22: a request waits for a connection as long as socket_connect_timeout says."""
+    """Guarantee 22: a request waits for a connection as long as socket_connect_timeout says."""
     proxy.go_silent()
     async with opened(proxy.url, socket_connect_timeout=1) as cache, anyio.create_task_group() as tasks:
         replies = []
@@ -103,7 +104,7 @@ async def test_a_server_that_never_answers_the_greeting_is_down_in_a_second(cloc
 
 
 async def test_the_results_of_decorated_functions_are_returned_all_the_same(down):
-    """22."""
+    """Guarantee 22."""
     runs = []
 
     async def load(x):
@@ -143,7 +144,7 @@ async def test_a_bloom_filter_that_cannot_be_read_runs_the_function(down):
 
 
 async def test_a_lock_that_cannot_be_taken_is_not_taken(down):
-    """22: bodies do not run as if they were locked, and nobody spins."""
+    """Guarantee 22: bodies do not run as if they were locked, and nobody spins."""
     ran = []
 
     @down.locked(ttl=10, key="k")
@@ -195,7 +196,7 @@ async def test_twenty_bodies_wait_for_a_lock_and_none_runs_when_the_server_goes(
 
 @over_all
 async def test_not_suppressed_every_command_says_that_the_server_is_not_there(proxy, opened, message):
-    """22, D115."""
+    """Guarantee 22; D115."""
     await proxy.refuse()
     async with opened(proxy.url, suppress=False) as cache:
         with anyio.fail_after(PATIENCE):
@@ -205,7 +206,7 @@ async def test_not_suppressed_every_command_says_that_the_server_is_not_there(pr
 
 @over_all
 async def test_not_suppressed_every_command_says_that_the_server_hangs(proxy, opened, clock, message):
-    """22, D115."""
+    """Guarantee 22; D115."""
     async with opened(proxy.url, suppress=False) as cache:
         await cache.ping()
         proxy.go_silent()

@@ -41,7 +41,7 @@ async def up_again(cache, clock):
 
 
 async def test_a_server_that_is_killed_and_started_again_is_found_again(own_server, opened, clock):
-    """22: recovery needs no restart, and scripts are gone."""
+    """Guarantee 22: recovery needs no restart, and scripts are gone."""
     async with opened(own_server.url) as cache:
         assert await cache.incr("k", expire=10) == 1
         own_server.kill()
@@ -134,7 +134,7 @@ async def test_requests_do_not_connect_while_the_server_is_known_to_be_down(prox
 
 
 async def test_each_change_is_said_once(own_server, opened, clock, caplog):
-    """22."""
+    """Guarantee 22."""
     caplog.set_level(logging.WARNING, "cashews")
     async with opened(own_server.url) as cache:
         await cache.set("k", 1)

@@ -11,6 +11,7 @@ from cashews.messages import CommitOutcome
 from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 from tests.faults.test_refusals import out_of_memory, read_only, repaired
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
@@ -72,7 +73,7 @@ async def ended(cache, mode, body):
 
 @MODES
 async def test_in_a_suppressed_outage_the_block_runs_and_the_outcome_says_aborted(proxy, cache, server, mode):
-    """22: its sets decline where they would lock, and nothing is raised."""
+    """Guarantee 22: its sets decline where they would lock, and nothing is raised."""
     await proxy.refuse()
     proxy.cut()
     with anyio.fail_after(PATIENCE):
@@ -86,7 +87,7 @@ async def test_in_a_suppressed_outage_the_block_runs_and_the_outcome_says_aborte
 
 @MODES
 async def test_an_outage_that_is_not_suppressed_is_raised(proxy, strict, mode):
-    """22."""
+    """Guarantee 22."""
     await proxy.refuse()
     proxy.cut()
     with anyio.fail_after(PATIENCE), pytest.raises(CacheBackendInteractionError):
@@ -96,7 +97,7 @@ async def test_an_outage_that_is_not_suppressed_is_raised(proxy, strict, mode):
 
 @MODES
 async def test_what_could_not_be_read_leads_to_no_commit(proxy, cache, server, clock, mode):
-    """22: a suppressed failure looks like an absent value, and what is written then may rest on it."""
+    """Guarantee 22: a suppressed failure looks like an absent value, and what is written then may rest on it."""
     server.command("SET", "balance", "100")
     async with cache.transaction(mode) as tx:
         if mode is not TransactionMode.FAST:
@@ -112,7 +113,7 @@ async def test_what_could_not_be_read_leads_to_no_commit(proxy, cache, server, c
 
 
 async def test_a_wrong_type_is_declined_and_dooms_nothing(cache, server):
-    """22: as outside of a transaction, where it is suppressed."""
+    """Guarantee 22: as outside of a transaction, where it is suppressed."""
     server.command("SADD", "set", "x")
     async with cache.transaction() as tx:
         assert await cache.incr("set") == 0
@@ -134,7 +135,7 @@ async def test_a_wrong_type_is_raised_where_failures_are(strict, server):
 @SUPPRESS
 @MODES
 async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mode, suppress):
-    """16: it was applied, whole."""
+    """Guarantee 16: it was applied, whole."""
     async with opened(proxy.url, suppress=suppress) as cache:
         await warm(cache)
 
@@ -153,7 +154,7 @@ async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mo
 
 @MODES
 async def test_a_commit_that_did_not_get_there_is_unknown_too_and_applies_nothing(proxy, opened, server, mode):
-    """16: from here it looks the same."""
+    """Guarantee 16: from here it looks the same."""
     async with opened(proxy.url) as cache:
         await warm(cache)
         async with cache.transaction(mode) as tx:
@@ -174,7 +175,7 @@ async def test_a_commit_that_did_not_get_there_is_unknown_too_and_applies_nothin
 
 @ISOLATED
 async def test_a_cut_between_the_locks_and_the_commit_changes_nothing(proxy, cache, server, mode):
-    """16: the locks are still there, so the commit is good."""
+    """Guarantee 16: the locks are still there, so the commit is good."""
     async with cache.transaction(mode) as tx:
         await write_two(cache)
         proxy.cut()
@@ -186,7 +187,7 @@ async def test_a_cut_between_the_locks_and_the_commit_changes_nothing(proxy, cac
 
 @ISOLATED
 async def test_locks_that_went_with_a_server_refuse_the_commit(own_server, opened, mode):
-    """16: a server that was started anew has nothing, and nothing is applied to it."""
+    """Guarantee 16: a server that was started anew has nothing, and nothing is applied to it."""
     async with opened(own_server.url) as cache:
         await warm(cache)
         with anyio.fail_after(PATIENCE), pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
@@ -205,7 +206,7 @@ async def test_locks_that_went_with_a_server_refuse_the_commit(own_server, opene
 @MODES
 @pytest.mark.parametrize("refuse", [out_of_memory, read_only])
 async def test_a_commit_that_the_server_refuses_is_aborted(own_server, opened, mode, suppress, refuse):
-    """22: and never reported as committed; nothing of it is there."""
+    """Guarantee 22: and never reported as committed; nothing of it is there."""
     async with opened(own_server.url, suppress=suppress) as cache:
         await warm(cache)
 
@@ -223,7 +224,7 @@ async def test_a_commit_that_the_server_refuses_is_aborted(own_server, opened, m
 
 
 async def test_reading_goes_on_in_a_server_out_of_memory(own_server, opened):
-    """22: what only gives locks back takes no memory."""
+    """Guarantee 22: what only gives locks back takes no memory."""
     async with opened(own_server.url) as cache:
         await warm(cache)
         async with cache.transaction() as tx:
@@ -253,7 +254,7 @@ async def test_a_user_without_channels_can_commit(own_server, opened):
 
 
 async def test_what_one_store_has_applied_stays_when_the_next_is_lost(proxy, opened):
-    """16: the outcome of each says so."""
+    """Guarantee 16: the outcome of each says so."""
     async with opened("mem://") as cache:
         cache.setup(proxy.url, prefix="r:", suppress=False)
         await cache.transaction()(cache.set)("r:warm", 1)
@@ -268,7 +269,7 @@ async def test_what_one_store_has_applied_stays_when_the_next_is_lost(proxy, ope
 
 
 async def test_a_server_that_is_gone_when_a_block_fails_hides_no_error(proxy, strict):
-    """15: the locks end with their leases."""
+    """Guarantee 15: the locks end with their leases."""
 
     class FailedError(Exception):
         pass
@@ -280,4 +281,4 @@ async def test_a_server_that_is_gone_when_a_block_fails_hides_no_error(proxy, st
             proxy.cut()
             raise FailedError
     assert strict.statistics().leases == 0
-    assert all(len(route.graph) == 0 for route in strict._engine.routes)
+    assert inside(strict).transaction_locks == 0

@@ -21,7 +21,7 @@ ONE_OPTION = [
 
 @pytest.mark.parametrize("options", ONE_OPTION, ids=str)
 async def test_any_option_of_the_serializer_has_values_kept_as_bytes(options):
-    """8: what is read is an object of its own."""
+    """Guarantee 8: what is read is an object of its own."""
     for url, keywords in (("mem://", options), ("mem://?copy=deep", options)):
         async with Cache.open(url, **keywords) as cache:
             value = {"a": [1]}
@@ -51,7 +51,7 @@ async def test_json_is_what_json_makes_of_a_value():
 
 
 async def test_integers_are_counted_whatever_the_secret():
-    """26, l."""
+    """Guarantee 26, reading l."""
     async with Cache.open("mem://?secret=s") as cache:
         await cache.set("k", -5)
         assert await cache.incr("k", 2) == -3
@@ -59,7 +59,7 @@ async def test_integers_are_counted_whatever_the_secret():
 
 
 async def test_what_was_tampered_with_is_absent_and_counted():
-    """24: wherever it is read."""
+    """Guarantee 24: wherever it is read."""
     async with Cache.open("mem://?secret=s") as cache:
         await cache.set_many({"a": "x", "b": "y"})
         await cache.set_raw("b", await cache.get_raw("a"))
@@ -85,7 +85,7 @@ async def test_what_is_not_stored_is_not_encoded():
 
 @pytest.mark.parametrize("options", [{}, {"secret": "s"}, {"copy": "deep"}], ids=str)
 async def test_hits_of_an_entry_are_counted(options):
-    """g."""
+    """Reading g."""
     async with Cache.open("mem://", pickle_type="pickle", **options) as cache:
         runs = []
 
@@ -112,7 +112,7 @@ async def test_removal_callbacks_are_told_the_bytes():
 
 
 async def test_what_was_invalidated_while_it_was_encoded_is_not_stored():
-    """10: the store looks at the permit in the turn that would store."""
+    """Guarantee 10: the store looks at the permit in the turn that would store."""
 
     class Slow:
         pass

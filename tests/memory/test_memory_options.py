@@ -8,12 +8,13 @@ import pytest
 
 from cashews import Cache, Cause
 from cashews.exceptions import CacheError, UnknownOptionError, UnknownSchemeError, WrongOptionError
+from tests.internals import inside
 
 # --- size
 
 
 async def test_at_most_so_many_values_are_kept():
-    """27."""
+    """Guarantee 27."""
     async with Cache.open("mem://?size=10") as cache:
         for number in range(100):
             await cache.set(str(number), number)
@@ -36,7 +37,7 @@ async def test_at_most_so_many_values_are_kept():
     ],
 )
 async def test_reading_and_writing_a_value_keeps_it_and_asking_about_it_does_not(use, keeps):
-    """27."""
+    """Guarantee 27."""
     async with Cache.open("mem://", size=2) as cache:
         await cache.set("a", 1)
         await cache.set("b", 1)
@@ -47,7 +48,7 @@ async def test_reading_and_writing_a_value_keeps_it_and_asking_about_it_does_not
 
 
 async def test_locks_sets_windows_and_bits_are_not_evicted(clock):
-    """27; seen under load: a rate limit in memory was reset by writing 1,000 other keys."""
+    """Guarantee 27; seen under load: a rate limit in memory was reset by writing 1,000 other keys."""
     async with Cache.open("mem://", size=2, clock=clock) as cache:
         await cache.set_add("set", "a")
         await cache.slice_incr("window", 0, 1, 5)
@@ -73,7 +74,7 @@ async def test_locks_sets_windows_and_bits_are_not_evicted(clock):
 
 
 async def test_by_default_the_object_itself_is_kept_and_returned():
-    """8."""
+    """Guarantee 8."""
     async with Cache.open("mem://") as cache:
         value, lock = {"a": [1]}, threading.Lock()
         await cache.set("k", value)
@@ -84,7 +85,7 @@ async def test_by_default_the_object_itself_is_kept_and_returned():
 
 
 async def test_deep_copies_keep_what_was_stored_as_it_was():
-    """8; D86."""
+    """Guarantee 8; D86."""
     async with Cache.open("mem://", copy="deep") as cache:
         for store in (
             lambda value: cache.set("k", value),
@@ -99,7 +100,7 @@ async def test_deep_copies_keep_what_was_stored_as_it_was():
 
 
 async def test_deep_copies_may_be_changed_by_whoever_got_them():
-    """8; D86."""
+    """Guarantee 8; D86."""
     async with Cache.open("mem://", copy="deep") as cache:
         await cache.set("k", {"a": [1]})
         for read in (
@@ -153,10 +154,10 @@ async def test_removal_callbacks_get_the_stored_value():
 
 def test_options_are_given_in_the_url_or_as_keywords():
     for cache in (Cache.open("mem://?size=7&check_interval=1m&copy=deep"), Cache.open("mem://", size=7, copy="deep")):
-        options = cache._engine.backend_at("")._options
+        options = inside(cache).store()._options
         assert (options.size, options.copy) == (7, "deep")
-    assert Cache.open("mem://?check_interval=2.5")._engine.backend_at("")._options.check_interval == 2.5
-    assert Cache.open("mem://?size=7", size=8)._engine.backend_at("")._options.size == 8
+    assert inside(Cache.open("mem://?check_interval=2.5")).store()._options.check_interval == 2.5
+    assert inside(Cache.open("mem://?size=7", size=8)).store()._options.size == 8
 
 
 @pytest.mark.parametrize("url", ["memory://", "://", "", "mem", "mem:/", "http://x"])
@@ -211,7 +212,7 @@ def test_a_refused_setup_changes_nothing():
     cache.setup("mem://", size=5)
     with pytest.raises(WrongOptionError):
         cache.setup("mem://", size=0)
-    assert cache._engine.backend_at("")._options.size == 5
+    assert inside(cache).store()._options.size == 5
     fresh = Cache()
     with pytest.raises(UnknownSchemeError):
         fresh.setup("nothing://")

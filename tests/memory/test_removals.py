@@ -8,6 +8,7 @@ import pytest
 
 from cashews import Cache, Cause
 from cashews.exceptions import NotConfiguredError
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def removed(cache):
 
 
 async def test_a_value_that_is_touched_after_its_deadline_has_expired(cache, removed, clock):
-    """27."""
+    """Guarantee 27."""
     await cache.set("k", "v", expire=0.5)
     await clock.advance(0.5)
     assert removed == []
@@ -103,7 +104,7 @@ async def test_reading_and_refused_writing_remove_nothing(cache, removed):
 
 
 async def test_an_error_of_a_listener_is_logged_and_harms_nobody(cache, caplog):
-    """27."""
+    """Guarantee 27."""
 
     def fail(*removal):
         raise LookupError(removal)
@@ -133,10 +134,10 @@ async def test_an_error_of_a_listener_does_not_end_the_sweeper(cache, clock, cap
 
 
 async def test_listeners_are_called_after_the_turn(cache):
-    """27: no user code runs while the table changes; each call sees the state after the whole command."""
-    table = cache._engine.backend_at("")._table
+    """Guarantee 27: no user code runs while the table changes; each call sees the state after the whole command."""
+    table = inside(cache).table()
     seen = []
-    cache.on_remove(lambda *_: seen.append(list(table._live)))
+    cache.on_remove(lambda *_: seen.append(list(table.values)))
     await cache.set_many({f"k{number}": number for number in range(10)})
     assert seen == [["k7", "k8", "k9"]] * 7
     seen.clear()

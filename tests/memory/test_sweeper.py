@@ -63,7 +63,7 @@ async def test_the_sweeper_sleeps_until_something_is_due(clock):
 
 
 async def test_many_that_expire_at_once_leave_in_small_turns(clock, stored):
-    """25."""
+    """Guarantee 25."""
     async with Cache.open("mem://", clock=clock, size=20_000) as cache:
         await cache.set_many({str(number): number for number in range(20_000)}, expire=10)
         begun, seen = anyio.Event(), [20_000]
@@ -97,7 +97,7 @@ async def test_an_interval_of_zero_sweeps_nothing_and_needs_no_task(clock, store
 
 
 async def test_a_cancelled_clear_is_finished_by_the_sweeper(clock):
-    """25, 27: nothing that was cleared is kept alive."""
+    """Guarantees 25, 27: nothing that was cleared is kept alive."""
     async with Cache.open("mem://", clock=clock, size=10_000) as cache:
         removed = []
         cache.on_remove(lambda *removal: removed.append(removal))

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cashews import messages as m
 from cashews.messages.values import Cause
 from cashews.structures.kinds import Members
-from cashews.table.keyspace import BURST, NEVER
-from cashews.table.table import Table
+from cashews.table.keyspace import BURST, NEVER, Table
+from cashews.table.turns import TURNS
 from cashews.table.wheel import ROOM, Wheel
 
 KEYS = st.sampled_from(["a", "b", "c", "d", "e", "f"])
@@ -22,8 +22,12 @@ PASSING = st.sampled_from([0.0, 0.0002, 0.125, 1.0, 3.0, 64.0, 100.0, 5_000.0, 1
 TICKS = st.sampled_from([1.0, 0.1, 0.3, 0.7, 60.0])
 
 
+def serve(table, message, now):
+    return TURNS[type(message)](table, message, now)
+
+
 class TableMachine(RuleBasedStateMachine):
-    """27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
+    """Guarantees 27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
 
     @initialize(size=st.integers(1, 4), tick=TICKS)
     def begin(self, size, tick):
@@ -58,7 +62,7 @@ class TableMachine(RuleBasedStateMachine):
 
     def deadline(self, key, ttl):
         """The table's deadline, checked: it may share that of its neighbours, less than a millisecond earlier."""
-        slot = self.table._live.get(key) or self.table._structures.get(key)
+        slot = self.table.values.get(key) or self.table.structures.get(key)
         if ttl is None:
             assert slot.deadline == NEVER
         else:
@@ -77,7 +81,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS, value=VALUES, ttl=TTLS, exist=st.sampled_from([None, None, True, False]))
     def set(self, key, value, ttl, exist):
-        stored = self.table.set(m.Set(key, value, ttl, exist), self.now)
+        stored = serve(self.table, m.Set(key, value, ttl, exist), self.now)
         if key in self.live:
             self.find(key)
         if exist is not None and exist is (self.find(key) is None):
@@ -97,7 +101,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def get(self, key):
-        value = self.table.get(m.Get(key, "absent"), self.now)
+        value = serve(self.table, m.Get(key, "absent"), self.now)
         found = self.find(key) if key in self.live else None
         assert value == (found[0] if found else "absent")
         if found:
@@ -108,7 +112,7 @@ class TableMachine(RuleBasedStateMachine):
         found = self.find(key)
         if found and key in self.kept:
             return
-        value = self.table.incr(m.Incr(key, by, ttl), self.now)
+        value = serve(self.table, m.Incr(key, by, ttl), self.now)
         if found:
             found[0] += by
             assert value == found[0]
@@ -121,7 +125,7 @@ class TableMachine(RuleBasedStateMachine):
     @rule(key=KEYS, ttl=TTLS)
     def expire(self, key, ttl):
         found = self.find(key)
-        assert self.table.expire(m.Expire(key, ttl), self.now) is bool(found)
+        assert serve(self.table, m.Expire(key, ttl), self.now) is bool(found)
         if found and ttl is not None and ttl <= 0:
             self.drop(key, Cause.DELETED)
         elif found:
@@ -130,15 +134,15 @@ class TableMachine(RuleBasedStateMachine):
     @rule(key=KEYS)
     def delete(self, key):
         found = self.find(key)
-        assert self.table.delete(m.Delete(key), self.now) is bool(found)
+        assert serve(self.table, m.Delete(key), self.now) is bool(found)
         if found:
             self.drop(key, Cause.DELETED)
 
     @rule(key=KEYS)
     def look(self, key):
         found = self.find(key)
-        assert self.table.exists(m.Exists(key), self.now) is bool(found)
-        left = self.table.get_expire(m.GetExpire(key), self.now)
+        assert serve(self.table, m.Exists(key), self.now) is bool(found)
+        left = serve(self.table, m.GetExpire(key), self.now)
         if not found:
             assert left == -2
         elif found[1] == NEVER:
@@ -151,7 +155,7 @@ class TableMachine(RuleBasedStateMachine):
         found = self.find(key)
         if found and key in self.live:
             return
-        self.table.set_add(m.SetAdd(key, (member,), ttl), self.now)
+        serve(self.table, m.SetAdd(key, (member,), ttl), self.now)
         members = found[0] if found else Members()
         members.add(member)
         if ttl is not None and ttl <= 0 and not found:
@@ -164,7 +168,7 @@ class TableMachine(RuleBasedStateMachine):
         found = self.find(key)
         if found and key in self.live:
             return
-        taken = self.table.set_pop(m.SetPop(key), self.now)
+        taken = serve(self.table, m.SetPop(key), self.now)
         assert set(taken) == (found[0] if found else set())
         if found:
             found[0].clear()
@@ -172,7 +176,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def scan(self, key):
-        page = self.table.scan(m.Scan(f"*{key}*"), self.now)
+        page = serve(self.table, m.Scan(f"*{key}*"), self.now)
         found = self.find(key)
         assert page.items == ([key] if found else [])
         assert page.cursor is None
@@ -231,10 +235,10 @@ class TableMachine(RuleBasedStateMachine):
     @invariant()
     def values_and_order_agree_with_the_model(self):
         table = self.table
-        assert {key: [slot.value, slot.deadline] for key, slot in table._live.items()} == self.live
-        assert {key: [slot.value, slot.deadline] for key, slot in table._structures.items()} == self.kept
-        assert len(table._live) <= self.size
-        end = table._order._end
+        assert {key: [slot.value, slot.deadline] for key, slot in table.values.items()} == self.live
+        assert {key: [slot.value, slot.deadline] for key, slot in table.structures.items()} == self.kept
+        assert len(table.values) <= self.size
+        end = table.order._end
         forth, back, slot = [], [], end.newer
         while slot is not end:
             forth.append(slot)
@@ -245,7 +249,7 @@ class TableMachine(RuleBasedStateMachine):
             slot = slot.older
         assert forth == back[::-1]
         assert [slot.key for slot in forth] == list(self.live)
-        assert all(table._live[slot.key] is slot for slot in forth)
+        assert all(table.values[slot.key] is slot for slot in forth)
 
     @invariant()
     def what_left_was_told_with_its_cause(self):
@@ -253,7 +257,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_can_expire_is_filed_once_and_nothing_else_is(self):
-        wheel: Wheel = self.table._wheel
+        wheel: Wheel = self.table.wheel
         filed = []
         for tick, bucket in wheel._buckets.items():
             slot = bucket.after
@@ -263,7 +267,7 @@ class TableMachine(RuleBasedStateMachine):
                     assert tick <= int(slot.deadline / self.tick) + 1
                 assert slot.after.before is slot
                 slot = slot.after
-        stored = [*self.table._live.values(), *self.table._structures.values()]
+        stored = [*self.table.values.values(), *self.table.structures.values()]
         assert len(filed) == len(set(filed))
         assert set(filed) <= set(stored)
         assert {slot for slot in stored if slot.deadline < NEVER} <= set(filed)

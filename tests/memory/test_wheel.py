@@ -52,7 +52,7 @@ def follow(wheel: Wheel, limit: int = 100):
 @example(tick=0.1, start=0.0, ttl=(2752 + 63) * 0.1 - 0.05)
 @example(tick=0.7, start=0.0, ttl=(192 + 63) * 0.7 - 0.05)
 def test_a_slot_is_found_at_its_deadline_and_at_the_latest_one_tick_after(tick, start, ttl):
-    """2. However tick and deadline are rounded, and never by spinning."""
+    """Guarantee 2. However tick and deadline are rounded, and never by spinning."""
     wheel = Wheel(tick, nothing)
     slot = Slot("k", None, start + ttl)
     wheel.file(slot, start)
@@ -107,7 +107,7 @@ def test_who_waits_is_told_of_an_earlier_deadline_and_of_no_later_one():
 
 
 def test_there_are_few_buckets_however_long_the_times_to_live():
-    """27."""
+    """Guarantee 27."""
     random, wheel = Random(1), Wheel(1.0, nothing)
     for _ in range(20_000):
         wheel.file(Slot("k", None, 10 ** random.uniform(-3, 9)), 0.0)
@@ -115,7 +115,7 @@ def test_there_are_few_buckets_however_long_the_times_to_live():
 
 
 def test_empty_buckets_do_not_gather_where_nobody_sweeps():
-    """27: with check_interval=0 a new second brings a new bucket, and nothing else would ever take it away."""
+    """Guarantee 27: with check_interval=0 a new second brings a new bucket, which nothing else would take away."""
     wheel = Wheel(1.0, nothing)
     kept = Slot("kept", None, 5.0)
     wheel.file(kept, 0.0)

@@ -10,6 +10,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.commands import Command
 from cashews.exceptions import CounterOverflowError, WrongTypeError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -17,7 +18,7 @@ RULES = m.CircuitRules(errors_rate=50, period=60, ttl=10, half_open_ttl=5, min_c
 
 
 def engine(message):
-    return lambda cache: cache._engine.ask(message)
+    return lambda cache: inside(cache).ask(message)
 
 
 COMMANDS = {
@@ -81,7 +82,7 @@ async def test_a_script_that_the_server_has_forgotten_is_given_to_it_again(cache
 
 async def test_a_script_survives_a_restart_of_the_server(own_server):
     with own_server() as server:
-        async with Cache.open(server.url, suppress=False) as cache:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
             assert await cache.incr("k", expire=10) == 1
             server.restart()
             assert await cache.get("k") is None  # a read, which is asked once more on the new connection
@@ -111,7 +112,7 @@ async def test_a_hit_of_each_decorator_is_one_request(cache, asked):
 
 
 async def test_a_time_to_live_is_exact_to_the_millisecond(cache, server):
-    """1: the server is asked itself, and what passes meanwhile is taken into account."""
+    """Guarantee 1: the server is asked itself, and what passes meanwhile is taken into account."""
     for ttl in (0.5, 1.234, 10, 86_400.001):
         before = time.monotonic()
         await cache.set("k", 1, expire=ttl)
@@ -143,7 +144,7 @@ async def test_a_life_of_less_than_a_millisecond_is_one(cache, server):
 
 
 async def test_integers_are_native_and_negative_ones_come_back(cache, server):
-    """26; D98."""
+    """Guarantee 26; D98."""
     await cache.set("k", -5)
     assert server.command("GET", "k") == b"-5"
     assert server.command("INCRBY", "k", -(2**63) + 5) == -(2**63)
@@ -174,7 +175,7 @@ async def test_what_others_keep_under_a_key_is_the_wrong_kind_for_its_command(ca
 async def test_a_suppressed_error_is_neutral_and_logged_once(server, caplog):
     """D113, D114."""
     server.command("RPUSH", "k", "a")
-    async with Cache.open(server.url) as cache:
+    async with Cache.open(server.patient_url) as cache:
         for _ in range(3):
             assert await cache.set_add("k", "a") is None
             assert await cache.get_bits("k", 1, 2) == (0, 0)

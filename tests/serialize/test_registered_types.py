@@ -151,7 +151,7 @@ async def test_an_encoder_that_fails_or_returns_no_bytes_is_one_error(encoder):
 
 
 async def test_a_decoder_that_fails_has_a_value_absent(caplog):
-    """24."""
+    """Guarantee 24."""
     values = Values(SerializerOptions(), None)
     stored = await values.encode("key", Socket(80), None)
     register_type(Socket, write, failing)
@@ -172,7 +172,7 @@ async def test_a_decoder_may_say_that_a_value_is_absent(caplog):
 
 
 async def test_a_decoder_sees_only_what_is_verified():
-    """24."""
+    """Guarantee 24."""
     values = Values(SerializerOptions(secret="secret"), None)
     unsigned = Values(SerializerOptions(), None)
     assert await values.decode("key", await unsigned.encode("key", Socket(80), None), None) is None

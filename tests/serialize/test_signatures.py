@@ -70,7 +70,7 @@ def test_a_signed_value_is_the_form_the_mac_and_the_payload(digestmod):
 
 
 def test_the_mac_is_the_hmac_of_the_key_in_its_length_and_the_payload():
-    """24: framed, so that no byte of the key can pass for the value's."""
+    """Guarantee 24: framed, so that no byte of the key can pass for the value's."""
     payload = pickle.dumps("text", protocol=5)
     mac = hmac.digest(b"secret", b"\0\0\0\0\0\0\0\x08" + "ключ".encode() + payload, "sha256")
     assert serializer().encode("ключ", "text") == b"\0S" + mac + payload
@@ -82,7 +82,7 @@ def test_a_text_and_its_bytes_are_the_same_secret():
 
 @pytest.mark.parametrize("digestmod", STRONG)
 def test_nothing_is_unpickled_before_its_signature_is_verified(digestmod):
-    """24; D96."""
+    """Guarantee 24; D96."""
     reader = serializer(digestmod=digestmod)
     mac = hmac.digest(b"guessed", attack("signed by another secret"), digestmod)
     for stored in (
@@ -105,7 +105,7 @@ def test_nothing_is_unpickled_before_its_signature_is_verified(digestmod):
 
 
 def test_nothing_is_expanded_before_its_signature_is_verified(monkeypatch):
-    """24."""
+    """Guarantee 24."""
     reader = serializer()
 
     def never(*_args, **_options):
@@ -118,7 +118,7 @@ def test_nothing_is_expanded_before_its_signature_is_verified(monkeypatch):
 
 @pytest.mark.parametrize("digestmod", STRONG)
 def test_what_was_changed_moved_or_cut_is_absent(digestmod):
-    """24; D96, D97."""
+    """Guarantee 24; D96, D97."""
     reader = serializer(digestmod=digestmod)
     stored = reader.encode("key", "text")
     for at in range(len(stored)):
@@ -132,7 +132,7 @@ def test_what_was_changed_moved_or_cut_is_absent(digestmod):
 
 @pytest.mark.parametrize("digestmod", STRONG)
 def test_bytes_cannot_move_between_key_and_payload(digestmod):
-    """24; D96: not framed, `user:1` and `234` would be signed as `user:12` and `34`."""
+    """Guarantee 24; D96: not framed, `user:1` and `234` would be signed as `user:12` and `34`."""
     codec = serializer(digestmod=digestmod, pickle_type="json")
     stored = codec.encode("user:1", "x" * 9)
     start = MAC_AT + hashlib.new(digestmod).digest_size
@@ -143,7 +143,7 @@ def test_bytes_cannot_move_between_key_and_payload(digestmod):
 
 @pytest.mark.parametrize("digestmod", STRONG)
 def test_another_secret_or_algorithm_or_none_reads_nothing(digestmod):
-    """24; D96, D97."""
+    """Guarantee 24; D96, D97."""
     stored = serializer(digestmod=digestmod).encode("key", "text")
     refused(serializer("other", digestmod), stored)
     assert "no secret is set" in str(refused(Serializer(SerializerOptions()), stored))
@@ -153,13 +153,13 @@ def test_another_secret_or_algorithm_or_none_reads_nothing(digestmod):
 
 
 def test_an_unsigned_value_is_absent_where_there_is_a_secret():
-    """24, l."""
+    """Guarantee 24, reading l."""
     for value in ("text", None, b"bytes", [1], Entry(Returned(1), 1.0)):
         assert "it is not signed" in str(refused(serializer(), Serializer(SerializerOptions()).encode("key", value)))
 
 
 def test_integers_are_readable_with_any_secret():
-    """26, l: the store counts in them."""
+    """Guarantee 26, reading l: the store counts in them."""
     assert serializer().encode("key", -5) == b"-5"
     assert serializer("other").decode("key", b"-5") == -5
 
@@ -177,7 +177,7 @@ def test_the_hits_of_an_entry_are_not_signed_and_everything_else_is():
 
 
 def test_the_first_secret_signs_and_all_verify():
-    """24: rotation."""
+    """Guarantee 24: rotation."""
     old, both, new = serializer("old"), serializer(("new", "old")), serializer(["new"])
     assert both.decode("key", old.encode("key", "text")) == "text"
     assert new.decode("key", both.encode("key", "text")) == "text"
@@ -208,7 +208,7 @@ def test_secrets_are_in_no_text():
 @pytest.mark.parametrize("digestmod", STRONG)
 @pytest.mark.parametrize("legacy", [None, "md5"])
 def test_no_error_shows_a_valid_mac(digestmod, legacy):
-    """24; D96: neither in its text nor in the variables of its traceback."""
+    """Guarantee 24; D96: neither in its text nor in the variables of its traceback."""
     reader = serializer(["new", "secret"], digestmod, legacy_digestmod=legacy)
     payload = attack("payload")
     framed = b"\0\0\0\0\0\0\0\x03key" + payload
@@ -238,7 +238,7 @@ def everything_in(error):
 
 
 def test_a_sum_warns_that_it_is_forged_easily():
-    """e."""
+    """Reading e."""
     with pytest.warns(WeakDigestWarning, match="'sum' is easily forged; use sha256"):
         serializer(digestmod="sum")
     with pytest.warns(WeakDigestWarning):
@@ -246,7 +246,7 @@ def test_a_sum_warns_that_it_is_forged_easily():
 
 
 def test_the_default_is_md5():
-    """e."""
+    """Reading e."""
     md5 = serializer(digestmod="md5")
     assert Serializer(SerializerOptions(secret="secret")).decode("key", md5.encode("key", "text")) == "text"
 

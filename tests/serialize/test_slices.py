@@ -9,7 +9,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews.clock import SystemClock
-from tests.subjects import clock_of, each, subject_of
 
 MANY = 30
 
@@ -26,17 +25,6 @@ class Heavy:
 
     def __setstate__(self, state):
         Heavy.notes.append(Heavy.turns)
-
-
-@pytest.fixture(params=each(["mem-pickled-signed", "redis", "disk"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-async def cache(subject, monkeypatch):
-    async with subject.open(clock_of(subject, monkeypatch)) as cache:
-        yield cache
 
 
 @pytest.fixture
@@ -66,7 +54,7 @@ async def _run():
 
 @pytest.mark.usefixtures("heavy")
 async def test_others_run_while_many_values_are_encoded_or_decoded(cache):
-    """25."""
+    """Guarantee 25."""
     pairs = {f"k{number}": Heavy() for number in range(MANY)}
     assert await during(cache.set_many(pairs)) >= MANY / 4
     assert await during(cache.get_many(*pairs)) >= MANY / 4
@@ -75,7 +63,7 @@ async def test_others_run_while_many_values_are_encoded_or_decoded(cache):
 
 @pytest.mark.usefixtures("heavy")
 async def test_others_run_while_a_transaction_is_encoded(cache):
-    """25."""
+    """Guarantee 25."""
     pairs = {f"k{number}": Heavy() for number in range(MANY)}
     assert await during(_committing(cache, pairs)) >= MANY / 4
 

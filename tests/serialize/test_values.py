@@ -86,7 +86,7 @@ def options(request):
 
 
 def test_a_value_comes_back_as_it_went_in(options):
-    """26; D98, D99, D100."""
+    """Guarantee 26; D98, D99, D100."""
     writer, reader = serializer(**options), serializer(**options)
     pickled = PICKLED if options["pickle_type"] not in {"json", "msgpack"} else []
     for value in SHARED + pickled:
@@ -96,7 +96,7 @@ def test_a_value_comes_back_as_it_went_in(options):
 
 
 def test_integers_are_decimal_text_whatever_the_options(options):
-    """26, l; D98."""
+    """Guarantee 26, reading l; D98."""
     for value in (0, 42, -5, 2**63 - 1, -(2**63)):
         assert serializer(**options).encode("key", value) == b"%d" % value
         assert serializer(**options).decode("key", b"%d" % value) == value
@@ -126,7 +126,7 @@ def test_hits_stand_in_front_of_entries_alone(secret):
 
 
 def test_a_remembered_exception_comes_back(options):
-    """12."""
+    """Guarantee 12."""
     if options["pickle_type"] in {"json", "msgpack"}:
         with pytest.raises(EncodeError, match=r"'key' \(type LookupError\) cannot be encoded"):
             serializer(**options).encode("key", Raised(LookupError("no", 1)))
@@ -139,7 +139,7 @@ def test_a_remembered_exception_comes_back(options):
 
 
 def test_a_run_comes_back_item_by_item(options):
-    """13; D8: falsy items too."""
+    """Guarantee 13; D8: falsy items too."""
     items = (None, 0, "", False, [1], -5)
     for record in (Manifest("run-1", items, 2, 106), Chunk(items), Manifest("", (), 0, 0), Chunk(())):
         assert serializer(**options).decode("key", serializer(**options).encode("key", record)) == record

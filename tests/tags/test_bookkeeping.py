@@ -5,32 +5,30 @@ from __future__ import annotations
 import pytest
 
 from cashews import Cache
-from cashews.table import tagged as table
+from cashews import messages as m
+from cashews.table.tag_index import MOST_MARKS
+from tests.internals import inside
 from tests.subjects import each, on_memory
 
 MANY = 300
 
-on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many"]), indirect=True)
+on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many-chained", "redis-many"]), indirect=True)
 
 
 def figures(cache):
-    backend = cache._engine.backend_at("").statistics()
+    backend = inside(cache).store().statistics()
     return backend["tagged"], backend["tags"]
 
 
 @pytest.fixture
-def stored(subject, server_at):
-    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
-    return lambda: {
-        key for key in server_at(subject).command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")
-    }
+def server(subjects_server):
+    return subjects_server
 
 
 @pytest.fixture
-def server_at(servers):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    return lambda subject: next(servers(kind) for kind in binaries() if servers(kind).url == subject.url)
+def stored(server):
+    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
+    return lambda: {key for key in server.command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")}
 
 
 CYCLES = {
@@ -47,7 +45,7 @@ CYCLES = {
 @pytest.mark.parametrize("ttl", [None, 60])
 @on_memory
 async def test_in_memory_nothing_is_left_of_keys_that_are_gone(cache, how, ttl):
-    """18, D66, D68."""
+    """Guarantee 18; D66, D68."""
     for number in range(MANY):
         await cache.set(f"k:{number}", 1, ttl, tags=["all", f"own:{number}", f"some:{number % 3}"])
         await CYCLES[how](cache, f"k:{number}")
@@ -58,7 +56,7 @@ async def test_in_memory_nothing_is_left_of_keys_that_are_gone(cache, how, ttl):
 @pytest.mark.parametrize("ttl", [None, 60])
 @on_server
 async def test_on_a_server_nothing_is_left_of_keys_that_are_gone(cache, stored, how, ttl):
-    """18, D66, D67, D68: no member, no empty set, no key of the bookkeeping."""
+    """Guarantee 18; D66, D67, D68: no member, no empty set, no key of the bookkeeping."""
     for number in range(20):
         await cache.set(f"k:a:b:{number}", 1, ttl, tags=["all", f"own:{number}", f"some:{number % 3}"])
         await CYCLES[how](cache, f"k:a:b:{number}")
@@ -67,7 +65,7 @@ async def test_on_a_server_nothing_is_left_of_keys_that_are_gone(cache, stored, 
 
 @on_memory
 async def test_expired_evicted_replaced_and_cleared_keys_leave_their_tags(cache, clock):
-    """18, D69."""
+    """Guarantee 18; D69."""
     await cache.set("expires", 1, 1, tags=["t"])
     await cache.set("replaced", 1, tags=["u"])
     await cache.set("replaced", 1)
@@ -81,7 +79,7 @@ async def test_expired_evicted_replaced_and_cleared_keys_leave_their_tags(cache,
 
 @on_memory
 async def test_an_evicted_key_leaves_its_tags_and_no_tag_is_evicted_before_its_keys(clock):
-    """18, 27, D69."""
+    """Guarantees 18, 27; D69."""
     async with Cache.open("mem://", size=3, clock=clock) as cache:
         for number in range(10):
             await cache.set(f"k:{number}", 1, tags=["t", f"own:{number}"])
@@ -92,28 +90,27 @@ async def test_an_evicted_key_leaves_its_tags_and_no_tag_is_evicted_before_its_k
 
 @on_memory
 async def test_so_many_deletions_are_remembered_and_no_more(cache):
-    """27, 10: a load that more of them have overtaken is not stored."""
-    since = cache._engine.backend_at("")._table.mark_load(None, 0)
-    await cache.delete_tags(*(f"t:{number}" for number in range(table.MOST_MARKS + 5)))
-    assert cache._engine.backend_at("").statistics()["deleted_tags"] == table.MOST_MARKS
-    tagged = cache._engine.backend_at("")._table._tagged
-    assert tagged.overtaken(("other",), since)
-    assert not tagged.overtaken(("other",), tagged.mark)
+    """Guarantees 27, 10: a load that more of them have overtaken is not stored."""
+    since = inside(cache).table().tag_index.mark
+    await cache.delete_tags(*(f"t:{number}" for number in range(MOST_MARKS + 5)))
+    assert inside(cache).store().statistics()["deleted_tags"] == MOST_MARKS
+    index = inside(cache).table().tag_index
+    assert index.overtaken(("other",), since)
+    assert not index.overtaken(("other",), index.mark)
 
 
 # --- on a server
 
 
 @on_server
-async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at):
-    """18, D65: whatever was written last."""
-    server = server_at(subject)
+async def test_an_index_lives_as_long_as_its_last_key(cache, server):
+    """Guarantee 18; D65: whatever was written last."""
     await cache.set("long", 1, 3600, tags=["t"])
     await cache.set("short", 1, 10, tags=["t", "short"])
 
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        return await cache._engine.backend_at("")._commands.get_expire(Index(f"cashews/tag/keys/{tag}"))
+        return await inside(cache).store().ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
 
     assert 3600 <= await left("t") <= 3602
     assert 10 <= await left("short") <= 12
@@ -124,13 +121,6 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at)
     await cache.delete("long")
     assert 10 <= await left("t") <= 12
     assert server.command("ZCARD", "cashews/tag/keys/t") == 1
-
-
-class Index:
-    """A message about a key of the bookkeeping."""
-
-    def __init__(self, key):
-        self.key = key
 
 
 OVERWRITES = {
@@ -147,7 +137,7 @@ OVERWRITES = {
 @pytest.mark.parametrize("how", OVERWRITES)
 @on_server
 async def test_a_value_that_is_overwritten_leaves_the_indexes_of_its_tags(cache, stored, how):
-    """18, D66."""
+    """Guarantee 18; D66."""
     await cache.set("a", 1, tags=["t"])
     await OVERWRITES[how](cache)
     assert stored() - {b"cashews/tag/keys/u"} == {b"a"}
@@ -170,20 +160,20 @@ async def test_hits_are_counted_beside_the_tags(cache):
 
 
 @on_server
-async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, subject, server_at):
-    """18, D66."""
+async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, server):
+    """Guarantee 18; D66."""
     for number in range(40):
         await cache.set(f"k:{number}", 1, 5, tags=["t"])
     await clock.advance(5)
     await cache.set("lives", 1, 60, tags=["t"])
     for number in range(15):
         await cache.set("lives", number, 60, tags=["t"])
-    assert server_at(subject).command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
+    assert server.command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
 
 
 @on_server
 async def test_a_set_of_tags_goes_with_the_last_of_its_keys(cache, clock, stored):
-    """18, D68."""
+    """Guarantee 18; D68."""
     await cache.set("a", 1, 5, tags=["t"])
     await cache.set("b", 1, 9, tags=["t"])
     await clock.advance(12)
@@ -192,9 +182,8 @@ async def test_a_set_of_tags_goes_with_the_last_of_its_keys(cache, clock, stored
 
 
 @on_server
-async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, subject, server_at):
-    """18: nor those that the server evicted; whoever joins looks at some of the members."""
-    server = server_at(subject)
+async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, server):
+    """Guarantee 18: nor those that the server evicted; whoever joins looks at some of the members."""
     for number in range(60):
         await cache.set(f"k:{number}", 1, tags=["t"])
     server.command("DEL", *(f"k:{number}" for number in range(60)))
@@ -204,9 +193,8 @@ async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, su
 
 
 @on_server
-async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subject, server_at):
-    """18: the value says what it carries, the index only where to look."""
-    server = server_at(subject)
+async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, server):
+    """Guarantee 18: the value says what it carries, the index only where to look."""
     await cache.set("a", 1, tags=["t"])
     server.command("SET", "a", 5)
     await cache.delete_tags("t")
@@ -215,23 +203,23 @@ async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subjec
 
 
 @on_server
-async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, subject, server_at, stored):
-    server = server_at(subject)
+async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, server, stored):
+    from cashews.backends.redis import tags  # noqa: PLC0415  it needs the extra `redis`
+
     await cache.set("a", 1, tags=["t"])
     server.command("DEL", "a")
     await cache.set("b", 1, tags=["u"])
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await cache._engine.backend_at("")._commands.prune("u")
+    await tags.prune(inside(cache).store()._remote, "u")
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 
 
 @on_server
-async def test_a_deletion_is_remembered_for_an_hour(cache, subject, server_at, clock):
+async def test_a_deletion_is_remembered_for_an_hour(cache, server, clock):
     await cache.delete_tags("t")
-    server = server_at(subject)
     assert server.command("EXISTS", "cashews/tag/deleted/t") == 1
     await clock.advance(3_600)
     await cache.get("frame")
@@ -240,7 +228,7 @@ async def test_a_deletion_is_remembered_for_an_hour(cache, subject, server_at, c
 
 @on_server
 async def test_a_tag_of_more_keys_than_one_script_deletes_is_deleted_in_full(cache, stored):
-    """25."""
+    """Guarantee 25."""
     for start in range(0, 1_200, 400):
         for number in range(start, start + 400):
             await cache.set(f"k:{number}", 1, tags=["t", f"u:{number % 7}"])
@@ -249,9 +237,9 @@ async def test_a_tag_of_more_keys_than_one_script_deletes_is_deleted_in_full(cac
 
 
 @on_server
-async def test_a_counter_of_round_trips_and_commands(cache, subject, server_at):
+async def test_a_counter_of_round_trips_and_commands(cache, server):
     """What the guide says an operation costs."""
-    server, statistics = server_at(subject), cache._engine.backend_at("").statistics
+    statistics = inside(cache).store().statistics
 
     async def cost(operation):
         before = statistics()["commands"]

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from cashews import Cache, Command, add_prefix, all_keys_lower
 from cashews.exceptions import SettingsError, WrongArgumentError
+from tests.internals import inside
 from tests.subjects import on_memory
 
 
 async def test_a_tag_deletes_every_key_that_carries_it_and_no_other(cache):
-    """18."""
+    """Guarantee 18."""
     await cache.set("a", 1, tags=["t", "u"])
     await cache.set("b", {"b": 2}, "1h", tags=["t"])
     await cache.set("c", 3, tags=["u"])
@@ -39,7 +40,7 @@ async def test_a_key_says_which_tags_it_carries(cache, clock):
 
 @pytest.mark.parametrize("value", [1, -5, "text", b"bytes", {"a": [1]}, None, True, 1.5, "\0G\0\0\0\x09abc"])
 async def test_a_value_with_tags_is_read_as_one_without(cache, value):
-    """1, 26."""
+    """Guarantees 1, 26."""
     await cache.set("tagged", value, tags=["t", "u" * 300])
     await cache.set("plain", value)
     for read in (cache.get, cache.exists, cache.get_expire):
@@ -67,7 +68,7 @@ async def test_only_keys_of_users_are_listed_counted_and_matched(cache):
 
 
 async def test_a_tag_of_a_long_and_a_short_lived_key_still_deletes_the_long_lived_one(cache, clock):
-    """18, D65."""
+    """Guarantee 18; D65."""
     await cache.set("for ever", 1, tags=["t"])
     await cache.set("long", 2, 3600, tags=["t"])
     await cache.set("short", 3, 0.2, tags=["t"])
@@ -79,7 +80,7 @@ async def test_a_tag_of_a_long_and_a_short_lived_key_still_deletes_the_long_live
 
 @pytest.mark.parametrize("longer", [3600, None])
 async def test_a_key_that_is_given_more_time_keeps_its_tags(cache, clock, longer):
-    """18, D65."""
+    """Guarantee 18; D65."""
     await cache.set("a", 1, 10, tags=["t"])
     assert await cache.expire("a", longer)
     await clock.advance(1_000)
@@ -89,7 +90,7 @@ async def test_a_key_that_is_given_more_time_keeps_its_tags(cache, clock, longer
 
 
 async def test_a_counter_keeps_its_tags_while_it_counts(cache):
-    """26."""
+    """Guarantee 26."""
     await cache.set("n", 2**62, 100, tags=["t"])
     assert await cache.incr("n", 2**61 + 1) == 2**62 + 2**61 + 1
     assert await cache.incr("n", -(2**62), expire=5) == 2**61 + 1
@@ -193,7 +194,7 @@ async def test_tags_in_lower_case_are_still_found(subject, clock):
 
 
 async def test_switched_off_nothing_is_deleted_and_callbacks_hear_each_tag(cache):
-    """19, 20."""
+    """Guarantees 19, 20."""
     heard = []
     await cache.set("a", 1, tags=["t"])
     with cache.disabling(Command.DELETE_TAGS, Command.GET_KEY_TAGS):
@@ -223,7 +224,7 @@ async def test_a_backend_for_tags_alone_is_checked_and_changes_nothing(cache):
     assert await cache.get("a") is None
     with pytest.raises(SettingsError, match="nonsense"):
         cache.setup_tags_backend("mem://?nonsense=5")
-    assert len(cache._engine.routes) == 1
+    assert len(inside(cache).stores) == 1
 
 
 # --- against a model
@@ -305,7 +306,7 @@ async def do(cache, clock, name, *arguments):
 @given(steps=STEPS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_is_done_the_live_keys_and_their_tags_are_those_of_the_model(cache: Cache, clock, steps):
-    """18."""
+    """Guarantee 18."""
     await cache.clear()
     model = Model()
     for step in steps:

@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Command
 from cashews import messages as m
+from tests.internals import inside
 from tests.subjects import each, on_memory
 
 LOADS = {
@@ -44,7 +45,7 @@ async def other(subject, clock, cache):
 @every_load
 @every_tag
 async def test_a_load_that_a_deletion_overtakes_is_returned_and_not_stored(cache, other, gate, decorate, tags):
-    """10, D14."""
+    """Guarantee 10; D14."""
     cached, results = decorate(cache, gate.__call__, tags=tags), []
 
     async def call():
@@ -86,7 +87,7 @@ async def test_a_deletion_before_the_load_does_no_harm(cache, other, gate, tags)
 
 @every_tag
 async def test_who_comes_after_a_deletion_does_not_join_the_load_that_began_before(cache, clock, gate, tags):
-    """10."""
+    """Guarantee 10."""
     cached, results = cache(90, key="k", tags=tags)(gate.__call__), []
 
     async def call():
@@ -119,7 +120,7 @@ async def test_who_shares_a_load_still_shares_it_when_other_tags_are_deleted(cac
 
 
 async def test_who_takes_over_a_load_gives_its_value_its_own_tags(cache, clock, gate):
-    """9, 18: the key is the same, the tags need not be."""
+    """Guarantees 9, 18: the key is the same, the tags need not be."""
 
     @cache(90, key="k", tags=["t:{n}"])
     async def cached(n):
@@ -166,7 +167,7 @@ async def test_a_registered_tag_is_one_of_a_load_as_well(cache, other, gate):
 @pytest.mark.parametrize("strategy", ["early", "hit"])
 @every_tag
 async def test_a_refresh_that_a_deletion_overtakes_is_not_stored(cache, other, clock, gate, strategy, tags):  # noqa: PLR0917  fixtures
-    """10, 11."""
+    """Guarantees 10, 11."""
     options = {"early": {"early_ttl": 30}, "hit": {"cache_hits": 9, "update_after": 1}}[strategy]
     cached = getattr(cache, strategy)(90, key="k", prefix="", tags=tags, **options)(gate.__call__)
     gate.go.set()
@@ -182,7 +183,7 @@ async def test_a_refresh_that_a_deletion_overtakes_is_not_stored(cache, other, c
 
 
 async def test_a_run_that_a_deletion_overtakes_is_not_stored(cache, other):
-    """10, 13."""
+    """Guarantees 10, 13."""
 
     @cache.iterator(90, key="k", tags=["t", "n:{result[0]}"])
     async def numbers():
@@ -208,7 +209,7 @@ async def test_a_run_that_a_deletion_overtakes_is_not_stored(cache, other):
 @pytest.mark.parametrize("when", range(6))
 @pytest.mark.parametrize("call_first", [True, False])
 async def test_at_whatever_moment_the_deletion_comes_nothing_old_stays(cache, other, when, call_first):
-    """10, 18: the value is what the database held at its load's beginning, and the deletion comes after the change."""
+    """Guarantees 10, 18: the value is that of its load's beginning, and the deletion comes after the change."""
     database = {"row": "old"}
 
     @cache(90, key="k", tags=["t", "row:{result}"])
@@ -232,7 +233,7 @@ async def test_at_whatever_moment_the_deletion_comes_nothing_old_stays(cache, ot
 
 
 async def test_many_loads_and_deletions_at_once_leave_nothing_old(cache, other):
-    """10, 18."""
+    """Guarantees 10, 18."""
     database = dict.fromkeys(range(5), 0)
 
     @cache(90, key="k:{row}", tags=["row:{row}"])
@@ -263,7 +264,7 @@ async def test_many_loads_and_deletions_at_once_leave_nothing_old(cache, other):
 
 @on_memory
 async def test_a_write_in_the_middle_of_a_long_deletion_is_newer(cache):
-    """18, 25: the deletion takes several turns, and other tasks run between them."""
+    """Guarantees 18, 25: the deletion takes several turns, and other tasks run between them."""
     many = 2_500
     for number in range(many):
         await cache.set(f"k:{number}", "old", tags=["t"])
@@ -319,24 +320,24 @@ async def test_clearing_in_the_middle_of_a_long_deletion(cache):
 @on_server
 @pytest.mark.parametrize(("later", "stored"), [(0, False), (1, True)])
 async def test_a_load_that_began_in_the_microsecond_of_a_deletion_is_refused(cache, server_mark, later, stored):
-    """10: a tie cannot be told."""
+    """Guarantee 10: a tie cannot be told."""
     await cache.delete_tags("t")
     message = m.SetTagged("k", 1, 60, tags=("t",), since=server_mark("t") + later)
-    assert await cache._engine.ask(message) is stored
+    assert await inside(cache).ask(message) is stored
 
 
 @on_server
 @pytest.mark.parametrize(("seconds", "stored"), [(3_590, True), (3_601, False)])
 async def test_a_load_that_took_longer_than_deletions_are_remembered_is_refused(cache, seconds, stored):
-    since = await cache._engine.mark("k") - seconds * 1_000_000
-    assert await cache._engine.ask(m.SetTagged("k", 1, 60, tags=("t",), since=since)) is stored
+    since = await inside(cache).mark("k") - seconds * 1_000_000
+    assert await inside(cache).ask(m.SetTagged("k", 1, 60, tags=("t",), since=since)) is stored
 
 
 async def test_a_load_whose_beginning_is_unknown_is_refused(cache):
-    """22: the server did not say when it began."""
+    """Guarantee 22: the server did not say when it began."""
     await cache.delete_tags("other")
     message = m.SetTagged("k", 1, 60, tags=("t",), since=m.MarkLoad("k").declined())
-    assert await cache._engine.ask(message) is False
+    assert await inside(cache).ask(message) is False
 
 
 async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_load(cache, gate):
@@ -348,8 +349,5 @@ async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_loa
 
 
 @pytest.fixture
-def server_mark(servers, subject):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    (server,) = [servers(kind) for kind in binaries() if servers(kind).url == subject.url]
-    return lambda tag: int(server.command("GET", f"cashews/tag/deleted/{tag}"))
+def server_mark(subjects_server):
+    return lambda tag: int(subjects_server.command("GET", f"cashews/tag/deleted/{tag}"))

@@ -7,6 +7,7 @@ import pytest
 
 from cashews.backends.redis.wire import pack
 from cashews.engine.context import AMBIENT
+from tests.internals import inside
 from tests.subjects import rows_in
 
 
@@ -38,7 +39,7 @@ async def test_tags_are_committed_with_their_values(cache, clock):
 
 
 async def test_a_rollback_leaves_neither_values_nor_tags(cache, outside):
-    """15, D81."""
+    """Guarantee 15; D81."""
     await cache.set("a", 1, tags=["t"])
 
     async def undone():
@@ -102,7 +103,7 @@ async def test_what_is_written_after_the_deletion_stays(cache):
 
 
 async def test_a_change_to_a_tagged_key_keeps_its_tags(cache, clock):
-    """18, D65, 26."""
+    """Guarantees 18, 26; D65."""
     await cache.set("n", 2**62, 10, tags=["t"])
     async with cache.transaction():
         assert await cache.incr("n", 1) == 2**62 + 1
@@ -124,12 +125,12 @@ async def test_a_value_that_is_overwritten_in_a_transaction_leaves_its_tags(cach
         await cache.delete_many("deleted", "absent")
     await cache.delete_tags("t")
     assert [await cache.exists(key) for key in ("set", "raw", "many")] == [True] * 3
-    if "tags" in (figures := cache._engine.backend_at("").statistics()):
+    if "tags" in (figures := inside(cache).store().statistics()):
         assert (figures["tagged"], figures["tags"]) == (0, 0)
 
 
 async def test_a_load_that_the_commit_of_a_deletion_overtakes_is_not_stored(cache, gate):
-    """10: it takes effect when it is committed."""
+    """Guarantee 10: it takes effect when it is committed."""
     cached = cache(90, key="k", tags=["t:{result}"])(gate.__call__)
     async with anyio.create_task_group() as tasks:
         async with cache.transaction():
@@ -165,7 +166,7 @@ async def test_a_deletion_after_an_explicit_commit_is_committed_at_the_end(cache
 
 
 async def test_a_load_that_a_deletion_of_others_overtakes_before_the_commit_is_not_stored(cache, outside, gate):
-    """10, across processes."""
+    """Guarantee 10, across processes."""
     gate.go.set()
     cached = cache(90, key="k", tags=["t:{result}"])(gate.__call__)
     async with cache.transaction():
@@ -176,15 +177,15 @@ async def test_a_load_that_a_deletion_of_others_overtakes_before_the_commit_is_n
 
 
 async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache, subject):
-    """18, D66, D68."""
+    """Guarantee 18; D66, D68."""
     for key in ("a", "b", "c"):
         await cache.set(key, 1, tags=["t", f"own:{key}"])
     async with cache.transaction():
         await cache.delete("a")
         await cache.expire("b", 0)
         await cache.set("c", 2)
-    backend = cache._engine.backend_at("")
-    if cache._engine.backend_at("").name == "redis":
+    backend = inside(cache).store()
+    if inside(cache).store().name == "redis":
         indexes = await backend._connections[0].ask(pack(("KEYS", "cashews/tag/keys/*")))
         assert indexes == []
     elif subject.on_disk:

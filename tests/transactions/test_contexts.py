@@ -22,7 +22,7 @@ class FailedError(Exception):
 
 
 async def test_a_block_in_a_block_joins_it(cache, outside, mode):
-    """15: its end applies nothing, its failure rolls nothing back by itself."""
+    """Guarantee 15: its end applies nothing, its failure rolls nothing back by itself."""
     async with cache.transaction(mode) as tx:
         await cache.set("outer", 1)
         async with cache.transaction() as joined:
@@ -69,7 +69,7 @@ async def test_each_call_of_a_decorated_function_is_a_transaction(cache, mode, h
 
 
 async def test_decorated_functions_that_call_each_other_are_one_transaction(cache):
-    """15."""
+    """Guarantee 15."""
 
     @cache.transaction()
     async def inner():
@@ -86,7 +86,7 @@ async def test_decorated_functions_that_call_each_other_are_one_transaction(cach
 
 
 async def test_a_commit_that_fails_leaves_the_task_outside(cache, outside, mode):
-    """17; D76: a later write is a plain one."""
+    """Guarantee 17; D76: a later write is a plain one."""
     with pytest.raises(WrongTypeError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction(mode) as tx:
             await cache.set_add("set", "x")
@@ -98,7 +98,7 @@ async def test_a_commit_that_fails_leaves_the_task_outside(cache, outside, mode)
 
 
 async def test_what_a_task_writes_while_it_is_open_is_part_of_it(cache, outside):
-    """17."""
+    """Guarantee 17."""
     async with cache.transaction():
         async with anyio.create_task_group() as tasks:
             for number in range(5):
@@ -109,7 +109,7 @@ async def test_what_a_task_writes_while_it_is_open_is_part_of_it(cache, outside)
 
 
 async def test_a_task_that_is_late_is_told_so(cache, held, mode):
-    """17; D77: its writes do not vanish, and no lock of theirs stays."""
+    """Guarantee 17; D77: its writes do not vanish, and no lock of theirs stays."""
     ended = anyio.Event()
     late = []
 
@@ -144,7 +144,7 @@ async def test_a_task_that_is_late_is_told_so(cache, held, mode):
 
 @pytest.mark.parametrize("others", [0, 2])
 async def test_a_task_that_waited_for_a_lock_when_the_transaction_ended_is_told_so(cache, clock, held, others):
-    """17: it gives the lock back, and so do those who waited with it."""
+    """Guarantee 17: it gives the lock back, and so do those who waited with it."""
     late = []
 
     async def hold():
@@ -174,7 +174,7 @@ async def test_a_task_that_waited_for_a_lock_when_the_transaction_ended_is_told_
 
 
 async def test_commands_are_refused_while_the_last_commit_is_on_its_way(cache):
-    """17: what would be in no commit is an error, not lost."""
+    """Guarantee 17: what would be in no commit is an error, not lost."""
     answers = []
 
     async def child():
@@ -195,14 +195,14 @@ async def test_commands_are_refused_while_the_last_commit_is_on_its_way(cache):
 
 
 async def test_a_task_started_before_is_outside(cache, outside):
-    """17."""
+    """Guarantee 17."""
     async with cache.transaction():
         await outside(cache.set, "k", 1)
         assert await outside(cache.get, "k") == 1
 
 
 async def test_another_cache_is_no_part_of_it(cache):
-    """17."""
+    """Guarantee 17."""
     async with Cache.open("mem://", clock=VirtualClock()) as other:
         with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
             async with cache.transaction():
@@ -214,7 +214,7 @@ async def test_another_cache_is_no_part_of_it(cache):
 
 
 async def test_each_cache_has_a_transaction_of_its_own(cache, outside):
-    """17."""
+    """Guarantee 17."""
     async with Cache.open("mem://", clock=VirtualClock()) as other:
         async with cache.transaction() as one, other.transaction() as two:
             assert one is not two
@@ -244,7 +244,7 @@ async def test_a_block_may_be_left_in_another_context(cache):
 
 
 async def test_each_block_needs_an_object_of_its_own(cache, clock):
-    """17."""
+    """Guarantee 17."""
     block = cache.transaction(TransactionMode.SERIALIZABLE)
     failures = []
 
@@ -267,7 +267,7 @@ async def test_each_block_needs_an_object_of_its_own(cache, clock):
 
 
 async def test_a_turn_that_does_not_come_leaves_nothing(cache, clock, held):
-    """16."""
+    """Guarantee 16."""
     ends = []
 
     async def party(patience):

@@ -35,7 +35,7 @@ def function():
 
 
 async def test_what_a_function_returns_is_kept_with_the_transaction(cache, outside, function, held, mode):
-    """15: it takes no lock, since many may store it."""
+    """Guarantee 15: it takes no lock, since many may store it."""
     cached = cache("10m", key="k")(function)
     async with cache.transaction(mode):
         before = held(cache)
@@ -46,7 +46,7 @@ async def test_what_a_function_returns_is_kept_with_the_transaction(cache, outsi
 
 
 async def test_what_a_function_returned_in_a_transaction_goes_with_it(cache, function, mode):
-    """15."""
+    """Guarantee 15."""
     cached = cache("10m", key="k")(function)
     with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction(mode):
@@ -58,7 +58,7 @@ async def test_what_a_function_returned_in_a_transaction_goes_with_it(cache, fun
 
 
 async def test_callers_outside_do_not_share_the_load_of_one_inside(cache, outside, function, clock):
-    """17; D2: what they load is stored, whatever becomes of the transaction."""
+    """Guarantee 17; D2: what they load is stored, whatever becomes of the transaction."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     results = []
@@ -83,7 +83,7 @@ async def test_callers_outside_do_not_share_the_load_of_one_inside(cache, outsid
 
 
 async def test_one_inside_does_not_share_the_load_of_callers_outside(cache, outside, function, clock):
-    """17; D2."""
+    """Guarantee 17; D2."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -101,7 +101,7 @@ async def test_one_inside_does_not_share_the_load_of_callers_outside(cache, outs
 
 @pytest.mark.parametrize("strategy", ["early", "hit"])
 async def test_a_refresh_behind_the_callers_back_is_no_part_of_it(cache, outside, clock, function, strategy):
-    """11, 17: it is stored although the transaction is rolled back, and may outlive it."""
+    """Guarantees 11, 17: it is stored although the transaction is rolled back, and may outlive it."""
     decorate = cache.early("10m", early_ttl="1m", key="k") if strategy == "early" else cache.hit("10m", 100, 1, key="k")
     cached = decorate(function)
     assert await cached() == 1
@@ -119,7 +119,7 @@ async def test_a_refresh_behind_the_callers_back_is_no_part_of_it(cache, outside
 
 
 async def test_what_was_loaded_before_an_invalidation_in_a_transaction_is_not_stored(cache, outside, clock, function):
-    """10: loads that began before the delete, and those that began before the commit."""
+    """Guarantee 10: loads that began before the delete, and those that began before the commit."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -133,7 +133,7 @@ async def test_what_was_loaded_before_an_invalidation_in_a_transaction_is_not_st
 
 
 async def test_what_was_rolled_back_invalidates_no_load_that_comes_after(cache, outside, clock, function):
-    """10."""
+    """Guarantee 10."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -149,7 +149,7 @@ async def test_what_was_rolled_back_invalidates_no_load_that_comes_after(cache, 
 async def test_what_was_loaded_in_a_transaction_is_not_stored_after_another_has_invalidated_it(
     cache, outside, function, mode
 ):
-    """10: although the load had ended by then, its result had not been stored."""
+    """Guarantee 10: although the load had ended by then, its result had not been stored."""
     cached = cache("10m", key="k")(function)
     async with cache.transaction(mode):
         assert await cached() == 1
@@ -159,7 +159,7 @@ async def test_what_was_loaded_in_a_transaction_is_not_stored_after_another_has_
 
 
 async def test_what_was_loaded_after_an_own_invalidation_is_stored(cache, function, mode):
-    """10: the commit refuses the loads of others, not those of the transaction."""
+    """Guarantee 10: the commit refuses the loads of others, not those of the transaction."""
     cached = cache("10m", key="k")(function)
     async with cache.transaction(mode):
         assert await cached() == 1
@@ -170,7 +170,7 @@ async def test_what_was_loaded_after_an_own_invalidation_is_stored(cache, functi
 
 
 async def test_a_load_that_was_invalidated_while_it_ran_leaves_what_was_written(cache, clock, function):
-    """10: it is not stored, and takes nothing away."""
+    """Guarantee 10: it is not stored, and takes nothing away."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     async with cache.transaction(), anyio.create_task_group() as tasks:
@@ -185,7 +185,7 @@ async def test_a_load_that_was_invalidated_while_it_ran_leaves_what_was_written(
 
 
 async def test_no_lease_outlives_its_transaction(cache, function, mode):
-    """10: whichever way it ends."""
+    """Guarantee 10: whichever way it ends."""
     cached = cache("10m", key="k")(function)
     async with cache.transaction(mode) as tx:
         await cached()
@@ -204,7 +204,7 @@ async def test_no_lease_outlives_its_transaction(cache, function, mode):
 
 
 async def test_an_invalidation_of_another_cache_is_its_own_affair(cache, clock, function, outside):
-    """10."""
+    """Guarantee 10."""
     cached = cache("10m", key="k")(function)
     function.gate = anyio.Event()
     async with Cache.open("mem://", clock=VirtualClock()) as other, anyio.create_task_group() as tasks:
@@ -217,7 +217,7 @@ async def test_an_invalidation_of_another_cache_is_its_own_affair(cache, clock, 
 
 
 async def test_a_cached_iterator_is_kept_with_the_transaction(cache, outside, mode):
-    """13, 15."""
+    """Guarantees 13, 15."""
     runs = []
 
     @cache.iterator("10m", key="k")
@@ -235,7 +235,7 @@ async def test_a_cached_iterator_is_kept_with_the_transaction(cache, outside, mo
 
 
 async def test_invalidating_further_removes_with_the_commit(cache, outside, mode):
-    """21."""
+    """Guarantee 21."""
     await cache.set("k", 1)
     async with cache.transaction(mode):
         with invalidate_further():
@@ -246,7 +246,7 @@ async def test_invalidating_further_removes_with_the_commit(cache, outside, mode
 
 @pytest.mark.parametrize("middleware", [add_prefix("app:"), all_keys_lower()])
 async def test_middlewares_stand_before_a_transaction(subject, clock, mode, middleware):
-    """20: they rename what is kept, and what is read."""
+    """Guarantee 20: they rename what is kept, and what is read."""
     async with subject.open(clock, middlewares=[middleware]) as cache:
         async with cache.transaction(mode):
             await cache.set("Key", 1)
@@ -259,7 +259,7 @@ async def test_middlewares_stand_before_a_transaction(subject, clock, mode, midd
 
 
 async def test_middlewares_and_callbacks_see_each_command_once(cache, mode):
-    """20: when it is asked, and not again at the commit."""
+    """Guarantee 20: when it is asked, and not again at the commit."""
     seen = []
     with cache.callback(lambda key, result: seen.append((key, result)), Command.SET):
         async with cache.transaction(mode):
@@ -269,7 +269,7 @@ async def test_middlewares_and_callbacks_see_each_command_once(cache, mode):
 
 
 async def test_concurrent_calls_in_a_transaction_run_the_function_each(cache, function):
-    """9, 17: what is loaded there may be rolled back, so nobody waits for it."""
+    """Guarantees 9, 17: what is loaded there may be rolled back, so nobody waits for it."""
     cached = cache("10m", key="k")(function)
     async with cache.transaction(), anyio.create_task_group() as tasks:
         tasks.start_soon(cached)

@@ -64,7 +64,7 @@ def summed(workers):
 
 
 async def test_in_memory(mode):
-    """15, 16: 8 workers with 300 transactions each."""
+    """Guarantees 15, 16: 8 workers with 300 transactions each."""
     seen = []
     async with Cache.open("mem://", clock=VirtualClock()) as cache:
         await open_accounts(cache)
@@ -88,18 +88,18 @@ async def test_in_memory(mode):
 
 @on_server
 async def test_on_a_server_from_several_processes(server, mode, anyio_backend_name):
-    """15, 16: 4 processes with 2 workers each; the server survives them."""
+    """Guarantees 15, 16: 4 processes with 2 workers each; the server survives them."""
     server.command("FLUSHALL")
     seen, accounts = [], []
 
     async def run(number):
-        words = [sys.executable, "-m", "tests.transactions.workers", anyio_backend_name, server.url, mode.value]
+        words = [sys.executable, "-m", "tests.transactions.workers", anyio_backend_name, server.patient_url, mode.value]
         done = await anyio.run_process([*words, str(number), str(PROCESS_COUNT)], cwd=ROOT, stderr=PIPE, check=False)
         assert done.returncode == 0, done.stderr.decode()
         accounts.append(Counter(json.loads(done.stdout)))
 
     with anyio.fail_after(PATIENCE):
-        async with Cache.open(server.url, suppress=False) as cache:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
             await open_accounts(cache)
             async with anyio.create_task_group() as reading:
                 reading.start_soon(read_pairs, cache, seen)
@@ -118,7 +118,7 @@ async def test_on_a_server_from_several_processes(server, mode, anyio_backend_na
 @on_server
 @pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
 async def test_on_a_server_whose_connections_are_cut(server, mode, suppress):
-    """15, 16, 22: two caches with 4 workers each, cut off now and then, in the middle of replies too."""
+    """Guarantees 15, 16, 22: two caches with 4 workers each, cut off now and then, in the middle of replies too."""
     server.command("FLUSHALL")
     seen, random = [], Random(f"{mode} {suppress}")
 
@@ -129,9 +129,9 @@ async def test_on_a_server_whose_connections_are_cut(server, mode, suppress):
     with anyio.fail_after(PATIENCE):
         async with (
             Proxy(server.port).serving() as proxy,
-            Cache.open(server.url, suppress=False) as safe,
-            Cache.open(proxy.url, suppress=suppress) as one,
-            Cache.open(proxy.url, suppress=suppress) as other,
+            Cache.open(server.patient_url, suppress=False) as safe,
+            Cache.open(proxy.patient_url, suppress=suppress) as one,
+            Cache.open(proxy.patient_url, suppress=suppress) as other,
         ):
             await open_accounts(safe)
             workers = [Worker((one, other)[number % 2], mode, number) for number in range(WORKERS)]

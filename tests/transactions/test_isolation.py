@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, LockLostError
 from cashews.messages import CommitOutcome
+from tests.internals import inside
 from tests.subjects import each
 
 ISOLATED = [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE]
@@ -54,7 +55,7 @@ async def parties(cache, clock, held):
     async with anyio.create_task_group() as tasks:
         yield Parties(cache, clock, tasks)
     assert held(cache) == 0
-    assert (cache._engine.routes[0].graph._queues, cache._engine._waits) == ({}, {})
+    assert inside(cache).held() == {}
     assert cache.statistics().leases == 0
 
 
@@ -66,7 +67,7 @@ async def add_one(cache, key):
 
 @isolated
 async def test_reading_and_writing_what_was_read_loses_no_update(cache, mode, held):
-    """16; D79."""
+    """Guarantee 16; D79."""
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
             tasks.start_soon(cache.transaction(mode)(add_one), cache, "n")
@@ -75,7 +76,7 @@ async def test_reading_and_writing_what_was_read_loses_no_update(cache, mode, he
 
 
 async def test_increments_are_added_in_every_mode(cache, mode):
-    """15."""
+    """Guarantee 15."""
 
     @cache.transaction(mode)
     async def add():
@@ -90,7 +91,7 @@ async def test_increments_are_added_in_every_mode(cache, mode):
 
 @isolated
 async def test_no_write_skew_passes(cache, mode):
-    """16: of two doctors on call, each goes home if the other stays."""
+    """Guarantee 16: of two doctors on call, each goes home if the other stays."""
     await cache.set_many({"a": 1, "b": 1})
 
     @cache.transaction(mode)
@@ -107,7 +108,7 @@ async def test_no_write_skew_passes(cache, mode):
 
 
 async def test_fast_transactions_wait_for_nobody(cache, held):
-    """16: atomic, and that is all."""
+    """Guarantee 16: atomic, and that is all."""
     async with cache.transaction(TransactionMode.FAST):
         await cache.set("k", 1)
         await cache.get("other")
@@ -115,7 +116,7 @@ async def test_fast_transactions_wait_for_nobody(cache, held):
 
 
 async def test_serializable_transactions_run_one_at_a_time(cache, clock):
-    """16: whatever they touch."""
+    """Guarantee 16: whatever they touch."""
     running = []
 
     @cache.transaction(TransactionMode.SERIALIZABLE)
@@ -133,7 +134,7 @@ async def test_serializable_transactions_run_one_at_a_time(cache, clock):
 
 
 async def test_a_serializable_transaction_waits_for_its_turn_again_after_a_commit(cache, clock):
-    """16."""
+    """Guarantee 16."""
     order = []
 
     async def first():
@@ -160,7 +161,7 @@ async def test_a_serializable_transaction_waits_for_its_turn_again_after_a_commi
 
 
 async def test_the_other_modes_are_locked_out_of_a_serializable_transaction_key_by_key(parties, cache):
-    """16."""
+    """Guarantee 16."""
     parties.start("serial", "k", "j", mode=TransactionMode.SERIALIZABLE)
     parties.start("locked", "k")
     await parties.open("serial", 0)
@@ -173,7 +174,7 @@ async def test_the_other_modes_are_locked_out_of_a_serializable_transaction_key_
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 async def test_a_deadlock_is_found_at_once_and_one_of_its_parties_fails(parties, cache, clock, count):
-    """16; D80: no time passes."""
+    """Guarantee 16; D80: no time passes."""
     began = clock.now()
     for number in range(count):
         parties.start(number, f"key:{number}", f"key:{(number + 1) % count}")
@@ -188,7 +189,7 @@ async def test_a_deadlock_is_found_at_once_and_one_of_its_parties_fails(parties,
 
 
 async def test_waiting_behind_others_is_no_deadlock(parties, cache):
-    """16: who waits last, waits for those before it, and they for nobody."""
+    """Guarantee 16: who waits last, waits for those before it, and they for nobody."""
     for name in "abcd":
         parties.start(name, "k", "j")
     for name in "abcd":
@@ -200,7 +201,7 @@ async def test_waiting_behind_others_is_no_deadlock(parties, cache):
 
 
 async def test_a_deadlock_by_way_of_the_queue_is_found(cache, clock):
-    """16: whom the lock goes to next counts as well, not only who has it."""
+    """Guarantee 16: whom the lock goes to next counts as well, not only who has it."""
     failed = []
 
     async def ahead():
@@ -235,7 +236,7 @@ async def test_a_deadlock_by_way_of_the_queue_is_found(cache, clock):
 
 
 async def test_who_waits_behind_is_no_reason_for_a_deadlock(cache, clock):
-    """16: one waits for a key behind another and holds up nobody: only those before a waiter count."""
+    """Guarantee 16: one waits for a key behind another and holds up nobody: only those before a waiter count."""
     read = []
 
     async def holder():
@@ -276,7 +277,7 @@ async def test_set_many_locks_in_an_order_that_all_share(cache):
 
 
 async def test_waiting_ends_at_the_timeout(parties, clock, cache):
-    """16; D80: an expired wait is an error, and whoever has the lock keeps it."""
+    """Guarantee 16; D80: an expired wait is an error, and whoever has the lock keeps it."""
     parties.start("long", "k", "j", patience=100)
     parties.start("short", "k", patience=2)
     await parties.open("long", 0)
@@ -291,7 +292,7 @@ async def test_waiting_ends_at_the_timeout(parties, clock, cache):
 
 
 async def test_a_lock_lasts_as_long_as_its_transaction(parties, clock, cache):
-    """16; D80: not only until the timeout."""
+    """Guarantee 16; D80: not only until the timeout."""
     parties.start("long", "k", "j", patience=1)
     parties.start("next", "k", patience=100)
     await parties.open("long", 0)
@@ -306,7 +307,7 @@ async def test_a_lock_lasts_as_long_as_its_transaction(parties, clock, cache):
 
 
 async def test_tasks_of_one_transaction_share_its_locks(cache, held):
-    """16: they do not wait for each other's transaction, which would be for ever."""
+    """Guarantee 16: they do not wait for each other's transaction, which would be for ever."""
     async with cache.transaction():
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -318,7 +319,7 @@ async def test_tasks_of_one_transaction_share_its_locks(cache, held):
 
 
 async def test_tasks_of_one_transaction_wait_together_for_anothers_lock(cache, clock):
-    """16."""
+    """Guarantee 16."""
     answers = []
 
     async def read():
@@ -345,7 +346,7 @@ async def test_tasks_of_one_transaction_wait_together_for_anothers_lock(cache, c
 
 
 async def test_who_waits_is_served_in_turn(clock, cache):
-    """14."""
+    """Guarantee 14."""
     order = []
 
     async def party(name):
@@ -363,7 +364,7 @@ async def test_who_waits_is_served_in_turn(clock, cache):
 
 
 async def test_a_commit_in_between_does_not_take_the_locks_of_a_task_that_waits(cache, clock):
-    """16: of two keys, one was committed and released while the other was waited for."""
+    """Guarantee 16: of two keys, one was committed and released while the other was waited for."""
     seen = []
 
     async def hold():
@@ -397,7 +398,7 @@ async def test_a_commit_in_between_does_not_take_the_locks_of_a_task_that_waits(
 
 
 async def test_what_a_task_writes_while_another_commits_is_in_the_next_commit(cache):
-    """17: nothing that was written while the transaction was open is lost."""
+    """Guarantee 17: nothing that was written while the transaction was open is lost."""
     async with cache.transaction() as tx:
         await cache.set("first", 1)
 
@@ -430,7 +431,7 @@ async def neighbour(subject, clock):
 @on_server
 @isolated
 async def test_no_update_is_lost_between_two_caches(cache, neighbour, clock, mode):
-    """16."""
+    """Guarantee 16."""
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             for each_cache in (cache, neighbour):
@@ -441,7 +442,7 @@ async def test_no_update_is_lost_between_two_caches(cache, neighbour, clock, mod
 
 @on_server
 async def test_a_deadlock_between_two_caches_ends_by_the_timeout(cache, neighbour, clock):
-    """16."""
+    """Guarantee 16."""
     failed = []
 
     async def party(own, first, second, patience):
@@ -466,7 +467,7 @@ async def test_a_deadlock_between_two_caches_ends_by_the_timeout(cache, neighbou
 @on_server
 @isolated
 async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, mode):
-    """16: tokens are compared where everything is applied."""
+    """Guarantee 16: tokens are compared where everything is applied."""
     with pytest.raises(LockLostError, match="k:transaction"):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction(mode) as tx:
             await cache.set("j", 1)
@@ -479,7 +480,7 @@ async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, m
 
 @on_server
 async def test_a_lock_of_what_was_only_read_counts_as_well(cache, server):
-    """16: a server that was started anew knows no locks."""
+    """Guarantee 16: a server that was started anew knows no locks."""
     with pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.get("read")
@@ -504,7 +505,7 @@ async def test_two_sets_take_three_round_trips_with_locks(cache):
 
 @on_server
 async def test_reading_only_gives_all_locks_back_in_one_round_trip(cache):
-    """16."""
+    """Guarantee 16."""
     await cache.transaction()(cache.get)("k")
     async with cache.transaction():
         await cache.get_many("a", "b", "c")

@@ -26,7 +26,7 @@ async def cache(subject, clock):
 
 
 async def test_all_stores_apply_their_parts(cache, outside, mode, held):
-    """15."""
+    """Guarantee 15."""
     async with cache.transaction(mode) as tx:
         await cache.set_many({"a:k": 1, "b:k": 2, "k": 3})
         assert await cache.get_many("k", "b:k", "a:k") == (3, 2, 1)
@@ -38,7 +38,7 @@ async def test_all_stores_apply_their_parts(cache, outside, mode, held):
 
 
 async def test_stores_are_applied_in_the_order_in_which_they_were_first_used(cache, outside, held):
-    """15, 16: where one fails, those after it apply nothing, and the outcome says so."""
+    """Guarantees 15, 16: where one fails, those after it apply nothing, and the outcome says so."""
     with pytest.raises(WrongTypeError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.set("b:k", 1)
@@ -53,7 +53,7 @@ async def test_stores_are_applied_in_the_order_in_which_they_were_first_used(cac
 
 
 async def test_nothing_is_applied_if_the_first_fails(cache, outside):
-    """16."""
+    """Guarantee 16."""
     with pytest.raises(WrongTypeError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.incr("a:n")
@@ -65,7 +65,7 @@ async def test_nothing_is_applied_if_the_first_fails(cache, outside):
 
 @pytest.mark.parametrize("subject", each(["redis"]), indirect=True)
 async def test_what_was_read_on_one_store_is_checked_before_anything_is_applied_on_another(cache, server):
-    """16: although the store that was written came first."""
+    """Guarantee 16: although the store that was written came first."""
     with pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.set("k", 1)
@@ -76,7 +76,7 @@ async def test_what_was_read_on_one_store_is_checked_before_anything_is_applied_
 
 
 async def test_a_deadlock_across_stores_is_found(cache, clock):
-    """16."""
+    """Guarantee 16."""
     failed = []
 
     async def party(first, second):
@@ -97,7 +97,7 @@ async def test_a_deadlock_across_stores_is_found(cache, clock):
 
 
 async def test_stores_whose_middlewares_give_their_keys_one_name_are_apart():
-    """16: a lock is a key's on its store."""
+    """Guarantee 16: a lock is a key's on its store."""
     async with Cache.open("mem://", clock=VirtualClock(), middlewares=[add_prefix("b:")]) as cache:
         cache.setup("mem://", prefix="b:")
         async with cache.transaction():

@@ -50,7 +50,7 @@ async def filled(cache):
 
 
 async def test_writes_are_seen_inside_at_once_and_outside_after_the_end(filled, outside, mode):
-    """15."""
+    """Guarantee 15."""
     async with filled.transaction(mode) as tx:
         await write_everything(filled)
         assert await seen_in(filled) == AFTER
@@ -63,7 +63,7 @@ async def test_writes_are_seen_inside_at_once_and_outside_after_the_end(filled, 
 
 
 async def test_an_exception_leaves_nothing(filled, mode, held):
-    """15; D81: members of sets, too."""
+    """Guarantee 15; D81: members of sets, too."""
     with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with filled.transaction(mode) as tx:
             await write_everything(filled)
@@ -76,7 +76,7 @@ async def test_an_exception_leaves_nothing(filled, mode, held):
 
 @pytest.mark.parametrize("awaited", [False, True])
 async def test_rollback_forgets_at_once_and_the_transaction_goes_on(filled, mode, held, awaited):
-    """15, c."""
+    """Guarantee 15, reading c."""
     async with filled.transaction(mode) as tx:
         await write_everything(filled)
         released = tx.rollback()
@@ -91,7 +91,7 @@ async def test_rollback_forgets_at_once_and_the_transaction_goes_on(filled, mode
 
 
 async def test_a_transaction_that_was_rolled_back_says_so(filled, mode, held):
-    """15, c."""
+    """Guarantee 15, reading c."""
     async with filled.transaction(mode) as tx:
         await write_everything(filled)
         tx.rollback()
@@ -101,7 +101,7 @@ async def test_a_transaction_that_was_rolled_back_says_so(filled, mode, held):
 
 
 async def test_writes_after_a_rollback_that_was_awaited_late_keep_their_locks(cache, held):
-    """16: the locks are given back of what was forgotten."""
+    """Guarantee 16: the locks are given back of what was forgotten."""
     async with cache.transaction() as tx:
         await cache.set("k", 1)
         released = tx.rollback()
@@ -112,7 +112,7 @@ async def test_writes_after_a_rollback_that_was_awaited_late_keep_their_locks(ca
 
 
 async def test_a_commit_in_between_is_final(filled, outside, mode):
-    """15: what came before it stays, whatever becomes of the rest."""
+    """Guarantee 15: what came before it stays, whatever becomes of the rest."""
     with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with filled.transaction(mode) as tx:
             await write_everything(filled)
@@ -125,7 +125,7 @@ async def test_a_commit_in_between_is_final(filled, outside, mode):
 
 
 async def test_a_commit_in_between_releases_the_locks(cache, outside, held, mode):
-    """16."""
+    """Guarantee 16."""
     async with cache.transaction(mode) as tx:
         await cache.set("k", 1)
         await tx.commit()
@@ -136,7 +136,7 @@ async def test_a_commit_in_between_releases_the_locks(cache, outside, held, mode
 
 
 async def test_a_deadline_stays_where_it_is(cache, clock, mode):
-    """15; D71: to 10 ms, below a second, and not cut to whole seconds."""
+    """Guarantee 15; D71: to 10 ms, below a second, and not cut to whole seconds."""
     async with cache.transaction(mode):
         await cache.set("k", 1, expire=1.5)
         await cache.set_add("set", "x", expire=1.5)
@@ -151,7 +151,7 @@ async def test_a_deadline_stays_where_it_is(cache, clock, mode):
 
 
 async def test_what_expires_in_the_transaction_is_not_stored(cache, clock, mode):
-    """15; D71: an entry that has expired meanwhile is not resurrected for ever."""
+    """Guarantee 15; D71: an entry that has expired meanwhile is not resurrected for ever."""
     async with cache.transaction(mode):
         await cache.set("k", 1, expire=1)
         await cache.incr("n", expire=1)
@@ -163,7 +163,7 @@ async def test_what_expires_in_the_transaction_is_not_stored(cache, clock, mode)
 
 
 async def test_a_value_that_expires_below_a_transaction_is_absent_in_it(cache, clock, mode):
-    """2; D82: the overlay has nothing, and the store's old value is not read."""
+    """Guarantee 2; D82: the overlay has nothing, and the store's old value is not read."""
     await cache.set("k", "old", expire=100)
     async with cache.transaction(mode):
         await cache.set("k", "new", expire=1)
@@ -216,7 +216,7 @@ async def test_expire_after_set_keeps_the_new_value(cache, mode):
 
 
 async def test_incr_leaves_the_time_to_live(cache, mode):
-    """3; D75."""
+    """Guarantee 3; D75."""
     await cache.set("n", 1, expire=100)
     async with cache.transaction(mode):
         assert await cache.incr("n") == 2
@@ -224,7 +224,7 @@ async def test_incr_leaves_the_time_to_live(cache, mode):
 
 
 async def test_a_counter_that_expires_between_two_increments_begins_anew(cache, clock, mode):
-    """2: the sum of both is not added to what was there."""
+    """Guarantee 2: the sum of both is not added to what was there."""
     await cache.set("n", 10, expire=1)
     async with cache.transaction(mode):
         assert await cache.incr("n") == 11
@@ -235,7 +235,7 @@ async def test_a_counter_that_expires_between_two_increments_begins_anew(cache, 
 
 
 async def test_a_life_that_was_prolonged_is_as_long_as_that(cache, clock, mode):
-    """15: although the store has let the key go before the commit."""
+    """Guarantee 15: although the store has let the key go before the commit."""
     await cache.set("k", [1], expire=1)
     await cache.set_add("set", "x", expire=1)
     async with cache.transaction(mode):
@@ -249,7 +249,7 @@ async def test_a_life_that_was_prolonged_is_as_long_as_that(cache, clock, mode):
 
 
 async def test_what_changes_nothing_writes_nothing(cache, outside):
-    """15: an expiry of an absent key does not remove what another has stored there meanwhile."""
+    """Guarantee 15: an expiry of an absent key does not remove what another has stored there meanwhile."""
     async with cache.transaction():
         assert not await cache.expire("k", 10)
         await cache.set_remove("k", "x")
@@ -259,7 +259,7 @@ async def test_what_changes_nothing_writes_nothing(cache, outside):
 
 
 async def test_a_key_may_change_its_kind(cache, mode):
-    """15: a set where a text was, and a text where a set was."""
+    """Guarantee 15: a set where a text was, and a text where a set was."""
     await cache.set("text", "x")
     await cache.set_add("set", "x")
     async with cache.transaction(mode):
@@ -272,7 +272,7 @@ async def test_a_key_may_change_its_kind(cache, mode):
 
 
 async def test_a_set_of_many_members_is_written_whole(cache):
-    """15: more than a script's functions take arguments."""
+    """Guarantee 15: more than a script's functions take arguments."""
     async with cache.transaction():
         await cache.delete("set")
         await cache.set_add("set", *map(str, range(20_000)))
@@ -280,7 +280,7 @@ async def test_a_set_of_many_members_is_written_whole(cache):
 
 
 async def test_what_others_have_made_of_a_key_meanwhile_is_met_before_anything_is_applied(cache, outside, mode):
-    """15, 22: nothing of the commit is applied, not half of it."""
+    """Guarantees 15, 22: nothing of the commit is applied, not half of it."""
     async with cache.transaction(mode) as tx:
         await cache.set("first", 1)
         await cache.incr("n")
@@ -296,7 +296,7 @@ async def test_what_others_have_made_of_a_key_meanwhile_is_met_before_anything_i
 
 
 async def test_a_counter_that_would_overflow_applies_nothing(cache, outside):
-    """26."""
+    """Guarantee 26."""
     with pytest.raises(OverflowError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction() as tx:
             await cache.set("first", 1)
@@ -310,7 +310,7 @@ async def test_a_counter_that_would_overflow_applies_nothing(cache, outside):
 
 
 async def test_increments_of_any_size_are_applied(cache):
-    """26: whose sum does not fit, but each of them."""
+    """Guarantee 26: whose sum does not fit, but each of them."""
     await cache.set("n", -(2**63))
     async with cache.transaction():
         await cache.incr("n", 2**63 - 1)
@@ -319,7 +319,7 @@ async def test_increments_of_any_size_are_applied(cache):
 
 
 async def test_a_scan_shows_each_key_once_whoever_writes_meanwhile(cache, subject, mode):
-    """15: over many pages, to each of whose keys the loop writes."""
+    """Guarantee 15: over many pages, to each of whose keys the loop writes."""
     many = 60 if subject.served else subject.many
     await cache.set_many({f"key:{number}": 1 for number in range(many)})
     async with cache.transaction(mode):
@@ -336,7 +336,7 @@ async def test_a_scan_shows_each_key_once_whoever_writes_meanwhile(cache, subjec
 
 
 async def test_what_is_deleted_during_a_scan_is_not_shown_by_it(cache, subject):
-    """15."""
+    """Guarantee 15."""
     many = 60 if subject.served else subject.many
     await cache.set_many({f"key:{number}": 1 for number in range(many)})
     async with cache.transaction():
@@ -372,7 +372,7 @@ async def test_deleting_says_what_was_there(cache, mode):
 
 
 async def test_a_switch_holds_in_a_transaction(cache, mode):
-    """19; D32."""
+    """Guarantee 19; D32."""
     await cache.set("k", "old")
     async with cache.transaction(mode):
         with cache.disabling(Command.SET):
@@ -386,7 +386,7 @@ async def test_a_switch_holds_in_a_transaction(cache, mode):
 
 
 async def test_bits_windows_and_limits_are_what_they_are_outside(cache):
-    """15: they are no part of it."""
+    """Guarantee 15: they are no part of it."""
     with pytest.raises(FailedError):  # noqa: PT012  what ends the block is the subject
         async with cache.transaction():
             await cache.incr_bits("bits", 1)
@@ -397,7 +397,7 @@ async def test_bits_windows_and_limits_are_what_they_are_outside(cache):
 
 
 async def test_a_command_that_fails_leaves_what_was_kept(cache, mode):
-    """15."""
+    """Guarantee 15."""
     async with cache.transaction(mode):
         await cache.set("text", "x")
         with pytest.raises(WrongTypeError, match="'text'"):
@@ -406,7 +406,7 @@ async def test_a_command_that_fails_leaves_what_was_kept(cache, mode):
 
 
 async def test_a_transaction_of_a_closed_cache_applies_nothing():
-    """28."""
+    """Guarantee 28."""
     async with SUBJECTS["mem"].open(VirtualClock()) as cache:
         with pytest.raises(CacheClosedError):  # noqa: PT012  what ends the block is the subject
             async with cache.transaction() as tx:
@@ -418,7 +418,7 @@ async def test_a_transaction_of_a_closed_cache_applies_nothing():
 
 
 async def test_a_commit_is_seen_whole(cache, mode):
-    """15: a reader sees all of it, or nothing."""
+    """Guarantee 15: a reader sees all of it, or nothing."""
     await cache.set_many({"a": 0, "b": 0})
     seen = []
     writing = True
@@ -441,7 +441,7 @@ async def test_a_commit_is_seen_whole(cache, mode):
 
 
 async def test_an_ended_transaction_refuses_use(cache):
-    """17."""
+    """Guarantee 17."""
     async with cache.transaction() as tx:
         await cache.set("k", 1)
     for late in (tx.commit, tx.rollback):

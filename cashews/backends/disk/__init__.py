@@ -1,9 +1,15 @@
-"""The disk store.
+"""The disk store: values in files of diskcache, shared by all processes that use the directory.
 
-`lane`: the inbox and the thread that serves it batch by batch. `files`: what diskcache keeps, `making`: how it gets
-there, `orphans`: what a killed process leaves, `waiting`: for other processes. `shelf`: the rows of one file. `values`,
-`structures`, `locks`, `tags`, `pages`, `commits`: the turns on a shelf. `ledger`: commits over several files.
-`serving`, `reading`, `writing`: batches over shelves. `store`: what stands in front of it all.
+* `store` is the store itself: it encodes, posts to its two lanes, and answers failures. `options` and `encoding` serve
+  it.
+* `lane` is the actor: a mailbox and one thread that serves it batch by batch. `escaping` turns text into UTF-8 on the
+  way.
+* `batches` distributes a batch over the files; `reading` and `writing` are its two kinds, `ledger` makes a commit over
+  several files whole.
+* `shelf` is one open file with its transaction; `values`, `structures`, `locks`, `tags`, `keys` and `transactions` are
+  the turns on it.
+* `files` knows the files of diskcache, `schema` creates them, `orphans` finds leftovers, `busy` waits for other
+  processes.
 """
 
 from __future__ import annotations

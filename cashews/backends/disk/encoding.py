@@ -1,4 +1,4 @@
-"""What a file keeps of a value: an integer of 64 bits as it is, anything else as bytes, a raw one as SQLite has it."""
+"""Values in the form that a file holds: 64-bit integers and raw values as SQLite stores them, all others as bytes."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ PLAIN: Final[Mapping[type, Callable[[Any], object]]] = {
     int: int.__int__,
     float: float.__float__,
 }
-"""What can be kept as it is, and how an object of a subclass becomes that."""
+"""The types that SQLite stores, each with the function that reduces an object of a subclass to the type itself."""
 
 
 def plain(value: Any) -> object:
-    """Return what is kept of a value that is not encoded.
+    """Return a raw value as an object of exactly one of the types that SQLite stores.
 
-    :raises WrongArgumentError: if SQLite cannot keep it
+    :raises WrongArgumentError: if SQLite cannot store it
     """
-    kept = next((take(value) for kind, take in PLAIN.items() if isinstance(value, kind)), None)
-    if kept is None or kept != kept or (isinstance(kept, int) and not is_counter(kept)):  # noqa: PLR0124  NaN is not itself
+    stored = next((reduce(value) for kind, reduce in PLAIN.items() if isinstance(value, kind)), None)
+    if stored is None or stored != stored or (isinstance(stored, int) and not is_counter(stored)):  # noqa: PLR0124  NaN is not itself
         raise WrongArgumentError("value", value, "bytes, text, an integer of 64 bits, or a number that is not NaN")
-    return kept
+    return stored
 
 
 class DiskValues(NativeValues):
-    """Encodes what is stored in files and decodes what is found there."""
+    """The encoder of values on their way into a file, and the decoder of values found in one."""
 
     def __init__(self, options: SerializerOptions, backend: object) -> None:
         super().__init__(options, backend)
         self._signed = bool(options.secrets)
 
-    async def keep(self, key: str, value: object, expire: float | None) -> object:
+    async def to_stored(self, key: str, value: object, expire: float | None) -> object:
         if expire is not None and expire <= 0:  # it is not stored
             return b""
         if type(value) is int and is_counter(value):
             return value
         return await self.encode(key, value, expire)
 
-    async def find(self, key: str, kept: object, default: object) -> object:
-        """Return the value of what is kept: of numbers and text, which nobody has encoded, these themselves."""
-        if isinstance(kept, bytes):
-            found = self.read(key, kept, default)
-            return await self.finish(key, found, default) if isinstance(found, Pending) else found
-        if kept is ABSENT or (self._signed and not isinstance(kept, int)):
+    async def from_stored(self, key: str, stored: object, default: object) -> object:
+        """Return the value of a stored form. Numbers and text were stored raw, and are their own value."""
+        if isinstance(stored, bytes):
+            found = self.decode_plain(key, stored, default)
+            return await self.decode_pending(key, found, default) if isinstance(found, Pending) else found
+        if stored is ABSENT or (self._signed and not isinstance(stored, int)):
             return default
-        return kept
+        return stored
 
-    def keep_raw(self, value: object) -> object:
+    def raw_to_stored(self, value: object) -> object:
         return plain(value)

@@ -1,8 +1,8 @@
-"""The files of diskcache: its schema, its settings, its files for large values. Nothing is pickled or unpickled.
+"""The files of diskcache: its database, its settings, its files for large values. Nothing is pickled or unpickled.
 
-diskcache makes a file (see `making`) and names those of large values; what stands in its table is read and written by
-statements of our own. What it has pickled itself (a value of mode `PICKLED`) is absent here: whoever can write to the
-directory could have it run code (CVE-2025-69872).
+diskcache creates the database (see `schema`) and chooses the names of large values' files; rows are read and written by
+SQL statements of this package. A value that diskcache itself has pickled (mode `PICKLED`) counts as absent: to unpickle
+it would let anybody with write access to the directory run code (CVE-2025-69872).
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from zlib import adler32
 
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
 
-from cashews.backends.disk.schema import LASTING, make, pragma, settings_of
-from cashews.backends.disk.waiting import SLICE, Waiting, patiently
+from cashews.backends.disk.busy import SLICE, Patience
+from cashews.backends.disk.schema import LASTING, complete, complete_settings, pragma
 
 Stored: TypeAlias = bytes | str | int | float
-"""What diskcache keeps as it is."""
+"""The types that diskcache stores without pickling them."""
 Sql: TypeAlias = Callable[..., sqlite3.Cursor]
 Identity: TypeAlias = tuple[int, int]
-"""What tells one file from another that has had, or will have, the same path."""
+"""Device and inode: they tell a file from its predecessors and successors at the same path."""
 
 RAW, BINARY, TEXT, PICKLED = 1, 2, 3, 4
-"""The modes of a value: in its row, in a file of its own as bytes or as text, pickled by diskcache."""
+"""The modes of a value: in its row; in a file of its own, as bytes or as text; pickled by diskcache."""
 TOUCHES: Final = 10_000
-"""How many readings are remembered at most until the next batch of writes takes note of them."""
+"""The most reads that are remembered until the next batch of writes records them for the eviction policy."""
 
 NAME: Final = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
-"""How diskcache names the file of a value. What a row names otherwise is none of ours, whoever has written that."""
+"""The names that diskcache gives to the files of values. A row with any other name is ignored: it may lead anywhere."""
 BACKSLASH: Final = "\\"
 TRIES: Final = 10
-"""How often we try to create a file whose directory somebody else removes, since it is empty."""
+"""The attempts to create a file. Another process may remove its directory just before, because it is empty."""
 
 _POLICIES = cast("Mapping[str, Mapping[str, str | None]]", core.EVICTION_POLICY)
 
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """The settings that one file of diskcache has."""
+    """The settings of one file of diskcache."""
 
     size_limit: int
     cull_limit: int
@@ -54,68 +54,68 @@ class FileSettings:
     min_file_size: int
     page_size: int
     reads_beside_writes: bool
-    """Whether who reads and who writes never wait for each other: with a write-ahead log."""
+    """True if readers and writers never wait for each other, as with a write-ahead log."""
     pragmas: Mapping[str, object]
 
     @property
-    def touch(self) -> str | None:
-        """The assignment by which the eviction policy takes note of a reading."""
+    def touch_sql(self) -> str | None:
+        """The assignment that records a read for the eviction policy; `None` if the policy ignores reads."""
         return _POLICIES[self.eviction_policy]["get"]
 
     @property
-    def worst(self) -> str | None:
-        """The statement that selects what is evicted first."""
+    def eviction_sql(self) -> str | None:
+        """The statement that selects the values to evict first; `None` if nothing is evicted."""
         return _POLICIES[self.eviction_policy]["cull"]
 
 
 class File:
-    """One file of a store. Connections to it belong to the threads that open them."""
+    """One file of a store. A connection to it belongs to the thread that has opened it."""
 
     def __init__(
-        self, directory: str, given: Mapping[str, object], patience: float, directories: Sequence[str] = ()
+        self, directory: str, given: Mapping[str, object], timeout: float, directories: Sequence[str] = ()
     ) -> None:
         self.directory = directory
         self._path = os.fspath(Path(directory, core.DBNAME))
         self._given = given
-        self.patience = patience
-        """How many seconds we wait for another process that writes."""
+        self.timeout = timeout
+        """The seconds to wait for another process that writes."""
         self._directories = directories or (directory,)
-        """Which directories there have to be before the file, in the order in which we make them."""
+        """The directories to create before the file, in this order."""
         self._lock = Lock()
-        """Held while a connection is made: some settings can be changed only by whoever is alone."""
+        """Held while a connection is opened: SQLite changes some settings only if there is no other connection."""
         self._disk: Any = core.Disk(directory)
         self.touched: deque[tuple[int, float]] = deque(maxlen=TOUCHES)
-        """Which rows were read, and when: for an eviction policy that wants to know."""
+        """Rows that were read, each with the instant, for an eviction policy that records reads."""
         self.expired = self.evicted = 0
-        """How many values have been culled from here, and why."""
+        """The numbers of values that were removed because they had expired, and to make room."""
 
     def identity(self) -> Identity | None:
-        """Return which file it is that has our path now."""
+        """Return the identity of the file that has our path now, `None` if there is none."""
         try:
             found = os.stat(self._path)  # noqa: PTH116  asked for each batch
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
-    def connect(self, waiting: Waiting) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
-        """Open a connection, after having made the file if that is needed; returns also to which file.
+    def connect(self, patience: Patience) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
+        """Open a connection, creating the file if there is none; returns the file's settings and identity, too.
 
-        :raises BusyError: if another process is in the way for longer than our patience
-        :raises sqlite3.Error: if it cannot be opened
-        :raises OSError: likewise
+        :raises BusyError: if another process keeps the file locked for longer than the patience lasts
+        :raises sqlite3.Error: if the file cannot be opened
+        :raises OSError: if its directory cannot be created
         """
-        return patiently(self._connect, self.patience, waiting)
+        return patience.retry(self._connect)
 
     def _connect(self) -> tuple[sqlite3.Connection, FileSettings, Identity | None]:
         with self._lock:
             if self.identity() is None:
                 self._create()
-            identity = self.identity()  # before: whoever opens another one then will notice
+            identity = self.identity()  # before opening: if the file is replaced in between, the next look notices
             connection, settings = self._open()
         return connection, settings, identity
 
     def _create(self) -> None:
-        """Make the file. A directory that we make is nobody else's: who can write to it can have code run."""
+        """Create the file. New directories are open to the user only: diskcache would unpickle values of others."""
         first, *others = self._directories
         Path(first).mkdir(mode=0o700, parents=True, exist_ok=True)
         for directory in others:
@@ -134,31 +134,31 @@ class File:
         return connection, settings
 
     def _settings(self, connection: sqlite3.Connection) -> FileSettings:
-        """Return the settings that hold for us: those of the file, and before them those that were given."""
-        settings = settings_of(connection)
+        """Return the settings in force: those that were given, and those of the file for all others."""
+        settings = complete_settings(connection)
         if settings is None or not self._given.items() <= settings.items():
             try:
-                settings = make(connection, self._given)
+                settings = complete(connection, self._given)
             except sqlite3.OperationalError as error:
                 if settings is None or "readonly" not in str(error):
                     raise
         return _in_force(connection, {**settings, **self._given})
 
     def count_culled(self, expired: int, evicted: int) -> None:
-        """Count values that have left; asked by the one thread that writes."""
+        """Add to the numbers of removed values; only the writing thread calls this."""
         self.expired += expired
         self.evicted += evicted
 
     # --- large values
 
     def new_name(self) -> str:
-        """Return the name of a file that is not there yet."""
+        """Return a name that no file has yet."""
         name, _ = self._disk.filename()
         return cast("str", name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write the file of a new name."""
-        with self._created(self._place_of(name)) as file:
+        """Create the file of a new name with its content."""
+        with self._created(self._path_of(name)) as file:
             file.write(content)
 
     def _created(self, path: Path) -> BinaryIO:
@@ -171,28 +171,28 @@ class File:
         return path.open("xb")
 
     def read(self, name: str) -> bytes:
-        """Read a file.
+        """Return the content of a file.
 
-        :raises FileNotFoundError: if it is there no more
+        :raises FileNotFoundError: if it has been removed
         """
-        with self._place_of(name).open("rb", buffering=0) as file:
+        with self._path_of(name).open("rb", buffering=0) as file:
             return file.read()
 
     def overwrite(self, name: str, at: int, content: bytes) -> None:
-        """Change some bytes of a file in place, if it is still there."""
-        with suppress(OSError), self._place_of(name).open("r+b") as file:
+        """Replace some bytes of a file in place, if the file still exists."""
+        with suppress(OSError), self._path_of(name).open("r+b") as file:
             file.seek(at)
             file.write(content)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, as far as they are there, and the directories that are empty then."""
-        for path in [self._place_of(name) for name in names if is_name(name)]:
+        """Remove those of the files that exist, and the directories that are empty afterwards."""
+        for path in [self._path_of(name) for name in names if is_name(name)]:
             with suppress(OSError):
                 path.unlink()
                 path.parent.rmdir()
                 path.parent.parent.rmdir()
 
-    def _place_of(self, name: str) -> Path:
+    def _path_of(self, name: str) -> Path:
         return Path(f"{self.directory}/{name.replace(BACKSLASH, '/')}")
 
 
@@ -213,19 +213,20 @@ def _in_force(connection: sqlite3.Connection, settings: Mapping[str, Any]) -> Fi
 
 
 def is_name(name: object) -> bool:
-    """Say whether a file of a value can have this name."""
+    """Say whether diskcache could have given this name to the file of a value."""
     return isinstance(name, str) and NAME.fullmatch(name) is not None
 
 
 def is_readable(mode: int, name: object) -> bool:
-    """Say whether a value is kept in a way that we read: in its row, or in a file that diskcache can have named."""
+    """Say whether a value can be read: it is in its row, or in a file that diskcache could have named."""
     return mode == RAW if name is None else mode in (BINARY, TEXT) and is_name(name)
 
 
-def found_shards(directory: str) -> int:
-    """Return over how many files keys are spread in a directory, 0 if it has none or a single one.
+def count_shards(directory: str) -> int:
+    """Return the number of files that the keys in a directory are spread over, 0 for none or an unsharded one.
 
-    Directories are counted, since files are made when they are needed. Whoever sees the first directory sees them all.
+    Directories are counted, because files are created only when they are needed. The first directory is created last,
+    so a process that finds it finds all of them.
     """
     number = 0
     while Path(directory, f"{number:03}").is_dir():
@@ -234,5 +235,5 @@ def found_shards(directory: str) -> int:
 
 
 def shard_of(key: str, shards: int) -> int:
-    """Return in which of several files a key is: the same as to diskcache."""
+    """Return the number of the file that a key belongs to, as diskcache computes it."""
     return adler32(key.encode()) % shards

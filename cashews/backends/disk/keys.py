@@ -1,4 +1,7 @@
-"""The turns about many keys of one shelf, each of a bounded number of rows; keys come in their order."""
+"""The turns of many keys on one shelf: several given keys, patterns, the whole file.
+
+A turn over a pattern examines a bounded number of rows, in the order of the keys, and replies a cursor for the next.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +11,46 @@ from typing import ClassVar, Final, TypeAlias
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.disk.escaping import escaped, unescaped
+from cashews.backends.disk.escaping import escape, unescape
 from cashews.backends.disk.files import is_readable
 from cashews.backends.disk.shelf import Shelf
-from cashews.backends.disk.values import get
+from cashews.backends.disk.values import delete, get, store
 from cashews.commands import Command, Effect
 from cashews.keys.pattern import matcher, pieces_of
 from cashews.messages import Matching, Page, WholeStore
 
 PAGE: Final = 1_000
-"""How many keys one turn looks at, at most."""
+"""The most keys that one turn examines."""
 TABLES: Final = ("Cache", "cashews_kept")
 ROWS: Final = (
     "SELECT key, rowid, expire_time, mode, filename FROM Cache WHERE ",
     "SELECT key, rowid, deadline, 1, NULL FROM cashews_kept WHERE ",
 )
-FROM, BEHIND = ("key >= ?", "key > ?")
+FROM, AFTER = ("key >= ?", "key > ?")
 LIMITED: Final = " ORDER BY key LIMIT ?"
 FOREIGN: Final = "(raw = 0 OR typeof(key) <> 'text' OR mode = 4)"
-"""What an index of its own knows: it has to be asked for in the very same words."""
+"""The condition for rows that count as absent. SQLite uses their index only for the same words as in the schema."""
 LIVE_FOREIGN: Final = f"SELECT COUNT(*) FROM Cache WHERE {FOREIGN} AND (expire_time IS NULL OR expire_time > ?)"  # noqa: S608  ours
 SOME_FOREIGN: Final = f"SELECT rowid, filename FROM Cache WHERE {FOREIGN} LIMIT ?"  # noqa: S608  likewise
 EXPIRED: Final = "SELECT COUNT(*) FROM Cache WHERE expire_time <= ?"
-KEPT: Final = "SELECT COUNT(*) FROM cashews_kept"
-EXPIRED_KEPT: Final = "SELECT COUNT(*) FROM cashews_kept WHERE deadline <= ?"
+STRUCTURES: Final = "SELECT COUNT(*) FROM cashews_kept"
+EXPIRED_STRUCTURES: Final = "SELECT COUNT(*) FROM cashews_kept WHERE deadline <= ?"
 
 
 @dataclass(frozen=True, slots=True)
 class FileCursor:
-    """Where a scan stands: in which file, in which of its tables, behind which key."""
+    """The position of a scan: a file, one of its tables, and the last key that was examined."""
 
     shard: int = 0
     table: int = 0
     after: str | None = None
     newest: int | None = None
-    """The last row that was there when the scan came to this table: a scan ends, whatever is stored meanwhile."""
+    """The last row of the table when the scan reached it; later rows are skipped, so every scan ends."""
 
 
 @dataclass(slots=True)
 class DeletePage(Matching["FileCursor | None"]):
-    """Remove what matches among the next keys; answers where to go on."""
+    """Remove the matching keys among the next ones; replies the cursor to go on from, `None` at the end of the file."""
 
     cursor: FileCursor
     command: ClassVar[Command] = Command.DELETE_MATCH
@@ -59,7 +62,7 @@ class DeletePage(Matching["FileCursor | None"]):
 
 @dataclass(slots=True)
 class DeleteForeign(WholeStore[bool]):
-    """Remove some of the rows of one file that no key leads to, wherever they are; says whether there may be more."""
+    """Remove some of the rows of a file that count as absent; replies whether there may be more of them."""
 
     cursor: FileCursor
     command: ClassVar[Command] = Command.CLEAR
@@ -70,36 +73,55 @@ class DeleteForeign(WholeStore[bool]):
 
 
 Found: TypeAlias = "tuple[str, int, str | None, bool]"
-"""A key that matches, its row, the file of its value, and whether it holds something that can be read.
+"""A matching key, the number of its row, the name of its file, and whether its value is live and can be read.
 
-A plain tuple, in which the garbage collector takes no interest: a thousand other objects for each page have it go
-through everything that the process has, again and again, while the event loop waits.
+It is a plain tuple, because the garbage collector does not track tuples of such objects. A thousand tracked objects per
+page would make it traverse all objects of the process again and again, while the event loop waits.
 """
 
+# --- several given keys
 
-def _step(
+
+def get_many(shelf: Shelf, message: m.GetMany, now: float) -> tuple[object, ...]:
+    return tuple([get(shelf, m.Get(key), now) for key in message.keys])
+
+
+def set_many(shelf: Shelf, message: m.SetMany, now: float) -> None:
+    for key, value in message.pairs.items():
+        store(shelf, key, value, message.expire, now)
+
+
+def delete_many(shelf: Shelf, message: m.DeleteMany, now: float) -> None:
+    for key in message.keys:
+        delete(shelf, m.Delete(key), now)
+
+
+# --- patterns
+
+
+def _examine(
     shelf: Shelf, pattern: str, cursor: FileCursor, now: float, wanted: int
 ) -> tuple[list[Found], FileCursor | None]:
-    """Look at the next keys until so many of them match; return these, and where to go on in this file."""
-    head, matches = escaped(pieces_of(pattern)[0]), matcher(pattern)
+    """Examine the next keys until `wanted` of them match; returns these, and the cursor to go on from in this file."""
+    head, matches = escape(pieces_of(pattern)[0]), matcher(pattern)
     newest = _newest(shelf, cursor) if cursor.newest is None else cursor.newest
     found: list[Found] = []
-    for looked, (key, rowid, deadline, mode, filename) in enumerate(_rows(shelf, head, cursor), start=1):
+    for examined, (key, rowid, deadline, mode, filename) in enumerate(_rows(shelf, head, cursor), start=1):
         if not (isinstance(key, str) and key.startswith(head)):
             break
-        if rowid <= newest and matches(unescaped(key)):
+        if rowid <= newest and matches(unescape(key)):
             live = is_readable(mode, filename) and (deadline is None or deadline > now)
             found.append((key, rowid, filename, live))
-        if looked == PAGE or len(found) == wanted:
+        if examined == PAGE or len(found) == wanted:
             return found, replace(cursor, after=key, newest=newest)
     more = cursor.table + 1 < len(TABLES)
     return found, FileCursor(cursor.shard, cursor.table + 1) if more else None
 
 
 def _rows(shelf: Shelf, head: str, cursor: FileCursor) -> Iterable[tuple[object, int, float | None, int, str | None]]:
-    """Return the next rows, those that are too new for the scan among them: else nobody knew how many it looks at."""
+    """Return the next rows, including those that the scan skips as too new, since they count towards the bound, too."""
     begins = cursor.after is None
-    statement = ROWS[cursor.table] + (FROM if begins else BEHIND) + LIMITED
+    statement = ROWS[cursor.table] + (FROM if begins else AFTER) + LIMITED
     return shelf.sql(statement, (head if begins else cursor.after, PAGE))
 
 
@@ -107,31 +129,34 @@ def _newest(shelf: Shelf, cursor: FileCursor) -> int:
     return shelf.sql(f"SELECT MAX(rowid) FROM {TABLES[cursor.table]}").fetchone()[0] or 0  # noqa: S608  a table of ours
 
 
-def _beginning(cursor: object) -> FileCursor:
+def _file_cursor(cursor: object) -> FileCursor:
     return cursor if isinstance(cursor, FileCursor) else FileCursor()
 
 
 def scan(shelf: Shelf, message: m.Scan, now: float) -> Page[str]:
-    found, cursor = _step(shelf, message.pattern, _beginning(message.cursor), now, PAGE)
+    found, cursor = _examine(shelf, message.pattern, _file_cursor(message.cursor), now, PAGE)
     return Page([key for key, _, _, live in found if live], cursor)
 
 
 def get_match(shelf: Shelf, message: m.GetMatch, now: float) -> Page[tuple[str, object]]:
-    cursor: FileCursor | None = _beginning(message.cursor)
+    cursor: FileCursor | None = _file_cursor(message.cursor)
     assert cursor is not None
     if cursor.table:  # structures are no values
         return Page([])
-    found, cursor = _step(shelf, message.pattern, cursor, now, message.batch_size)
+    found, cursor = _examine(shelf, message.pattern, cursor, now, message.batch_size)
     pairs = [(key, get(shelf, m.Get(key), now)) for key, _, _, live in found if live]
     return Page([pair for pair in pairs if pair[1] is not ABSENT], cursor)
 
 
 def delete_page(shelf: Shelf, message: DeletePage, now: float) -> FileCursor | None:
-    """Remove what matches, dead or unreadable as it may be: whoever can read it does not find it any more, either."""
+    """Remove the matching keys, including expired and unreadable values: another program may be able to read those."""
     cursor = message.cursor
-    found, after = _step(shelf, message.pattern, cursor, now, PAGE)
+    found, after = _examine(shelf, message.pattern, cursor, now, PAGE)
     shelf.drop_all(TABLES[cursor.table], [(rowid, filename) for _, rowid, filename, _ in found])
     return after
+
+
+# --- the whole file
 
 
 def delete_foreign(shelf: Shelf, _: DeleteForeign, now: float) -> bool:  # noqa: ARG001  like every turn
@@ -140,10 +165,10 @@ def delete_foreign(shelf: Shelf, _: DeleteForeign, now: float) -> bool:  # noqa:
     return len(rows) == PAGE
 
 
-def count(shelf: Shelf, _: m.GetKeysCount, now: float) -> int:
-    """Count without looking at each value: the table of diskcache counts its rows, and few are dead or foreign."""
+def get_keys_count(shelf: Shelf, _: m.GetKeysCount, now: float) -> int:
+    """Return the number of live keys without a scan: diskcache counts its rows, and indexes count the exceptions."""
     values = _one(shelf, "SELECT value FROM Settings WHERE key = 'count'") - _one(shelf, EXPIRED, now)
-    structures = _one(shelf, KEPT) - _one(shelf, EXPIRED_KEPT, now)
+    structures = _one(shelf, STRUCTURES) - _one(shelf, EXPIRED_STRUCTURES, now)
     return values - _one(shelf, LIVE_FOREIGN, now) + structures
 
 

@@ -1,4 +1,4 @@
-"""The turns about locks on one shelf. They are in a table of their own: not evicted, not scanned, not cleared."""
+"""The turns of locks on one shelf. Locks have a table of their own, so they are never evicted, scanned or cleared."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from cashews.backends.disk.values import deadline_in
 
 MICRO = 1_000_000
 FENCE = "fence"
-"""The mark of the last fencing number."""
+"""The name of the mark that holds the last fencing number."""
 
 
 def set_lock(shelf: Shelf, message: m.SetLock, now: float) -> int:
-    if left(shelf, message.key, now) is not None:
+    if time_left(shelf, message.key, now) is not None:
         return m.HELD
     if message.expire is not None and message.expire <= 0:
         return 0
-    held = (message.key, message.value, deadline_in(message.expire, now))
-    shelf.sql("INSERT OR REPLACE INTO cashews_locks (key, token, deadline) VALUES (?, ?, ?)", held)
+    lock = (message.key, message.value, deadline_in(message.expire, now))
+    shelf.sql("INSERT OR REPLACE INTO cashews_locks (key, token, deadline) VALUES (?, ?, ?)", lock)
     return _next_fence(shelf, now)
 
 
 def _next_fence(shelf: Shelf, now: float) -> int:
-    """Return the time in microseconds, or one more than the last number."""
+    """Return the next fencing number: the time in microseconds, or the last number plus one if that is greater."""
     fence = max(int(now * MICRO), shelf.mark(FENCE) + 1)
     shelf.set_mark(FENCE, fence)
     return fence
@@ -39,14 +39,14 @@ def renew_lock(shelf: Shelf, message: m.RenewLock, now: float) -> bool:
 
 
 def unlock(shelf: Shelf, message: m.Unlock, now: float) -> bool:
-    return give_back(shelf, message.key, message.value, now)
+    return release(shelf, message.key, message.value, now)
 
 
-def give_back(shelf: Shelf, key: str, token: str, now: float) -> bool:
-    """Release a lock; says whether the token held it."""
-    held = is_held(shelf, key, token, now)
+def release(shelf: Shelf, key: str, token: str, now: float) -> bool:
+    """Release a lock and return whether the token held it."""
+    was_held = is_held(shelf, key, token, now)
     shelf.sql("DELETE FROM cashews_locks WHERE key = ? AND token = ?", (key, token))
-    return held
+    return was_held
 
 
 def is_held(shelf: Shelf, key: str, token: str, now: float) -> bool:
@@ -56,11 +56,11 @@ def is_held(shelf: Shelf, key: str, token: str, now: float) -> bool:
 
 
 def lock_time_left(shelf: Shelf, message: m.LockTimeLeft, now: float) -> float | None:
-    return left(shelf, message.key, now)
+    return time_left(shelf, message.key, now)
 
 
-def left(shelf: Shelf, key: str, now: float) -> float | None:
-    """Return how many seconds a lock is still held, `None` if it is free."""
+def time_left(shelf: Shelf, key: str, now: float) -> float | None:
+    """Return the seconds until a lock is free, `None` if it is free now."""
     found = shelf.sql("SELECT deadline FROM cashews_locks WHERE key = ?", (key,)).fetchone()
     if found is None:
         return None

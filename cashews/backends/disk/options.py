@@ -1,4 +1,4 @@
-"""The options of ``disk://``, and where its files are."""
+"""The options of ``disk://``, and the directory of its files."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from typing import Final, Literal, cast
 from cashews.exceptions import WrongOptionError
 
 OURS: Final = frozenset({"directory", "timeout", "shards", "size_limit", "suppress"})
-"""The options that are no settings of a file of diskcache."""
-LEAST: Final = {"shards": 0, "size_limit": 1, "cull_limit": 0, "disk_min_file_size": 0}
+"""The options of this package; all others are settings of diskcache, stored in the file."""
+MINIMA: Final = {"shards": 0, "size_limit": 1, "cull_limit": 0, "disk_min_file_size": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskOptions:
-    """Where values are kept on disk, how many, and what happens when that fails.
+    """The options of a store on disk: its directory, its limits, and its behaviour when the disk fails.
 
-    `directory`: where the files are, by default one of the user's own, see `own_directory()`. `timeout`: how many
-    seconds a batch waits for another process that writes. `shards`: over how many files keys are spread, 0 for a single
-    one; by default as many as there are in the directory. `suppress`: answer neutrally when the disk fails, instead of
-    raising.
+    * `directory`: the directory of the files; by default one in the user's own cache folder, see `own_directory()`.
+    * `timeout`: the seconds that a batch waits for another process that writes.
+    * `shards`: the number of files that keys are spread over, 0 for a single file; by default the number found in the
+      directory.
+    * `suppress`: answer neutrally when the disk fails, instead of raising.
 
-    The others are the settings of diskcache, which keeps them in the files: what is not given stays what it is there.
-    `size_limit`: how many bytes the files may take until values are evicted by `eviction_policy`; `cull_limit`: how
-    many leave at most for each that is stored, 0 for none. `disk_min_file_size`: from how many bytes on a value has a
-    file of its own. `sqlite_max_page_count`: how many pages a file may have; writing fails then.
-    `statistics`, `tag_index` and `disk_pickle_protocol` are kept for diskcache and have no effect here.
+    The other options are settings of diskcache, which stores them in each file; an option that is not given keeps the
+    value that it has there.
+
+    * `size_limit`: the bytes that all files together may take before values are evicted.
+    * `eviction_policy`: the order in which values are evicted.
+    * `cull_limit`: the most values that are removed for each value that is stored; 0 removes none.
+    * `disk_min_file_size`: the size in bytes from which a value gets a file of its own.
+    * `sqlite_...`: pragmas of SQLite. At `sqlite_max_page_count` pages a file is full, and writing fails.
+    * `statistics`, `tag_index` and `disk_pickle_protocol` are stored for diskcache and have no effect here.
     """
 
     directory: str | os.PathLike[str] | None = None
@@ -56,33 +61,33 @@ class DiskOptions:
         if not isinstance(cast("object", self.directory), (str, os.PathLike, type(None))):
             raise WrongOptionError("directory", self.directory, "a path")
         try:
-            self.place  # noqa: B018  whether it can be told
+            self.path  # noqa: B018  fails for a home directory that nobody knows
         except (RuntimeError, OSError) as error:
             raise WrongOptionError("directory", self.directory, f"a path that can be made out ({error})") from None
         if self.timeout < 0:
             raise WrongOptionError("timeout", self.timeout, "seconds from 0")
-        for name, least in LEAST.items():
+        for name, least in MINIMA.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise WrongOptionError(name, value, f"an integer from {least}")
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """The settings of diskcache that are given."""
+        """The settings of diskcache that were given, in the types that its table holds."""
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in OURS}
         return {
             name: int(value) if isinstance(value, bool) else value for name, value in given.items() if value is not None
         }
 
     @property
-    def place(self) -> str:
-        """The directory, in full: another working directory later is no matter."""
+    def path(self) -> str:
+        """The absolute path of the directory, so that a later change of the working directory has no effect."""
         directory = own_directory() if self.directory is None else Path(os.fspath(self.directory)).expanduser()
         return os.fspath(Path(os.path.expandvars(directory)).absolute())
 
 
 def own_directory() -> Path:
-    """Return the directory of this user that caches of this package are in, unless another is given.
+    """Return the default directory of caches on disk, which is in the user's own cache folder.
 
     It is ``cashews`` in ``%LOCALAPPDATA%``, ``~/Library/Caches`` or, elsewhere, ``$XDG_CACHE_HOME`` or ``~/.cache``.
     """

@@ -1,4 +1,4 @@
-"""Batches that change nothing: what a batch reads is from one instant, of all files that it is about."""
+"""Batches that only read: a batch sees all files that it concerns as they were at one instant."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from cashews import messages as m
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
+from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
-from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
 from cashews.backends.disk.shelf import GoneError, Shelf
 from cashews.messages import Message
 
@@ -19,8 +19,8 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.Get: values.get,
     m.Recall: values.get,
     m.GetRaw: values.get,
-    m.GetMany: values.get_many,
-    m.RecallMany: values.get_many,
+    m.GetMany: keys.get_many,
+    m.RecallMany: keys.get_many,
     m.GetMatch: keys.get_match,
     m.Scan: keys.scan,
     m.Exists: values.exists,
@@ -31,85 +31,88 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetBits: structures.get_bits,
     m.LockTimeLeft: locks.lock_time_left,
     m.Peek: transactions.peek,
-    m.GetKeysCount: keys.count,
+    m.GetKeysCount: keys.get_keys_count,
 }
-"""The turns that change nothing: a reading lane serves them beside one that writes."""
-LOOKS: Final = 3
-"""How often we look for a value whose file has gone, the last time with a lock: what has gone then is absent."""
-GLANCES: Final = 3
-"""How often we try to read several files at one instant before we take their locks for it."""
+"""The turns that only read. Their lane has a thread of its own, so they do not wait for writes."""
+ATTEMPTS: Final = 3
+"""The attempts to read a value if its file is missing. The last one locks the database; then the value is absent."""
+SNAPSHOT_ATTEMPTS: Final = 3
+"""The attempts to see several files at one instant without locks; after them the files are locked."""
 
 
-class Reader(Server):
-    """Serves what changes nothing; a batch comes from one instant of each file."""
+class Reader(ShelfServer):
+    """The server of the reading lane."""
 
     def __init__(self, files: Sequence[File]) -> None:
         super().__init__(files)
-        self._closely = False
-        """Whether we lock what we read: what has gone by then is absent."""
+        self._locking = False
+        """Set while an attempt locks the files that it reads. A value is absent if its file is missing even then."""
 
     def serve(self, letters: Sequence[Part]) -> None:
-        """Give each letter its outcome; one that has missed a file is looked at again, all its parts at one instant."""
-        for look in range(1, LOOKS + 1):
-            self._closely = look == LOOKS
+        """Give each letter its outcome; after a missing file it is served again as a whole, at another instant."""
+        for attempt in range(1, ATTEMPTS + 1):
+            self._locking = attempt == ATTEMPTS
             super().serve(letters)
             letters = [letter for letter in letters if isinstance(letter.outcome, GoneError)]
             if not letters:
                 return
 
-    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
+    def _serve_shards(self, by_shard: Mapping[int, Sequence[Part]]) -> None:
         try:
-            seen = self._see(shares)
-        except Exception as error:  # noqa: BLE001  what cannot begin fails for all
-            self._leave(error)
-            for parts in shares.values():
+            opened = self._begin_snapshot(by_shard)
+        except Exception as error:  # noqa: BLE001  if no transaction can begin, every part fails
+            self._roll_back_all(error)
+            for parts in by_shard.values():
                 fail(parts, error)
             return
-        for shard, parts in shares.items():
+        for shard, parts in by_shard.items():
             shelf = self._shelves[shard]
-            shelf.lenient = self._closely
+            shelf.missing_is_absent = self._locking
             for part in parts:
                 self._read(shelf, part)
-        self._end(seen)
+        self._end_snapshot(opened)
 
     def _read(self, shelf: Shelf, part: Part) -> None:
         try:
-            take(READS, shelf, part)
-        except Exception as error:  # noqa: BLE001  who fails, fails alone
+            serve_turn(READS, shelf, part)
+        except Exception as error:  # noqa: BLE001  a part that fails leaves the others of the batch alone
             fail([part], error)
 
-    def _end(self, seen: Sequence[Shelf]) -> None:
-        try:
-            for shelf in seen:
-                shelf.commit()
-        except sqlite3.Error as error:
-            self._leave(error)
-
-    def _see(self, shards: Iterable[int]) -> Sequence[Shelf]:
-        """Begin to read files, all as they were at one instant: between two commits over several of them."""
+    def _begin_snapshot(self, shards: Iterable[int]) -> Sequence[Shelf]:
+        """Begin to read files, all as they were at one instant: no commit over several files came in between."""
         numbers = sorted({0, *shards})
-        seen = [self._shelves[number] for number in numbers]
-        for _ in range(0 if self._closely else GLANCES):
-            if self._glance(numbers):
-                return seen
-            for shelf in seen:
+        opened = [self._shelves[number] for number in numbers]
+        for _ in range(0 if self._locking else SNAPSHOT_ATTEMPTS):
+            if self._try_snapshot(numbers):
+                return opened
+            for shelf in opened:
                 shelf.commit()
-        self._begin_all(numbers)  # nobody can change anything now, nor replace a value that has a file of its own
-        return seen
+        self._begin_writing_all(numbers)  # a write lock: nothing changes now, and no value's file is replaced
+        return opened
 
-    def _glance(self, shards: Sequence[int]) -> bool:
-        """Begin to read without a lock; says whether no commit over several files came in between."""
-        first = self._shelves[0]
-        first.look()  # it is seen first
+    def _try_snapshot(self, shards: Sequence[int]) -> bool:
+        """Begin to read without locks; returns whether the files show one instant.
+
+        The first file is read first. Its ledger and the marks of the others tell whether a commit over several files
+        is visible in some of them only.
+        """
+        self._shelves[0].begin_reading()
         if len(shards) == 1:
             return True
-        last, whole = self._ledger.last(), True
+        last, is_whole = self._ledger.last(), True
         for number in shards[1:]:
             shelf = self._shelves[number]
-            shelf.look()
-            whole = whole and shelf.mark(APPLIED) <= last and not self._ledger.behind(number, shelf)
-        return whole
+            shelf.begin_reading()
+            is_whole = is_whole and shelf.mark(APPLIED) <= last and not self._ledger.is_behind(number, shelf)
+        return is_whole
 
-    def _leave(self, error: Exception) -> None:
+    def _end_snapshot(self, opened: Sequence[Shelf]) -> None:
+        try:
+            for shelf in opened:
+                shelf.commit()
+        except sqlite3.Error as error:
+            self._roll_back_all(error)
+
+    def _roll_back_all(self, error: Exception) -> None:
         for shelf in self._shelves:
-            leave(shelf, error)
+            roll_back(shelf, error)

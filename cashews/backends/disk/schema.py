@@ -1,7 +1,7 @@
-"""How a file is made: what diskcache needs in it, and what we add, in one transaction of ours.
+"""Creation of a file: the schema of diskcache and the tables of this package, in one transaction.
 
-diskcache does its part itself. Left alone it would wait for a minute for whoever writes, statement by statement, and a
-process that is killed would leave half of its schema.
+diskcache creates its own part, but on our connection and in our transaction. By itself it would wait up to a minute for
+another process at each statement, and a process that is killed would leave half of the schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import diskcache  # pyright: ignore[reportMissingTypeStubs]
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
 
 VERSION: Final = 1
-"""The number of the schema; a file remembers the first that it had."""
+"""The version of the schema. A file stores the version with which it was created."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cashews_kept (key TEXT PRIMARY KEY, kind TEXT NOT NULL, deadline REAL, content);
@@ -43,43 +43,48 @@ CREATE INDEX IF NOT EXISTS cashews_foreign ON Cache (expire_time)
   WHERE raw = 0 OR typeof(key) <> 'text' OR mode = 4;
 CREATE INDEX IF NOT EXISTS cashews_files ON Cache (filename) WHERE filename IS NOT NULL;
 """
-"""What we add to a file: tables that diskcache neither culls nor clears.
+"""The tables of this package in a file; diskcache neither culls nor clears them.
 
-`kept`: bit fields, windows, tallies, circuits and sets, which are never evicted; `parts`: the members of sets and the
-pages of bit fields; `locks`: who holds what; `tags`, `deleted`: who carries which tag, and when tags were deleted;
-`ledger`: see the module of that name; `marks`: numbers to remember. The index `foreign` has the rows that are absent
-here: their key is no text, or diskcache has pickled their key or their value.
+* `cashews_kept`: the structures (bit fields, windows, tallies, circuits, sets), which are never evicted.
+* `cashews_parts`: the members of sets and the pages of bit fields.
+* `cashews_locks`: each lock with its token and deadline.
+* `cashews_tags`: the tags that each value carries. `cashews_deleted`: the number of each tag's last deletion.
+* `cashews_ledger`: commits over several files, see the module `ledger`.
+* `cashews_marks`: numbers under a name, such as the last fencing number.
+
+The index `cashews_foreign` lists the rows that count as absent, because their key is no text or because diskcache has
+pickled their key or their value.
 """
 
 OURS: Final = frozenset(re.findall(r"IF NOT EXISTS (\w+)", SCHEMA))
-"""What a file has that we have added to."""
+"""The names of everything that this package adds to a file."""
 STATEMENTS: Final = re.split(r"\n(?=CREATE)", SCHEMA.strip())
 LASTING: Final = ("sqlite_auto_vacuum", "sqlite_journal_mode")
-"""The settings of SQLite that stay in the file, in the order they are set in; each connection sets the others."""
-MARK: Final = "INSERT OR IGNORE INTO cashews_marks (name, value) VALUES ('schema', ?)"
+"""The pragmas that SQLite stores in the file, in the order in which they are set; others are set per connection."""
+MARK_VERSION: Final = "INSERT OR IGNORE INTO cashews_marks (name, value) VALUES ('schema', ?)"
 
 _DEFAULTS = cast("Mapping[str, Any]", core.DEFAULT_SETTINGS)
 
 
-class _Making(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
-    """What diskcache does to a new file, or to one that is to have other settings, on a connection of ours."""
+class _Initializer(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
+    """The constructor of diskcache's cache on our connection: it creates its schema and stores the settings."""
 
     def __init__(self, connection: sqlite3.Connection, settings: Mapping[str, object]) -> None:
         self._connection = connection
-        cast("Any", super()).__init__(os.curdir, **settings)  # a directory that is there: it has no use for it
+        cast("Any", super()).__init__(os.curdir, **settings)  # any directory that exists: it is not used
 
     @property
     def _con(self) -> sqlite3.Connection:
         return self._connection
 
     def reset(self, key: str, value: object = core.ENOVAL, update: bool = True) -> None:  # noqa: FBT001, FBT002  as there
-        """Leave the settings of SQLite alone: some cannot be changed in a transaction."""
+        """Store a setting, except for pragmas: some of those cannot be changed in a transaction."""
         if not key.startswith("sqlite_"):
             cast("Any", super()).reset(key, value, update)
 
 
-def settings_of(connection: sqlite3.Connection) -> dict[str, Any] | None:
-    """Return the settings of a file to which nothing has to be added, else `None`."""
+def complete_settings(connection: sqlite3.Connection) -> dict[str, Any] | None:
+    """Return the settings of a file, `None` if its schema is incomplete."""
     names = _names_in(connection)
     if not names.issuperset(OURS):
         return None
@@ -87,20 +92,20 @@ def settings_of(connection: sqlite3.Connection) -> dict[str, Any] | None:
     return None if marked is None else _settings(connection, names)
 
 
-def make(connection: sqlite3.Connection, given: Mapping[str, object]) -> dict[str, Any]:
-    """Add to a file what it needs, change the settings that are given, and return all of them. What was there stays.
+def complete(connection: sqlite3.Connection, given: Mapping[str, object]) -> dict[str, Any]:
+    """Complete the schema of a file, store the given settings, and return all settings. Rows stay as they are.
 
-    :raises sqlite3.OperationalError: if another process is in the way, or the file cannot be changed
+    :raises sqlite3.OperationalError: if another process has the file locked, or it cannot be changed
     """
     wanted = {**_DEFAULTS, **_settings(connection, _names_in(connection)), **given}
     for name in LASTING:
         _set_pragma(connection, name[len("sqlite_") :], wanted[name])
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        _Making(connection, given)
+        _Initializer(connection, given)
         for statement in STATEMENTS:
             connection.execute(statement)
-        connection.execute(MARK, (VERSION,))
+        connection.execute(MARK_VERSION, (VERSION,))
         return _settings(connection, _names_in(connection))
 
 
@@ -118,5 +123,5 @@ def _set_pragma(connection: sqlite3.Connection, name: str, value: object) -> Non
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> Any:
-    """Return what a connection says about itself or its file."""
+    """Return the value of a pragma."""
     return connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -1,4 +1,8 @@
-"""The shelf: one file of a store, as the thread sees it that has opened it. Every instant is an argument."""
+"""The shelf: one open file of a store and the transaction on it, used by a single thread. Instants are arguments.
+
+A *value* is a row of diskcache's own table. A *structure* (bit field, window, tally, circuit, set) is a row of
+`cashews_kept`, which diskcache leaves alone.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ from typing import Final, NamedTuple
 
 from cashews._log import logger
 from cashews._typing import ABSENT, Absent
+from cashews.backends.disk.busy import Patience
 from cashews.backends.disk.files import BINARY, RAW, TEXT, File, FileSettings, Identity, Stored, is_readable
 from cashews.backends.disk.orphans import Orphans
-from cashews.backends.disk.waiting import BusyError as BusyError
-from cashews.backends.disk.waiting import patiently
 from cashews.exceptions import CacheError, WrongTypeError
 
 FIND: Final = "SELECT rowid, expire_time, mode, filename, value, size FROM Cache WHERE key = ? AND raw = 1"
@@ -26,30 +29,30 @@ UPDATE: Final = (
     "UPDATE Cache SET store_time = ?, expire_time = ?, access_time = ?, access_count = 0, tag = NULL, size = ?,"
     " mode = ?, filename = ?, value = ? WHERE rowid = ?"
 )
-FIND_KEPT: Final = "SELECT rowid, kind, deadline, content FROM cashews_kept WHERE key = ?"
-KEEP: Final = (
+FIND_STRUCTURE: Final = "SELECT rowid, kind, deadline, content FROM cashews_kept WHERE key = ?"
+PUT_STRUCTURE: Final = (
     "INSERT INTO cashews_kept (key, kind, deadline, content) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET deadline = excluded.deadline, content = excluded.content"
 )
 EXPIRED: Final = (
     "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?"
 )
-SWEPT: Final = 1.0
-"""Every how many seconds at most we look for structures and locks that have expired."""
+SWEEP_INTERVAL: Final = 1.0
+"""The least seconds between two sweeps of expired structures and locks."""
 SWEEPS: Final = (
     "DELETE FROM cashews_kept WHERE rowid IN (SELECT rowid FROM cashews_kept WHERE deadline <= ? LIMIT ?)",
     "DELETE FROM cashews_locks WHERE key IN (SELECT key FROM cashews_locks WHERE deadline <= ? LIMIT ?)",
 )
 AT_A_TIME: Final = 500
-"""How many rows one statement removes; older versions of SQLite take 999 values."""
+"""The most rows that one statement removes; older versions of SQLite take 999 parameters."""
 MOST_SWEPT: Final = 1_000
-"""How many structures or locks one batch removes at most; the next goes on."""
+"""The most structures, and the most locks, that one sweep removes; the next batch continues."""
 MOST_CULLED: Final = 5_000
-"""How many values one batch culls at most, however many it has stored: others wait for it."""
+"""The most values that one batch culls, however many it has stored: other askers wait for the batch."""
 
 
-class Row(NamedTuple):
-    """A value, as it stands in the table of diskcache."""
+class ValueRow(NamedTuple):
+    """A value as a row of diskcache's table."""
 
     rowid: int
     deadline: float | None
@@ -57,11 +60,11 @@ class Row(NamedTuple):
     filename: str | None
     value: Stored | None
     size: int
-    """How many bytes its file has."""
+    """The bytes of its file."""
 
 
-class Kept(NamedTuple):
-    """Something that is changed in place, as it stands in our table."""
+class StructureRow(NamedTuple):
+    """A structure as a row of our table."""
 
     rowid: int
     kind: str
@@ -70,49 +73,48 @@ class Kept(NamedTuple):
 
 
 class GoneError(Exception):
-    """The file of a value was removed after its row had been read: another has replaced it."""
+    """The file of a value was removed after its row had been read, because another process replaced the value."""
 
 
 class Shelf:
-    """Rows of values and of structures in one file, and the transaction they are read and changed in."""
+    """The values, structures and marks in one file, and the transaction in which they are read and changed."""
 
     def __init__(self, file: File) -> None:
         self.file = file
         self._connection: sqlite3.Connection | None = None
         self._settings: FileSettings
         self._opened: Identity | None = None
-        """Which file we are connected to."""
+        """The file that we are connected to."""
         self.connects = 0
-        """How often we have connected."""
+        """The number of connections so far: another number means another connection, perhaps to another file."""
+        self._patience = Patience(file.timeout)
         self._orphans: Orphans
-        self._doomed: list[str] = []
-        """The files to remove once the transaction is committed."""
-        self._fresh: list[str] = []
-        """The files to remove if it is not."""
+        self._obsolete: list[str] = []
+        """The files of values to remove after a commit."""
+        self._created: list[str] = []
+        """The files of values to remove after a rollback."""
         self._sweep_at = -math.inf
-        self.hurried = False
-        """Whether nobody is waited for any more."""
-        self.lenient = True
-        """Whether a value whose file has gone is absent; else it is worth looking again."""
+        self.missing_is_absent = True
+        """If set, a value is absent when its file is missing; otherwise it raises `GoneError`, to be read again."""
         self.stored = 0
-        """How many values this transaction has stored."""
+        """The number of values that this transaction has stored."""
         self.expired = self.evicted = 0
-        """How many values this transaction has culled, and why."""
+        """The numbers of values that this transaction has culled: expired ones, and others to make room."""
 
     # --- transactions
 
     def open(self) -> None:
-        """Connect, unless we are: anew if our file was deleted or replaced, but not within a transaction.
+        """Connect, unless we are connected to the current file. Within a transaction the connection stays.
 
         :raises sqlite3.Error: if the file cannot be opened
-        :raises OSError: likewise
+        :raises OSError: if its directory cannot be created
         """
         if self._connection is not None:
             if self.file.identity() == self._opened or self._connection.in_transaction:
                 return
             self.close()
             self.file.touched.clear()
-        self._connection, self._settings, self._opened = self.file.connect(self)
+        self._connection, self._settings, self._opened = self.file.connect(self._patience)
         self.connects += 1
         self._orphans = Orphans(self.file.directory)
         self.sql = self._connection.execute
@@ -122,59 +124,63 @@ class Shelf:
         """The settings of the open file."""
         return self._settings
 
-    def look(self) -> None:
-        """Begin to read: everything comes from one instant.
+    def begin_reading(self) -> None:
+        """Begin a transaction that reads; all its reads see the file as it was at one instant.
 
-        :raises BusyError: if we had to wait for others for longer than our patience
+        :raises BusyError: if another process keeps the file locked for too long
         """
         self.open()
         self.sql("BEGIN")
         if not self._settings.reads_beside_writes:
-            self._patiently("SELECT * FROM Settings LIMIT 1").fetchall()
+            self._sql_unlocked("SELECT * FROM Settings LIMIT 1").fetchall()
 
-    def begin(self) -> None:
-        """Begin to write, after other processes.
+    def begin_writing(self) -> None:
+        """Begin a transaction that writes, as soon as no other process writes.
 
-        :raises BusyError: if that would take longer than our patience
+        :raises BusyError: if another process keeps the file locked for too long
         """
         self.open()
         self.stored = self.expired = self.evicted = 0
-        self._patiently("BEGIN IMMEDIATE")
-        self._note_touches()
+        self._sql_unlocked("BEGIN IMMEDIATE")
+        self._record_reads()
 
-    def _patiently(self, statement: str) -> sqlite3.Cursor:
-        """Carry out a statement for which other processes may have to be waited for."""
-        return patiently(partial(self.sql, statement), self.file.patience, self)
+    def _sql_unlocked(self, statement: str) -> sqlite3.Cursor:
+        """Execute a statement as soon as no other process has the file locked."""
+        return self._patience.retry(partial(self.sql, statement))
 
-    def _note_touches(self) -> None:
-        """Tell the eviction policy which values were read since."""
-        touched = self.file.touched
-        if touched and self._settings.touch is not None and self._connection is not None:
+    def hurry(self) -> None:
+        """Wait for other processes no more; called from the event loop."""
+        self._patience.end()
+
+    def _record_reads(self) -> None:
+        """Record the reads since the last batch of writes, if the eviction policy depends on them."""
+        touched, touch = self.file.touched, self._settings.touch_sql
+        if touched and touch is not None and self._connection is not None:
             rows = [touched.popleft() for _ in range(len(touched))]
-            statement = f"UPDATE Cache SET {self._settings.touch.format(now='?')} WHERE rowid = ?"  # noqa: S608  diskcache's
-            one = self._settings.touch.count("{now}")
-            self._connection.executemany(statement, [(*(row[1:] * one), row[0]) for row in rows])
+            statement = f"UPDATE Cache SET {touch.format(now='?')} WHERE rowid = ?"  # noqa: S608  diskcache's
+            instants = touch.count("{now}")
+            self._connection.executemany(statement, [((instant,) * instants + (rowid,)) for rowid, instant in rows])
 
     def commit(self) -> None:
-        """Have everything stay that was done since the beginning, and remove the files of what has gone.
+        """Commit the transaction, then remove the files of values that it has removed or replaced.
 
-        :raises BusyError: if we had to wait for others for longer than our patience
+        :raises BusyError: if another process keeps the file locked for too long
         """
-        self._patiently("COMMIT")
-        doomed, self._doomed, self._fresh = self._doomed, [], []
-        self._clear_away(doomed)
+        self._sql_unlocked("COMMIT")
+        obsolete, self._obsolete, self._created = self._obsolete, [], []
+        self._remove_files(obsolete)
         if self.expired or self.evicted:
             self.file.count_culled(self.expired, self.evicted)
 
     def roll_back(self) -> None:
-        """Have nothing stay, as far as SQLite has not seen to that itself."""
-        fresh, self._doomed, self._fresh = self._fresh, [], []
+        """Roll the transaction back, unless SQLite has done so itself, and remove the files that it has created."""
+        created, self._obsolete, self._created = self._created, [], []
         if self._connection is not None and self._connection.in_transaction:
             self.sql("ROLLBACK")
-        self._clear_away(fresh)
+        self._remove_files(created)
 
-    def _clear_away(self, names: list[str]) -> None:
-        """Remove files of values; one that stays takes room, and is no error of whoever has written."""
+    def _remove_files(self, names: list[str]) -> None:
+        """Remove files of values. A file that cannot be removed takes up space, but is no error of the asker."""
         try:
             self.file.remove(names)
         except (OSError, ValueError) as error:
@@ -182,44 +188,44 @@ class Shelf:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """Take back what is done in the block if it fails; the rest of the transaction stays."""
-        doomed, fresh = len(self._doomed), len(self._fresh)
+        """Roll back to the beginning of the block if it raises a `CacheError`; the transaction itself goes on."""
+        obsolete, created = len(self._obsolete), len(self._created)
         self.sql("SAVEPOINT cashews_commit")
         try:
             yield
         except CacheError:
             self.sql("ROLLBACK TO cashews_commit")
             self.sql("RELEASE cashews_commit")
-            del self._doomed[doomed:]
-            self._doomed += self._fresh[fresh:]
-            del self._fresh[fresh:]
+            del self._obsolete[obsolete:]
+            self._obsolete += self._created[created:]
+            del self._created[created:]
             raise
         self.sql("RELEASE cashews_commit")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection; the next use opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     # --- values
 
-    def any_row(self, key: str) -> Row | None:
-        """Find the row of a key, expired or unreadable as it may be."""
+    def any_row(self, key: str) -> ValueRow | None:
+        """Find the row of a key, even if its value has expired or cannot be read."""
         found = self.sql(FIND, (key,)).fetchone()
-        return None if found is None else Row(*found)
+        return None if found is None else ValueRow(*found)
 
-    def row(self, key: str, now: float) -> Row | None:
-        """Find the row of a live value."""
+    def row(self, key: str, now: float) -> ValueRow | None:
+        """Find the row of a value that is live and can be read."""
         found = self.sql(FIND, (key,)).fetchone()
         if found is None or (found[1] is not None and found[1] <= now) or not is_readable(found[2], found[3]):
             return None
-        return Row(*found)
+        return ValueRow(*found)
 
-    def value(self, row: Row) -> Stored | Absent:
+    def value(self, row: ValueRow) -> Stored | Absent:
         """Return the value of a row.
 
-        :raises GoneError: if its file has gone, in whole or in part, and it is worth looking again
+        :raises GoneError: if its file is missing or incomplete, and `missing_is_absent` is not set
         """
         if row.filename is None:
             return ABSENT if row.value is None else row.value
@@ -227,12 +233,12 @@ class Shelf:
             content = self.file.read(row.filename)
             if len(content) == row.size:
                 return content.decode() if row.mode == TEXT else content
-        if self.lenient:
+        if self.missing_is_absent:
             return ABSENT
         raise GoneError
 
     def put(self, key: str, value: Stored, deadline: float | None, now: float) -> None:
-        """Have a key hold a value without tags, whatever it held."""
+        """Store a value without tags under a key, in place of any value or structure."""
         self.sql("DELETE FROM cashews_kept WHERE key = ?", (key,))
         self.sql("DELETE FROM cashews_tags WHERE key = ?", (key,))
         row = self.any_row(key)
@@ -243,93 +249,86 @@ class Shelf:
         if row is None:
             self.sql(INSERT, (key, now, deadline, now, size, mode, filename, content))
         else:
-            self._doom(row.filename)
+            self._remove_after_commit(row.filename)
             self.sql(UPDATE, (now, deadline, now, size, mode, filename, content, row.rowid))
         self.stored += 1
 
     def _put_in_file(self, value: bytes | str) -> tuple[int, int, str]:
-        """Write a value to a file of its own; returns its size, its mode and its name."""
+        """Write a value to a file of its own and return the file's size, mode and name."""
         content, mode = (value.encode(), TEXT) if isinstance(value, str) else (value, BINARY)
         name = self.file.new_name()
-        self._fresh.append(name)  # before: a part of it may have been written when that fails
+        self._created.append(name)  # before writing: a write that fails may leave a part of the file
         self.file.write(name, content)
         return len(content), mode, name
 
     def tag(self, key: str, tags: Iterable[str]) -> None:
-        """Have a value that carries no tags carry these."""
+        """Attach tags to a value that has none."""
         for place, tag in enumerate(tags):
             self.sql("INSERT OR IGNORE INTO cashews_tags (tag, key, place) VALUES (?, ?, ?)", (tag, key, place))
 
     def tags(self, key: str) -> tuple[str, ...]:
-        """Return the tags of a value."""
+        """Return the tags of a value, in the order in which they were given."""
         found = self.sql("SELECT tag FROM cashews_tags WHERE key = ? ORDER BY place", (key,))
         return tuple([tag for (tag,) in found])
 
-    def change(self, row: Row, value: Stored) -> None:
-        """Have a row hold another small value, under the same deadline."""
+    def change(self, row: ValueRow, value: Stored) -> None:
+        """Replace the value in a row by another small one; the deadline stays."""
         self.sql("UPDATE Cache SET value = ? WHERE rowid = ?", (value, row.rowid))
 
-    def drop(self, row: Row) -> None:
+    def drop(self, row: ValueRow) -> None:
         """Remove a value."""
         self.sql("DELETE FROM Cache WHERE rowid = ?", (row.rowid,))
-        self._doom(row.filename)
+        self._remove_after_commit(row.filename)
 
-    def _doom(self, filename: str | None) -> None:
+    def _remove_after_commit(self, filename: str | None) -> None:
         if filename is not None:
-            self._doomed.append(filename)
+            self._obsolete.append(filename)
 
     # --- structures
 
-    def kept(self, key: str, now: float) -> Kept | None:
+    def structure(self, key: str, now: float) -> StructureRow | None:
         """Find the live structure of a key."""
-        found = self.sql(FIND_KEPT, (key,)).fetchone()
+        found = self.sql(FIND_STRUCTURE, (key,)).fetchone()
         if found is None or (found[2] is not None and found[2] <= now):
             return None
-        return Kept(*found)
+        return StructureRow(*found)
 
-    def of_kind(self, key: str, kind: str, now: float) -> Kept | None:
+    def structure_of_kind(self, key: str, kind: str, now: float) -> StructureRow | None:
         """Find the live structure of a key.
 
-        :raises WrongTypeError: if the key holds something else
+        :raises WrongTypeError: if the key holds a value, or a structure of another kind
         """
-        kept = self.kept(key, now)
-        if kept is None:
+        found = self.structure(key, now)
+        if found is None:
             row = self.row(key, now)
             if row is not None:
                 raise WrongTypeError(key, type(row.value).__name__, kind)
-        elif kept.kind != kind:
-            raise WrongTypeError(key, kept.kind, kind)
-        return kept
+        elif found.kind != kind:
+            raise WrongTypeError(key, found.kind, kind)
+        return found
 
-    def keep(self, key: str, kind: str, content: bytes | int | None, deadline: float | None) -> None:
-        """Have a key hold a structure; one of another kind must have been looked for."""
-        self.sql(KEEP, (key, kind, deadline, content))
+    def put_structure(self, key: str, kind: str, content: bytes | int | None, deadline: float | None) -> None:
+        """Store a structure, over the live one of the same kind if there is one; its parts stay."""
+        self.sql(PUT_STRUCTURE, (key, kind, deadline, content))
 
-    def renew(self, key: str, kind: str, content: bytes | int | None, deadline: float | None) -> None:
-        """Have a key hold a new structure; an old one that has expired leaves nothing behind."""
+    def replace_structure(self, key: str, kind: str, content: bytes | int | None, deadline: float | None) -> None:
+        """Store a new structure; an expired one, of whichever kind, goes with its parts."""
         self.sql("DELETE FROM cashews_kept WHERE key = ?", (key,))
-        self.keep(key, kind, content, deadline)
+        self.put_structure(key, kind, content, deadline)
 
-    def drop_kept(self, kept: Kept) -> None:
-        """Remove a structure."""
-        self.sql("DELETE FROM cashews_kept WHERE rowid = ?", (kept.rowid,))
+    def drop_structure(self, row: StructureRow) -> None:
+        """Remove a structure and, by a trigger, its parts."""
+        self.sql("DELETE FROM cashews_kept WHERE rowid = ?", (row.rowid,))
 
-    # --- either
+    # --- values or structures
 
-    def find(self, key: str, now: float) -> Row | Kept | None:
-        """Find what a key holds."""
-        return self.row(key, now) or self.kept(key, now)
+    def find(self, key: str, now: float) -> ValueRow | StructureRow | None:
+        """Find the live value or structure of a key."""
+        return self.row(key, now) or self.structure(key, now)
 
-    def remove(self, found: Row | Kept) -> None:
-        """Remove what a key held."""
-        if isinstance(found, Row):
-            self.drop(found)
-        else:
-            self.drop_kept(found)
-
-    def set_deadline(self, found: Row | Kept, deadline: float | None) -> None:
-        """Have what a key holds expire at another instant."""
-        if isinstance(found, Row):
+    def set_deadline(self, found: ValueRow | StructureRow, deadline: float | None) -> None:
+        """Change the deadline of a value or structure."""
+        if isinstance(found, ValueRow):
             self.sql("UPDATE Cache SET expire_time = ? WHERE rowid = ?", (deadline, found.rowid))
         else:
             self.sql("UPDATE cashews_kept SET deadline = ? WHERE rowid = ?", (deadline, found.rowid))
@@ -337,19 +336,19 @@ class Shelf:
     # --- marks
 
     def mark(self, name: str) -> int:
-        """Return a number that the file remembers, 0 if it does not yet."""
+        """Return the number that the file holds under a name, 0 if there is none."""
         found = self.sql("SELECT value FROM cashews_marks WHERE name = ?", (name,)).fetchone()
         return 0 if found is None else int(found[0])
 
     def set_mark(self, name: str, value: int) -> None:
-        """Have the file remember a number."""
+        """Store a number under a name."""
         self.sql("INSERT OR REPLACE INTO cashews_marks (name, value) VALUES (?, ?)", (name, value))
 
     # --- culling
 
     def cull(self, now: float) -> None:
-        """Remove what has expired, and values beyond the size limit: a few for each that was stored."""
-        if now >= self._sweep_at or now < self._sweep_at - SWEPT:
+        """Remove expired rows, and values beyond the size limit: at most `cull_limit` values for each one stored."""
+        if now >= self._sweep_at or now < self._sweep_at - SWEEP_INTERVAL:
             self._sweep(now)
         limit = min(self.stored * self._settings.cull_limit, MOST_CULLED)
         if not limit:
@@ -361,14 +360,14 @@ class Shelf:
 
     def _sweep(self, now: float) -> None:
         swept = [self.sql(sweep, (now, MOST_SWEPT)).rowcount for sweep in SWEEPS]
-        self._sweep_at = now if MOST_SWEPT in swept else now + SWEPT
-        self._doomed += self._orphans.look(self.sql, now)  # once nothing can be taken back
+        self._sweep_at = now if MOST_SWEPT in swept else now + SWEEP_INTERVAL
+        self._obsolete += self._orphans.find(self.sql, now)  # after the commit only: a rollback may restore the row
 
     def _evict(self, limit: int) -> None:
-        """Remove values one by one, so that none has to go for whom there is room."""
-        worst = self._settings.worst
-        while limit > 0 and worst is not None and self.volume() >= self._settings.size_limit:
-            evicted = self.sql(worst.format(fields="rowid, filename", now=0), (1,)).fetchall()
+        """Evict one value at a time; stop as soon as the file is below `size_limit`."""
+        select = self._settings.eviction_sql
+        while limit > 0 and select is not None and self.volume() >= self._settings.size_limit:
+            evicted = self.sql(select.format(fields="rowid, filename", now=0), (1,)).fetchall()
             if not evicted:
                 return
             self.drop_all("Cache", evicted)
@@ -376,18 +375,18 @@ class Shelf:
             limit -= 1
 
     def drop_all(self, table: str, rows: list[tuple[int, str | None]]) -> None:
-        """Remove rows of a table, given as their number and their file.
+        """Remove rows of a table, each given by its number and the name of its file.
 
-        Many go with one statement, which leaves the interpreter to the event loop for as long as it takes.
+        One statement removes many rows: SQLite releases the interpreter meanwhile, and the event loop goes on.
         """
         for first in range(0, len(rows), AT_A_TIME):
             some = rows[first : first + AT_A_TIME]
             places = ",".join("?" * len(some))
             self.sql(f"DELETE FROM {table} WHERE rowid IN ({places})", [rowid for rowid, _ in some])  # noqa: S608  a table of ours
-        self._doomed += [filename for _, filename in rows if filename is not None]
+        self._obsolete += [filename for _, filename in rows if filename is not None]
 
     def volume(self) -> int:
-        """Return how many bytes the file takes, and the files of its large values."""
+        """Return the bytes that the file takes, together with the files of its large values."""
         pages: int = self.sql("PRAGMA page_count").fetchone()[0] - self.sql("PRAGMA freelist_count").fetchone()[0]
         size: int = self.sql("SELECT value FROM Settings WHERE key = 'size'").fetchone()[0]
         return pages * self._settings.page_size + size

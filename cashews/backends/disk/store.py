@@ -1,4 +1,4 @@
-"""The disk store: takes messages to its lanes, encodes and decodes on the way, and says what becomes of failures."""
+"""The disk store: it encodes messages, posts them to its two lanes, decodes the replies, and answers failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.disk.encoding import DiskValues
 from cashews.backends.disk.escaping import Escaping
-from cashews.backends.disk.files import File, found_shards
+from cashews.backends.disk.files import File, count_shards
 from cashews.backends.disk.keys import DeleteForeign, DeletePage, FileCursor
 from cashews.backends.disk.lane import FailedError, Lane
 from cashews.backends.disk.options import DiskOptions
@@ -35,14 +35,14 @@ R = TypeVar("R")
 
 
 class DiskStore(Backend):
-    """Values on disk, for all processes that use the directory: a lane for what reads, and one for what writes."""
+    """A store on disk, shared by all processes that use its directory, with one lane for reads and one for writes."""
 
     name: ClassVar[str] = "disk"
 
     def __init__(self, options: DiskOptions, serializer: SerializerOptions, environment: Environment) -> None:
         self._suppress = options.suppress
         self._values = DiskValues(serializer, self)
-        self._files_in = partial(files_of, options, options.place)
+        self._files_in = partial(files_for, options, options.path)
         clock, ensure_scope = environment.clock, environment.ensure_scope
         self._reads = Lane(lambda: Escaping(Reader(self._files)), clock, ensure_scope)
         self._writes = Lane(lambda: Escaping(Writer(self._files)), clock, ensure_scope)
@@ -72,11 +72,11 @@ class DiskStore(Backend):
             m.Ping: self._ping,
         }
         self._failing: dict[type[m.Message[Any]], str] = {}
-        """The messages that the disk refuses, and why."""
+        """The types of messages that fail at present, each with the text that was logged."""
 
     @cached_property
     def _files(self) -> tuple[File, ...]:
-        """The files; how many there are is looked up when they are needed."""
+        """The files; they are counted at the first use, which is when another process may have created them."""
         return self._files_in()
 
     @property
@@ -92,20 +92,13 @@ class DiskStore(Backend):
         self._writes.attached(loop)
         self._reads.attached(loop)
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             reply: R = await self._serve[message.__class__](message)
         except FailedError as error:
-            return self._failed(message, error, suppress=self._suppress)
+            return self._failed(message, error, suppress=self._suppress and not strict)
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await self._serve[message.__class__](message)
-        except FailedError as error:
-            return self._failed(message, error, suppress=False)
         return reply
 
     @property
@@ -113,7 +106,7 @@ class DiskStore(Backend):
         return self._suppress
 
     def _failed(self, message: m.Message[R], error: FailedError, *, suppress: bool) -> R:
-        """Answer a message that the disk did not: neutrally, or with an error of ours."""
+        """Answer a message that failed: with its neutral reply, or with an error. A new failure is logged once."""
         text = f"disk, {message.command.value}: {error}"
         kind = type(message)
         if self._failing.get(kind) != text:
@@ -129,7 +122,7 @@ class DiskStore(Backend):
 
     def statistics(self) -> Mapping[str, int]:
         reads, writes = self._reads.statistics(), self._writes.statistics()
-        files: tuple[File, ...] = vars(self).get("_files", ())  # they may not have been needed yet
+        files: tuple[File, ...] = vars(self).get("_files", ())  # without counting the files for it
         return {
             "waiting": reads["waiting"] + writes["waiting"],
             "commands": reads["commands"] + writes["commands"],
@@ -147,10 +140,10 @@ class DiskStore(Backend):
     # --- values
 
     async def _get(self, message: m.Get) -> object:
-        return await self._values.find(message.key, await self._reads.ask(message), message.default)
+        return await self._values.from_stored(message.key, await self._reads.ask(message), message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
-        return await self._values.find(message.key, await self._writes.ask(message), message.default)
+        return await self._values.from_stored(message.key, await self._writes.ask(message), message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
         stored = await self._reads.ask(message)
@@ -158,34 +151,34 @@ class DiskStore(Backend):
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = await self._reads.ask(message)
-        return tuple(await self._values.find_all(message.keys, found, message.default))
+        return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = await self._reads.ask(message)
-        return m.Page(await self._values.find_pairs(page.items), self._from(message, page.cursor))
+        return m.Page(await self._values.pairs_from_stored(page.items), self._next_cursor(message, page.cursor))
 
     async def _scan(self, message: m.Scan) -> m.Page[str]:
         page = await self._reads.ask(message)
-        return m.Page(page.items, self._from(message, page.cursor))
+        return m.Page(page.items, self._next_cursor(message, page.cursor))
 
-    def _from(self, message: m.Paged[Any], cursor: object) -> object:
-        """Return where a scan goes on: behind the last key of a file comes the next file."""
+    def _next_cursor(self, message: m.Paged[Any], cursor: object) -> object:
+        """Return the cursor that a scan goes on from; after the end of a file it is the beginning of the next."""
         shard = message.cursor.shard if isinstance(message.cursor, FileCursor) else 0
         return FileCursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
     async def _set(self, message: m.Set) -> bool:
-        value = await self._values.keep(message.key, message.value, message.expire)
+        value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.permit))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
-        value = await self._values.keep(message.key, message.value, message.expire)
+        value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(replace(message, value=value))
 
     async def _set_raw(self, message: m.SetRaw) -> bool:
-        return await self._writes.ask(replace(message, value=self._values.keep_raw(message.value)))
+        return await self._writes.ask(replace(message, value=self._values.raw_to_stored(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = await self._values.keep_all(message.pairs, message.expire)
+        pairs = await self._values.pairs_to_stored(message.pairs, message.expire)
         await self._writes.ask(m.SetMany(pairs, message.expire))
 
     async def _incr(self, message: m.Incr) -> int:
@@ -211,22 +204,22 @@ class DiskStore(Backend):
 
     async def _delete_tags(self, message: m.DeleteTags) -> None:
         for shard in range(len(self._files)):
-            place: CarrierCursor | None = CarrierCursor(shard)
-            while place is not None:
-                place = await self._writes.ask(DeleteCarriers(message.tags, place))
+            cursor: CarrierCursor | None = CarrierCursor(shard)
+            while cursor is not None:
+                cursor = await self._writes.ask(DeleteCarriers(message.tags, cursor))
 
     # --- transactions
 
     async def _peek(self, message: m.Peek) -> m.State:
-        return await self._values.find_state(message.key, await self._reads.ask(message))
+        return await self._values.state_from_stored(message.key, await self._reads.ask(message))
 
     async def _commit(self, message: m.Commit) -> m.CommitOutcome:
-        return await self._writes.ask(await self._values.keep_writes(message))
+        return await self._writes.ask(await self._values.commit_to_stored(message))
 
-    # --- what needs no disk
+    # --- replies without a turn
 
     async def _watch_lock(self, _: m.WatchLock) -> bool:
-        """Answer that nobody can tell: files do not call."""
+        """Answer that a lock cannot be watched: files send no notifications."""
         await checkpoint()
         return False
 
@@ -238,12 +231,12 @@ class DiskStore(Backend):
         return b"PONG" if message.message is None else message.message
 
 
-def files_of(options: DiskOptions, place: str) -> tuple[File, ...]:
-    """Return the files of a store; nothing is opened yet."""
-    shards = found_shards(place) if options.shards is None else options.shards
+def files_for(options: DiskOptions, directory: str) -> tuple[File, ...]:
+    """Return the files of a store in a directory; nothing is opened yet."""
+    shards = count_shards(directory) if options.shards is None else options.shards
     settings = {**options.settings, "size_limit": options.size_limit // max(1, shards)}
     if not shards:
-        return (File(place, settings, options.timeout),)
-    places = [os.fspath(Path(place, f"{number:03}")) for number in range(shards)]
-    directories = (place, *reversed(places))  # who finds the first of them can count them
-    return tuple([File(place, settings, options.timeout, directories) for place in places])
+        return (File(directory, settings, options.timeout),)
+    parts = [os.fspath(Path(directory, f"{number:03}")) for number in range(shards)]
+    to_create = (directory, *reversed(parts))  # the first shard last: a process that finds it finds all of them
+    return tuple([File(part, settings, options.timeout, to_create) for part in parts])

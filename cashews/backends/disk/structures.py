@@ -1,4 +1,4 @@
-"""The turns about what is changed in place, on one shelf: bit fields, windows, tallies, circuits, sets."""
+"""The turns of structures on one shelf: bit fields, windows, tallies, circuits, sets."""
 
 from __future__ import annotations
 
@@ -8,39 +8,30 @@ from struct import Struct
 from typing import Final, cast
 
 from cashews import messages as m
-from cashews.backends.disk.shelf import Kept, Shelf
+from cashews.backends.disk.shelf import Shelf, StructureRow
 from cashews.backends.disk.values import deadline_in
-from cashews.structures.circuit import NEVER, Circuit, Phase
+from cashews.structures.circuit import LONG_AGO, Circuit, Phase
 from cashews.structures.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
 PART: Final = 4_096
-"""How many bytes of a bit field stand in one row."""
-CIRCUIT_HEAD: Final = Struct(">Bdddqqq")
+"""The bytes of a page: a bit field is stored as one row per page."""
+CIRCUIT_FORMAT: Final = Struct(">Bdddqqq")
 PHASES: Final = (Phase.CLOSED, Phase.OPEN, Phase.HALF_OPEN)
 ADD_PART: Final = "INSERT OR REPLACE INTO cashews_parts (key, part, content) VALUES (?, ?, ?)"
 DROP_PART: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = ?"
 
 
-def _begin(shelf: Shelf, key: str, kind: str, now: float) -> None:
-    """Have a key hold a structure, a new one if there is none.
-
-    :raises WrongTypeError: if it holds something else
-    """
-    if shelf.of_kind(key, kind, now) is None:
-        shelf.renew(key, kind, None, None)
-
-
-def _to(shelf: Shelf, kept: Kept | None) -> Callable[[str, str, bytes | int, float | None], None]:
-    """Return what writes a structure in the place of the live one that was found, or of none."""
-    return shelf.keep if kept is not None else shelf.renew
+def _writer(shelf: Shelf, found: StructureRow | None) -> Callable[[str, str, bytes | int, float | None], None]:
+    """Return the method that writes a structure: over the live one that was found, or a new one."""
+    return shelf.put_structure if found is not None else shelf.replace_structure
 
 
 # --- bits
 
 
-class Fields:
-    """Unsigned fields of some bits each, in pages: a change of one writes no more than its page, or two."""
+class BitFields:
+    """The bit fields of a key, read page by page. A change of a field writes only the page, or two, that it is in."""
 
     def __init__(self, shelf: Shelf, key: str) -> None:
         self._shelf = shelf
@@ -57,7 +48,7 @@ class Fields:
         return page
 
     def _span(self, index: int, size: int) -> tuple[range, int]:
-        """Return the bytes that a field is in, and how many bits stand behind it there."""
+        """Return the bytes that contain a field, and the number of bits after the field in the last of them."""
         end = (index + 1) * size
         last = (end + 7) // 8
         return range(index * size // 8, last), last * 8 - end
@@ -66,38 +57,39 @@ class Fields:
         return int.from_bytes(bytes([self._page(at // PART)[at % PART] for at in span]), "big")
 
     def read(self, index: int, size: int) -> int:
-        """Return the field of `size` bits at an index."""
-        span, behind = self._span(index, size)
-        return self._chunk(span) >> behind & (1 << size) - 1
+        """Return the unsigned field of `size` bits at an index."""
+        span, after = self._span(index, size)
+        return self._chunk(span) >> after & (1 << size) - 1
 
     def add(self, index: int, size: int, by: int) -> int:
-        """Add to a field within its range and return it."""
-        span, behind = self._span(index, size)
+        """Add to a field and return its new value, which stays within the range of `size` bits."""
+        span, after = self._span(index, size)
         mask = (1 << size) - 1
         chunk = self._chunk(span)
-        field = max(0, min((chunk >> behind & mask) + by, mask))
-        changed = (chunk & ~(mask << behind) | field << behind).to_bytes(len(span), "big")
+        field = max(0, min((chunk >> after & mask) + by, mask))
+        changed = (chunk & ~(mask << after) | field << after).to_bytes(len(span), "big")
         for at, byte in zip(span, changed, strict=True):
             self._page(at // PART)[at % PART] = byte
             self._changed.add(at // PART)
         return field
 
     def save(self) -> None:
-        """Write the pages that have changed."""
+        """Write the changed pages."""
         for number in self._changed:
             self._shelf.sql(ADD_PART, (self._key, number, bytes(self._pages[number])))
 
 
 def get_bits(shelf: Shelf, message: m.GetBits, now: float) -> tuple[int, ...]:
-    if shelf.of_kind(message.key, BITS, now) is None:
+    if shelf.structure_of_kind(message.key, BITS, now) is None:
         return (0,) * len(message.indexes)
-    fields = Fields(shelf, message.key)
+    fields = BitFields(shelf, message.key)
     return tuple([fields.read(index, message.size) for index in message.indexes])
 
 
 def incr_bits(shelf: Shelf, message: m.IncrBits, now: float) -> tuple[int, ...]:
-    _begin(shelf, message.key, BITS, now)
-    fields = Fields(shelf, message.key)
+    if shelf.structure_of_kind(message.key, BITS, now) is None:
+        shelf.replace_structure(message.key, BITS, None, None)
+    fields = BitFields(shelf, message.key)
     replies = tuple([fields.add(index, message.size, message.by) for index in message.indexes])
     fields.save()
     return replies
@@ -109,32 +101,32 @@ def incr_bits(shelf: Shelf, message: m.IncrBits, now: float) -> tuple[int, ...]:
 def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
-    kept = _counting(shelf.of_kind(message.key, WINDOW, now), now, message.expire)
-    window = Window() if kept is None else Window(array("d", cast("bytes", kept.content)))
+    found = _current(shelf.structure_of_kind(message.key, WINDOW, now), now, message.expire)
+    window = Window() if found is None else Window(array("d", cast("bytes", found.content)))
     count = window.admit(message.start, message.end, message.maxvalue)
-    deadline = None if kept is None else kept.deadline
+    deadline = None if found is None else found.deadline
     if count <= message.maxvalue and message.expire is not None:
         deadline = deadline_in(message.expire, now)
-    _to(shelf, kept)(message.key, WINDOW, array("d", window).tobytes(), deadline)
+    _writer(shelf, found)(message.key, WINDOW, array("d", window).tobytes(), deadline)
     return count
 
 
-def _counting(kept: Kept | None, now: float, longest: float | None) -> Kept | None:
-    """Return what still counts: what would last longer than it may is from before the clock was set back."""
-    if kept is None or kept.deadline is None or longest is None or kept.deadline <= now + longest:
-        return kept
+def _current(found: StructureRow | None, now: float, longest: float | None) -> StructureRow | None:
+    """Return a structure if its deadline is within `longest` seconds; else the clock was set back, and it is void."""
+    if found is None or found.deadline is None or longest is None or found.deadline <= now + longest:
+        return found
     return None
 
 
 def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
-    kept = _counting(shelf.of_kind(message.key, TALLY, now), now, max(message.period, message.ban or 0))
-    if kept is None:
+    found = _current(shelf.structure_of_kind(message.key, TALLY, now), now, max(message.period, message.ban or 0))
+    if found is None:
         calls, deadline = 1, deadline_in(message.period, now)
     else:
-        calls, deadline = cast("int", kept.content) + 1, kept.deadline
+        calls, deadline = cast("int", found.content) + 1, found.deadline
     if calls == message.limit + 1 and message.ban is not None:
         deadline = deadline_in(message.ban, now)
-    _to(shelf, kept)(message.key, TALLY, calls, deadline)
+    _writer(shelf, found)(message.key, TALLY, calls, deadline)
     return calls <= message.limit
 
 
@@ -142,35 +134,35 @@ def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
 
 
 def enter_circuit(shelf: Shelf, message: m.EnterCircuit, now: float) -> float | None:
-    kept = shelf.of_kind(message.key, CIRCUIT, now)
-    circuit = _circuit(kept)
+    found = shelf.structure_of_kind(message.key, CIRCUIT, now)
+    circuit = _unpacked(found)
     entered = circuit.enter(message.rules, now)
-    _to(shelf, kept)(message.key, CIRCUIT, *_packed(circuit))
+    _writer(shelf, found)(message.key, CIRCUIT, *_packed(circuit))
     return entered
 
 
 def report_circuit(shelf: Shelf, message: m.ReportCircuit, now: float) -> None:
-    kept = shelf.of_kind(message.key, CIRCUIT, now)
-    circuit = _circuit(kept)
+    found = shelf.structure_of_kind(message.key, CIRCUIT, now)
+    circuit = _unpacked(found)
     circuit.report(message.rules, message.entered, now, failed=message.failed)
-    _to(shelf, kept)(message.key, CIRCUIT, *_packed(circuit))
+    _writer(shelf, found)(message.key, CIRCUIT, *_packed(circuit))
 
 
-def _circuit(kept: Kept | None) -> Circuit:
-    """Return a circuit as it was kept, a new one if it was not."""
+def _unpacked(found: StructureRow | None) -> Circuit:
+    """Return the circuit in a row, a new one if there is no row."""
     circuit = Circuit()
-    if kept is not None:
-        phase, *fields = CIRCUIT_HEAD.unpack(cast("bytes", kept.content))
+    if found is not None:
+        phase, *fields = CIRCUIT_FORMAT.unpack(cast("bytes", found.content))
         circuit.phase = PHASES[phase]
         circuit.changed, circuit.until, circuit.forget_at, circuit.calls, circuit.failures, circuit.tries = fields
     return circuit
 
 
 def _packed(c: Circuit) -> tuple[bytes, float | None]:
-    """Return what is kept of a circuit, and until when."""
+    """Return the content of a circuit's row, and its deadline."""
     instants, counts = (c.changed, c.until, c.forget_at), (c.calls, c.failures, c.tries)
-    content = CIRCUIT_HEAD.pack(PHASES.index(c.phase), *instants, *counts)
-    return content, None if c.forget_at == NEVER else c.forget_at
+    content = CIRCUIT_FORMAT.pack(PHASES.index(c.phase), *instants, *counts)
+    return content, None if c.forget_at == LONG_AGO else c.forget_at
 
 
 # --- sets
@@ -178,41 +170,42 @@ def _packed(c: Circuit) -> tuple[bytes, float | None]:
 
 def set_add(shelf: Shelf, message: m.SetAdd, now: float) -> None:
     key = message.key
-    kept = shelf.of_kind(key, MEMBERS, now)
+    found = shelf.structure_of_kind(key, MEMBERS, now)
     if not message.values:
         return
     deadline = deadline_in(message.expire, now)
-    if kept is None:
-        shelf.renew(key, MEMBERS, None, deadline)
-    elif deadline is None or (kept.deadline is not None and kept.deadline < deadline):
-        shelf.set_deadline(kept, deadline)
+    if found is None:
+        shelf.replace_structure(key, MEMBERS, None, deadline)
+    elif deadline is None or (found.deadline is not None and found.deadline < deadline):
+        shelf.set_deadline(found, deadline)
     for member in message.values:
         shelf.sql(ADD_PART, (key, member, None))
 
 
 def set_remove(shelf: Shelf, message: m.SetRemove, now: float) -> None:
-    kept = shelf.of_kind(message.key, MEMBERS, now)
-    if kept is not None:
-        _take_out(shelf, kept, message.key, message.values)
+    found = shelf.structure_of_kind(message.key, MEMBERS, now)
+    if found is not None:
+        _drop_members(shelf, found, message.key, message.values)
 
 
 def set_pop(shelf: Shelf, message: m.SetPop, now: float) -> list[str]:
-    kept = shelf.of_kind(message.key, MEMBERS, now)
-    if kept is None:
+    found = shelf.structure_of_kind(message.key, MEMBERS, now)
+    if found is None:
         return []
-    taken = members(shelf, message.key, message.count)
-    _take_out(shelf, kept, message.key, taken)
-    return taken
+    popped = members(shelf, message.key, message.count)
+    _drop_members(shelf, found, message.key, popped)
+    return popped
 
 
 def members(shelf: Shelf, key: str, count: int = -1) -> list[str]:
-    """Return members of a set, all of them by default."""
+    """Return up to `count` members of a set, all of them by default."""
     found = shelf.sql("SELECT part FROM cashews_parts WHERE key = ? LIMIT ?", (key, count))
     return [part for (part,) in found]
 
 
-def _take_out(shelf: Shelf, kept: Kept, key: str, values: tuple[str, ...] | list[str]) -> None:
+def _drop_members(shelf: Shelf, found: StructureRow, key: str, values: tuple[str, ...] | list[str]) -> None:
+    """Remove members of a set, and the set itself if it is empty then."""
     for member in values:
         shelf.sql(DROP_PART, (key, member))
     if not members(shelf, key, 1):
-        shelf.drop_kept(kept)
+        shelf.drop_structure(found)

@@ -1,7 +1,8 @@
-"""The turns about tags on one shelf: which values carry which, and when tags were deleted.
+"""The turns of tags on one shelf.
 
-Who carries a tag stands in a table of its own; a trigger takes a value out of it when its row goes, whoever removes
-that: a command, culling, eviction, or diskcache itself. Marks are the numbers of the deletions in this file.
+The table `cashews_tags` lists each value under each of its tags. A trigger deletes its lines together with the value's
+row, whether a command, culling, eviction or diskcache itself removes that row. The deletions of tags in a file are
+numbered; a load is marked with the number of the last one, so that a later deletion of its tags is noticed.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from cashews.commands import Command, Effect
 from cashews.messages import WholeStore
 
 MOST_KEYS: Final = 5_000
-"""How many keys one turn removes at most."""
+"""The most keys that one turn removes."""
 MOST_MARKS: Final = 10_000
-"""How many deletions are remembered; a load that more of them have overtaken is not stored."""
+"""The number of deletions that are remembered. A load is not stored if more of them have happened since it began."""
 DELETIONS: Final = "deletions"
-"""The mark of the last deletion."""
+"""The name of the mark that holds the number of the last deletion."""
 CARRIERS: Final = (
     "SELECT Cache.key, Cache.rowid, Cache.filename FROM cashews_tags JOIN Cache"
     " ON Cache.key = cashews_tags.key AND Cache.raw = 1"
     " WHERE cashews_tags.tag = ? AND cashews_tags.key > ? ORDER BY cashews_tags.key LIMIT ?"
 )
 BEFORE_ALL_KEYS: Final = -1
-"""What stands before every text, as SQLite sorts."""
+"""A key before all texts: SQLite sorts numbers before text."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierCursor:
-    """Where a deletion of tags stands: in which file, at which tag, behind which key."""
+    """The position of a deletion of tags: a file, the index of a tag, and the last key that was removed."""
 
     shard: int = 0
     tag: int = 0
@@ -41,10 +42,10 @@ class CarrierCursor:
 
 @dataclass(slots=True)
 class DeleteCarriers(WholeStore["CarrierCursor | None"]):
-    """Remove some of the values that carry one of the tags; answers where to go on."""
+    """Remove some of the values that carry one of the tags; replies the cursor to go on from, `None` at the end."""
 
     tags: tuple[str, ...]
-    place: CarrierCursor
+    cursor: CarrierCursor
     command: ClassVar[Command] = Command.DELETE_TAGS
     effect: ClassVar[Effect] = Effect.WRITE
 
@@ -53,7 +54,7 @@ class DeleteCarriers(WholeStore["CarrierCursor | None"]):
 
 
 def set_tagged(shelf: Shelf, message: m.SetTagged, now: float) -> bool:
-    if message.since is not None and _overtaken(shelf, message.tags, message.since):
+    if message.since is not None and _were_deleted(shelf, message.tags, message.since):
         return False
     stored = set_(shelf, message, now)
     if stored:
@@ -61,8 +62,8 @@ def set_tagged(shelf: Shelf, message: m.SetTagged, now: float) -> bool:
     return stored
 
 
-def _overtaken(shelf: Shelf, tags: tuple[str, ...], since: int) -> bool:
-    """Say whether a deletion of one of the tags may have come after a mark."""
+def _were_deleted(shelf: Shelf, tags: tuple[str, ...], since: int) -> bool:
+    """Say whether one of the tags may have been deleted after the deletion with a number."""
     if since < max(0, shelf.mark(DELETIONS) - MOST_MARKS):
         return True
     deleted = "SELECT 1 FROM cashews_deleted WHERE tag = ? AND mark > ?"
@@ -78,38 +79,38 @@ def mark_load(shelf: Shelf, _: m.MarkLoad, now: float) -> int:  # noqa: ARG001  
 
 
 def delete_carriers(shelf: Shelf, message: DeleteCarriers, now: float) -> CarrierCursor | None:  # noqa: ARG001  likewise
-    place = message.place
-    if place.tag == 0 and place.after is None:
-        _remember(shelf, message.tags)
-    return _delete_from(shelf, message.tags, place)
+    cursor = message.cursor
+    if cursor.tag == 0 and cursor.after is None:
+        _number_deletion(shelf, message.tags)
+    return _delete_from(shelf, message.tags, cursor)
 
 
 def delete_tags(shelf: Shelf, tags: tuple[str, ...]) -> None:
-    """Remove every value that carries one of the tags, in this turn."""
+    """Remove every value that carries one of the tags, all within this turn."""
     if tags:
-        _remember(shelf, tags)
-    place: CarrierCursor | None = CarrierCursor()
-    while place is not None:
-        place = _delete_from(shelf, tags, place)
+        _number_deletion(shelf, tags)
+    cursor: CarrierCursor | None = CarrierCursor()
+    while cursor is not None:
+        cursor = _delete_from(shelf, tags, cursor)
 
 
-def _remember(shelf: Shelf, tags: tuple[str, ...]) -> None:
+def _number_deletion(shelf: Shelf, tags: tuple[str, ...]) -> None:
     mark = shelf.mark(DELETIONS)
-    for mark, tag in enumerate(tags, start=mark + 1):  # noqa: B020  counted on
+    for mark, tag in enumerate(tags, start=mark + 1):  # noqa: B020  it goes on from the last number
         shelf.sql("INSERT OR REPLACE INTO cashews_deleted (tag, mark) VALUES (?, ?)", (tag, mark))
     shelf.set_mark(DELETIONS, mark)
     shelf.sql("DELETE FROM cashews_deleted WHERE mark <= ?", (mark - MOST_MARKS,))
 
 
-def _delete_from(shelf: Shelf, tags: tuple[str, ...], place: CarrierCursor) -> CarrierCursor | None:
-    """Remove the next values; returns where to go on."""
-    room = MOST_KEYS
-    after = place.after
-    for number in range(place.tag, len(tags)):
-        rows = shelf.sql(CARRIERS, (tags[number], BEFORE_ALL_KEYS if after is None else after, room)).fetchall()
+def _delete_from(shelf: Shelf, tags: tuple[str, ...], cursor: CarrierCursor) -> CarrierCursor | None:
+    """Remove the next values that carry one of the tags; returns the cursor to go on from."""
+    left = MOST_KEYS
+    after = cursor.after
+    for number in range(cursor.tag, len(tags)):
+        rows = shelf.sql(CARRIERS, (tags[number], BEFORE_ALL_KEYS if after is None else after, left)).fetchall()
         shelf.drop_all("Cache", [(rowid, filename) for _, rowid, filename in rows])
-        room -= len(rows)
-        if not room:
-            return CarrierCursor(place.shard, number, rows[-1][0])
+        left -= len(rows)
+        if not left:
+            return CarrierCursor(cursor.shard, number, rows[-1][0])
         after = None
     return None

@@ -1,4 +1,4 @@
-"""The turns of transactions on one shelf: the whole state of a key, and many writes at once or not at all."""
+"""The turns of transactions on one shelf: the whole state of a key, and commits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cashews._typing import ABSENT
 from cashews.backends.disk import structures as s
 from cashews.backends.disk import values as v
 from cashews.backends.disk.files import shard_of
-from cashews.backends.disk.locks import give_back, is_held
-from cashews.backends.disk.shelf import Row, Shelf
+from cashews.backends.disk.locks import is_held, release
+from cashews.backends.disk.shelf import Shelf, ValueRow
 from cashews.backends.disk.tags import delete_tags, set_tagged
 
 
@@ -21,22 +21,22 @@ def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
     if found is None:
         return m.State()
     left = None if found.deadline is None else found.deadline - now
-    if isinstance(found, Row):
+    if isinstance(found, ValueRow):
         value = v.read(shelf, found, now)
         tags = shelf.tags(message.key)
-        return m.State(value, tags=tags, foreign="a file that has gone" if value is ABSENT else "", left=left)
+        return m.State(value, tags=tags, foreign="a value without its file" if value is ABSENT else "", left=left)
     if found.kind == s.MEMBERS:
         return m.State(members=frozenset(s.members(shelf, message.key)), left=left)
     return m.State(foreign=found.kind, left=left)
 
 
 def commit(shelf: Shelf, message: m.Commit, now: float) -> m.CommitOutcome:
-    """Apply all writes, or none: what one of them raises takes the others back.
+    """Apply all writes of a commit, or none of them if one raises.
 
-    :raises WrongTypeError: if one does not fit what its key holds
-    :raises CounterOverflowError: if one would take its counter out of range
+    :raises WrongTypeError: if a write does not fit the type that its key holds
+    :raises CounterOverflowError: if a write would take its counter out of range
     """
-    if not holds(shelf, message, now):
+    if not are_locks_held(shelf, message, now):
         return m.CommitOutcome.LOST
     with shelf.savepoint():
         apply(shelf, message, now)
@@ -44,8 +44,8 @@ def commit(shelf: Shelf, message: m.Commit, now: float) -> m.CommitOutcome:
 
 
 def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:
-    """Return the parts of a commit by the file that they are about."""
-    everywhere = range(shards if message.tags else 0)  # whoever carries them may be anywhere
+    """Return the parts of a commit by the number of their file."""
+    everywhere = range(shards if message.tags else 0)  # any file may have values that carry the tags
     writes: dict[int, list[m.Write]] = {}
     locks: dict[int, list[tuple[str, str]]] = {}
     for write in message.writes:
@@ -60,22 +60,22 @@ def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:
     }
 
 
-def holds(shelf: Shelf, message: m.Commit, now: float) -> bool:
-    """Say whether the locks of a commit are still its own."""
+def are_locks_held(shelf: Shelf, message: m.Commit, now: float) -> bool:
+    """Say whether a commit still holds all its locks."""
     return all(is_held(shelf, key, token, now) for key, token in message.locks)
 
 
 def apply(shelf: Shelf, message: m.Commit, now: float) -> m.Commit:
-    """Carry out a commit, and release its locks; returns what of it was not overtaken."""
+    """Apply a commit and release its locks; returns the commit without the writes that had no effect."""
     delete_tags(shelf, message.tags)
-    done = [write for write in message.writes if _carry_out(shelf, write, now)]
+    effective = [write for write in message.writes if _apply_write(shelf, write, now)]
     for key, token in message.locks:
-        give_back(shelf, key, token, now)
-    return replace(message, writes=tuple(done))
+        release(shelf, key, token, now)
+    return replace(message, writes=tuple(effective))
 
 
-def _carry_out(shelf: Shelf, write: m.Write, now: float) -> bool:
-    """Carry out a write; says whether it changes anything, as what a deletion of its tags has overtaken does not."""
+def _apply_write(shelf: Shelf, write: m.Write, now: float) -> bool:
+    """Apply a write; returns whether it had an effect. A value is refused if its tags were deleted during its load."""
     stored = WRITES[write.__class__](shelf, write, now)
     return bool(stored) or not isinstance(write, m.Set) or (write.expire is not None and write.expire <= 0)
 

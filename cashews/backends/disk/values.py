@@ -1,4 +1,4 @@
-"""The turns about values on one shelf: `turn(shelf, message, now)`. What is stored has been encoded before."""
+"""The turns of single values on one shelf. Values come encoded, in the forms that SQLite stores."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Final
 from cashews import messages as m
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.files import BINARY, Stored
-from cashews.backends.disk.shelf import Kept, Row, Shelf
+from cashews.backends.disk.shelf import Shelf, StructureRow, ValueRow
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.serialize import HITS, HITS_PREFIX, next_hits
 from cashews.structures.kinds import counter
+
+STRUCTURE_SIZE: Final = (
+    "SELECT SUM(LENGTH(CAST(part AS BLOB)) + IFNULL(LENGTH(content), 0)) FROM cashews_parts"
+    " WHERE key = (SELECT key FROM cashews_kept WHERE rowid = ?)"
+)
 
 
 def get(shelf: Shelf, message: m.Get | m.GetRaw, now: float) -> object:
@@ -21,18 +26,14 @@ def get(shelf: Shelf, message: m.Get | m.GetRaw, now: float) -> object:
     return read(shelf, row, now)
 
 
-def read(shelf: Shelf, row: Row, now: float) -> Stored | Absent:
-    """Return the value of a row, and take note of the reading for the eviction policy.
+def read(shelf: Shelf, row: ValueRow, now: float) -> Stored | Absent:
+    """Return the value of a row, and remember the read for the eviction policy.
 
-    :raises GoneError: if its file has gone, and it is worth looking again
+    :raises GoneError: if its file is missing, and the value should be read again
     """
-    if shelf.settings.touch is not None:
+    if shelf.settings.touch_sql is not None:
         shelf.file.touched.append((row.rowid, now))
     return shelf.value(row)
-
-
-def get_many(shelf: Shelf, message: m.GetMany, now: float) -> tuple[object, ...]:
-    return tuple([get(shelf, m.Get(key), now) for key in message.keys])
 
 
 def get_hit(shelf: Shelf, message: m.GetHit, now: float) -> object:
@@ -46,18 +47,18 @@ def get_hit(shelf: Shelf, message: m.GetHit, now: float) -> object:
     counted = stored[: HITS.start] + hits + stored[HITS.stop :]
     if row.filename is None:
         shelf.change(row, counted)
-    else:  # beside the transaction: a hit more or less is no matter
+    else:  # outside of the transaction: after a rollback the count is one too high, which does no harm
         shelf.file.overwrite(row.filename, HITS.start, hits)
     return counted
 
 
 def deadline_in(expire: float | None, now: float) -> float | None:
-    """Return when what lives for some seconds expires."""
+    """Return the deadline of a value or structure that lives for `expire` seconds, `None` for no deadline."""
     return None if expire is None or expire == math.inf else now + expire
 
 
 def store(shelf: Shelf, key: str, value: object, expire: float | None, now: float) -> bool:
-    """Store a value, or remove what the key holds if it has no time to live."""
+    """Store a value and return `True`; without a time to live, delete the key and return `False`."""
     if expire is not None and expire <= 0:
         delete(shelf, m.Delete(key), now)
         return False
@@ -78,31 +79,26 @@ def set_raw(shelf: Shelf, message: m.SetRaw, now: float) -> bool:
     return store(shelf, message.key, message.value, message.expire, now)
 
 
-def set_many(shelf: Shelf, message: m.SetMany, now: float) -> None:
-    for key, value in message.pairs.items():
-        store(shelf, key, value, message.expire, now)
-
-
 def incr(shelf: Shelf, message: m.Incr, now: float) -> int:
     found = shelf.find(message.key, now)
     if found is None:
         value = counter(message.key, message.value)
         store(shelf, message.key, value, message.expire, now)
         return value
-    value = counter(message.key, integer(message.key, found) + message.value)
-    assert isinstance(found, Row)
+    value = counter(message.key, integer_in(message.key, found) + message.value)
+    assert isinstance(found, ValueRow)
     shelf.change(found, value)
     return value
 
 
-def integer(key: str, found: object) -> int:
-    """Return the number that a counter has.
+def integer_in(key: str, found: ValueRow | StructureRow) -> int:
+    """Return the integer in a row.
 
-    :raises WrongTypeError: if it is none
-    :raises CounterOverflowError: if it is an integer that none can have
+    :raises WrongTypeError: if the row holds something else
+    :raises CounterOverflowError: if the row holds an integer beyond 64 bits
     """
-    if not isinstance(found, Row):
-        raise WrongTypeError(key, getattr(found, "kind", "nothing"), "an integer")
+    if isinstance(found, StructureRow):
+        raise WrongTypeError(key, found.kind, "an integer")
     if type(found.value) is int:
         return found.value
     if isinstance(found.value, bytes) and found.value.removeprefix(b"-").isdigit():
@@ -115,19 +111,14 @@ def exists(shelf: Shelf, message: m.Exists, now: float) -> bool:
 
 
 def delete(shelf: Shelf, message: m.Delete, now: float) -> bool:
-    """Remove what a key holds, dead or unreadable as it may be; says whether it was there for us."""
+    """Remove the rows of a key, expired or unreadable ones, too; returns whether the key held something live."""
     found = shelf.find(message.key, now)
-    row = found if isinstance(found, Row) else shelf.any_row(message.key)
+    row = found if isinstance(found, ValueRow) else shelf.any_row(message.key)
     if row is not None:
         shelf.drop(row)
-    if isinstance(found, Kept):
-        shelf.drop_kept(found)
+    if isinstance(found, StructureRow):
+        shelf.drop_structure(found)
     return found is not None
-
-
-def delete_many(shelf: Shelf, message: m.DeleteMany, now: float) -> None:
-    for key in message.keys:
-        delete(shelf, m.Delete(key), now)
 
 
 def expire(shelf: Shelf, message: m.Expire, now: float) -> bool:
@@ -143,7 +134,7 @@ def get_expire(shelf: Shelf, message: m.GetExpire, now: float) -> int:
     found = shelf.find(message.key, now)
     if found is None:
         return -2
-    if found.deadline is None or found.deadline == math.inf:  # the latter is of diskcache
+    if found.deadline is None or found.deadline == math.inf:  # diskcache may store infinity
         return -1
     return max(1, math.ceil(found.deadline - now - 1e-6))
 
@@ -152,13 +143,7 @@ def get_size(shelf: Shelf, message: m.GetSize, now: float) -> int:
     found = shelf.find(message.key, now)
     if found is None:
         return 0
-    size = "SELECT size FROM Cache WHERE rowid = ?" if isinstance(found, Row) else ROOM_OF_KEPT
+    size = "SELECT size FROM Cache WHERE rowid = ?" if isinstance(found, ValueRow) else STRUCTURE_SIZE
     own: int = shelf.sql(size, (found.rowid,)).fetchone()[0] or 0
-    content = found.value if isinstance(found, Row) else found.content
+    content = found.value if isinstance(found, ValueRow) else found.content
     return own + len(message.key.encode()) + (len(content) if isinstance(content, (bytes, str)) else 8)
-
-
-ROOM_OF_KEPT: Final = (
-    "SELECT SUM(LENGTH(CAST(part AS BLOB)) + IFNULL(LENGTH(content), 0)) FROM cashews_parts"
-    " WHERE key = (SELECT key FROM cashews_kept WHERE rowid = ?)"
-)

@@ -1,4 +1,4 @@
-"""Batches that change something: one transaction per file, and commits over several files in between."""
+"""Batches that write: one transaction for each file of a batch, and one for each commit over several files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews._log import logger
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
+from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
+from cashews.backends.disk.busy import BusyError
 from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
-from cashews.backends.disk.serving import Server, ShelfTurn, leave, take
-from cashews.backends.disk.shelf import BusyError
 from cashews.exceptions import CacheError
 from cashews.messages import Message
 
@@ -22,10 +22,10 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.SetTagged: tags.set_tagged,
     tags.DeleteCarriers: tags.delete_carriers,
     m.SetRaw: values.set_raw,
-    m.SetMany: values.set_many,
+    m.SetMany: keys.set_many,
     m.Incr: values.incr,
     m.Delete: values.delete,
-    m.DeleteMany: values.delete_many,
+    m.DeleteMany: keys.delete_many,
     keys.DeletePage: keys.delete_page,
     keys.DeleteForeign: keys.delete_foreign,
     m.Expire: values.expire,
@@ -42,90 +42,92 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.Unlock: locks.unlock,
     m.Commit: transactions.commit,
 }
-"""The turns that change something: they come one after the other."""
+"""The turns that write, one after the other in one lane."""
 
 
-class Writer(Server):
-    """Serves what changes something."""
+class Writer(ShelfServer):
+    """The server of the writing lane."""
 
-    def _serve_shares(self, letters: Sequence[Part]) -> None:
-        """Serve letters up to each commit over several files, that commit, and so on."""
+    def _serve_split(self, letters: Sequence[Part]) -> None:
+        """Serve letters in their order: those before a commit over several files, that commit, those after it."""
         begin = 0
         for end, letter in enumerate(letters):
             if isinstance(letter.message, m.Commit):
                 parts = transactions.split(letter.message, len(self._shelves))
                 if len(parts) > 1:
-                    super()._serve_shares(letters[begin:end])
-                    self._commit_over(letter, parts)
+                    super()._serve_split(letters[begin:end])
+                    self._serve_commit(letter, parts)
                     begin = end + 1
-        super()._serve_shares(letters[begin:])
+        super()._serve_split(letters[begin:])
 
-    def _serve_each(self, shares: Mapping[int, Sequence[Part]]) -> None:
-        for shard, parts in shares.items():
-            self._serve_on(shard, parts)
+    def _serve_shards(self, by_shard: Mapping[int, Sequence[Part]]) -> None:
+        for shard, parts in by_shard.items():
+            self._serve_shard(shard, parts)
 
-    def _serve_on(self, shard: int, parts: Sequence[Part]) -> None:
+    def _serve_shard(self, shard: int, parts: Sequence[Part]) -> None:
         shelf = self._shelves[shard]
         try:
-            self._begin(shard)
-        except Exception as error:  # noqa: BLE001  what cannot begin fails for all
-            leave(shelf, error)
+            self._begin_writing(shard)
+        except Exception as error:  # noqa: BLE001  if no transaction can begin, every part fails
+            roll_back(shelf, error)
             return fail(parts, error)
         try:
             for part in parts:
-                take(WRITES, shelf, part)
+                serve_turn(WRITES, shelf, part)
             shelf.cull(parts[-1].now)
             self._commit(shard)
-        except Exception as error:  # noqa: BLE001  whatever fails is the askers'
-            leave(shelf, error)
+        except Exception as error:  # noqa: BLE001  any failure is told to the askers
+            roll_back(shelf, error)
             if len(parts) == 1 or isinstance(error, BusyError):
                 return fail(parts, error)
-            for part in parts:  # each alone: who fails, fails alone
-                self._serve_on(shard, [part])
+            for part in parts:  # each in a transaction of its own: only the part that fails is refused
+                self._serve_shard(shard, [part])
         return None
 
-    def _begin(self, shard: int) -> None:
-        super()._begin(shard)
+    def _begin_writing(self, shard: int) -> None:
+        super()._begin_writing(shard)
         if not shard:
-            self._ledger.cross_out()
+            self._ledger.delete_applied()
 
     def _commit(self, shard: int) -> None:
-        """Commit what was written to a file."""
+        """Commit the transaction on a file."""
         self._shelves[shard].commit()
         if not shard:
-            self._ledger.note_crossed_out()
+            self._ledger.note_deleted()
 
-    def _commit_over(self, letter: Part, parts: Mapping[int, m.Commit]) -> None:
-        """Commit over several files."""
+    # --- commits over several files
+
+    def _serve_commit(self, letter: Part, parts: Mapping[int, m.Commit]) -> None:
+        """Give a commit over several files its outcome."""
         shards = sorted({0, *parts})
         failure: Exception | None = None
         try:
-            letter.outcome = self._apply_over(shards, parts, letter.now)
+            letter.outcome = self._commit_parts(shards, parts, letter.now)
         except CacheError as error:
             letter.outcome = error.with_traceback(None)
-        except Exception as error:  # noqa: BLE001  likewise
+        except Exception as error:  # noqa: BLE001  any failure is told to the asker
             failure = error
             fail([letter], error)
         for shard in shards:
-            leave(self._shelves[shard], failure)
+            roll_back(self._shelves[shard], failure)
 
-    def _apply_over(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.CommitOutcome:
-        self._begin_all(shards)
-        if not all(transactions.holds(self._shelves[shard], part, now) for shard, part in parts.items()):
+    def _commit_parts(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.CommitOutcome:
+        self._begin_writing_all(shards)
+        if not all(transactions.are_locks_held(self._shelves[shard], part, now) for shard, part in parts.items()):
             return m.CommitOutcome.LOST
-        done = {shard: transactions.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
+        applied = {shard: transactions.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
         for shard in parts:
             self._shelves[shard].cull(now)
-        others = {shard: part for shard, part in done.items() if shard}
+        others = {shard: part for shard, part in applied.items() if shard}
         number = self._ledger.enter(others.items(), now)
         for shard in others:
             self._shelves[shard].set_mark(APPLIED, number)
-        self._commit(0)  # from here on it has happened
-        self._finish(others, number)
+        self._commit(0)  # from here on the commit has happened
+        self._commit_others(others, number)
         return m.CommitOutcome.COMMITTED
 
-    def _finish(self, shards: Iterable[int], number: int) -> None:
-        """Commit the other files; what fails here is caught up by whoever comes next."""
+    def _commit_others(self, shards: Iterable[int], number: int) -> None:
+        """Commit the other files. If that fails, the next thread that writes to the file applies the entry."""
         for shard in shards:
             try:
                 self._shelves[shard].commit()

@@ -27,16 +27,16 @@ class Counted(bytearray):
 class CountedValues(NativeValues):
     """Integers, raw values, and bytes."""
 
-    async def keep(self, key: str, value: object, expire: float | None) -> object:
+    async def to_stored(self, key: str, value: object, expire: float | None) -> object:
         if type(value) is int or (expire is not None and expire <= 0):  # the latter is not stored
             return value
-        stored = await self.encode(key, value, expire)
-        return Counted(stored) if stored.startswith(HITS_PREFIX) else stored
+        encoded = await self.encode(key, value, expire)
+        return Counted(encoded) if encoded.startswith(HITS_PREFIX) else encoded
 
-    async def find(self, key: str, kept: object, default: object) -> object:
-        if kept is ABSENT:
+    async def from_stored(self, key: str, stored: object, default: object) -> object:
+        if stored is ABSENT:
             return default
-        return await self.decode(key, bytes(kept), default) if isinstance(kept, (bytes, Counted)) else kept
+        return await self.decode(key, bytes(stored), default) if isinstance(stored, (bytes, Counted)) else stored
 
 
 class EncodedStore(MemoryStore):
@@ -72,7 +72,7 @@ class EncodedStore(MemoryStore):
     def shares(self) -> bool:
         return False
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         serve = self._serve.get(type(message))
         reply: R = await (super().ask(message) if serve is None else serve(message))
         return reply
@@ -89,13 +89,13 @@ class EncodedStore(MemoryStore):
 
     async def _get(self, message: m.Get) -> object:
         kept = self._take(m.Get(message.key, ABSENT))
-        return await self._values.find(message.key, kept, message.default)
+        return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
         kept = self._take(m.Get(message.key, ABSENT))
         if isinstance(kept, Counted):
             kept.hit()
-        return await self._values.find(message.key, kept, message.default)
+        return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
         kept = self._take(message)
@@ -103,21 +103,21 @@ class EncodedStore(MemoryStore):
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
         found = self._take(replace(message, default=ABSENT))
-        return tuple(await self._values.find_all(message.keys, found, message.default))
+        return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = self._take(message)
-        return replace(page, items=await self._values.find_pairs(page.items))
+        return replace(page, items=await self._values.pairs_from_stored(page.items))
 
     async def _set(self, message: m.Set) -> bool:
-        kept = await self._values.keep(message.key, message.value, message.expire)
+        kept = await self._values.to_stored(message.key, message.value, message.expire)
         return self._take(replace(message, value=kept))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        self._take(replace(message, pairs=await self._values.keep_all(message.pairs, message.expire)))
+        self._take(replace(message, pairs=await self._values.pairs_to_stored(message.pairs, message.expire)))
 
     async def _peek(self, message: m.Peek) -> m.State:
-        return await self._values.find_state(message.key, self._take(message))
+        return await self._values.state_from_stored(message.key, self._take(message))
 
     async def _commit(self, message: m.Commit) -> m.CommitOutcome:
-        return self._take(await self._values.keep_writes(message))
+        return self._take(await self._values.commit_to_stored(message))

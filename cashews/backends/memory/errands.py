@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from cashews import messages as m
 from cashews.actors.mailbox import Letter
-from cashews.table.table import Table
+from cashews.table.keyspace import Table
 
 
 class Errand(Letter):

@@ -29,7 +29,8 @@ from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.memory.errands import ERRANDS, Clearing, Errand
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
-from cashews.table.table import TURNS, Table
+from cashews.table.keyspace import Table
+from cashews.table.turns import TURNS
 
 R = TypeVar("R")
 NO_SWEEPING: Final = 1.0
@@ -143,7 +144,7 @@ class MemoryStore(Backend, Actor):
     def outlives(self) -> bool:
         return False
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         turn = self._turns.get(type(message))
         if turn is not None:
             return cast("R", turn(message, self._clock.now()))

@@ -1,0 +1,153 @@
+"""The turns about bit fields, windows, tallies, circuits and sets: `turn(table, message, now)`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TypeVar, cast
+
+from cashews import messages as m
+from cashews.exceptions import WrongTypeError
+from cashews.messages.values import Cause
+from cashews.structures.circuit import Circuit
+from cashews.structures.kinds import Bits, Members, Tally, Window, kind_of
+from cashews.table.keyspace import NEVER, Table
+from cashews.table.wheel import Slot
+
+Structure = TypeVar("Structure", Bits, Circuit, Window, Members, Tally)
+
+
+def find_structure(table: Table, key: str, kind: type[Structure], now: float) -> Structure | None:
+    """Return the structure of a key, `None` for an absent key.
+
+    :raises WrongTypeError: if the key holds something else
+    """
+    slot = table.find(key, now)
+    if slot is None:
+        return None
+    if not isinstance(slot.value, kind):
+        raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
+    return slot.value
+
+
+def _ensure_structure(table: Table, key: str, kind: type[Structure], now: float) -> Structure:
+    """Return the structure of a key, a new one for an absent key.
+
+    :raises WrongTypeError: if the key holds something else
+    """
+    structure = find_structure(table, key, kind, now)
+    if structure is None:
+        structure = kind()
+        table.structures[key] = Slot(key, structure, NEVER)
+    return structure
+
+
+# --- bit fields
+
+
+def get_bits(table: Table, message: m.GetBits, now: float) -> tuple[int, ...]:
+    bits = find_structure(table, message.key, Bits, now)
+    if bits is None:
+        return (0,) * len(message.indexes)
+    read, size = bits.read, message.size
+    return tuple([read(index, size) for index in message.indexes])
+
+
+def incr_bits(table: Table, message: m.IncrBits, now: float) -> tuple[int, ...]:
+    bits = _ensure_structure(table, message.key, Bits, now)
+    return tuple(bits.add(index, message.size, message.by) for index in message.indexes)
+
+
+# --- windows and tallies
+
+
+def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
+    if message.maxvalue < 1:
+        return message.maxvalue + 1
+    window = _ensure_structure(table, message.key, Window, now)
+    count = window.admit(message.start, message.end, message.maxvalue)
+    if count <= message.maxvalue and message.expire is not None:
+        table.set_deadline(table.structures[message.key], message.expire, now)
+    return count
+
+
+def admit(table: Table, message: m.Admit, now: float) -> bool:
+    slot = table.structures.get(message.key)
+    if slot is None or slot.deadline <= now or slot.value.__class__ is not Tally:
+        slot = _first_call(table, message, now)
+    tally = cast("Tally", slot.value)
+    tally.calls += 1
+    if tally.calls == message.limit + 1 and message.ban is not None:
+        table.set_deadline(slot, message.ban, now)
+    return tally.calls <= message.limit
+
+
+def _first_call(table: Table, message: m.Admit, now: float) -> Slot:
+    _ensure_structure(table, message.key, Tally, now)
+    slot = table.structures[message.key]
+    table.set_deadline(slot, message.period, now)
+    return slot
+
+
+# --- circuits
+
+
+def enter_circuit(table: Table, message: m.EnterCircuit, now: float) -> float | None:
+    slot = _circuit(table, message.key, now)
+    circuit = cast("Circuit", slot.value)
+    before = circuit.forget_at
+    entered = circuit.enter(message.rules, now)
+    if circuit.forget_at != before:
+        table.set_deadline(slot, circuit.forget_at - now, now)
+    return entered
+
+
+def report_circuit(table: Table, message: m.ReportCircuit, now: float) -> None:
+    slot = _circuit(table, message.key, now)
+    circuit = cast("Circuit", slot.value)
+    before = circuit.forget_at
+    circuit.report(message.rules, message.entered, now, failed=message.failed)
+    if circuit.forget_at != before:
+        table.set_deadline(slot, circuit.forget_at - now, now)
+
+
+def _circuit(table: Table, key: str, now: float) -> Slot:
+    slot = table.structures.get(key)
+    if slot is None or slot.deadline <= now or slot.value.__class__ is not Circuit:
+        _ensure_structure(table, key, Circuit, now)
+        slot = table.structures[key]
+    return slot
+
+
+# --- sets
+
+
+def set_add(table: Table, message: m.SetAdd, now: float) -> None:
+    before = table.find(message.key, now)
+    if not message.values:
+        return
+    _ensure_structure(table, message.key, Members, now).update(message.values)
+    slot = table.structures[message.key]
+    if before is None or message.expire is None or slot.deadline < now + message.expire:
+        table.set_deadline(slot, message.expire, now)
+
+
+def set_remove(table: Table, message: m.SetRemove, now: float) -> None:
+    members = find_structure(table, message.key, Members, now)
+    if members is not None:
+        members.difference_update(message.values)
+        _drop_if_empty(table, message.key, members)
+
+
+def set_pop(table: Table, message: m.SetPop, now: float) -> list[str]:
+    members = find_structure(table, message.key, Members, now)
+    if members is None:
+        return []
+    taken = list(islice(members, message.count))
+    members.difference_update(taken)
+    _drop_if_empty(table, message.key, members)
+    return taken
+
+
+def _drop_if_empty(table: Table, key: str, members: Members) -> None:
+    if not members:
+        table.drop(table.structures[key], Cause.DELETED)

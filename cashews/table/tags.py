@@ -1,0 +1,34 @@
+"""The turns about tags: `turn(table, message, now)`.
+
+`DeleteTags` takes several turns: `Table` has its parts. In a commit it takes one.
+"""
+
+from __future__ import annotations
+
+from cashews import messages as m
+from cashews.table.keyspace import Table
+from cashews.table.values import set_
+
+
+def set_tagged(table: Table, message: m.SetTagged, now: float) -> bool:
+    if message.since is not None and table.tag_index.overtaken(message.tags, message.since):
+        return False
+    stored = set_(table, message, now)
+    if stored:
+        table.tag_index.put(message.key, message.tags)
+    return stored
+
+
+def get_key_tags(table: Table, message: m.GetKeyTags, now: float) -> tuple[str, ...]:
+    return table.tag_index.of(message.key) if table.find(message.key, now) is not None else ()
+
+
+def mark_load(table: Table, message: m.MarkLoad, now: float) -> int:
+    return table.tag_index.mark
+
+
+def delete_tags(table: Table, tags: tuple[str, ...], now: float) -> None:
+    """Remove every value that carries one of the tags, in this turn."""
+    doomed = table.doom(tags)
+    while table.delete_doomed(doomed, now):
+        pass

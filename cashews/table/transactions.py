@@ -1,0 +1,91 @@
+"""The turns of transactions: `turn(table, message, now)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.structures.kinds import Foreign, Members, counter, integer
+from cashews.table.keyspace import NEVER, Table
+from cashews.table.structures import find_structure, set_add, set_remove
+from cashews.table.tags import delete_tags, set_tagged
+from cashews.table.values import delete, expire, incr, set_, set_raw
+from cashews.table.wheel import Slot
+
+CHECKED: Final = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
+"""Writes that can fail on the stored type, and `Delete`, which clears the way: checked before a commit applies any."""
+
+
+def peek(table: Table, message: m.Peek, now: float) -> m.State:
+    slot = table.find(message.key, now)
+    if slot is None:
+        return m.State()
+    left = None if slot.deadline == NEVER else slot.deadline - now
+    if message.key in table.values:
+        return m.State(slot.value, left=left, tags=table.tag_index.of(message.key))
+    if isinstance(slot.value, Members):
+        return m.State(members=frozenset(slot.value), left=left)
+    return m.State(foreign=type(slot.value).__name__, left=left)
+
+
+def restore(table: Table, key: str, state: m.State, now: float) -> None:
+    """Give an absent key a state that was peeked at in another store."""
+    if state.value is not ABSENT:
+        table.store(None, key, state.value, state.left, now)
+        if state.tags:
+            table.tag_index.put(key, state.tags)
+    elif not state.absent:
+        structure = Foreign(state.foreign) if state.members is None else Members(state.members)
+        table.structures[key] = slot = Slot(key, structure, NEVER)
+        table.set_deadline(slot, state.left, now)
+
+
+def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
+    """Apply all writes or none.
+
+    :raises WrongTypeError: if one does not fit the stored type
+    :raises CounterOverflowError: if one would take its counter out of range
+    """
+    holders, locks = table.locks, message.locks
+    if locks and not all(holders.is_held(key, token, now) for key, token in locks):
+        return m.CommitOutcome.LOST
+    checked = [write for write in message.writes if write.__class__ in CHECKED]
+    if checked:
+        _check(table, checked, now)
+    if message.tags:
+        delete_tags(table, message.tags, now)
+    for write in message.writes:
+        WRITES[write.__class__](table, write, now)
+    for key, token in locks:
+        holders.release(key, token, now)
+    return m.CommitOutcome.COMMITTED
+
+
+def _check(table: Table, writes: Iterable[m.Write], now: float) -> None:
+    """Raise the error that the writes would raise, one after the other, and change nothing."""
+    counters: dict[str, int] = {}
+    removed: set[str] = set()
+    for write in writes:
+        if isinstance(write, m.Delete):
+            removed.add(write.key)
+        elif isinstance(write, m.Incr):
+            slot = table.find(write.key, now)
+            before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
+            counters[write.key] = counter(write.key, before + write.value)
+        elif write.key not in removed:
+            find_structure(table, write.key, Members, now)
+
+
+WRITES: Final[Mapping[type[m.Write], Callable[[Table, Any, float], Any]]] = {
+    m.Set: set_,
+    m.SetTagged: set_tagged,
+    m.SetRaw: set_raw,
+    m.Incr: incr,
+    m.Expire: expire,
+    m.Delete: delete,
+    m.SetAdd: set_add,
+    m.SetRemove: set_remove,
+}
+"""The turn of each message that a commit may contain."""
