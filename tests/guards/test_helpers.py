@@ -271,7 +271,7 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
 
 
 @on_memory
-@pytest.mark.parametrize(("size", "runs"), [(10_000, 1), (10, 2)])
+@pytest.mark.parametrize(("size", "runs"), [(getsizeof(LookupError()), 1), (getsizeof(LookupError()) - 1, 2)])
 async def test_a_memory_limit_is_about_a_remembered_exception_too(clock, subject, size, runs):
     ran = []
 
