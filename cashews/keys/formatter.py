@@ -13,7 +13,9 @@ from typing import Any, Final, TypeVar
 
 from cashews._typing import ABSENT
 from cashews.exceptions import WrongTokenError
-from cashews.keys.text import PlainText, StrictText, Text, TextForm
+from cashews.keys.exact import Digest, ExactText
+from cashews.keys.kinds import Text
+from cashews.keys.text import PlainText, TextForm, Warned, refuse
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,7 +25,8 @@ class Takes(enum.Enum):
 
     VALUE = "the value itself"
     TEXT = "the plain text of the value"
-    FORM = "the text of the value as it would stand in the key: in strict keys the strict text"
+    FORM = "the text of the value as it would stand in the key: in strict keys the exact text"
+    OPTIONAL = "the value itself, `None` if an attribute or item on the way to it is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,28 @@ class Formatter:
     def __init__(self) -> None:
         self.functions: dict[str, TemplateFunction] = {}
         self._types: dict[type, Text] = {}
-        self.text = PlainText(self._types)
-        self.strict_text = StrictText(self._types)
+        self._digest = Digest()
+        self.text = PlainText(self._types, Warned(), self._digest)
+        """The plain text of values, for keys that are shown: it warns where a key for use is refused."""
+        self.plain_text = PlainText(self._types, refuse, self._digest)
+        """The plain text of values, for keys in use."""
+        self.strict_text = ExactText(self._types, refuse, self._digest, strict=True)
 
-    def form(self, *, strict: bool) -> TextForm:
+    def form(self, *, strict: bool, shown: bool = False) -> TextForm:
         """Return the function that turns values into text, for strict or for ordinary keys."""
-        return self.strict_text if strict else self.text
+        return self.strict_text if strict else self.plain(shown=shown)
+
+    def plain(self, *, shown: bool = False) -> PlainText:
+        """Return the function that turns values into plain text, for keys that are shown or for keys in use."""
+        return self.text if shown else self.plain_text
+
+    def set_digest_key(self, key: bytes) -> None:
+        """Set the key of the digests that stand in keys for masked secrets and for arrays: up to 64 bytes.
+
+        Without it everybody who can read the keys of a store can try passwords. All processes that share a store need
+        the same.
+        """
+        self._digest.key = key
 
     def register(
         self,
@@ -75,8 +94,8 @@ class Formatter:
 
     def _register_type(self, kind: type, function: Function) -> Function:
         self._types[kind] = function
-        self.text.by_type.clear()
-        self.strict_text.by_type.clear()
+        for form in (self.text, self.text.exact, self.plain_text, self.plain_text.exact, self.strict_text):
+            form.by_type.clear()
         return function
 
 
@@ -91,6 +110,16 @@ def _get(value: Any, name: object, default: object = ABSENT) -> object:
         if default is ABSENT:
             raise
         return default
+
+
+class Missing(str):
+    """The text that a template gives for a value that is missing; strict keys tell it from a value of this text."""
+
+    __slots__ = ()
+
+
+def _default(value: object, text: object = "") -> object:
+    return Missing(text) if value is None else value
 
 
 def _jwt(token: str, field: str) -> object:
@@ -120,4 +149,5 @@ default_formatter.functions.update(
     hash=TemplateFunction(_digest, Takes.FORM, partial(_digest, "")),
     jwt=TemplateFunction(_jwt, Takes.TEXT, None),
     get=TemplateFunction(_get, Takes.VALUE, None),
+    default=TemplateFunction(_default, Takes.OPTIONAL, None),
 )
