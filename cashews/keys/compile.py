@@ -323,7 +323,7 @@ class _KeySource:
         parameter = self.subject.signature.parameters.get(part.root)
         returned = parameter is None and self.result and part.root == RESULT
         # The annotations of *args and **kwargs describe their items, not the parameters themselves.
-        if not part.steps or ((parameter is None or parameter.kind in _STARRED) and not returned):
+        if not part.steps or ((parameter is None or parameter.kind in STARRED) and not returned):
             return
         if reason := unknown_attribute(annotations_of(self.function).get("return" if returned else part.root), part):
             raise WrongKeyError(self.name, part.source, reason)

@@ -69,10 +69,18 @@ class ExactText:
 
     def __init__(self, registered: Mapping[type, Text], report: Report, digest: Digest, *, strict: bool) -> None:
         self.by_type: ByType[Text] = ByType(self.find)
-        self._registered = registered
         self.report = report
         self._digest = digest
         self._strict = strict
+        self._rules: tuple[tuple[Callable[[type], bool], Callable[[type, type], Text]], ...] = (
+            (registered.__contains__, lambda kind, base: _Named(_name(kind), _Escaped(registered[base]))),
+            (lambda base: base is type, lambda *_: self._class),
+            (lambda base: base is enum.Enum, lambda kind, _: self._named(kind, self._member)),
+            (hides, lambda kind, _: self._named(kind, self._secret)),
+            (is_numpy, lambda kind, _: self._array_of(kind)),
+            (is_partial, lambda kind, _: self._doubtful(kind, Doubt.PARTIAL)),
+        )
+        """The rules for the bases of a type, before its content: when one applies, and the text function then."""
         self._contents: dict[type, Text] = {
             **_SCALARS,
             list: self._list,
@@ -109,19 +117,9 @@ class ExactText:
         if kind is str:
             return _string
         for position, base in enumerate(kind.__mro__):
-            if base in self._registered:
-                return _Named(_name(kind), _Escaped(self._registered[base]))
-            if base is type:
-                return self._class
-            if hides(base):
-                return self._named(kind, self._secret)
-            if is_numpy(base):
-                whole = kind.__module__ == "numpy"
-                return self._named(kind, self._array) if whole else self._doubtful(kind, Doubt.PARTIAL)
-            if is_partial(base):
-                return self._doubtful(kind, Doubt.PARTIAL)
-            if base is enum.Enum:
-                return self._named(kind, self._member)
+            for applies, make in self._rules:
+                if applies(base):
+                    return make(kind, base)
             if base in self._contents:
                 return self._subclass(kind, self._contents[base], kind.__mro__[:position])
         if is_structure(kind) and (self._strict or not has_own_text(kind)):
@@ -156,6 +154,10 @@ class ExactText:
             return None
         return self._named(kind, _Fields(content, Parts(kind, bases), self.mapping))
 
+    def _array_of(self, kind: type) -> Text:
+        # A subclass may hold more than its items: a mask, a unit.
+        return self._named(kind, self._array) if kind.__module__ == "numpy" else self._doubtful(kind, Doubt.PARTIAL)
+
     def _doubtful(self, kind: type, doubt: Doubt) -> Text:
         return _Doubtful(kind, doubt, self.report)
 
@@ -187,9 +189,10 @@ class ExactText:
         return f"{escape_delimiters(text)}{zone}{',fold' * value.fold}"
 
     def _zone(self, value: ZoneInfo) -> str:
-        if value.key is None:
+        key: object = value.key
+        if key is None:  # it was read from a file
             self.report(type(value), Doubt.OTHERS)
-        return self(value.key)
+        return self(key)
 
     def _member(self, value: enum.Enum) -> str:
         return self(value._value_) if isinstance(value, enum.Flag) else escape_delimiters(value._name_)
