@@ -18,7 +18,7 @@ PACKAGE = Path(next(iter(cashews.__path__)))
 
 ROWS = {
     8: ["__init__", "__main__"],
-    7: ["api", "api.*", "testing", "testing.*", "helpers", "contrib", "contrib.*"],
+    7: ["api", "api.*", "typing", "testing", "testing.*", "helpers", "contrib", "contrib.*"],
     6: ["runners", "runners.*", "guards", "guards.*"],
     5: [
         "backends.memory",

@@ -7,7 +7,8 @@ from collections import UserDict, UserList, UserString
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import FunctionType, MemberDescriptorType
-from typing import Any, Final, TypeAlias, TypeVar
+from inspect import getattr_static
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
 Text: TypeAlias = Callable[[Any], str]
@@ -33,6 +34,8 @@ _PARTIAL: Final = frozenset(
 """The attributes of arrays and tables, whose texts leave out, or round, most of what they hold."""
 _PARTIAL_MODULES: Final = ("sqlalchemy.sql", "scipy.sparse")
 """The modules of statements without their values, and of arrays that have none of these attributes."""
+_TRANSPARENT: Final = frozenset({"msgspec", "msgspec._core", "typing", "_typing"})
+"""The modules of bases in C that add nothing to the fields of their subclasses."""
 _CACHES: Final = frozenset({"_attrs_cached_hash"})
 
 
@@ -123,11 +126,20 @@ def is_structure(kind: type) -> bool:
 
 
 def is_python(bases: tuple[type, ...]) -> bool:
-    """Say whether classes keep all that their instances hold in attributes: none of them is written in C.
+    """Say whether classes keep all that their instances hold in attributes: none of them is written in C."""
+    return all(base.__module__ in _TRANSPARENT or not _is_native(base) for base in bases)
 
-    The base of msgspec's structs is, but it adds nothing to their fields.
-    """
-    return all(base.__flags__ & _HEAP_TYPE or base.__module__.startswith("msgspec") for base in bases)
+
+def _is_native(base: type) -> bool:
+    """Say whether a class is written in C: then it owns methods or attributes that a class statement never makes."""
+    if not base.__flags__ & _HEAP_TYPE:
+        return True
+    own = [one for name, one in vars(base).items() if name not in {"__dict__", "__weakref__"}]
+    return any(getattr_static(one, "__objclass__", None) is base for one in own if not _is_slot(one))
+
+
+def _is_slot(one: object) -> bool:
+    return type(one) is MemberDescriptorType
 
 
 class Parts:
@@ -156,5 +168,5 @@ class Parts:
 def _slots(bases: tuple[type, ...]) -> Iterator[tuple[str, MemberDescriptorType]]:
     for base in bases:
         for name, one in vars(base).items():
-            if isinstance(one, MemberDescriptorType):
-                yield name, one
+            if _is_slot(one):
+                yield name, cast("MemberDescriptorType", one)

@@ -36,7 +36,7 @@ class Stub(Backend):
         self.given = services
         self.closed = 0
 
-    async def ask(self, message):
+    async def ask(self, message, *, strict=False):
         return message.declined()
 
     @property

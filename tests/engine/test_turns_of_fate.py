@@ -175,3 +175,14 @@ async def test_a_load_that_outlives_its_cache_still_answers(clock):
         return "done"
 
     assert await close_it() == "done"
+
+
+async def test_a_default_that_outlives_its_cache_is_still_the_answer(clock):
+    cache = Cache(clock=clock)
+    cache.setup("mem://")
+
+    async def close_it():
+        await cache.close()
+        return "done"
+
+    assert await cache.get_or_set("key", close_it) == "done"

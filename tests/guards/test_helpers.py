@@ -273,7 +273,7 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
 async def test_reads_are_served_in_place_beside_a_memory_limit(clock, subject):
     """A middleware that says which commands concern it costs the others nothing."""
     async with subject.open(clock, middlewares=(memory_limit(),)) as cache:
-        kinds = {kind.__name__ for kind in cache._engine.route_of("k").turns}
+        kinds = {kind.__name__ for kind in cache._engine.routes.of("k").turns}
     assert "Get" in kinds
     assert not kinds & {"Set", "SetRaw", "SetMany"}
 

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import itertools
+import random
 import threading
 import weakref
 from collections import defaultdict
@@ -24,6 +25,16 @@ async def two(x, y=None): ...
 @dataclasses.dataclass
 class Holder:
     held: object
+
+
+@dataclasses.dataclass
+class Dice(random.Random):
+    """A record with the state of a type in C beneath it."""
+
+    seed: int
+
+    def __post_init__(self):
+        super().seed(self.seed)
 
 
 class Textless:
@@ -179,6 +190,12 @@ def test_strict_keys_refuse_a_text_that_nobody_vouches_for():
     with pytest.raises(UnstableKeyError, match="may be that of other values"):
         compile_key(two, strict=True)(Textual("same"))
     assert compile_key(two, in_use=True)(Textual("same")).endswith(":x:same:y:")
+
+
+def test_strict_keys_refuse_a_record_that_holds_more_than_its_fields():
+    for value in (Dice(1), Dice(2), OSError(2, "no", "file")):
+        with pytest.raises(UnstableKeyError):
+            compile_key(two, strict=True)(value)
 
 
 def test_an_address_that_a_user_wrote_is_text():

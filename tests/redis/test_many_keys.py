@@ -14,6 +14,7 @@ pytestmark = pytest.mark.redis
 
 FILL = "for i = 1, ARGV[1] do redis.call('SET', 'k' .. i, '1') end"
 MANY = 100_000
+REFUSED = r"^redis, delete_match: .*(permission|can't run this command)"
 FOREIGN = b"k\xff\xfe"
 
 
@@ -42,6 +43,13 @@ async def test_half_a_character_is_a_key_too(cache, key):
     assert await cache.set_add(key + ":set", key) is None
     assert await cache.delete_many(key, key + ":set") is None
     assert await cache.get_keys_count() == 0
+
+
+async def test_half_a_character_is_a_tag_too(cache):
+    await cache.set("k", 1, tags=["\ud800", "t"])
+    assert (await cache.get_key_tags("k"))[1] == "t"
+    await cache.delete_tags("\ud800")
+    assert not await cache.exists("k")
 
 
 async def test_locks_are_not_among_the_keys(cache, server):
@@ -112,10 +120,17 @@ async def test_removing_that_is_refused_is_tried_once(own_server, asked, suppres
             if suppress:
                 assert await cache.delete_match("k*") is None
             else:
-                with pytest.raises(CacheBackendInteractionError, match="unlink"):
+                with pytest.raises(CacheBackendInteractionError, match=REFUSED):
                     await cache.delete_match("k*")
             assert asked(cache) <= 5
+        assert refusals(server) == [(b"unlink", 1)]
         assert server.command("DBSIZE") == 10
+
+
+def refusals(server):
+    """Return the commands that the rules of a server have refused, and how often; its errors need not name them."""
+    entries = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in server.command("ACL", "LOG")]
+    return [(entry[b"object"], entry[b"count"]) for entry in entries]
 
 
 async def test_clearing_leaves_other_databases_alone(server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cashews import Cache
+from cashews import messages as m
 from cashews.table.tag_index import MOST_MARKS
 from tests.subjects import each, on_memory
 
@@ -113,7 +114,7 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at)
 
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        return await cache._engine.backend_at("")._commands.get_expire(Index(f"cashews/tag/keys/{tag}"))
+        return await cache._engine.backend_at("").ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
 
     assert 3600 <= await left("t") <= 3602
     assert 10 <= await left("short") <= 12
@@ -124,13 +125,6 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at)
     await cache.delete("long")
     assert 10 <= await left("t") <= 12
     assert server.command("ZCARD", "cashews/tag/keys/t") == 1
-
-
-class Index:
-    """A message about a key of the bookkeeping."""
-
-    def __init__(self, key):
-        self.key = key
 
 
 OVERWRITES = {
@@ -216,6 +210,8 @@ async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subjec
 
 @on_server
 async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, subject, server_at, stored):
+    from cashews.backends.redis import tags  # noqa: PLC0415  it needs the extra `redis`
+
     server = server_at(subject)
     await cache.set("a", 1, tags=["t"])
     server.command("DEL", "a")
@@ -223,7 +219,7 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await cache._engine.backend_at("")._commands.prune("u")
+    await tags.prune(cache._engine.backend_at("")._remote, "u")
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 

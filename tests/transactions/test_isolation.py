@@ -54,7 +54,7 @@ async def parties(cache, clock, held):
     async with anyio.create_task_group() as tasks:
         yield Parties(cache, clock, tasks)
     assert held(cache) == 0
-    assert (cache._engine.routes[0].graph._queues, cache._engine._waits) == ({}, {})
+    assert cache._engine.coordinator.idle
     assert cache.statistics().leases == 0
 
 

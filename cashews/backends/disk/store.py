@@ -91,20 +91,13 @@ class DiskStore(Backend):
         self._writes.attached(loop)
         self._reads.attached(loop)
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             reply: R = await self._serve[message.__class__](message)
         except FailedError as error:
-            return self._failed(message, error, suppress=self._suppress)
+            return self._failed(message, error, suppress=self._suppress and not strict)
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await self._serve[message.__class__](message)
-        except FailedError as error:
-            return self._failed(message, error, suppress=False)
         return reply
 
     @property

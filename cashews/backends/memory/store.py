@@ -137,7 +137,7 @@ class MemoryStore(Backend):
     def outlives(self) -> bool:
         return False
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         turn = self._turns.get(type(message))
         if turn is not None:
             return cast("R", turn(message, self._clock.now()))
