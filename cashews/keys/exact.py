@@ -69,13 +69,13 @@ class ExactText:
 
     def __init__(self, registered: Mapping[type, Text], report: Report, digest: Digest, *, strict: bool) -> None:
         self.by_type: ByType[Text] = ByType(self.find)
+        self._registered = registered
         self.report = report
         self._digest = digest
         self._strict = strict
         self._rules: tuple[tuple[Callable[[type], bool], Callable[[type, type], Text]], ...] = (
             (registered.__contains__, lambda kind, base: _Named(_name(kind), _Escaped(registered[base]))),
             (lambda base: base is type, lambda *_: self._class),
-            (lambda base: base is enum.Enum, lambda kind, _: self._named(kind, self._member)),
             (hides, lambda kind, _: self._named(kind, self._secret)),
             (is_numpy, lambda kind, _: self._array_of(kind)),
             (is_partial, lambda kind, _: self._doubtful(kind, Doubt.PARTIAL)),
@@ -116,6 +116,8 @@ class ExactText:
         """Return the exact text function of a type, `None` if all that is known of its values is their own text."""
         if kind is str:
             return _string
+        if enum.Enum in kind.__mro__ and not any(base in self._registered for base in kind.__mro__):
+            return self._named(kind, self._member)  # the mixed-in type, if there is one, comes before Enum
         for position, base in enumerate(kind.__mro__):
             for applies, make in self._rules:
                 if applies(base):

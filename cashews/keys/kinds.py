@@ -6,8 +6,14 @@ import sys
 from collections import UserDict, UserList, UserString
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from types import FunctionType, MemberDescriptorType
-from inspect import getattr_static
+from types import (
+    ClassMethodDescriptorType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -36,6 +42,8 @@ _PARTIAL_MODULES: Final = ("sqlalchemy.sql", "scipy.sparse")
 """The modules of statements without their values, and of arrays that have none of these attributes."""
 _TRANSPARENT: Final = frozenset({"msgspec", "msgspec._core", "typing", "_typing"})
 """The modules of bases in C that add nothing to the fields of their subclasses."""
+_DESCRIPTORS: Final = (ClassMethodDescriptorType, GetSetDescriptorType, MethodDescriptorType, WrapperDescriptorType)
+"""The methods and attributes that types in C have, and classes made by a class statement have not."""
 _CACHES: Final = frozenset({"_attrs_cached_hash"})
 
 
@@ -134,8 +142,10 @@ def _is_native(base: type) -> bool:
     """Say whether a class is written in C: then it owns methods or attributes that a class statement never makes."""
     if not base.__flags__ & _HEAP_TYPE:
         return True
+    if "__slots__" not in vars(base) and any(map(_is_slot, vars(base).values())):
+        return True
     own = [one for name, one in vars(base).items() if name not in {"__dict__", "__weakref__"}]
-    return any(getattr_static(one, "__objclass__", None) is base for one in own if not _is_slot(one))
+    return any(isinstance(one, _DESCRIPTORS) and one.__objclass__ is base for one in own)
 
 
 def _is_slot(one: object) -> bool:
