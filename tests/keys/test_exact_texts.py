@@ -112,7 +112,14 @@ def circular():
 
 NO_KEY = [
     *(Textless(), object(), lambda: None, Textless().__init__, (i for i in ()), threading.Lock(), iter([1])),
-    *([Textless()], {1: Textless()}, Holder(Textless()), Holder([Textless()]), Holder(defaultdict(lambda: 1)), Proxy(Textless())),
+    *(
+        [Textless()],
+        {1: Textless()},
+        Holder(Textless()),
+        Holder([Textless()]),
+        Holder(defaultdict(lambda: 1)),
+        Proxy(Textless()),
+    ),
     *(Textual(str(Textless())), Hashed(), Array(), Holder(Array()), Odd(), Failing(), Liar()),
     *(nested(), circular(), Holder(Failing()), pydantic.RootModel[object](Textless())),
 ]
@@ -139,7 +146,11 @@ def test_records_and_secrets_are_told_apart_in_ordinary_keys_too():
 
 
 def test_a_secret_stands_in_no_key():
-    value = [pydantic.SecretStr("hunter2"), Plain(pydantic.SecretStr("hunter2")), {"a": pydantic.SecretBytes(b"hunter2")}]
+    value = [
+        pydantic.SecretStr("hunter2"),
+        Plain(pydantic.SecretStr("hunter2")),
+        {"a": pydantic.SecretBytes(b"hunter2")},
+    ]
     for form in (default_formatter.text, default_formatter.strict_text):
         assert "hunter2" not in form(value)
         assert "*" not in form(value)
