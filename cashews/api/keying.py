@@ -11,10 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
 from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning
-from cashews.keys.compile import compile_key, default_template, get_cache_key_template
+from cashews.keys.compile import compile_key, template_of
 from cashews.keys.formatter import Formatter, default_formatter
-from cashews.keys.names import Claims, subject_of
-from cashews.keys.signatures import signature_of
+from cashews.keys.names import Claims, Subject, subject_of, without_textless
 from cashews.keys.tags import Tag, TagMaker, TagRules, compile_tags
 from cashews.runners.call import Target
 
@@ -50,8 +49,8 @@ class Keying:
             text(self.argument, self.template)
         text("prefix", self.prefix)
 
-    def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
-        """Return an async function with the makers of its keys and tags.
+    def target(self, function: Callable[..., Any]) -> Target:
+        """Return a function with the makers of its keys and tags.
 
         :raises WrongKeyError: if a template does not fit it
         """
@@ -71,7 +70,8 @@ class Keying:
         :raises SharedKeyError: if another function has this default key, and keys are strict
         """
         if self.template is None:
-            self._claim(function, get_cache_key_template(function, None, self.prefix, noself=self.noself))
+            subject = self._subject(function)
+            self._claim(function, subject, template_of(subject, None, self.prefix, noself=self.noself))
         return self._compiled(function, in_use=True)
 
     def shown_key_of(self, function: Callable[..., object]) -> Callable[..., str]:
@@ -85,8 +85,9 @@ class Keying:
         """
         if self.template is not None:
             return self
-        template = default_template(function, signature_of(function).parameters)
-        self._claim(function, f"{self.prefix}:{template}")
+        subject = self._subject(function)
+        template = template_of(replace(subject, parameters=subject.brought), None)
+        self._claim(function, subject, f"{self.prefix}:{template}")
         return replace(self, template=template, noself=False)
 
     def _compiled(self, function: Callable[..., object], *, in_use: bool) -> Callable[..., str]:
@@ -98,15 +99,19 @@ class Keying:
             formatter=self.formatter,
             strict=self.strict,
             in_use=in_use,
-            whole=self.answers,
+            answers=self.answers,
         )
 
-    def _claim(self, function: Callable[..., object], template: str) -> None:
+    def _subject(self, function: Callable[..., object]) -> Subject:
+        subject = subject_of(function)
+        return subject if self.answers else without_textless(subject, self.formatter.plain_text)
+
+    def _claim(self, function: Callable[..., object], subject: Subject, template: str) -> None:
         """Say that two functions have one default key, once per key."""
-        if (told := self.claims.rival(template, function)) is None:
+        if (told := self.claims.rival(template, function, subject.left_out)) is None:
             return
         if self.strict:
-            raise SharedKeyError(subject_of(function).name, told)
+            raise SharedKeyError(subject.name, told)
         warnings.warn(SharedKeyWarning(told), stacklevel=5)
 
 

@@ -18,7 +18,7 @@ from cashews.exceptions import NoKeyError, UnstableKeyError, WrongKeyError
 from cashews.keys.context import context_values
 from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter
 from cashews.keys.kinds import Text
-from cashews.keys.names import STARRED, Owner, Subject, subject_of
+from cashews.keys.names import STARRED, Owner, Subject, subject_of, without_textless
 from cashews.keys.signatures import annotations_of, signature_of, unknown_attribute
 from cashews.keys.template import (
     ARGS,
@@ -52,7 +52,12 @@ def get_cache_key_template(
     function: Callable[..., object], key: str | None = None, prefix: str = "", *, noself: bool = False
 ) -> str:
     """Return the template of a decorated function's keys: the given one, or the default one, behind the prefix."""
-    head, rest = _template(subject_of(function), key, prefix, noself=noself)
+    return template_of(subject_of(function), key, prefix, noself=noself)
+
+
+def template_of(subject: Subject, key: str | None, prefix: str = "", *, noself: bool = False) -> str:
+    """Return the template of a function's keys: the given one, or the default one, behind the prefix."""
+    head, rest = _template(subject, key, prefix, noself=noself)
     return head + rest
 
 
@@ -66,7 +71,7 @@ def compile_key(
     strict: bool = False,
     result: bool = False,
     in_use: bool = False,
-    whole: bool = False,
+    answers: bool = True,
 ) -> Callable[..., str]:
     """Return a function that makes keys; it takes the same arguments as the decorated function.
 
@@ -75,17 +80,20 @@ def compile_key(
     :param strict: give different keys to different arguments, and refuse objects that have no text of their own
     :param result: make a function that takes the result of the call before the arguments, for ``{result.id}``
     :param in_use: raise NoKeyError at a call that can have no key; otherwise its key is shown, with a warning
-    :param whole: with strict keys, refuse a template that leaves out a parameter
+    :param answers: calls of one key answer each other: a template of strict keys has to name each parameter, and the
+        object of a bound method is part of the default key, even if it has no text of its own
     :raises WrongKeyError: if the template does not fit the function
     """
     subject = subject_of(function)
+    if not answers:
+        subject = without_textless(subject, formatter.plain_text)
     head, rest = _template(subject, template, prefix, noself=noself)
     source = _KeySource(function, subject, formatter, strict=strict, result=result, in_use=in_use)
     left_out = subject.owner if noself else None
     if noself and template is None and left_out is not None:
         return source.compiled(head, rest, left_out)
     if template is not None:
-        _check_parameters(subject, rest, left_out, whole=whole and strict)
+        _check_parameters(subject, rest, left_out, whole=answers and strict and in_use)
     return source.compiled(head, rest)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, Signature, ismethod, isroutine
 from typing import Any, Final, cast
 from weakref import ref
 
 from cashews.exceptions import Doubt
 from cashews.keys.exact import Report
-from cashews.keys.kinds import ByType, is_sole
+from cashews.keys.kinds import ByType, Text, is_sole
 from cashews.keys.signatures import signature_of
 from cashews.keys.template import ARGS, KWARGS
 
@@ -34,6 +34,8 @@ class Subject:
     """All parameters, with those that the function brings along."""
     bound: Mapping[str, Any]
     """The arguments that the function brings along."""
+    left_out: object = None
+    """The object of a bound method that is left out of the key, since it has no text of its own."""
 
     @property
     def name(self) -> str:
@@ -56,6 +58,11 @@ class Subject:
         first = next(iter(self.parameters), None)
         return first if first is not None and (self.is_method or first in {"self", "cls"}) else None
 
+    @property
+    def brought(self) -> Mapping[str, Parameter]:
+        """The parameters whose arguments the function brings along."""
+        return {name: one for name, one in self.parameters.items() if name not in self.signature.parameters}
+
     def fields(self, exclude: Container[str | None] = ()) -> str:
         """Return the part of the default template that has the parameters, except for the excluded ones."""
         return "".join([f":{_default_field(one)}" for name, one in self.parameters.items() if name not in exclude])
@@ -73,6 +80,20 @@ def subject_of(function: Callable[..., Any]) -> Subject:
         parameters=whole.parameters,
         bound=_bound(whole, args, kwargs),
     )
+
+
+def without_textless(subject: Subject, form: Text) -> Subject:
+    """Return a function without the object that it brings along, if that has no text of its own."""
+    owner = subject.owner
+    if owner is None or owner not in subject.bound:
+        return subject
+    try:
+        form(subject.bound[owner])
+    except Exception:  # noqa: BLE001  a text is code of the user's, and may fail in any way
+        parameters = {name: one for name, one in subject.parameters.items() if name != owner}
+        bound = {name: one for name, one in subject.bound.items() if name != owner}
+        return replace(subject, parameters=parameters, bound=bound, left_out=subject.bound[owner])
+    return subject
 
 
 def function_of(function: Any) -> Any:
@@ -161,10 +182,14 @@ class _Claim:
     cells: tuple[object, ...] | None
     place: str
     function: Callable[[], object]
+    owner: Callable[[], object]
+    """Returns the object that is left out of the key, while that is alive."""
     is_told: bool = False
 
     def is_of(self, other: _Claim) -> bool:
         """Say whether another claim is of the same function: of the same object, or of a twin of it."""
+        if self.owner() is not other.owner():
+            return False
         if self.function() is not None and self.function() is other.function():
             return True
         return self.code == other.code and self.cells is not None and self.cells == other.cells
@@ -179,12 +204,14 @@ class Claims:
     def __init__(self) -> None:
         self._claims: dict[str, _Claim] = {}
 
-    def rival(self, key: str, function: Callable[..., Any]) -> str | None:
+    def rival(self, key: str, function: Callable[..., Any], left_out: object = None) -> str | None:
         """Claim a default key for a function; returns a sentence, once per key, if another function has it already.
 
         Two functions are the same if they have the same code, and the variables around them have the same values.
+
+        :param left_out: the object of a bound method, if it is no part of the key
         """
-        claim = _claim_of(function)
+        claim = _claim_of(function, left_out)
         if claim is None:
             return None
         first = self._claims.setdefault(key, claim)
@@ -201,7 +228,7 @@ class Claims:
         )
 
 
-def _claim_of(function: Any) -> _Claim | None:
+def _claim_of(function: Any, left_out: object) -> _Claim | None:
     """Return a claim of the function that a user wrote, `None` for a callable that is not written in Python."""
     function = function_of(function)
     function = type(function).__call__ if _is_object(function) else function
@@ -211,7 +238,18 @@ def _claim_of(function: Any) -> _Claim | None:
     if code is None:
         return None
     place = f"{code.co_filename}:{code.co_firstlineno}"
-    return _Claim(code, _cells(getattr(function, "__closure__", None) or ()), place, ref(function))
+    return _Claim(code, _cells(getattr(function, "__closure__", None) or ()), place, ref(function), _refer(left_out))
+
+
+def _refer(value: object) -> Callable[[], object]:
+    try:
+        return _nothing if value is None else ref(value)
+    except TypeError:  # it cannot be referred to weakly
+        return object
+
+
+def _nothing() -> None:
+    return None
 
 
 _COMPARED: Final = (str, bytes, int, float, bool, type(None))
