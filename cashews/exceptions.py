@@ -129,7 +129,8 @@ class WrongKeyError(CacheError, ValueError):
 
     def __init__(self, function: str, field: str, reason: str) -> None:
         self.function, self.field, self.reason = function, field, reason
-        super().__init__(f"key template of {function}: field {{{field}}}: {reason}")
+        place = f"field {{{field}}}" if "{" not in field else repr(field)
+        super().__init__(f"key template of {function}: {place}: {reason}")
 
 
 class WrongTagError(CacheError, ValueError):

@@ -42,7 +42,7 @@ RESULT = "result"
 _CONVERSIONS: Final[dict[str, Text]] = {"r": repr, "s": str, "a": ascii}
 
 
-def default_template(function: Callable[..., object], exclude: Container[str] = ()) -> str:
+def default_template(function: Callable[..., object], exclude: Container[str | None] = ()) -> str:
     """Return a template made of a function's module, its name and its parameters except for the excluded ones."""
     subject = subject_of(function)
     return _literal(subject.place) + subject.fields(exclude)

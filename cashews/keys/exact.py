@@ -48,6 +48,16 @@ def escape_delimiters(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+# The methods of the base, since a subclass may override them.
+_LIST_ITEMS: Final = list[Any].__iter__
+_TUPLE_ITEMS: Final = tuple[Any, ...].__iter__
+_SET_ITEMS: Final = set[Any].__iter__
+_FROZENSET_ITEMS: Final = frozenset[Any].__iter__
+_DEQUE_ITEMS: Final = deque[Any].__iter__
+_PAIRS: Final = dict[Any, Any].items
+_ORDERED_PAIRS: Final = OrderedDict[Any, Any].items
+
+
 class Digest:
     """A keyed digest of bytes, for what is too long or too secret to stand in a key."""
 
@@ -75,7 +85,7 @@ class ExactText:
         self._strict = strict
         self._rules: tuple[tuple[Callable[[type], bool], Callable[[type, type], Text]], ...] = (
             (registered.__contains__, lambda kind, base: _Named(_name(kind), _Escaped(registered[base]))),
-            (lambda base: base is type, lambda *_: self._class),
+            (lambda base: base is type, lambda *_: self._class),  # pyright: ignore[reportUnknownLambdaType]  two types
             (hides, lambda kind, _: self._named(kind, self._secret)),
             (is_numpy, lambda kind, _: self._array_of(kind)),
             (is_partial, lambda kind, _: self._doubtful(kind, Doubt.PARTIAL)),
@@ -90,11 +100,11 @@ class ExactText:
             dict: self._dict,
             OrderedDict: self._ordered,
             defaultdict: self._defaulted,
-            deque: lambda value: self.sequence((list(deque.__iter__(value)), value.maxlen)),
-            MappingProxyType: lambda value: self(dict(value)),
-            ChainMap: lambda value: self.sequence(value.maps),
+            deque: lambda value: self.sequence((list(_DEQUE_ITEMS(value)), value.maxlen)),
+            MappingProxyType: self.mapping,
+            ChainMap: self._maps,
             SimpleNamespace: lambda value: self.mapping(vars(value)),
-            slice: lambda value: self.sequence((value.start, value.stop, value.step)),
+            slice: self._slice,
             re.Pattern: lambda value: self.sequence((value.pattern, value.flags)),
             datetime: lambda value: self._moment(datetime.isoformat(value), value),
             time: lambda value: self._moment(time.isoformat(value), value),
@@ -163,37 +173,43 @@ class ExactText:
     def _doubtful(self, kind: type, doubt: Doubt) -> Text:
         return _Doubtful(kind, doubt, self.report)
 
-    # --- the content of values; methods of the base, since a subclass may override them
+    # --- the content of values
 
-    def _list(self, values: list[object]) -> str:
-        return self.sequence(list.__iter__(values))
+    def _list(self, values: Any) -> str:
+        return self.sequence(_LIST_ITEMS(values))
 
-    def _tuple(self, values: tuple[object, ...]) -> str:
-        return self.sequence(tuple.__iter__(values))
+    def _tuple(self, values: Any) -> str:
+        return self.sequence(_TUPLE_ITEMS(values))
 
-    def _set(self, values: set[object]) -> str:
-        return ",".join(sorted(map(self, set.__iter__(values))))
+    def _set(self, values: Any) -> str:
+        return ",".join(sorted(map(self, _SET_ITEMS(values))))
 
-    def _frozenset(self, values: frozenset[object]) -> str:
-        return ",".join(sorted(map(self, frozenset.__iter__(values))))
+    def _frozenset(self, values: Any) -> str:
+        return ",".join(sorted(map(self, _FROZENSET_ITEMS(values))))
 
-    def _dict(self, values: dict[object, object]) -> str:
-        return ",".join(sorted([f"{self(key)}={self(value)}" for key, value in dict.items(values)]))
+    def _dict(self, values: Any) -> str:
+        return ",".join(sorted([f"{self(key)}={self(value)}" for key, value in _PAIRS(values)]))
 
-    def _ordered(self, values: OrderedDict[object, object]) -> str:
-        return ",".join([f"{self(key)}={self(value)}" for key, value in OrderedDict.items(values)])
+    def _ordered(self, values: Any) -> str:
+        return ",".join([f"{self(key)}={self(value)}" for key, value in _ORDERED_PAIRS(values)])
 
-    def _defaulted(self, values: defaultdict[object, object]) -> str:
-        return f"{self(values.default_factory)},{self(dict(dict.items(values)))}"
+    def _defaulted(self, values: Any) -> str:
+        return f"{self(values.default_factory)},{self(dict(_PAIRS(values)))}"
+
+    def _maps(self, value: Any) -> str:
+        return self.sequence(value.maps)
+
+    def _slice(self, value: Any) -> str:
+        return self.sequence((value.start, value.stop, value.step))
 
     def _moment(self, text: str, value: datetime | time) -> str:
         zone = "" if value.tzinfo is None else f",{self(value.tzinfo)}"
         return f"{escape_delimiters(text)}{zone}{',fold' * value.fold}"
 
-    def _zone(self, value: ZoneInfo) -> str:
+    def _zone(self, value: Any) -> str:
         key: object = value.key
         if key is None:  # it was read from a file
-            self.report(type(value), Doubt.OTHERS)
+            self.report(ZoneInfo, Doubt.OTHERS)
         return self(key)
 
     def _member(self, value: enum.Enum) -> str:
@@ -203,14 +219,14 @@ class ExactText:
         return self._digest(self(value.get_secret_value()).encode("utf-8", "surrogatepass"))
 
     def _array(self, value: Any) -> str:
-        if value.dtype.hasobject:
-            self.report(type(value), Doubt.PARTIAL)
+        if value.dtype.hasobject:  # its bytes are addresses
+            self.report(value.__class__, Doubt.PARTIAL)
         return self._buffer(repr(value.dtype), value.shape, value.tobytes())
 
     def _buffer(self, form: object, shape: object, content: bytes) -> str:
         return f"{self.sequence((form, shape))},{self._digest(content)}"
 
-    def _class(self, value: type) -> str:
+    def _class(self, value: type[Any]) -> str:
         if not is_sole(value):
             self.report(value, Doubt.NAME)
         return f"type({_name(value)})"

@@ -63,7 +63,7 @@ class PlainText:
             if hides(base):
                 return self.exact.find(kind)
         own = OwnText(kind, self.report)
-        if (has_own_text(kind) or issubclass(kind, tzinfo)) and not any(map(is_partial, kind.__mro__)):
+        if (has_own_text(kind) or tzinfo in kind.__mro__) and not any(map(is_partial, kind.__mro__)):
             return own
         return self.exact.exactly(kind) or own
 

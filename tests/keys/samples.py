@@ -130,7 +130,7 @@ class Masked(str):
     __repr__ = __str__
 
 
-class Tenant(str):
+class Tenant(str):  # noqa: SLOT000  it has attributes
     """A text with an attribute."""
 
     def __new__(cls, text, region=None):
