@@ -103,9 +103,9 @@ class ExactText:
             deque: lambda value: self.sequence((list(_DEQUE_ITEMS(value)), value.maxlen)),
             MappingProxyType: self.mapping,
             ChainMap: self._maps,
-            SimpleNamespace: lambda value: self.mapping(vars(value)),
+            SimpleNamespace: self._namespace,
             slice: self._slice,
-            re.Pattern: lambda value: self.sequence((value.pattern, value.flags)),
+            re.Pattern: self._pattern,
             datetime: lambda value: self._moment(datetime.isoformat(value), value),
             time: lambda value: self._moment(time.isoformat(value), value),
             ZoneInfo: self._zone,
@@ -198,6 +198,12 @@ class ExactText:
 
     def _maps(self, value: Any) -> str:
         return self.sequence(value.maps)
+
+    def _namespace(self, value: Any) -> str:
+        return self.mapping(vars(value))
+
+    def _pattern(self, value: Any) -> str:
+        return self.sequence((value.pattern, value.flags))
 
     def _slice(self, value: Any) -> str:
         return self.sequence((value.start, value.stop, value.step))

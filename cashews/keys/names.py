@@ -165,10 +165,12 @@ class Owner:
         return self._names[cast("type", owner) if issubclass(kind, type) else kind]
 
     def _find(self, kind: type) -> str:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if name == self._home:  # another class of this name would have a method of its own, which claims the same key
+            return ""
         if not is_sole(kind):
             self._report(kind, Doubt.NAME)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        return "" if name == self._home else f":{name}"
+        return f":{name}"
 
 
 # --- two functions of one name
