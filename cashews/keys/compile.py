@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import keyword
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from textwrap import indent
@@ -348,14 +348,16 @@ class _KeySource:
         if function is None:
             known = ", ".join(sorted(self.formatter.functions))
             raise WrongKeyError(self.name, part.source, f"no function {call.name!r}; functions: {known}")
-        self.check_call(function, call, part)
+        positional, keywords = function.split(call.arguments)
+        self.check_call(function, part, positional, keywords)
         if function.takes is Takes.OPTIONAL:
             self.lines.append(f"try: {local} = {value}\nexcept {self.mark}missing: {local} = None")
             value = local
         if part.conversion:
             value = f"{self.bound(_CONVERSIONS[part.conversion])}({value})"
         first = {Takes.TEXT: f"{self.bound(self.plain)}({value})", Takes.FORM: f"{self.bound(self.form)}({value})"}
-        arguments = [first.get(function.takes, value), *map(self.argument, call.arguments)]
+        arguments = [first.get(function.takes, value), *map(self.argument, positional)]
+        arguments += [f"{name}={self.argument(text)}" for name, text in keywords.items()]
         return f"{self.bound(function.call)}({', '.join(arguments)})"
 
     def argument(self, argument: object) -> str:
@@ -370,20 +372,24 @@ class _KeySource:
             return self.formatted(value, argument)
         return f"{self.bound(self.plain)}({value})"
 
-    def check_call(self, function: TemplateFunction, call: FunctionCall, part: Field) -> None:
+    def check_call(
+        self, function: TemplateFunction, part: Field, positional: tuple[object, ...], keywords: Mapping[str, object]
+    ) -> None:
         """Refuse arguments at decoration that the function would refuse at every call."""
         try:
-            _check_arity(function.call, call.arguments)
-            if function.check is not None and not any(isinstance(one, Field) for one in call.arguments):
-                function.check(*call.arguments)
+            _check_arity(function.call, positional, keywords)
+            if function.check is not None and not any(isinstance(one, Field) for one in positional):
+                function.check(*positional, **keywords)
         except (TypeError, ValueError) as error:
-            raise WrongKeyError(self.name, part.source, f"{call.name}: {error}") from error
+            raise WrongKeyError(self.name, part.source, f"{part.call and part.call.name}: {error}") from error
 
 
-def _check_arity(function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+def _check_arity(
+    function: Callable[..., object], positional: tuple[object, ...], keywords: Mapping[str, object]
+) -> None:
     try:
         accepted = signature_of(function)
     except ValueError:
         # Some builtins have no signature.
         return
-    accepted.bind(None, *arguments)
+    accepted.bind(None, *positional, **keywords)

@@ -200,7 +200,7 @@ class ExactText:
         return self.sequence(value.maps)
 
     def _namespace(self, value: Any) -> str:
-        return self.mapping(vars(value))
+        return self.mapping(value.__dict__)
 
     def _pattern(self, value: Any) -> str:
         return self.sequence((value.pattern, value.flags))
