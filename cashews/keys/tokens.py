@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from cashews.exceptions import MissingExtraError, WrongArgumentError, WrongTokenError
 
@@ -78,12 +78,12 @@ class Tokens:
 
 
 def _payload(token: str, field: str) -> dict[str, Any]:
+    fields: Any = None
     try:
         _, payload, _ = token.split(".")
         fields = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (ValueError, TypeError, RecursionError):
-        # The original exceptions quote the token, so they are not chained.
-        fields = None
-    if not isinstance(fields, dict):
+        pass  # the original exceptions quote the token, so they are not chained
+    if type(fields) is not dict:
         raise WrongTokenError(field, "not three parts with a JSON object in the middle")
-    return fields
+    return cast("dict[str, Any]", fields)
