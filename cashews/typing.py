@@ -12,8 +12,8 @@ from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import Detector
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.transaction import Transaction, TransactionMode
-from cashews.engine.engine import EngineStatistics
 from cashews.engine.interceptors import Callback, Middleware
+from cashews.engine.statistics import EngineStatistics
 from cashews.keys.formatter import Formatter
 from cashews.keys.tags import Tag, Tags
 from cashews.messages import CommitOutcome, Message

@@ -19,8 +19,9 @@ from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector, Off, ambient
-from cashews.engine.engine import Engine, EngineStatistics
+from cashews.engine.engine import Engine
 from cashews.engine.interceptors import Callback, Middleware
+from cashews.engine.statistics import EngineStatistics
 from cashews.messages.values import OnRemove
 
 ALL = frozenset(Command)

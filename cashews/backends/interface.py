@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
@@ -101,6 +102,11 @@ class Backend(Asks, ABC):
 
     def attached(self) -> None:
         """Take note that the engine has met an event loop: the first, or another after that one has ended."""
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        """The figures of the actors that the store is made of."""
+        return ()
 
     @abstractmethod
     def statistics(self) -> Mapping[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
-from dataclasses import dataclass
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
 from cashews.backends.interface import NOT_NOW, Asks, Backend, Environment, NotNowType
@@ -28,6 +28,7 @@ from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switc
 from cashews.engine.permits import Permits, TakenPermit
 from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Pages, Route, Routes
+from cashews.engine.statistics import EngineStatistics, actors_of
 from cashews.exceptions import CacheClosedError, EventLoopError
 from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
@@ -39,19 +40,6 @@ BUDGET = 128
 """Messages served between two checkpoints: no loop of hits can starve the other tasks."""
 CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """A snapshot: what runs, who waits, what was refreshed, and the figures of each backend by prefix."""
-
-    tasks: int
-    lock_waiters: int
-    leases: int
-    loads: int
-    load_waiters: int
-    refreshes: dict[str, int]
-    backends: dict[str, dict[str, int]]
 
 
 class Engine(Asks, TransactionHost):
@@ -81,7 +69,7 @@ class Engine(Asks, TransactionHost):
         self._flights = Flights(self.permits, self.loop)
         self.load = self._flights.load
         """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
-        self.refresher = Refresher(clock, self._ensure_scope, self.loop)
+        self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
         self._watcher = Watcher(self.rebuild)
@@ -293,6 +281,7 @@ class Engine(Asks, TransactionHost):
             raise EventLoopError(message)
         self._loop = current_loop()
         self._thread = get_ident()
+        self.refresher.attached(self._loop)
         for route in self.routes:
             route.backend.attached()
 
@@ -366,7 +355,8 @@ class Engine(Asks, TransactionHost):
         return self.routes.of(key).switch.is_off(command)
 
     def statistics(self) -> EngineStatistics:
-        """Return what the engine holds and has done."""
+        """Return the figures of the engine, its stores and its actors."""
+        coordinator = ActorStatistics(*self.coordinator.statistics())
         return EngineStatistics(
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
@@ -375,4 +365,5 @@ class Engine(Asks, TransactionHost):
             load_waiters=self._flights.waiting,
             refreshes=self.refresher.statistics(),
             backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
+            actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
         )

@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._log import logger
 from cashews._typing import ABSENT
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.disk.encoding import DiskValues
@@ -114,6 +115,10 @@ class DiskStore(Backend):
         if not suppress:
             raise CacheBackendInteractionError(text)
         return message.declined()
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        return (self._reads.actor("disk reads"), self._writes.actor("disk writes"))
 
     def statistics(self) -> Mapping[str, int]:
         reads, writes = self._reads.statistics(), self._writes.statistics()

@@ -9,6 +9,7 @@ from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews._log import logger
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
@@ -117,6 +118,11 @@ class RedisStore(Backend):
             self._failing[kind] = str(failure)
         if not known:
             logger.error("%s", failure)
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        names = ("redis", *(f"redis {number}" for number in range(2, len(self._connections) + 1)))
+        return tuple(connection.actor(name) for connection, name in zip(self._connections, names, strict=True))
 
     def statistics(self) -> Mapping[str, int]:
         figures = [connection.statistics() for connection in self._connections]
