@@ -132,7 +132,9 @@ class DiskStore(Backend):
             "largest_batch": max(reads["largest_batch"], writes["largest_batch"]),
             "expired": sum(file.expired for file in files),
             "evicted": sum(file.evicted for file in files),
-            "decode_failures": self._values.failures,
+            "refused": sum(file.refused for file in files),
+            "damaged": sum(file.damaged for file in files),
+            "decode_failures": self._values.failures + sum(file.unreadable for file in files),
         }
 
     async def close(self) -> None:

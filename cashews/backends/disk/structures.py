@@ -8,18 +8,23 @@ from struct import Struct
 from typing import Final, cast
 
 from cashews import messages as m
-from cashews.backends.disk.shelf import Shelf, StructureRow
+from cashews.backends.disk.files import encoded, is_sound
+from cashews.backends.disk.rows import StructureRow
+from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import deadline_in
 from cashews.structures.circuit import LONG_AGO, Circuit, Phase
 from cashews.structures.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
+ALL: Final = -1
+"""No limit, in SQLite's words."""
 PART: Final = 4_096
 """The bytes of a page: a bit field is stored as one row per page."""
 CIRCUIT_FORMAT: Final = Struct(">Bdddqqq")
 PHASES: Final = (Phase.CLOSED, Phase.OPEN, Phase.HALF_OPEN)
 ADD_PART: Final = "INSERT OR REPLACE INTO cashews_parts (key, part, content) VALUES (?, ?, ?)"
-DROP_PART: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = ?"
+DROP_MEMBER: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = +CAST(? AS TEXT)"
+"""Its second parameter are bytes, since a member that another program or a fault has changed may be no UTF-8."""
 
 
 def _writer(shelf: Shelf, found: StructureRow | None) -> Callable[[str, str, bytes | int, float | None], None]:
@@ -192,13 +197,19 @@ def set_pop(shelf: Shelf, message: m.SetPop, now: float) -> list[str]:
     found = shelf.structure_of_kind(message.key, MEMBERS, now)
     if found is None:
         return []
-    popped = members(shelf, message.key, message.count)
+    popped = _any_members(shelf, message.key, message.count)
     _drop_members(shelf, found, message.key, popped)
-    return popped
+    sound = list(filter(is_sound, popped))
+    return sound if sound or not popped else set_pop(shelf, message, now)
 
 
-def members(shelf: Shelf, key: str, count: int = -1) -> list[str]:
-    """Return up to `count` members of a set, all of them by default."""
+def members(shelf: Shelf, key: str) -> list[str]:
+    """Return the members of a set."""
+    return list(filter(is_sound, _any_members(shelf, key, ALL)))
+
+
+def _any_members(shelf: Shelf, key: str, count: int) -> list[str]:
+    """Return up to `count` members of a set, those that are not UTF-8 included."""
     found = shelf.sql("SELECT part FROM cashews_parts WHERE key = ? LIMIT ?", (key, count))
     return [part for (part,) in found]
 
@@ -206,6 +217,6 @@ def members(shelf: Shelf, key: str, count: int = -1) -> list[str]:
 def _drop_members(shelf: Shelf, found: StructureRow, key: str, values: tuple[str, ...] | list[str]) -> None:
     """Remove members of a set, and the set itself if it is empty then."""
     for member in values:
-        shelf.sql(DROP_PART, (key, member))
-    if not members(shelf, key, 1):
+        shelf.sql(DROP_MEMBER, (key, encoded(member)))
+    if not _any_members(shelf, key, 1):
         shelf.drop_structure(found)
