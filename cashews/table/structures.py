@@ -63,10 +63,12 @@ def incr_bits(table: Table, message: m.IncrBits, now: float) -> tuple[int, ...]:
 def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
+    is_new = table.find(message.key, now) is None
     window = _ensure_structure(table, message.key, Window, now)
     count = window.admit(message.start, message.end, message.maxvalue)
-    if count <= message.maxvalue and message.expire is not None:
-        table.set_deadline(table.structures[message.key], message.expire, now)
+    slot = table.structures[message.key]
+    if count <= message.maxvalue and message.expire is not None and (is_new or slot.deadline < now + message.expire):
+        table.set_deadline(slot, message.expire, now)
     return count
 
 

@@ -21,6 +21,15 @@ ALL: Final = -1
 PART: Final = 4_096
 """The bytes of a page: a bit field is stored as one row per page."""
 CIRCUIT_FORMAT: Final = Struct(">Bdddqqq")
+WINDOW_MARK: Final = b"w"
+"""The first byte of a window's content. Earlier versions wrote the events alone, which are eight bytes each."""
+WINDOW_HEAD: Final = Struct(">dd")
+"""The length of the longest window, and the instant of the last write; the events follow."""
+TALLY_FORMAT: Final = Struct(">qd")
+"""The number of calls, and the instant of the last write. Earlier versions wrote the number alone, as an integer."""
+SKEW: Final = 10.0
+"""The seconds by which a row may have been written later than now: letters of several processes arrive in any order.
+Beyond that the clock was set back, and the row is void, since it might shut everybody out for years."""
 PHASES: Final = (Phase.CLOSED, Phase.OPEN, Phase.HALF_OPEN)
 ADD_PART: Final = "INSERT OR REPLACE INTO cashews_parts (key, part, content) VALUES (?, ?, ?)"
 DROP_MEMBER: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = +CAST(? AS TEXT)"
@@ -106,33 +115,55 @@ def incr_bits(shelf: Shelf, message: m.IncrBits, now: float) -> tuple[int, ...]:
 def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
-    found = _current(shelf.structure_of_kind(message.key, WINDOW, now), now, message.expire)
-    window = Window() if found is None else Window(array("d", cast("bytes", found.content)))
+    found, window = _window(shelf.structure_of_kind(message.key, WINDOW, now), now)
     count = window.admit(message.start, message.end, message.maxvalue)
     deadline = None if found is None else found.deadline
     if count <= message.maxvalue and message.expire is not None:
-        deadline = deadline_in(message.expire, now)
-    _writer(shelf, found)(message.key, WINDOW, array("d", window).tobytes(), deadline)
+        deadline = _later(found, deadline_in(message.expire, now))
+    _writer(shelf, found)(message.key, WINDOW, _window_content(window, now), deadline)
     return count
 
 
-def _current(found: StructureRow | None, now: float, longest: float | None) -> StructureRow | None:
-    """Return a structure if its deadline is within `longest` seconds; else the clock was set back, and it is void."""
-    if found is None or found.deadline is None or longest is None or found.deadline <= now + longest:
-        return found
-    return None
+def _window(found: StructureRow | None, now: float) -> tuple[StructureRow | None, Window]:
+    """Return a row and its window; no row and a new window if the row was written at a later time than now."""
+    content = b"" if found is None else cast("bytes", found.content)
+    if not content.startswith(WINDOW_MARK):
+        return found, Window(array("d", content))
+    span, written = WINDOW_HEAD.unpack_from(content, len(WINDOW_MARK))
+    if written > now + SKEW:
+        return None, Window()
+    return found, Window(array("d", content[len(WINDOW_MARK) + WINDOW_HEAD.size :]), span)
+
+
+def _window_content(window: Window, now: float) -> bytes:
+    return WINDOW_MARK + WINDOW_HEAD.pack(window.span, now) + array("d", window).tobytes()
+
+
+def _later(found: StructureRow | None, deadline: float | None) -> float | None:
+    """Return the later one of two deadlines: windows of several lengths may share a row."""
+    if found is None:
+        return deadline
+    return None if found.deadline is None or deadline is None else max(found.deadline, deadline)
 
 
 def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
-    found = _current(shelf.structure_of_kind(message.key, TALLY, now), now, max(message.period, message.ban or 0))
-    if found is None:
-        calls, deadline = 1, deadline_in(message.period, now)
-    else:
-        calls, deadline = cast("int", found.content) + 1, found.deadline
+    found, calls = _tally(shelf.structure_of_kind(message.key, TALLY, now), now)
+    deadline = deadline_in(message.period, now) if found is None else found.deadline
+    calls += 1
     if calls == message.limit + 1 and message.ban is not None:
         deadline = deadline_in(message.ban, now)
-    _writer(shelf, found)(message.key, TALLY, calls, deadline)
+    _writer(shelf, found)(message.key, TALLY, TALLY_FORMAT.pack(calls, now), deadline)
     return calls <= message.limit
+
+
+def _tally(found: StructureRow | None, now: float) -> tuple[StructureRow | None, int]:
+    """Return a row and its number of calls; no row and 0 if the row was written at a later time than now."""
+    if found is None:
+        return None, 0
+    if isinstance(found.content, int):
+        return found, found.content
+    calls, written = TALLY_FORMAT.unpack(cast("bytes", found.content))
+    return (None, 0) if written > now + SKEW else (found, calls)
 
 
 # --- circuits
