@@ -1,40 +1,47 @@
-"""Which store a key belongs to, and what its messages pass on the way."""
+"""Routes: the store of each key, and the chain of interceptors that its messages pass on the way there."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
+from anyio.lowlevel import checkpoint
+
+from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
-from cashews.engine.chain import Proceed, compose
+from cashews.commands import Command
+from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.engine.interceptors import Interceptor, Switch
+from cashews.engine.interceptors import Middleware, Switch
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import Message, Page, Paged
+from cashews.messages import Message, Paged
 
-if TYPE_CHECKING:
-    from cashews._typing import Self
+R = TypeVar("R")
 
 
 class Route:
     """A key prefix, the store behind it, and the chain between.
 
-    `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
+    `turns` holds the turns of the messages that no interceptor concerns; it is made anew when the configuration
+    changes.
     """
 
-    __slots__ = ("_chains", "_interceptors", "_plain", "backend", "graph", "locks", "prefix", "switch", "turns")
+    __slots__ = (
+        *("_chains", "_interceptors", "_plain"),
+        *("backend", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+    )
 
     def __init__(
         self,
         prefix: str,
         backend: Backend,
         switch: Switch,
-        locks: LockQueues,
+        locks: StoreLocks,
         interceptors: Callable[[Route], Sequence[Interceptor]],
         *,
         graph: WaitGraph,
@@ -42,9 +49,10 @@ class Route:
         self.prefix = prefix
         self.backend = backend
         self.switch = switch
+        self.middlewares: tuple[Middleware, ...] = ()
         self.graph = graph
         self.locks = locks
-        """Who waits for the locks of transactions, which pass no chain."""
+        """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
         self._plain: dict[type[Message[Any]], Proceed] = {}
@@ -69,10 +77,14 @@ class Route:
         """Serve nothing in place any more."""
         self.turns = {}
 
+    def ask(self, message: Message[R]) -> Awaitable[R]:
+        """Pass a message along the chain, and return its reply."""
+        return self.chain(type(message))(message)
+
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        if here is None:
+        if here is None or not (here.off or here.transactions or here.invalidating is not None):
             chain = self._plain.get(kind)
             if chain is None:
                 chain = self._plain[kind] = self._compose(kind)
@@ -88,11 +100,22 @@ class Route:
         return compose(concerned, self.backend.ask)
 
 
-class Routes:
-    """The mounted routes; a key belongs to the longest prefix it begins with."""
+class Routes(Sequence[Route]):
+    """The mounted routes, the longest prefix first; a key belongs to the first one whose prefix it begins with.
 
-    def __init__(self) -> None:
+    :param changed: called when a switch or a middleware has changed
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._by_length: tuple[Route, ...] = ()
+
+    @overload
+    def __getitem__(self, place: int) -> Route: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Route, ...]: ...
+    def __getitem__(self, place: int | slice) -> Route | tuple[Route, ...]:
+        return self._by_length[place]
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._by_length)
@@ -107,14 +130,20 @@ class Routes:
 
     def mount(self, route: Route) -> Route | None:
         """Add a route; returns the one it replaces."""
-        replaced = self.at(route.prefix)
+        replaced = next((each for each in self._by_length if each.prefix == route.prefix), None)
         others = [each for each in self._by_length if each is not replaced]
         self._by_length = tuple(sorted([*others, route], key=lambda each: -len(each.prefix)))
         return replaced
 
-    def at(self, prefix: str) -> Route | None:
-        """Return the route that is mounted under exactly this prefix."""
-        return next((route for route in self._by_length if route.prefix == prefix), None)
+    def at(self, prefix: str) -> Route:
+        """Return the route that is mounted under exactly this prefix.
+
+        :raises NotConfiguredError: if there is none
+        """
+        for route in self._by_length:
+            if route.prefix == prefix:
+                return route
+        raise NotConfiguredError(prefix, [route.prefix for route in self._by_length])
 
     def of(self, key: str) -> Route:
         """Return the route of a key.
@@ -136,22 +165,51 @@ class Routes:
             raise NotConfiguredError(pattern, [route.prefix for route in self._by_length])
         return routes
 
+    # --- configuration
+
+    def switch(
+        self, *, off: frozenset[Command] = frozenset(), on: frozenset[Command] = frozenset(), prefix: str | None
+    ) -> None:
+        """Switch commands off and on, on all routes or on the one under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        for route in self._by_length if prefix is None else [self.at(prefix)]:
+            route.switch.off = (route.switch.off | off) - on
+        self._changed()
+
+    def off_at(self, prefix: str) -> frozenset[Command]:
+        """Return the commands that are declined here and now on the route under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        return frozenset(filter(self.at(prefix).switch.is_off, Command))
+
+    def add_middleware(self, prefix: str, middleware: Middleware) -> None:
+        """Add an innermost middleware to the route under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        self.at(prefix).middlewares += (middleware,)
+        self._changed()
+
 
 Item = TypeVar("Item")
 
 
 class Pages(Generic[Item]):
-    """An asynchronous iterator. Not a generator: whoever leaves it early has nothing to close."""
+    """An asynchronous iterator over the items of pages. Unlike a generator, it needs no closing if it is left early."""
 
     def __init__(
         self,
         message: Paged[Item],
         routes: Iterable[Route],
-        ask: Callable[[Paged[Item], Route], Awaitable[Page[Item]]],
+        prepare: Callable[[], Awaitable[None]],
     ) -> None:
         self._message = message
         self._routes = deque(routes)
-        self._ask = ask
+        self._prepare = prepare
+        """Called before the first page of each route."""
         self._items: deque[Item] = deque()
 
     def __aiter__(self) -> Self:
@@ -161,7 +219,8 @@ class Pages(Generic[Item]):
         while not self._items:
             if not self._routes:
                 raise StopAsyncIteration
-            page = await self._ask(self._message, self._routes[0])
+            await (self._prepare() if self._message.cursor is None else checkpoint())
+            page = await self._routes[0].ask(self._message)
             self._items.extend(page.items)
             self._message = replace(self._message, cursor=page.cursor)
             if page.cursor is None:

@@ -1,7 +1,10 @@
 """The Redis store.
 
-`connection` and `inbox`: one multiplexed connection. `commands`, `scripts`, `pages`: what is said on it. `store`: what
-becomes of a message when the server fails.
+`store` has the map from each message to its command: a function in one of the six rooms `values`, `structures`,
+`locks`, `tags`, `keys` and `transactions`. A command asks the server through `remote`, with one request or with one of
+the `scripts`, whose Lua is in the folder `lua`. `connection` and `inbox` are the multiplexed connection that carries
+the requests; `address`, `options` and `handshake` open it. `wire` has the forms of requests and replies, `layout` the
+forms of keys and values, `failures` the errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a server is: a URL worked out, and the stream that leads there."""
+"""The address of a server: parsed from a URL and options, and opened as a stream."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from cashews.backends.redis.options import RedisOptions
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound here: servers listen there
-"""Addresses that servers listen on and nobody can connect to, and what is meant by them."""
+"""Addresses that a server can listen on but no client can connect to, each with the one that is meant."""
 parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
 VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server, and who we are to it."""
+    """A server's host and port or socket file, its database, and our credentials."""
 
     host: str = "localhost"
     port: int = 6379
@@ -44,9 +44,8 @@ class Address:
     async def connect(self, *, keepalive: bool = False) -> ByteStream:
         """Open a stream to the server.
 
-        :param keepalive: have the operating system look after a silent connection
-
-        :raises OSError: if nobody listens there, or TLS fails
+        :param keepalive: have the operating system probe a silent connection
+        :raises OSError: if no server listens there, or TLS fails
         """
         if self.path is not None:
             return await anyio.connect_unix(self.path)
@@ -64,13 +63,13 @@ class Address:
 
 
 def parse_address(url: SplitResult, options: RedisOptions) -> Address:
-    """Work out a URL; what is given as an option goes before what stands in the URL.
+    """Parse a URL; options take precedence over its parts.
 
-    :raises WrongOptionError: if the URL cannot be understood, or a certificate cannot be read
+    :raises WrongOptionError: if the URL cannot be parsed, or a certificate cannot be read
     """
     try:
         parts = parse_url(f"{url.scheme}://{url.netloc}{url.path}")
-    except ValueError:  # whose text may be a piece of the password
+    except ValueError:  # its text may contain a piece of the password
         raise _wrong(url) from None
     if url.scheme != "unix" and url.path.strip("/") and "db" not in parts:
         raise _wrong(url)
@@ -87,7 +86,7 @@ def parse_address(url: SplitResult, options: RedisOptions) -> Address:
 
 
 def _wrong(url: SplitResult) -> WrongOptionError:
-    """Return an error that shows nothing of a URL: it may hold a password, and where that ends is what went wrong."""
+    """Return an error that shows nothing of the URL: the mistake may be the end of its password."""
     example = "unix:///path" if url.scheme == "unix" else f"{url.scheme}://user:password@host:6379/0"
     allowed = f"a URL such as {example!r}, special characters of user and password percent-encoded"
     return WrongOptionError("url", f"{url.scheme}://...", allowed)
@@ -112,7 +111,7 @@ def _tls(options: RedisOptions) -> ssl.SSLContext:
     context.verify_mode = VERIFY[options.ssl_cert_reqs]
     if options.ssl_certfile is not None:
         try:
-            # an empty password rather than none, for which OpenSSL would ask at the terminal
+            # an empty password rather than none: OpenSSL would ask for it at the terminal
             context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile, options.ssl_password or "")
         except OSError as error:
             allowed = f"a certificate whose key is in ssl_keyfile ({error})"

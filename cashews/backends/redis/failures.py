@@ -1,4 +1,4 @@
-"""What goes wrong between us and a server, as exceptions of redis-py."""
+"""The failures of requests and connections, as exceptions of redis-py."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ TROUBLE: Final = (
     hiredis.HiredisError,
     redis.RedisError,
 )
-"""What a connection may fail with."""
+"""Every error that a connection may break with."""
 
 
 class LostError(redis.ConnectionError):
-    """The connection broke after the request was sent: nobody knows whether it was carried out."""
+    """The connection broke after the request was sent: it may have been carried out, or not."""
 
 
 class LateError(redis.TimeoutError):
-    """The reply did not come in time: nobody knows whether the request was carried out."""
+    """The reply did not come in time: the request may have been carried out, or not."""
 
 
 UNKNOWN: Final = (LostError, LateError)
 OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
-"""What the connection itself has logged already."""
+"""Failures that the connection itself has logged already."""
 
 KINDS: Final[dict[str, type[redis.RedisError]]] = {
     "MASTERDOWN": redis.MasterDownError,
@@ -38,13 +38,13 @@ KINDS: Final[dict[str, type[redis.RedisError]]] = {
     "OOM": redis.OutOfMemoryError,
     "READONLY": redis.ReadOnlyError,
 }
-"""The first word of an error reply -> what it is; any other is a ResponseError. None of them is an outage."""
+"""The first word of an error reply -> its exception. Any other word is a `ResponseError`. None of them is an outage."""
 CREDENTIALS: Final = ("NOAUTH", "WRONGPASS")
-"""The first words of error replies which say that we are not who we should be."""
+"""The first words of error replies that refuse our credentials."""
 
 
 def failure_of(reply: Exception) -> redis.RedisError:
-    """Return an exception of its own to raise, for an error reply or for the failure of a connection."""
+    """Return a new exception to raise, for an error reply or for the failure of a connection."""
     if isinstance(reply, redis.RedisError):
         return type(reply)(*reply.args)
     text = str(reply)
@@ -52,7 +52,7 @@ def failure_of(reply: Exception) -> redis.RedisError:
 
 
 def broken(trouble: BaseException) -> redis.RedisError:
-    """Return what the requests fail with that a broken connection leaves behind: always an outage."""
+    """Return the error of all requests that a broken connection leaves unanswered: always an outage."""
     if isinstance(trouble, OUTAGE):
         return trouble
     if isinstance(trouble, redis.RedisError):

@@ -15,14 +15,16 @@ from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.backends.redis.wire import parser as new_parser
 
 RESP3 = 3
-NONSENSE = "the greeting is answered in a way that no server of this kind answers"
+NONSENSE = "the reply to the greeting is none of a Redis server"
 
 
 async def shake_hands(stream: ByteStream, address: Address, options: RedisOptions) -> tuple[Parser, bool]:
-    """Introduce ourselves, in RESP3 if the server knows it; returns the stream's parser, and whether pushes come on it.
+    """Introduce ourselves, in RESP3 if the server knows it; pushes come on such a stream.
+
+    Returns the parser of the stream, and `True` for RESP3.
 
     :raises AuthenticationError: if the provider of credentials fails
-    :raises InvalidResponse: if what listens there is no such server
+    :raises InvalidResponse: if the replies are none of a Redis server
     :raises ResponseError: if the server does not accept the credentials, or has no such database
     """
     parser = new_parser()
@@ -32,7 +34,7 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
         await _order(stream, parser, "AUTH", *credentials)
     if options.client_name:
         await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
-    if address.db or not (greeted or credentials):  # whoever listens there has to say something
+    if address.db or not (greeted or credentials):  # at least one reply has to show that it is a Redis server
         await _order(stream, parser, "SELECT", address.db)
     if parser.gets() is not NOTHING:
         raise InvalidResponse(NONSENSE)
@@ -53,7 +55,7 @@ async def _credentials(address: Address, options: RedisOptions) -> tuple[str, ..
 
 
 async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...]) -> bool:
-    """Ask for RESP3; says whether the server knows it."""
+    """Ask for RESP3. Returns `False` if the server does not know it."""
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
         greeting = await _ask(stream, parser, "HELLO", 3, *(("AUTH", *named) if named else ()))
@@ -67,7 +69,7 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
 
 
 async def _order(stream: ByteStream, parser: Parser, *words: str | int) -> None:
-    """Ask for what can only be granted or refused."""
+    """Send a command whose only good reply is OK."""
     if await _ask(stream, parser, *words) != b"OK":
         raise InvalidResponse(NONSENSE)
 

@@ -1,21 +1,68 @@
-"""Many keys of a server, page by page: the server is never asked for all of them at once."""
+"""The commands about many keys and about the whole store: `command(remote, message)`.
+
+Keys that match a pattern come page by page: the server is never asked for all of them at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.redis.commands import INTERNAL, Commands
+from cashews.backends.encoding import in_slices
+from cashews.backends.redis import scripts, tags
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.tagged import INDEX
-from cashews.backends.redis.wire import decoded, pack
+from cashews.backends.redis.layout import INDEX, INTERNAL
+from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.scripts import MOST_KEYS
+from cashews.backends.redis.values import exists
+from cashews.backends.redis.wire import decoded, lifetime, milliseconds, pack
 from cashews.keys.pattern import Pattern, pieces_of
 
 PAGE: Final = 1_000
-"""How many keys the server looks at in one turn, at least."""
+"""The fewest keys that the server looks at in one turn of a scan."""
 SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\*?[]^"})
+
+
+async def get_many(remote: Remote, message: m.GetMany) -> tuple[object, ...]:
+    return tuple(await _read(remote, message.keys, message.default)) if message.keys else ()
+
+
+async def _read(remote: Remote, keys: tuple[str, ...], default: object) -> list[object]:
+    stored = await remote.at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
+    return await in_slices(_found(remote, key, value, default) for key, value in zip(keys, stored, strict=True))
+
+
+async def _found(remote: Remote, key: str, stored: bytes | None, default: object) -> object:
+    return default if stored is None else await remote.values.decode(key, remote.bare(stored), default)
+
+
+async def set_many(remote: Remote, message: m.SetMany) -> None:
+    keys, expire = message.keys, message.expire
+    if expire is not None and expire <= 0:
+        return await delete_many(remote, m.DeleteMany(keys))
+    values = await in_slices(remote.values.encode(*pair, expire) for pair in message.pairs.items())
+    connection = remote.at(keys[0])
+    if remote.tags_met:
+        await scripts.SET_MANY_TAGGED.ask(connection, keys, lifetime(expire), *values)
+    elif expire is not None:
+        await scripts.SET_MANY.ask(connection, keys, milliseconds(expire), *values)
+    else:
+        pairs = [each for pair in zip(keys, values, strict=True) for each in pair]
+        await connection.ask(pack(("MSET", *pairs)))
+    return None
+
+
+async def delete_many(remote: Remote, message: m.DeleteMany) -> None:
+    shares: dict[Connection, list[str]] = {}
+    for key in message.keys:  # on its own connection: behind a value that is on its way to the key
+        shares.setdefault(remote.at(key), []).append(key)
+    for connection, keys in shares.items():
+        for start in range(0, len(keys), MOST_KEYS):
+            await scripts.DELETE.ask(connection, tuple(keys[start : start + MOST_KEYS]))
+
+
+# --- the keys that match a pattern
 
 
 def glob(pattern: str) -> str:
@@ -25,7 +72,7 @@ def glob(pattern: str) -> str:
 
 
 class ServerCursor:
-    """Where a scan stands, and which keys it has found: the server may answer a key twice."""
+    """The place of a scan, and the keys that it has found: the server may answer a key twice."""
 
     __slots__ = ("at", "ended", "seen")
 
@@ -35,79 +82,68 @@ class ServerCursor:
         self.seen: set[str] = set()
 
 
-class Scans:
-    """The messages about all keys that match a pattern."""
+async def scan(remote: Remote, message: m.Scan) -> m.Page[str]:
+    cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
+    found = await _step(remote, cursor, message.pattern, message.batch_size)
+    keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
+    cursor.seen.update(keys)
+    return m.Page(keys, None if cursor.ended else cursor)
 
-    def __init__(self, connections: Sequence[Connection], commands: Commands) -> None:
-        self._connections = connections
-        self._commands = commands
 
-    @property
-    def table(self) -> Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]]:
-        """What serves each type of message."""
-        return {
-            m.Scan: self.scan,
-            m.GetMatch: self.get_match,
-            m.DeleteMatch: self.delete_match,
-            m.Clear: self.clear,
-            m.GetKeysCount: self.count,
-        }
+async def get_match(remote: Remote, message: m.GetMatch) -> m.Page[tuple[str, object]]:
+    page = await scan(remote, m.Scan(message.pattern, message.batch_size, message.cursor))
+    values = await _read(remote, tuple(page.items), ABSENT) if page.items else []
+    pairs = zip(page.items, values, strict=True)
+    return m.Page([(key, value) for key, value in pairs if value is not ABSENT], page.cursor)
 
-    async def scan(self, message: m.Scan) -> m.Page[str]:
-        cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
-        found = await self._step(cursor, message.pattern, message.batch_size)
-        keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
-        cursor.seen.update(keys)
-        return m.Page(keys, None if cursor.ended else cursor)
 
-    async def get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
-        page = await self.scan(m.Scan(message.pattern, message.batch_size, message.cursor))
-        values = await self._commands.read(tuple(page.items), ABSENT) if page.items else []
-        pairs = zip(page.items, values, strict=True)
-        return m.Page([(key, value) for key, value in pairs if value is not ABSENT], page.cursor)
+async def delete_match(remote: Remote, message: m.DeleteMatch) -> None:
+    await remote.flush()
+    cursor = ServerCursor()
+    while not cursor.ended:
+        keys = await _step(remote, cursor, message.pattern, PAGE)
+        if keys:
+            await delete_many(remote, m.DeleteMany(tuple(keys)))
 
-    async def delete_match(self, message: m.DeleteMatch) -> None:
-        await self.flush()
-        cursor = ServerCursor()
-        while not cursor.ended:
-            keys = await self._step(cursor, message.pattern, PAGE)
-            if keys:
-                await self._commands.delete_many(m.DeleteMany(tuple(keys)))
 
-    async def clear(self, _: m.Clear) -> None:
-        await self.delete_match(m.DeleteMatch("*"))
-        cursor, indexes = ServerCursor(), Pattern.of((INDEX, ""))
-        while not cursor.ended:
-            for index in await self._scan(cursor, indexes, PAGE):  # what is written meanwhile stays in them
-                await self._commands.prune(index.removeprefix(INDEX))
-
-    async def count(self, _: m.GetKeysCount) -> int:
-        """Count all keys but those of locks, each once: the server's own count has locks in it, and expired keys."""
-        seen: set[int] = set()
-        cursor = ServerCursor()
-        while not cursor.ended:
-            keys = await self._step(cursor, "*", PAGE)
-            seen.update(map(hash, keys))  # not the keys themselves: there may be millions
-        return len(seen)
-
-    async def flush(self) -> None:
-        """Have everything carried out that was sent before, on whichever connection."""
-        for connection in self._connections[1:]:
-            await connection.ask(pack(("PING",)))
-
-    async def _step(self, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
-        if len(pieces_of(pattern)) == 1:
-            return await self._one(cursor, "".join(pieces_of(pattern)))
-        return [key for key in await self._scan(cursor, pattern, count) if not key.startswith(INTERNAL)]
-
-    async def _scan(self, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
-        words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
-        cursor.at, found = await self._connections[0].ask(pack(words), reads=True)
-        cursor.ended = cursor.at == b"0"
-        return list(map(decoded, found))
-
-    async def _one(self, cursor: ServerCursor, key: str) -> list[str]:
-        """Look for the one key that a pattern without a star matches: there is no need to see all others."""
+async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
+    """Return the next keys of a scan. A pattern without a star matches one key: the server need not look at others."""
+    if len(pieces_of(pattern)) == 1:
+        key = "".join(pieces_of(pattern))
         cursor.ended = True
-        there = not key.startswith(INTERNAL) and await self._commands.exists(m.Exists(key))
+        there = not key.startswith(INTERNAL) and await exists(remote, m.Exists(key))
         return [key] if there else []
+    return [key for key in await _scan(remote, cursor, pattern, count) if not key.startswith(INTERNAL)]
+
+
+async def _scan(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
+    words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
+    cursor.at, found = await remote.first.ask(pack(words), reads=True)
+    cursor.ended = cursor.at == b"0"
+    return list(map(decoded, found))
+
+
+# --- the whole store
+
+
+async def clear(remote: Remote, _: m.Clear) -> None:
+    await delete_match(remote, m.DeleteMatch("*"))
+    cursor, indexes = ServerCursor(), Pattern.of((INDEX, ""))
+    while not cursor.ended:
+        for index in await _scan(remote, cursor, indexes, PAGE):  # pruned, not removed: others write meanwhile
+            await tags.prune(remote, index.removeprefix(INDEX))
+
+
+async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:
+    """Count the keys of users, each once: the server's own count has internal keys in it, and expired ones."""
+    seen: set[int] = set()
+    cursor = ServerCursor()
+    while not cursor.ended:
+        keys = await _step(remote, cursor, "*", PAGE)
+        seen.update(map(hash, keys))  # not the keys themselves: there may be millions
+    return len(seen)
+
+
+async def ping(remote: Remote, message: m.Ping) -> bytes:
+    words = ("PING",) if message.message is None else ("PING", message.message)
+    return bytes(await remote.first.ask(pack(words)))

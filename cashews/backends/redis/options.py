@@ -13,14 +13,14 @@ from cashews.serialize import SerializerOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisOptions(SerializerOptions):
-    """How to reach a server, how long to wait for it, and what happens when it does not answer; times in seconds.
+    """The connection to a server, the patience with it, and the answer to its failures. Times are in seconds.
 
-    `socket_timeout`: how long a request waits for its reply; the connection is replaced then.
-    `socket_connect_timeout`, `wait_for_connection_timeout`: how long a request waits for a connection, the shorter of
-    both; after that the server is taken to be down. `retry_on_timeout`: ask once more what timed out, if it only reads.
-    `health_check_interval`: after how long without traffic the connection is tried, 0 for never.
-    `connections`: how many multiplexed connections there are; one is nearly always best. `max_connections` and
-    `minsize` are accepted and have no effect. `suppress`: answer neutrally when the server fails, instead of raising.
+    `socket_timeout`: the wait of a request for its reply; then the connection is replaced. `socket_connect_timeout` and
+    `wait_for_connection_timeout`: the wait of a request for a connection, the shorter of both; then the server is taken
+    to be down. `retry_on_timeout`: a read that timed out is asked once more. `health_check_interval`: the silence after
+    which the connection is tested, 0 for never. `connections`: the number of multiplexed connections; one is nearly
+    always best. `max_connections` and `minsize` are accepted and have no effect. `suppress`: a failure of the server is
+    answered neutrally instead of raised.
     """
 
     db: int | None = None
@@ -65,5 +65,5 @@ class RedisOptions(SerializerOptions):
 
     @property
     def patience(self) -> float:
-        """How many seconds a request waits for a connection."""
+        """The seconds that a request waits for a connection."""
         return min(self.socket_connect_timeout, self.wait_for_connection_timeout or self.socket_connect_timeout)

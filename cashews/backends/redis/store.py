@@ -1,30 +1,31 @@
-"""The Redis store: takes messages to the server, and says what becomes of them when it fails."""
+"""The Redis store: the command for each message, and the reply to a message when the server fails or refuses it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews._log import logger
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
 from cashews.backends.interface import Backend, Environment, Turn
+from cashews.backends.redis import keys, locks, structures, tags, transactions, values
 from cashews.backends.redis.address import Address
-from cashews.backends.redis.commands import Commands
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN
-from cashews.backends.redis.keys import Scans
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.transactions import Commits
+from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.wire import encoded
 from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
 
 R = TypeVar("R")
-VALUE_READS = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})
+VALUE_READS: Final = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})
+"""Reads to which a structure is no value: its key is absent, and not of the wrong type."""
 
 
 class RedisStore(Backend):
@@ -39,21 +40,11 @@ class RedisStore(Backend):
             for _ in range(options.connections)
         ]
         self._values = Values(options, self)
-        self._commands = Commands(self._connection_of, self._values)
-        scans = Scans(self._connections, self._commands)
-        self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
-            **self._commands.table,
-            **Commits(self._connection_of, self._values, scans.flush).table,
-            **scans.table,
-        }
+        self._remote = Remote(self._connections, self._values)
         self._failing: dict[type[m.Message[Any]], str] = {}
-        """The messages that the server refuses, and why."""
+        """Messages that the server refuses, each with its reason."""
         self._mistaken: set[type[m.Message[Any]]] = set()
-        """The messages that have met a key of another kind: their successes at other keys do not change that."""
-
-    def _connection_of(self, key: str) -> Connection:
-        connections = self._connections
-        return connections[0] if len(connections) == 1 else connections[hash(key) % len(connections)]
+        """Messages that have met a key of another kind: their successes at other keys do not change that."""
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
@@ -67,20 +58,13 @@ class RedisStore(Backend):
         for connection in self._connections:
             connection.attached(current_loop())
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
-            reply: R = await self._serve[message.__class__](message)
+            reply: R = await COMMANDS[message.__class__](self._remote, message)
         except redis.RedisError as error:
-            return await self._failed(message, error, suppress=self._suppress)
+            return await self._failed(message, error, suppress=self._suppress and not strict)
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await self._serve[message.__class__](message)
-        except redis.RedisError as error:
-            return await self._failed(message, error, suppress=False)
         return reply
 
     def as_raw(self, value: object) -> object:
@@ -91,9 +75,9 @@ class RedisStore(Backend):
         return self._suppress
 
     async def _failed(self, message: m.Message[R], error: redis.RedisError, *, suppress: bool) -> R:
-        """Answer a message that the server did not: neutrally, or with an error of ours."""
+        """Return the neutral reply to a message that has failed, or raise an error of ours."""
         if message.__class__ in VALUE_READS and "WRONGTYPE" in str(error):
-            nothing: R = message.declined()  # a structure is no value
+            nothing: R = message.declined()
             return nothing
         failure = await self._explained(message, error)
         if isinstance(failure, CounterOverflowError):  # the caller's own arithmetic
@@ -111,10 +95,10 @@ class RedisStore(Backend):
         if not message.keys or not ("WRONGTYPE" in text or "not an integer" in text):
             return self._failure(message, error)
         try:
-            found = await self._commands.kind_of(message.keys[0])
-        except redis.RedisError:  # the server has gone meanwhile
+            found = await values.kind_of(self._remote, message.keys[0])
+        except redis.RedisError:  # the server went away meanwhile
             return self._failure(message, error)
-        if found == "int" and isinstance(message, m.Incr):  # one that needs more than 64 bits
+        if found == "int" and isinstance(message, m.Incr):  # an integer of more than 64 bits
             return CounterOverflowError(message.keys[0])
         return WrongTypeError(message.keys[0], found, "an integer" if isinstance(message, m.Incr) else "another kind")
 
@@ -124,7 +108,7 @@ class RedisStore(Backend):
         return CacheBackendInteractionError(described, unknown=isinstance(error, UNKNOWN))
 
     def _note(self, message: m.Message[R], failure: Exception) -> None:
-        """Log what the server refuses, once for each kind of message until it works again."""
+        """Log a refusal of the server, once for each kind of message until it works again."""
         kind = type(message)
         if isinstance(failure, WrongTypeError):
             known = kind in self._mistaken
@@ -135,6 +119,11 @@ class RedisStore(Backend):
         if not known:
             logger.error("%s", failure)
 
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        names = ("redis", *(f"redis {number}" for number in range(2, len(self._connections) + 1)))
+        return tuple(connection.actor(name) for connection, name in zip(self._connections, names, strict=True))
+
     def statistics(self) -> Mapping[str, int]:
         figures = [connection.statistics() for connection in self._connections]
         total = {name: sum(each[name] for each in figures) for name in figures[0]}
@@ -143,3 +132,51 @@ class RedisStore(Backend):
     async def close(self) -> None:
         for connection in self._connections:
             await connection.close()
+
+
+COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[Any]]]] = {
+    m.Get: values.get,
+    m.Recall: values.get,
+    m.GetHit: values.get_hit,
+    m.GetRaw: values.get_raw,
+    m.Set: values.set_,
+    m.SetRaw: values.set_raw,
+    m.Incr: values.incr,
+    m.Exists: values.exists,
+    m.Delete: values.delete,
+    m.Expire: values.expire,
+    m.GetExpire: values.get_expire,
+    m.GetSize: values.get_size,
+    m.GetBits: structures.get_bits,
+    m.IncrBits: structures.incr_bits,
+    m.SliceIncr: structures.slice_incr,
+    m.Admit: structures.admit,
+    m.EnterCircuit: structures.enter_circuit,
+    m.ReportCircuit: structures.report_circuit,
+    m.SetAdd: structures.set_add,
+    m.SetRemove: structures.set_remove,
+    m.SetPop: structures.set_pop,
+    m.SetLock: locks.set_lock,
+    m.RenewLock: locks.renew_lock,
+    m.Unlock: locks.unlock,
+    m.LockTimeLeft: locks.lock_time_left,
+    m.WatchLock: locks.watch_lock,
+    m.UnwatchLock: locks.unwatch_lock,
+    m.SetTagged: tags.set_tagged,
+    m.GetKeyTags: tags.get_key_tags,
+    m.MarkLoad: tags.mark_load,
+    m.DeleteTags: tags.delete_tags,
+    m.GetMany: keys.get_many,
+    m.RecallMany: keys.get_many,
+    m.SetMany: keys.set_many,
+    m.DeleteMany: keys.delete_many,
+    m.DeleteMatch: keys.delete_match,
+    m.GetMatch: keys.get_match,
+    m.Scan: keys.scan,
+    m.Clear: keys.clear,
+    m.GetKeysCount: keys.get_keys_count,
+    m.Ping: keys.ping,
+    m.Peek: transactions.peek,
+    m.Commit: transactions.commit,
+}
+"""The command that serves each type of message."""

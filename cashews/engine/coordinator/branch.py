@@ -1,4 +1,4 @@
-"""The part of a transaction on one store: what it reads, and what is kept for the commit."""
+"""The branch of a transaction on one store: serves its messages, and commits its writes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.interface import NOT_NOW, Backend, NotNowType
 from cashews.clock import Clock
-from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.key_locks import NAMED, Holdings, Terms
+from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
 from cashews.engine.coordinator.overlay import Overlay
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockLostError
 from cashews.keys.pattern import matcher
@@ -24,62 +23,62 @@ R = TypeVar("R")
 
 
 class OvertakenError(Exception):
-    """Another task of the transaction has committed or rolled back while a command was served: it is served again."""
+    """A command was served while another task committed or rolled back the same transaction: it is served again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanPosition:
-    """Where a scan stands: first come the keys that were written here before it, then those of the store."""
+    """The position of a scan: the keys that the transaction wrote before it come first, then those of the store."""
 
     own: frozenset[str]
+    """The keys that were written before the scan."""
     left: tuple[str, ...] = ()
-    """The keys of our own that have yet to come."""
+    """The matching ones of them that have yet to come."""
     at: object | None = None
+    """The cursor of the store."""
 
 
-class Branch(Holdings):
-    """Serves the messages of a transaction to one store: locks what it touches, answers what it has kept."""
+class Branch:
+    """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_arriving", "_commit", "_graph", "_held", "_now", "_outlives", "_overlay", "_queues", "_store", "_terms"),
+        *("_commit", "_locks", "_now", "_overlay", "_owner", "_store"),
         *("outcome", "waits"),
     )
 
-    def __init__(self, terms: Terms, store: Backend, queues: LockQueues, graph: WaitGraph, clock: Clock) -> None:
-        self._terms = terms
-        self._queues = queues
-        self._graph = graph
-        self._outlives = store.outlives
-        self._held: dict[str, HeldLock | None] = {}
-        self._arriving: dict[str, anyio.Event] = {}
+    def __init__(
+        self, owner: BranchOwner, store: Backend, store_locks: StoreLocks, graph: WaitGraph, clock: Clock
+    ) -> None:
+        self._owner = owner
         self._store = store
+        self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
         self._now = clock.now
         self._overlay = Overlay()
-        self._commit = None if self._outlives else store.turns.get(m.Commit)
+        self._commit = None if self._locks.shared else store.turns.get(m.Commit)
         """The turn that commits in place."""
         self.waits = self._commit is None
         """Whether the store has to be waited for."""
         self.outcome = m.CommitOutcome.ABORTED
-        """What became of it, once it has ended."""
+        """The fate of the writes, once the transaction has ended."""
 
     # --- reading
 
     def recall_in_place(self, message: m.Get) -> object:
         return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
 
-    async def _found(self, message: m.Message[R]) -> R:
-        """Ask the store what it has, which is of use until the locks are given back.
+    async def _ask_store(self, message: m.Message[R]) -> R:
+        """Ask the store; its reply is valid until the locks are given back.
 
         :raises OvertakenError: if that happens meanwhile
         """
         overlay = self._overlay
-        reply = await self._store.demand(message)
+        reply = await self._store.ask(message, strict=True)
         if overlay is not self._overlay:
             raise OvertakenError
         return reply
 
     async def read(self, message: m.OneKey[Any]) -> Any:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         return await self.recall(message)
 
     async def recall(self, message: m.OneKey[Any]) -> Any:
@@ -87,15 +86,15 @@ class Branch(Holdings):
             return self._overlay.answer(message, self._now())
         if self._overlay.deleted_tags and await self._is_deleted(message.key):
             return message.declined()
-        return await self._found(message)
+        return await self._ask_store(message)
 
     async def _is_deleted(self, key: str) -> bool:
-        """Say whether the store holds what has lost its key to a deleted tag."""
-        tags = await self._found(m.GetKeyTags(key))
+        """Say whether the store's value of a key carries a tag that the transaction has deleted."""
+        tags = await self._ask_store(m.GetKeyTags(key))
         return self._overlay.deletes(tags)
 
     async def read_raw(self, message: m.GetRaw) -> Any:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         overlay = self._overlay
         gone = overlay.knows(message.key) and not overlay.answer(m.Exists(message.key), self._now())
         if gone or overlay.has_raw(message.key):
@@ -103,10 +102,10 @@ class Branch(Holdings):
             return found if found is message.default else self._store.as_raw(found)
         if overlay.deleted_tags and await self._is_deleted(message.key):
             return message.default
-        return await self._found(message)
+        return await self._ask_store(message)
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
-        await self.lock(set(message.keys))
+        await self._locks.lock(set(message.keys))
         return await self.recall_many(message)
 
     async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:
@@ -114,7 +113,7 @@ class Branch(Holdings):
         if self._overlay.deleted_tags:
             return tuple([await self.recall(m.Get(key, message.default)) for key in message.keys])
         elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
-        values = await self._found(m.GetMany(elsewhere, message.default)) if elsewhere else ()
+        values = await self._ask_store(m.GetMany(elsewhere, message.default)) if elsewhere else ()
         found = dict(zip(elsewhere, values, strict=True))
         now, answer = self._now(), self._overlay.answer
         return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
@@ -129,18 +128,18 @@ class Branch(Holdings):
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
             return m.Page(self._as_they_are_here(own), replace(place, left=left))
-        page = await self._store.demand(replace(message, cursor=place.at))
+        page = await self._store.ask(replace(message, cursor=place.at), strict=True)
         items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay.deleted_tags:
             items = [item for item in items if not await self._has_gone(_key_of(item))]
         return m.Page(self._as_they_are_here(items), page.cursor and replace(place, at=page.cursor))
 
     async def _has_gone(self, key: str) -> bool:
-        tags = await self._store.demand(m.GetKeyTags(key))
+        tags = await self._store.ask(m.GetKeyTags(key), strict=True)
         return self._overlay.deletes(tags) and not self._overlay.wrote(key)
 
     def _as_they_are_here(self, items: list[Any]) -> list[Any]:
-        """Return the keys, or the pairs, of those that there are, with what was written here by now."""
+        """Return the keys, or the pairs, as the transaction sees them: with its values, without the keys it deleted."""
         now, overlay, here = self._now(), self._overlay, list[Any]()
         for item in items:
             if not overlay.wrote(_key_of(item)):
@@ -154,27 +153,27 @@ class Branch(Holdings):
     async def count(self, message: m.GetKeysCount) -> int:
         if self._overlay.deleted_tags:
             return len(await self._matching("*"))
-        count = await self._found(message)
+        count = await self._ask_store(message)
         for key in self._overlay.written:
-            before = await self._found(m.Exists(key))
+            before = await self._ask_store(m.Exists(key))
             count += self._overlay.answer(m.Exists(key), self._now()) - before
         return count
 
     # --- writing
 
     def _overwrite(self, write: m.Set | m.SetRaw | m.Delete) -> bool:
-        self._terms.check()  # a task that has waited may be late
+        self._owner.check()  # a task that has waited may be late
         return self._overlay.overwrite(write, self._now())
 
     async def _learn(self, key: str) -> None:
         if not self._overlay.knows(key):
-            state = await self._found(m.Peek(key))
+            state = await self._ask_store(m.Peek(key))
             self._overlay.learn(key, state, self._now())
 
     def set_in_place(self, message: m.Set) -> bool | NotNowType:
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
-        if message.exist is not None or not self._lock_in_place(message.key):
+        if message.exist is not None or not self._locks.lock_in_place(message.key):
             return NOT_NOW
         return self._overlay.overwrite(message, self._now())
 
@@ -182,8 +181,8 @@ class Branch(Holdings):
         key = message.key
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
-        if not self._lock_in_place(key):
-            await self.hold(key)
+        if not self._locks.lock_in_place(key):
+            await self._locks.hold(key)
         if message.exist is not None:
             await self._learn(key)
             if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
@@ -192,46 +191,46 @@ class Branch(Holdings):
         return self._overwrite(message)
 
     def _set_under_permit(self, message: m.Set, permit: m.LoadPermit) -> bool:
-        """Keep what a function has returned, which takes no lock: many may store it at once."""
+        """Write the result of a load. It takes no lock: many loads of a key may end at the same time."""
         if permit.void:
             return False
-        self._terms.adopt(permit)
+        self._owner.hold_permit(permit)
         return self._overwrite(message)
 
     async def set_raw(self, message: m.SetRaw) -> bool:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         return self._overwrite(message)
 
     async def set_many(self, message: m.SetMany) -> None:
-        await self.lock(message.keys)
+        await self._locks.lock(message.keys)
         for key, value in message.pairs.items():
             self._overwrite(m.Set(key, value, message.expire))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         await self._learn(message.key)
-        self._terms.check()
+        self._owner.check()
         return self._overlay.change(message, self._now())
 
     async def set_pop(self, message: m.SetPop) -> list[str]:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         await self._learn(message.key)
-        self._terms.check()
+        self._owner.check()
         return self._overlay.pop(message, self._now())
 
     async def delete(self, message: m.Delete) -> bool:
-        await self.lock((message.key,))
+        await self._locks.lock((message.key,))
         existed: bool = await self.recall(m.Exists(message.key))
         self._overwrite(message)
         return existed
 
     async def delete_many(self, message: m.DeleteMany) -> None:
-        await self.lock(set(message.keys))
+        await self._locks.lock(set(message.keys))
         for key in message.keys:
             self._overwrite(m.Delete(key))
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
-        """Delete the keys that match now; those that others write before the commit stay."""
+        """Delete the keys that match now; keys that others write before the commit stay."""
         await self.delete_many(m.DeleteMany(await self._matching(message.covers)))
 
     async def _matching(self, pattern: str) -> tuple[str, ...]:
@@ -246,17 +245,17 @@ class Branch(Holdings):
             scan = m.Scan(pattern, cursor=page.cursor)
 
     async def delete_tags(self, message: m.DeleteTags) -> None:
-        """Delete what carries the tags, when the transaction is committed; it is not locked until then."""
-        self._terms.check()
+        """Delete the values that carry the tags, at the commit; their keys are not locked until then."""
+        self._owner.check()
         self._overlay.delete_tags(message.tags, self._now())
 
     # --- the end
 
     async def commit(self) -> m.CommitOutcome:
-        """Apply what is kept, at once or not at all, and give the locks back.
+        """Apply the writes, all of them or none, and give the locks back.
 
         :raises LockLostError: if a lock was lost; nothing is applied then
-        :raises CacheBackendInteractionError: if the store fails; whether it has applied it is in the error
+        :raises CacheBackendInteractionError: if the store fails; `error.unknown` says that it may have applied them
         """
         self.outcome = m.CommitOutcome.ABORTED
         now, overlay = self._now(), self._overlay
@@ -269,29 +268,27 @@ class Branch(Holdings):
                 self._commit(m.Commit((), writes, tags), now)
             self.outcome = m.CommitOutcome.COMMITTED
         finally:
-            for key in self._begin_anew():
-                self._graph.release(key)
+            self._overlay = Overlay()
+            self._locks.release()
         return self.outcome
 
-    def _begin_anew(self) -> dict[str, HeldLock | None]:
-        """Keep and hold nothing, and return what was held: what other tasks ask for meanwhile, comes after that."""
-        held, self._held = self._held, {}
-        self._overlay = Overlay()
-        return held
-
     async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
-        """Apply in a store that has to be waited for. If only its locks are held, it says whether they were."""
-        held = self._begin_anew()
+        """Apply the writes in a store that has to be waited for; it compares the tokens of the locks.
+
+        Commands of other tasks that come meanwhile belong to the time after the commit.
+        """
+        self._overlay = Overlay()
+        held = self._locks.detach()
         locks = [lock for lock in held.values() if lock is not None]
         message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes, tags)
-        with self._releasing(held):
+        with self._locks.releasing(held):
             try:
                 self.outcome = await self._committed(message)
             finally:
                 if self.outcome is m.CommitOutcome.COMMITTED:
-                    self._note_released(locks)
+                    self._locks.note_released(locks)
                 else:
-                    await self._give_back(locks)
+                    await self._locks.give_back(locks)
         if self.outcome is m.CommitOutcome.LOST:
             self.outcome = m.CommitOutcome.ABORTED
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
@@ -311,33 +308,37 @@ class Branch(Holdings):
 
     @property
     def suppresses(self) -> bool:
-        """Whether the store answers neutrally what fails."""
+        """Whether the store answers neutrally when it fails."""
         return self._store.suppresses
 
     @property
     def locked(self) -> bool:
         """Whether any lock is held."""
-        return bool(self._held)
+        return bool(self._locks.held)
 
     @property
     def written(self) -> bool:
-        """Whether anything is kept."""
+        """Whether anything was written since the beginning, or the last commit or rollback."""
         return bool(self._overlay.written or self._overlay.deleted_tags)
 
+    async def take_turn(self, name: str) -> None:
+        """Take the lock that lets one transaction run at a time."""
+        await self._locks.hold(name)
+
     def forget(self) -> None:
-        """Forget what is kept."""
+        """Forget the writes."""
         self.outcome = m.CommitOutcome.ABORTED
         self._overlay = Overlay()
 
     async def release(self) -> None:
-        """Give the locks back, and forget what is kept."""
-        held = self._begin_anew()
-        if self._outlives:
-            with self._releasing(held):
-                await self._give_back([lock for lock in held.values() if lock is not None])
+        """Give the locks back, and forget the writes."""
+        self._overlay = Overlay()
+        if self._locks.shared:
+            held = self._locks.detach()
+            with self._locks.releasing(held):
+                await self._locks.give_back([lock for lock in held.values() if lock is not None])
         else:
-            for key in held:
-                self._graph.release(key)
+            self._locks.release()
 
 
 def _key_of(item: str | tuple[str, object]) -> str:
@@ -374,7 +375,7 @@ SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
     m.DeleteMatch: Branch.delete_match,
     m.Clear: Branch.delete_match,
 }
-"""What serves each message that a transaction concerns; bits, windows, limits and locks are none of its business."""
+"""The method that serves each message of a transaction. Bits, windows, limits and locks pass transactions by."""
 
 IN_PLACE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
     m.Get: Branch.recall_in_place,
@@ -382,4 +383,4 @@ IN_PLACE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
     m.Set: Branch.set_in_place,
     m.SetTagged: Branch.set_in_place,
 }
-"""What may serve a message in place: of what is known here, the key is locked; what cannot is served as all others."""
+"""The methods that may serve a message in place: reads of known keys, which are locked, and writes to free keys."""

@@ -1,13 +1,15 @@
-"""Locks that are held here: their leases are renewed, and a body that has lost one is ended."""
+"""Locks that are held here: their leases are renewed, and a body that has lost its lock is ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 
 import anyio
+from anyio.abc import TaskGroup
 
 from cashews._log import logger
 from cashews.backends.interface import Asks
@@ -23,7 +25,7 @@ ATTEMPTS = 10
 
 @dataclass(slots=True, eq=False)
 class HeldLock:
-    """A lock that was taken: the body that it was taken for may run until `until`.
+    """A lock that was taken: its body may run until `until`.
 
     `fence` is a number that grows from one holder of a key to the next, also across processes: a resource that refuses
     numbers smaller than one it has seen is safe from holders that have lost the lock and do not know yet. It is 0 when
@@ -36,7 +38,7 @@ class HeldLock:
     token: str
     fence: int
     lease: float | None
-    """For how many seconds it was taken; `None` if the store keeps it until it is given back."""
+    """For how many seconds it was taken; `None` if the store holds it until it is given back."""
     renewed: bool = False
     """Whether the lease is renewed for as long as the body runs."""
     until: float = 0.0
@@ -46,18 +48,23 @@ class HeldLock:
 
 @dataclass(slots=True, eq=False)
 class Renewal:
-    """A lease that is renewed, and whom to tell when that fails."""
+    """A lease that is renewed, and the function that is told of its loss.
 
-    held: HeldLock
+    The store is asked in the context in which the lock was taken: a middleware that reads a context variable, for
+    example to prefix keys by tenant, renews the lock that it has taken.
+    """
+
+    lock: HeldLock
     store: Asks
-    tell: Callable[[], object]
+    on_loss: Callable[[], object]
+    context: Context = field(default_factory=copy_context)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    dropped: bool = False
+    stopped: bool = False
 
     def lose(self) -> None:
-        """Say that the lock is another's now."""
-        self.held.lost = True
-        self.tell()
+        """Tell that the lock is another's now."""
+        self.lock.lost = True
+        self.on_loss()
 
 
 class Keeper:
@@ -69,47 +76,56 @@ class Keeper:
     def __init__(self, clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._clock = clock
         self._ensure_scope = ensure_scope
-        self._kept: dict[HeldLock, Renewal] = {}
+        self._renewals: dict[HeldLock, Renewal] = {}
         self._due: list[tuple[float, int, Renewal]] = []
         self._numbers = count()
         self._earlier: anyio.Event | None = None
+        """Set when a renewal is due earlier than all others; `None` while no task runs."""
+        self.batches = self.largest_batch = self.turns = self.lives = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        """Return the number of leases that are renewed."""
+        return len(self._renewals)
 
-    def keep(self, held: HeldLock, store: Asks, tell: Callable[[], object]) -> None:
-        """Renew a lease from now on; calls `tell` once the lock is lost."""
-        self._kept[held] = kept = Renewal(held, store, tell)
-        entry = (_first_renewal(held), next(self._numbers), kept)
+    def start(self, lock: HeldLock, store: Asks, on_loss: Callable[[], object]) -> None:
+        """Renew a lease from now on; calls `on_loss` once the lock is lost."""
+        self._renewals[lock] = renewal = Renewal(lock, store, on_loss)
+        entry = (_first_renewal(lock), next(self._numbers), renewal)
         heappush(self._due, entry)
         self._ensure_scope()
         if self._earlier is not None and self._due[0] is entry:
             self._earlier.set()
 
-    def drop(self, held: HeldLock) -> None:
+    def stop(self, lock: HeldLock) -> None:
         """Renew a lease no more."""
-        kept = self._kept.pop(held, None)
-        if kept is not None:
-            kept.dropped = True
-            kept.scope.cancel()
+        renewal = self._renewals.pop(lock, None)
+        if renewal is not None:
+            renewal.stopped = True
+            renewal.scope.cancel()
 
     async def run(self) -> None:
-        """Renew what is kept, until the scope ends."""
-        again = [
-            Renewal(kept.held, kept.store, kept.tell) for kept in self._kept.values()
-        ]  # of a scope that has failed
-        self._kept = {kept.held: kept for kept in again}
-        self._due = [(_first_renewal(kept.held), next(self._numbers), kept) for kept in again]
-        heapify(self._due)
+        """Renew leases until the scope ends."""
+        self.lives += 1
+        self._take_over()
         try:
             async with anyio.create_task_group() as tasks:
                 while True:
                     self._earlier = anyio.Event()
-                    for kept in self._now_due():
-                        tasks.start_soon(self._renew, kept)
+                    for renewal in self._pop_due():
+                        renewal.context.run(self._spawn, tasks, renewal)
                     await self._until_due(self._earlier)
         finally:
             self._earlier = None
+
+    def _spawn(self, tasks: TaskGroup, renewal: Renewal) -> None:
+        tasks.start_soon(self._renew, renewal)
+
+    def _take_over(self) -> None:
+        """Begin with the leases of a scope that has failed, whose tasks and cancel scopes are gone."""
+        again = [Renewal(each.lock, each.store, each.on_loss, each.context) for each in self._renewals.values()]
+        self._renewals = {renewal.lock: renewal for renewal in again}
+        self._due = [(_first_renewal(renewal.lock), next(self._numbers), renewal) for renewal in again]
+        heapify(self._due)
 
     async def _until_due(self, earlier: anyio.Event) -> None:
         if not self._due:
@@ -118,46 +134,51 @@ class Keeper:
         with self._clock.move_on_at(self._due[0][0]):
             await earlier.wait()
 
-    def _now_due(self) -> Iterator[Renewal]:
-        now = self._clock.now()
-        while self._due and (self._due[0][0] <= now or self._due[0][2].dropped):
-            kept = heappop(self._due)[2]
-            if not kept.dropped:
-                yield kept
+    def _pop_due(self) -> list[Renewal]:
+        now, due = self._clock.now(), list[Renewal]()
+        while self._due and (self._due[0][0] <= now or self._due[0][2].stopped):
+            renewal = heappop(self._due)[2]
+            if not renewal.stopped:
+                due.append(renewal)
+        if due:
+            self.batches += 1
+            self.largest_batch = max(self.largest_batch, len(due))
+        return due
 
-    async def _renew(self, kept: Renewal) -> None:
-        held, lease = kept.held, kept.held.lease or 0.0
+    async def _renew(self, renewal: Renewal) -> None:
+        lock, lease = renewal.lock, renewal.lock.lease or 0.0
         rest = lease - lease / PARTS
-        due = held.until - rest
-        with kept.scope:
+        due = lock.until - rest
+        with renewal.scope:
             while True:
-                await self._clock.sleep_until(min(due, held.until))
-                renewed = await self._renewed(kept, lease)
-                if renewed is False or held.until <= self._clock.now():
+                await self._clock.sleep_until(min(due, lock.until))
+                renewed = await self._renewed(renewal, lease)
+                if renewed is False or lock.until <= self._clock.now():
                     break
-                due = held.until - rest if renewed else self._clock.now() + lease / ATTEMPTS
-            if kept.dropped:  # in the same turn of the loop
+                due = lock.until - rest if renewed else self._clock.now() + lease / ATTEMPTS
+            if renewal.stopped:  # in the same turn of the loop
                 return
-            logger.warning("the lock %r was lost while it was held", held.key)
-            kept.lose()
+            logger.warning("the lock %r was lost while it was held", lock.key)
+            renewal.lose()
 
-    async def _renewed(self, kept: Renewal, lease: float) -> bool | None:
+    async def _renewed(self, renewal: Renewal, lease: float) -> bool | None:
         """Ask for another lease; says whether the lock is still ours, `None` if nobody knows."""
-        held, asked = kept.held, self._clock.now()
-        with self._clock.move_on_at(held.until):
+        lock, asked = renewal.lock, self._clock.now()
+        self.turns += 1
+        with self._clock.move_on_at(lock.until):
             try:
-                renewed = await kept.store.ask(RenewLock(held.key, held.token, lease))
+                renewed = await renewal.store.ask(RenewLock(lock.key, lock.token, lease))
             except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
                 return None
             except Exception:  # noqa: BLE001  of a middleware: it is no failure of the engine
-                logger.exception("the lock %r could not be renewed", held.key)
+                logger.exception("the lock %r could not be renewed", lock.key)
                 return None
             if renewed:
-                held.until = asked + lease
+                lock.until = asked + lease
             return renewed
         return None
 
 
-def _first_renewal(held: HeldLock) -> float:
-    lease = held.lease or 0.0
-    return held.until - lease + lease / PARTS
+def _first_renewal(lock: HeldLock) -> float:
+    lease = lock.lease or 0.0
+    return lock.until - lease + lease / PARTS

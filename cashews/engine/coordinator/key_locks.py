@@ -1,60 +1,76 @@
-"""The locks of a transaction on one store: here against other transactions, there against other processes."""
+"""Key locks of one transaction on one store: in this process, and on shared stores against other processes, too."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 import anyio
 
 from cashews._log import logger
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError
 from cashews.messages import LoadPermit
 
 SUFFIX: Final = ":transaction"
-"""What follows a key in the name of the lock that protects it."""
+"""The end of a lock's name, after the key that it protects."""
 NAMED: Final = 3
 """How many locks an error names."""
+Held: TypeAlias = "dict[str, HeldLock | None]"
+"""Locked keys, each with its lock in a shared store."""
 
 
-class Terms(Protocol):
-    """What a branch has to know of its transaction."""
+class BranchOwner(ABC):
+    """A transaction, as its branches and their locks see it."""
 
+    __slots__ = ()
     isolated: bool
     """Whether keys are locked."""
     timeout: float
     deadline: float
 
+    @abstractmethod
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
-        ...
 
+    @abstractmethod
     def check(self) -> None:
-        """Raise TransactionError if the transaction has ended."""
-        ...
+        """Go on, if the transaction has not ended.
 
-    def adopt(self, permit: LoadPermit) -> None:
-        """Have a permit live until what is kept under it is applied."""
-        ...
+        :raises TransactionError: if it has
+        """
+
+    @abstractmethod
+    def hold_permit(self, permit: LoadPermit) -> None:
+        """Have a load's permit live until the value that was written under it is applied."""
 
 
-class Holdings:
-    """Takes the locks of keys, and gives them back."""
+class KeyLocks:
+    """Takes the locks of keys for one transaction, and gives them back.
 
-    __slots__ = ()
-    _terms: Terms
-    _queues: LockQueues
-    _graph: WaitGraph
-    _outlives: bool
-    """Whether other processes use the store, too."""
-    _held: dict[str, HeldLock | None]
-    """The locked keys, with their locks in such a store."""
-    _arriving: dict[str, anyio.Event]
-    """The keys that one of our tasks is about to lock, or to release; the others wait for it."""
+    A key is taken from the other transactions of this process first, by the wait graph; then, on a store that other
+    processes use, too, by a lock in the store, for which one transaction of this process at most contends.
+    """
+
+    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_owner", "held", "shared")
+
+    def __init__(self, owner: BranchOwner, locks: StoreLocks, graph: WaitGraph, shared: bool) -> None:  # noqa: FBT001  half the price of a keyword
+        self._owner = owner
+        self._isolated = owner.isolated
+        self._locks = locks
+        self._graph = graph
+        self.shared = shared
+        """Whether other processes use the store, too."""
+        self.held: Held = {}
+        """The keys that are locked; changed here alone."""
+        self._arriving: dict[str, anyio.Event] = {}
+        """Keys that one of the transaction's tasks is about to take or to release; its other tasks wait for it."""
+
+    # --- taking
 
     async def lock(self, keys: Iterable[str]) -> None:
         """Lock keys until the end, in an order that all transactions share.
@@ -62,71 +78,99 @@ class Holdings:
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
         ordered, waited = sorted(keys), True
-        while waited:  # for whoever has waited may have lost others meanwhile, to a commit of another task
+        while waited:  # while a task waits, a commit of another task may give back the keys that it has by then
             waited = False
             for key in ordered:
-                if not self._lock_in_place(key):
+                if not self.lock_in_place(key):
                     await self.hold(key)
                     waited = True
 
-    def _lock_in_place(self, key: str) -> bool:
+    def lock_in_place(self, key: str) -> bool:
         """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
-        if not self._terms.isolated or key in self._held:
+        if not self._isolated or key in self.held:
             return True
-        if self._outlives or key in self._arriving or not self._graph.take(key, self._terms):
+        if self.shared or key in self._arriving or not self._graph.take(key, self._owner):
             return False
-        self._held[key] = None
+        self.held[key] = None
         return True
 
     async def hold(self, key: str) -> None:
-        """Take the lock of a key, here and, if others use the store, there; unless it is held already."""
+        """Lock a key, in this process and on a shared store in the store; unless it is locked already."""
         while (arriving := self._arriving.get(key)) is not None:
             await arriving.wait()
-            self._terms.check()
-        if key in self._held:
+            self._owner.check()
+        if key in self.held:
             return
         self._arriving[key] = arrived = anyio.Event()
         try:
             await self._take_in_process(key)
-            self._held[key] = await self._take_in_store(key) if self._outlives else None
+            self.held[key] = await self._take_in_store(key) if self.shared else None
         finally:
             del self._arriving[key]
             arrived.set()
 
     async def _take_in_process(self, key: str) -> None:
-        terms, graph = self._terms, self._graph
-        if graph.take(key, terms):
+        owner = self._owner
+        if self._graph.take(key, owner):
             return
-        with terms.patience() as patience:
-            await graph.wait(key, terms)
+        with owner.patience() as patience:
+            await self._wait_in_process(key)
         if patience.cancelled_caught:
-            raise LockedError(key, f"it was not free within {terms.timeout:g} s")
-        self._check_or_release(key)
-
-    def _check_or_release(self, key: str) -> None:
-        """Go on, unless the transaction has ended meanwhile: nobody would give the lock back then."""
+            raise LockedError(key, f"it was not free within {owner.timeout:g} s")
         try:
-            self._terms.check()
-        except BaseException:
-            self._graph.release(key)
+            owner.check()
+        except BaseException:  # the transaction has ended meanwhile: nobody else would give the key back
+            self._release_in_process(key)
             raise
+
+    async def _wait_in_process(self, key: str) -> None:
+        waiter = self._graph.join(key, self._owner, self._locks.reply_slot())
+        try:
+            await waiter.reply
+        except BaseException:
+            if waiter.handed:  # and cancelled since
+                self._release_in_process(key)
+            raise
+        finally:
+            self._graph.leave(waiter)
 
     async def _take_in_store(self, key: str) -> HeldLock:
-        lock = self._queues.claim(key + SUFFIX, self._terms.timeout)
+        lock = self._locks.claim(key + SUFFIX, self._owner.timeout)
         try:
-            await self._queues.wait(lock, self._terms.deadline)
-            self._terms.check()
+            await self._locks.wait(lock, self._owner.deadline)
+            self._owner.check()
         except BaseException:
-            self._graph.release(key)
+            self._release_in_process(key)
             if lock.fence:
-                await self._queues.give_back(lock)
+                await self._locks.give_back(lock)
             raise
-        self._queues.keep(lock, _note)
+        self._locks.start_renewing(lock, _leave_it_to_the_commit)
         return lock
 
+    # --- giving back
+
+    def detach(self) -> Held:
+        """Hold nothing from now on, and return the locks held so far: the caller gives them back."""
+        held, self.held = self.held, {}
+        return held
+
+    def release(self) -> None:
+        """Give all keys back, on a store that no other process uses."""
+        held, self.held = self.held, {}
+        release = self._graph.release
+        for key in held:
+            waiter = release(key)
+            if waiter is not None:
+                waiter.reply.give(None)
+
+    def _release_in_process(self, key: str) -> None:
+        waiter = self._graph.release(key)
+        if waiter is not None:
+            waiter.reply.give(None)
+
     @contextmanager
-    def _releasing(self, held: Iterable[str]) -> Generator[None]:
-        """Release here at the end of the block; until then our other tasks wait for the keys."""
+    def releasing(self, held: Held) -> Generator[None]:
+        """Give keys back to this process at the end of the block; until then the transaction's other tasks wait."""
         released = anyio.Event()
         self._arriving.update(dict.fromkeys(held, released))
         try:
@@ -134,21 +178,25 @@ class Holdings:
         finally:
             for key in held:
                 del self._arriving[key]
-                self._graph.release(key)
+                self._release_in_process(key)
             released.set()
 
-    def _note_released(self, locks: list[HeldLock]) -> None:
+    def note_released(self, locks: list[HeldLock]) -> None:
+        """Take note that a commit has given locks back in the store."""
         for lock in locks:
-            self._queues.drop(lock)
-            self._queues.wake(lock.key)
+            self._locks.stop_renewing(lock)
+            self._locks.wake(lock.key)
 
-    async def _give_back(self, locks: list[HeldLock]) -> None:
-        """Give locks back, the last one first, whatever becomes of the others; what cannot be reached has its lease."""
+    async def give_back(self, locks: list[HeldLock]) -> None:
+        """Give locks back in the store, the last one first; one that fails does not keep the others.
+
+        Such a lock, of a store that is out of reach, is free when its lease ends.
+        """
         interrupted: BaseException | None = None
         for lock in reversed(locks):
-            self._queues.drop(lock)
+            self._locks.stop_renewing(lock)
             try:
-                await self._queues.give_back(lock)
+                await self._locks.give_back(lock)
             except CacheBackendInteractionError as error:
                 logger.warning("the lock %r could not be given back before its lease ends: %s", lock.key, error)
             except BaseException as error:  # noqa: BLE001  raised below
@@ -157,5 +205,5 @@ class Holdings:
             raise interrupted
 
 
-def _note() -> None:
-    """Leave it to the commit to find out that a lock was lost."""
+def _leave_it_to_the_commit() -> None:
+    """Do nothing: the commit compares the tokens, and finds out that a lock was lost."""

@@ -7,7 +7,7 @@ from types import TracebackType
 import anyio
 
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.queues import LockQueues
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.exceptions import (
     LockedError,
     LockLostError,
@@ -28,7 +28,7 @@ class LockContext:
 
     def __init__(
         self,
-        locks: LockQueues,
+        locks: StoreLocks,
         lock: HeldLock,
         *,
         wait: bool = True,
@@ -52,7 +52,7 @@ class LockContext:
         if lock.fence and lock.renewed:
             self._scope = anyio.CancelScope()
             self._scope.__enter__()
-            self._locks.keep(lock, self._scope.cancel if self._insist else _let_it_run)
+            self._locks.start_renewing(lock, self._scope.cancel if self._insist else _let_it_run)
         return lock
 
     async def _take(self) -> None:
@@ -65,7 +65,7 @@ class LockContext:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         scope, lock = self._scope, self._lock
-        self._locks.drop(lock)
+        self._locks.stop_renewing(lock)
         try:
             if lock.fence:
                 await self._locks.give_back(lock, quietly=error is not None)
@@ -77,4 +77,4 @@ class LockContext:
 
 
 def _let_it_run() -> None:
-    """Have a body that does not insist on its lock go on without it."""
+    """Do nothing: a body that does not insist on its lock goes on without it."""

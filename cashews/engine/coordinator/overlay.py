@@ -1,4 +1,4 @@
-"""What a transaction has written to one store and not yet committed. Pure: every instant is an argument."""
+"""The overlay: writes of a transaction to one store, not yet committed. Pure: every instant is an argument."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
 NO_LIMIT = 2**62
 TICK = 1.0
 OVERWRITING = (Set, SetRaw, Delete)
-"""Writes after which it does not matter what a key held before."""
+"""Writes after which the earlier value of a key does not matter."""
 SOON = 1.0
 """The seconds that a commit may take to get to its store."""
 MOMENT = 0.001
-"""The seconds that are left of a duration at least: what has passed altogether is absent, and not committed."""
+"""The least duration of a committed change, in seconds; a key whose deadline has passed is deleted instead."""
 
 
 class Draft:
-    """What becomes of a key: changes to what it held before or, once it is overwritten, what is in the table."""
+    """The writes to one key: changes of the store's value or, once the key is overwritten, of the table's."""
 
     __slots__ = ("changed", "overwritten", "writes")
 
@@ -51,11 +51,11 @@ class Draft:
         self.changed = False
         """Whether it was changed after it was overwritten."""
         self.writes: list[tuple[float, Write]] = [(now, write)]
-        """Each with its instant, from which its duration counts; of an overwritten key, what has overwritten it."""
+        """`(instant, write)` pairs; a TTL counts from its instant. An overwrite replaces all pairs before it."""
 
     def change(self, write: Change, now: float, *, absent: bool) -> None:
-        """Take note of a change; `absent` says that there was nothing to change."""
-        if absent:  # what was there has expired, or was removed by changes
+        """Add a change; `absent` says that the key had no value to change."""
+        if absent:  # its value has expired, or was removed by changes
             self.overwritten = True
             self.writes[:] = [(now, Delete(write.key))]
         if self.overwritten:
@@ -71,7 +71,7 @@ class Draft:
             self.writes.append((now, write))
 
     def final(self, key: str, state: State) -> Iterator[Write]:
-        """Yield what has the key hold a state."""
+        """Yield the writes after which the key holds a state."""
         _, last = self.writes[0]
         if state.members is not None:
             yield Delete(key)
@@ -85,7 +85,7 @@ class Draft:
 
 
 def _later(write: Write, seconds: float) -> Write:
-    """Return a write that has the effect of one some seconds ago."""
+    """Return the write that has now the effect which another had some seconds ago."""
     if isinstance(write, OVERWRITING):
         if isinstance(write, Delete) or write.expire is None:
             return write
@@ -105,39 +105,36 @@ def _changes_nothing(write: Change, *, absent: bool) -> bool:
 
 
 class Overlay:
-    """The kept writes by key, and a table in which they happen as soon as anybody asks."""
+    """The writes by key, and a table that answers reads: it is filled with the writes at the first read."""
 
-    __slots__ = ("_drafts", "_learned", "_lost", "_table", "deleted_tags")
+    __slots__ = ("_drafts", "_learned", "_table", "deleted_tags")
 
     def __init__(self) -> None:
         self.deleted_tags: dict[str, None] = {}
-        """Tags whose keys are gone, but for those that were written after."""
+        """Deleted tags: their keys are gone, except keys that were written later."""
         self._drafts: dict[str, Draft] = {}
-        self._learned: dict[str, float] = {}
-        """The keys of which we know what the store holds, and when that expires there."""
-        self._lost: set[str] = set()
-        """Keys that a deleted tag has taken what was learned of."""
+        self._learned: dict[str, float | None] = {}
+        """Keys whose state in the store is known, with their deadlines there; `None` if it carries a deleted tag."""
         self._table: Table | None = None
 
     def knows(self, key: str) -> bool:
-        """Say whether we know the whole state of a key."""
+        """Say whether the whole state of a key is known here."""
         return key in self._learned or key in self._drafts
 
     def learn(self, key: str, state: State, now: float) -> None:
-        """Take in what the store holds under a key, unless its state is known by now."""
+        """Take in the state of a key in the store, unless the key's state is known by now."""
         if not self.knows(key):
             lost = self.deletes(state.tags)
-            restore(self._told(), key, State() if lost else state, now)
-            if lost:
-                self._lost.add(key)
-            self._learned[key] = math.inf if lost or state.left is None else now + state.left
+            restore(self._filled(), key, State() if lost else state, now)
+            deadline = math.inf if state.left is None else now + state.left
+            self._learned[key] = None if lost else deadline
 
     def deletes(self, tags: Iterable[str]) -> bool:
-        """Say whether what carries these tags is gone, unless it was written here."""
+        """Say whether a value of the store that carries these tags is deleted."""
         return not self.deleted_tags.keys().isdisjoint(tags)
 
     def delete_tags(self, tags: tuple[str, ...], now: float) -> None:
-        """Keep a deletion of tags: it comes before all writes, so what is written here and carries one goes at once."""
+        """Note a deletion of tags. The commit applies it before all writes; so keys here that carry one go now."""
         self.deleted_tags.update(dict.fromkeys(tags))
         for key in (*self._learned, *self._drafts):
             own = self.answer(GetKeyTags(key), now)
@@ -146,50 +143,50 @@ class Overlay:
 
     def answer(self, message: Message[R], now: float) -> R:
         """Answer a message about keys whose state is known."""
-        reply: R = TURNS[message.__class__](self._told(), message, now)
+        reply: R = TURNS[message.__class__](self._filled(), message, now)
         return reply
 
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
-        """Keep a write that does not ask what the key holds; says whether it holds something then."""
+        """Note a write that replaces the state of a key; says whether the key has a value afterwards."""
         self._drafts[write.key] = Draft(write, now)
         if self._table is not None:
             TURNS[write.__class__](self._table, write, now)
         return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
 
     def change(self, write: Change, now: float) -> Any:
-        """Keep a write to a key whose state is known; answers what it asks."""
+        """Note a change of a key whose state is known, and return its reply."""
         absent = not self.answer(Exists(write.key), now)
-        reply = TURNS[write.__class__](self._told(), write, now)
+        reply = TURNS[write.__class__](self._filled(), write, now)
         if not _changes_nothing(write, absent=absent):
-            self._keep(write, now, absent=absent)
+            self._draft(write, now, absent=absent)
         return reply
 
     def pop(self, message: SetPop, now: float) -> list[str]:
-        """Keep a removal of some members of a set whose state is known, and return them."""
+        """Remove some members of a set whose state is known, and return them."""
         taken = self.answer(message, now)
         if taken:
-            self._keep(SetRemove(message.key, tuple(taken)), now, absent=False)
+            self._draft(SetRemove(message.key, tuple(taken)), now, absent=False)
         return taken
 
-    def _keep(self, write: Change, now: float, *, absent: bool) -> None:
+    def _draft(self, write: Change, now: float, *, absent: bool) -> None:
         draft = self._drafts.get(write.key)
-        if draft is None and write.key in self._lost:
+        if draft is None and self._learned.get(write.key, math.inf) is None:
             draft = self._drafts[write.key] = Draft(Delete(write.key), now)
         if draft is None:
             self._drafts[write.key] = Draft(write, now)
         else:
             draft.change(write, now, absent=absent)
 
-    def _told(self) -> Table:
-        """Return the table, in which everything has happened."""
-        if self._table is None:  # nothing but overwriting has
+    def _filled(self) -> Table:
+        """Return the table, in which all writes have happened."""
+        if self._table is None:  # all of them are overwrites
             self._table = Table(NO_LIMIT, TICK, _nothing)
             for at, write in sorted((draft.writes[0] for draft in self._drafts.values()), key=_instant):
                 TURNS[write.__class__](self._table, write, at)
         return self._table
 
     def has_raw(self, key: str) -> bool:
-        """Say whether a raw read is answered here: what was only learned of a key, and lives, is no raw value."""
+        """Say whether a raw read is answered here: a state that was read from the store, unchanged, is no raw value."""
         draft = self._drafts.get(key)
         return draft is not None and (draft.overwritten or any(isinstance(write, Incr) for _, write in draft.writes))
 
@@ -203,7 +200,7 @@ class Overlay:
         return tuple(self._drafts)
 
     def writes(self, now: float) -> tuple[Write, ...]:
-        """Return what is to be applied now: every deadline stays where it is, and what has passed is gone."""
+        """Return the writes that a commit applies now: every deadline stays, and a key past its deadline is deleted."""
         writes: list[Write] = []
         for key, draft in self._drafts.items():
             if draft.overwritten and not draft.changed:
@@ -214,9 +211,9 @@ class Overlay:
         return tuple(writes)
 
     def _outlived(self, key: str, state: State, now: float) -> bool:
-        """Say whether a key lives on here that has expired in the store by now, or is about to: a change comes late."""
+        """Say whether a key lives on here that expires in the store before the commit: a change would come too late."""
         deadline = self._learned.get(key, math.inf)
-        return deadline <= now + SOON and (state.left is None or now + state.left > deadline)
+        return deadline is not None and deadline <= now + SOON and (state.left is None or now + state.left > deadline)
 
     def _final(self, key: str, draft: Draft, now: float) -> Iterable[Write]:
         state = self.answer(Peek(key), now)

@@ -1,11 +1,12 @@
-"""Transactions: what is written in one is kept, and applied to each store at once or not at all."""
+"""Transactions: their writes wait until the end, and are then applied to each store all together or not at all."""
 
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -13,9 +14,10 @@ from cashews._log import logger
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command, Effect
-from cashews.engine.chain import Proceed
-from cashews.engine.context import AMBIENT
+from cashews.engine.chain import Interceptor, Proceed
+from cashews.engine.context import AMBIENT, AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
+from cashews.engine.coordinator.key_locks import BranchOwner
 from cashews.engine.permits import Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
@@ -30,88 +32,81 @@ from cashews.messages import CommitOutcome, LoadPermit, Message
 
 R = TypeVar("R")
 SERIAL = "\0serializable"
-"""What follows a store's prefix in the name of the lock that lets one transaction run at a time."""
+"""The end of a lock's name, after the store's prefix: the lock lets one transaction run at a time."""
 GUARDED = frozenset({Effect.READ, Effect.WRITE})
-"""What a transaction that has ended refuses: locks have to be given back all the same."""
+"""Messages that a transaction refuses after its end. Locks are not among them: they have to be given back."""
 
 
 class TransactionMode(enum.Enum):
     """How far transactions are kept apart."""
 
     FAST = "fast"
-    """Not at all: what is written is applied at once, and that is all."""
+    """Not at all: the writes are applied together, and reads see the commits of others in between."""
     LOCKED = "locked"
     """Keys that are read or written are locked until the end."""
     SERIALIZABLE = "serializable"
     """One transaction at a time; keys are locked against those of the other modes."""
 
 
-class Coordinator(Protocol):
-    """What transactions need of their engine."""
+class TransactionHost(ABC):
+    """The engine of transactions, as they see it."""
 
+    __slots__ = ()
     clock: Clock
     permits: Permits
 
     @property
+    @abstractmethod
     def closed(self) -> bool:
         """Whether the cache has been closed."""
-        ...
 
+    @abstractmethod
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch on the store of a route."""
-        ...
 
 
-class Transaction:
+class Transaction(AmbientTransaction, BranchOwner):
     """One transaction of one cache: a branch on every store that it touches.
 
-    `outcome` says what became of it, `outcomes` of its branch on each store by prefix: where a store has failed after
-    another has applied its branch, they differ, and `outcome` is `UNKNOWN`.
+    `outcome` is the fate of the whole, `outcomes` the fate of each branch by prefix. They differ where a store has
+    failed after another has applied its branch: then `outcome` is `UNKNOWN`.
     """
 
     __slots__ = (
-        *(
-            "_branches",
-            "_doomed",
-            "_invalidations",
-            "_permits",
-            "_over",
-            "_routes",
-            "_previous",
-            "_turn_over",
-            "_waits",
-        ),
-        *("coordinator", "deadline", "isolated", "mode", "outcome", "timeout"),
+        *("_branches", "_ended", "_invalidations", "_last_outcome", "_must_roll_back", "_permits", "_routes"),
+        *("_turn_given_up", "_waits", "deadline", "engine", "isolated", "mode", "outcome", "timeout"),
     )
 
-    def __init__(self, coordinator: Coordinator, mode: TransactionMode, timeout: float) -> None:
-        self.coordinator = coordinator
+    def __init__(self, engine: TransactionHost, mode: TransactionMode, timeout: float) -> None:
+        self.engine = engine
         self.mode = mode
         self.timeout = timeout
-        self.deadline = coordinator.clock.now() + timeout
+        self.deadline = engine.clock.now() + timeout
         self.isolated = mode is not TransactionMode.FAST
         self.outcome = CommitOutcome.OPEN
-        self._previous: CommitOutcome | None = None
-        """What became of what was written before the last explicit commit or rollback."""
+        self._last_outcome: CommitOutcome | None = None
+        """The outcome of the last commit or rollback that was asked for explicitly."""
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
-        self._invalidations: list[Message[Any]] = []
+        self._invalidations: tuple[Message[Any], ...] = ()
+        """Invalidations in the transaction, which void permits once more at the commit."""
         self._permits: list[LoadPermit] = []
+        """Permits under which loads were written."""
         self._waits = False
         """Whether a store has to be waited for."""
-        self._doomed = False
-        self._turn_over = False
-        """Whether it has given up its turn with its locks, and has to wait for another."""
-        self._over = False
-        """Whether it is of no use any more."""
+        self._must_roll_back = False
+        """Whether a read or a lock has failed on a store that suppresses its failures."""
+        self._turn_given_up = False
+        """Whether the lock of a serializable transaction was given back with the others, and has to be taken again."""
+        self._ended = False
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
 
     @property
     def outcomes(self) -> dict[str, CommitOutcome]:
-        """What became of the part on each store, by prefix."""
+        """The fate of the branch on each store, by prefix."""
         return {route.prefix: branch.outcome for route, branch in self._branches.items()}
 
     # --- messages
@@ -121,21 +116,21 @@ class Transaction:
 
         :raises TransactionError: if it has
         """
-        if self._over:
+        if self._ended:
             raise TransactionError("ending" if self.outcome is CommitOutcome.OPEN else self.outcome.value)
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
-        return self.coordinator.clock.move_on_at(self.deadline)
+        return self.engine.clock.move_on_at(self.deadline)
 
     def in_place(self, message: Message[R], route: Route) -> R | NotNowType:
         """Serve a message in place, if nothing has to be waited for."""
         serve = IN_PLACE.get(message.__class__)
-        if serve is None or self._over or self._turn_over:
+        if serve is None or self._ended or self._turn_given_up:
             return NOT_NOW
         branch = self._branches.get(route)
         if branch is None:
-            branch = self._branch(route)
+            branch = self._new_branch(route)
         return serve(branch, message)  # type: ignore[no-any-return]  # it answers its message's type
 
     def ask(self, message: Message[R], route: Route) -> Awaitable[R]:
@@ -143,14 +138,14 @@ class Transaction:
 
         :raises TransactionError: if the transaction has ended
         """
-        if self._over or self._turn_over:
+        if self._ended or self._turn_given_up:
             return self._ask_in_turn(message, route)
         serve = SERVE.get(message.__class__)
-        if serve is None:  # no transaction concerns it
+        if serve is None:  # it passes transactions by
             return route.backend.ask(message)
         branch = self._branches.get(route)
         if branch is None:
-            branch = self._branch(route)
+            branch = self._new_branch(route)
         return self._serve_there(serve, branch, message) if branch.waits else serve(branch, message)
 
     async def _ask_in_turn(self, message: Message[R], route: Route) -> R:
@@ -161,10 +156,10 @@ class Transaction:
     async def _serve_there(self, serve: Serve, branch: Branch, message: Message[R]) -> R:
         """Serve a message on a store that has to be waited for.
 
-        A failure that it suppresses dooms the transaction, whose commands are declined from then on: what is written
-        may rest on what could not be read.
+        After a failure that the store suppresses the transaction can only be rolled back, and its commands are
+        declined: later writes might rest on the value that could not be read.
         """
-        while not self._doomed:
+        while not self._must_roll_back:
             try:
                 reply: R = await serve(branch, message)
                 return reply
@@ -178,50 +173,48 @@ class Transaction:
             except (CacheBackendInteractionError, LockRefusedError) as error:
                 if not branch.suppresses:
                     raise
-                self._doom(error)
+                self._require_rollback(error)
         return message.declined()
 
-    def _doom(self, error: CacheError) -> None:
-        self._doomed = True
+    def _require_rollback(self, error: CacheError) -> None:
+        self._must_roll_back = True
         logger.error("a transaction will be rolled back: %s", error)
 
-    def _branch(self, route: Route) -> Branch:
-        branch = self._branches.get(route)
-        if branch is None:
-            branch = self._branches[route] = self.coordinator.branch(self, route)
-            self._waits = self._waits or branch.waits
+    def _new_branch(self, route: Route) -> Branch:
+        branch = self._branches[route] = self.engine.branch(self, route)
+        self._waits = self._waits or branch.waits
         return branch
 
-    def remember(self, permits: object, invalidation: Message[Any]) -> None:
-        """Have loads refused once more that have begun by the time an invalidation takes effect."""
-        if permits is self.coordinator.permits:
-            self._invalidations.append(invalidation)
+    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
+        """Void the permits of an invalidation once more at the commit: loads may begin until its writes take effect."""
+        if permits is self.engine.permits:
+            self._invalidations += (invalidation,)
 
-    def adopt(self, permit: LoadPermit) -> None:
-        """Have a permit live until what is kept under it is applied."""
-        self.coordinator.permits.keep(permit)
+    def hold_permit(self, permit: LoadPermit) -> None:
+        """Have a load's permit live until the value that was written under it is applied."""
+        self.engine.permits.keep(permit)
         self._permits.append(permit)
 
     def _drop(self, permits: list[LoadPermit]) -> None:
         for permit in permits:
-            self.coordinator.permits.drop(permit)
+            self.engine.permits.drop(permit)
         permits.clear()
 
     def _refuse_loads(self) -> None:
-        """Refuse the loads of others; ours were, as far as they had begun, when the invalidation was asked for."""
-        permits = self.coordinator.permits
+        """Void the permits of others; those of this transaction were voided as each invalidation was asked for."""
+        permits = self.engine.permits
         ours = self._permits.copy()
         self._drop(self._permits)
         for invalidation in self._invalidations:
             permits.refuse(invalidation)
-        self._invalidations.clear()
+        self._invalidations = ()
         for permit in ours:
-            self.adopt(permit)
+            self.hold_permit(permit)
 
     # --- the beginning and the end
 
     async def begin(self, routes: tuple[Route, ...]) -> None:
-        """Wait for one's turn, where one transaction runs at a time.
+        """Take the lock that lets one transaction run at a time, if the mode is `SERIALIZABLE`.
 
         :raises LockedError: if that takes longer than the timeout
         """
@@ -235,40 +228,40 @@ class Transaction:
 
     async def _wait_for_turn(self) -> None:
         for route in self._routes:
-            branch = self._branch(route)
+            branch = self._branches.get(route) or self._new_branch(route)
             try:
-                await branch.hold(route.prefix + SERIAL)
+                await branch.take_turn(route.prefix + SERIAL)
             except LockRefusedError as error:
                 if not branch.suppresses:
                     raise
-                self._doom(error)
+                self._require_rollback(error)
                 return
-        self._turn_over = False
+        self._turn_given_up = False
 
     def _give_up_turn(self) -> None:
-        """Begin as if anew: with other locks, and with the whole timeout to wait for them."""
-        self._turn_over = bool(self._routes)
-        self.deadline = self.coordinator.clock.now() + self.timeout
+        """Wait for new locks from now on, with the whole timeout to wait for them."""
+        self._turn_given_up = bool(self._routes)
+        self.deadline = self.engine.clock.now() + self.timeout
 
     async def commit(self) -> None:
-        """Apply what was written so far, and release the locks; the transaction goes on with nothing kept.
+        """Apply the writes so far, and give the locks back; the transaction goes on without writes and locks.
 
-        Each store applies its part at once or not at all, one store after the other: first those that were only read,
-        then the others in the order in which they were first used; where one fails, those after it apply nothing.
+        Each store applies its branch as one, one store after the other: first the stores that were only read, then the
+        others in the order of their first use. Where one fails, those after it apply nothing.
 
-        :raises LockLostError: if a lock was lost by then; that store has applied nothing
+        :raises LockLostError: if a lock was lost by then; its store has applied nothing
         :raises CacheBackendInteractionError: if a store fails and does not suppress it
         :raises TransactionError: if the transaction has ended
         """
         self.check()
         try:
-            await self._apply_kept()
+            await self._apply_writes()
         finally:
             self._give_up_turn()
 
-    def _apply_kept(self) -> Awaitable[None]:
-        """Apply what is kept; whoever is cancelled meanwhile learns of it afterwards, since half a commit is none."""
-        if self.coordinator.closed:
+    def _apply_writes(self) -> Awaitable[None]:
+        """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
+        if self.engine.closed:
             raise CacheClosedError
         if self._invalidations:
             self._refuse_loads()
@@ -280,24 +273,24 @@ class Transaction:
 
     async def _apply(self) -> None:
         permits, self._permits = self._permits, []
-        parts = list(self._branches.values())
-        if len(parts) > 1:  # the locks of what was only read are checked before anything is applied
-            parts.sort(key=lambda branch: branch.written)
-        parts.reverse()
+        branches = list(self._branches.values())
+        if len(branches) > 1:  # stores that were only read check their locks before anything is applied
+            branches.sort(key=lambda branch: branch.written)
+        branches.reverse()
         try:
-            while parts and not self._doomed and await parts.pop().commit() is CommitOutcome.COMMITTED:
+            while branches and not self._must_roll_back and await branches.pop().commit() is CommitOutcome.COMMITTED:
                 pass
         finally:
-            for branch in parts:
+            for branch in branches:
                 branch.forget()
-            self._previous = self._summary()
+            self._last_outcome = self._summary()
             if permits:
                 self._drop(permits)
-            for branch in parts:
+            for branch in branches:
                 await branch.release()
 
     def _summary(self) -> CommitOutcome:
-        """Return what became of all branches; `UNKNOWN`, if not the same of all."""
+        """Return the outcome that all branches have; `UNKNOWN` if they differ."""
         summary = None
         for branch in self._branches.values():
             if summary is not None and branch.outcome is not summary:
@@ -305,28 +298,28 @@ class Transaction:
             summary = branch.outcome
         return summary or CommitOutcome.COMMITTED
 
-    def rollback(self) -> Released:
-        """Forget at once what was written so far; awaiting the result releases the locks, too."""
+    def rollback(self) -> RollbackResult:
+        """Forget the writes so far, in this very call; awaiting the result gives the locks back, too."""
         self.check()
-        self._invalidations.clear()
+        self._invalidations = ()
         self._drop(self._permits)
-        self._previous = CommitOutcome.ABORTED
+        self._last_outcome = CommitOutcome.ABORTED
         for branch in self._branches.values():
             branch.forget()
-        return Released(self)
+        return RollbackResult(self)
 
     async def finish(self) -> None:
-        """End: apply what is kept. Raises what `commit` does."""
-        self._over = True
+        """Apply the writes and end. Raises the errors of `commit`."""
+        self._ended = True
         try:
-            if self._previous is None or self._keeps:
-                await self._apply_kept()
+            if self._last_outcome is None or self._written:
+                await self._apply_writes()
         finally:
-            await self.end(self._previous or CommitOutcome.ABORTED)
+            await self.end(self._last_outcome or CommitOutcome.ABORTED)
 
     async def end(self, outcome: CommitOutcome) -> None:
-        """End without applying what is kept."""
-        self.outcome, self._over = outcome, True
+        """End without applying the writes."""
+        self.outcome, self._ended = outcome, True
         if self._permits:
             self._drop(self._permits)
         for branch in self._branches.values():
@@ -335,11 +328,11 @@ class Transaction:
                     await branch.release()
 
     @property
-    def _keeps(self) -> bool:
+    def _written(self) -> bool:
         return any(branch.written for branch in self._branches.values())
 
     async def release_unwritten(self) -> None:
-        """Give the locks back, but for those of stores to which something was written since."""
+        """Give the locks back, except on stores to which something was written since the rollback."""
         for branch in self._branches.values():
             if branch.locked and not branch.written:
                 with anyio.CancelScope(shield=branch.waits):
@@ -347,8 +340,8 @@ class Transaction:
         self._give_up_turn()
 
 
-class Released:
-    """The locks of a transaction that was rolled back: `await` releases them before the end of the transaction."""
+class RollbackResult:
+    """The result of a rollback: awaiting it gives the transaction's locks back before its end."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -357,8 +350,8 @@ class Released:
         return self._transaction.release_unwritten().__await__()
 
 
-class Transactional:
-    """Has the messages of a transaction to one store pass through it."""
+class Transactional(Interceptor):
+    """The interceptor of one route: messages of a task in a transaction go to the transaction."""
 
     def __init__(self, engine: object, route: Route) -> None:
         self._engine = engine
@@ -380,6 +373,6 @@ def current(engine: object) -> Transaction | None:
     here = AMBIENT.get()
     if here is not None:
         for transaction in here.transactions:
-            if isinstance(transaction, Transaction) and transaction.coordinator is engine:
+            if isinstance(transaction, Transaction) and transaction.engine is engine:
                 return transaction
     return None

@@ -1,102 +1,100 @@
-"""The locks of the transactions of this process: a deadlock is found before anybody waits in it."""
+"""Transactions of this process that hold or await keys of one store. Pure: a deadlock is found before anybody waits."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import anyio
-
+from cashews.actors.loop import ReplySlot
+from cashews.engine.coordinator.queues import LockQueues
 from cashews.exceptions import LockedError
 
 
 @dataclass(slots=True, eq=False)
-class Waiter:
-    """A transaction that waits for a lock until it is handed to it."""
+class KeyWaiter:
+    """A transaction that waits for a key, and the place in which its task learns that it holds the key."""
 
-    who: object
+    transaction: object
     graph: WaitGraph
-    name: str
-    handed: anyio.Event = field(default_factory=anyio.Event)
+    key: str
+    reply: ReplySlot[None]
+    handed: bool = False
+    """Whether the key is the transaction's, known to its task or not yet."""
 
 
 class WaitGraph:
-    """The holder of each lock of a store, and the transactions that wait for it, in their order.
+    """The transaction that holds each key of a store, and the transactions that wait for it, in their order.
 
-    `waits`, which the graphs of one engine share, says for what each transaction waits.
+    `waits` lists the waiters of each transaction; the graphs of all stores of one engine share it, so that a deadlock
+    over several stores is found, too.
 
     Source: the wait-for graph of Gray and Reuter, "Transaction Processing", 1993, section 7.11.
     """
 
-    def __init__(self, waits: dict[object, list[Waiter]]) -> None:
+    def __init__(self, waits: dict[object, list[KeyWaiter]]) -> None:
         self._holders: dict[str, object] = {}
-        self._queues: dict[str, deque[Waiter]] = {}
+        self._queues: LockQueues[KeyWaiter] = LockQueues()
         self._waits = waits
 
     def __len__(self) -> int:
+        """Return the number of keys that are held."""
         return len(self._holders)
 
-    def take(self, name: str, who: object) -> bool:
-        """Take a lock that nobody else holds; says whether it is held now."""
-        return self._holders.setdefault(name, who) is who
+    def take(self, key: str, transaction: object) -> bool:
+        """Take a key that no other transaction holds; says whether this one holds it now."""
+        return self._holders.setdefault(key, transaction) is transaction
 
-    async def wait(self, name: str, who: object) -> None:
-        """Wait until a lock is handed over.
+    def join(self, key: str, transaction: object, reply: ReplySlot[None]) -> KeyWaiter:
+        """Put a transaction at the end of a key's queue. Each waiter has to `leave` in the end.
 
-        :raises LockedError: if its holder, or one who is before us, waits for this transaction, by way of others too
+        :raises LockedError: if the holder, or a transaction that waits already, waits for this one in turn
         """
-        if self._leads_to(who, name):
-            raise LockedError(name, "who holds it waits for this transaction, a deadlock")
-        waiter = Waiter(who, self, name)
-        queue = self._queues.setdefault(name, deque())
-        queue.append(waiter)
-        waits = self._waits.setdefault(who, [])
-        waits.append(waiter)
-        try:
-            await waiter.handed.wait()
-        except BaseException:
-            if waiter.handed.is_set():  # and cancelled since
-                self.release(name)
-            else:
-                queue.remove(waiter)
-            raise
-        finally:
-            waits.remove(waiter)
-            if not waits:
-                self._waits.pop(who, None)
-            if not queue and self._queues.get(name) is queue:
-                del self._queues[name]
+        if self._leads_to(transaction, key):
+            raise LockedError(key, "its holder waits for this transaction, a deadlock")
+        waiter = KeyWaiter(transaction, self, key, reply)
+        self._queues.join(key, waiter)
+        self._waits.setdefault(transaction, []).append(waiter)
+        return waiter
 
-    def release(self, name: str) -> None:
-        """Hand a lock to the first who waits for it."""
-        queue = self._queues.get(name)
-        if not queue:
-            del self._holders[name]
+    def leave(self, waiter: KeyWaiter) -> None:
+        """Forget a waiter that has been handed its key, or waits for it no longer; nothing if it is forgotten."""
+        waits = self._waits.get(waiter.transaction, [])
+        if waiter not in waits:
             return
-        waiter = queue.popleft()
-        self._holders[name] = waiter.who
-        waiter.handed.set()
+        if not waiter.handed:
+            self._queues.leave(waiter.key, waiter)
+        waits.remove(waiter)
+        if not waits:
+            del self._waits[waiter.transaction]
 
-    def _leads_to(self, who: object, name: str) -> bool:
-        ahead, seen = list(self.before(name)), set[Any]()
+    def release(self, key: str) -> KeyWaiter | None:
+        """Give a key to the first waiter and return it; free the key if nobody waits."""
+        if key not in self._queues.by_lock:
+            del self._holders[key]
+            return None
+        waiter = self._queues.pop(key)
+        self._holders[key] = waiter.transaction
+        waiter.handed = True
+        return waiter
+
+    def _leads_to(self, transaction: object, key: str) -> bool:
+        """Say whether waiting for a key would close a circle of transactions that wait for one another."""
+        ahead, seen = list(self._before(key)), set[Any]()
         while ahead:
             other = ahead.pop()
-            if other is who:
+            if other is transaction:
                 return True
             if other not in seen:
                 seen.add(other)
                 for waiter in self._waits.get(other, ()):
-                    if not waiter.handed.is_set():
-                        ahead += waiter.graph.before(waiter.name, waiter)
+                    if not waiter.handed:
+                        ahead += waiter.graph._before(waiter.key, waiter)  # noqa: SLF001  of the same class
         return False
 
-    def before(self, name: str, waiter: Waiter | None = None) -> Iterator[object]:
-        """Yield who has a lock before a waiter, or before whoever comes next."""
-        if name in self._holders:
-            yield self._holders[name]
-        for other in self._queues.get(name, ()):
-            if other is waiter:
-                return
-            yield other.who
+    def _before(self, key: str, waiter: KeyWaiter | None = None) -> Iterator[object]:
+        """Yield the transactions that come before a waiter, or before a newcomer: the holder, then the queue."""
+        if key in self._holders:
+            yield self._holders[key]
+        for other in self._queues.ahead(key, waiter):
+            yield other.transaction

@@ -1,0 +1,5 @@
+-- Requires: time, tags
+-- Reads the tags that a value carries.
+-- KEYS: the key. Answers the tags.
+
+return (tags_of(KEYS[1]))

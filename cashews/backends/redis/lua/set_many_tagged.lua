@@ -1,0 +1,7 @@
+-- Requires: time, tags
+-- Stores several values without tags in the place of some that may have carried tags.
+-- KEYS: the keys. ARGV: the ttl in milliseconds or '', each value.
+
+for i, key in ipairs(KEYS) do
+  if ARGV[1] == '' then store(key, {}, '', ARGV[i + 1]) else store(key, {}, '', ARGV[i + 1], 'PX', ARGV[1]) end
+end

@@ -1,0 +1,80 @@
+"""The commands about bits, windows, tallies, circuits and sets: `command(remote, message)`, each one round trip."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cashews import messages as m
+from cashews.backends.redis import scripts
+from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.wire import decoded, lifetime, milliseconds, pack
+from cashews.structures.kinds import COUNTER_MAX
+
+WIDE: Final = 53
+"""From this many bits on a field is answered in two parts: numbers of scripts have 53 bits."""
+LOW: Final = 32
+"""The bits of the second part."""
+
+
+async def get_bits(remote: Remote, message: m.GetBits) -> tuple[int, ...]:
+    return await _bits(remote, message, "")
+
+
+async def incr_bits(remote: Remote, message: m.IncrBits) -> tuple[int, ...]:
+    return await _bits(remote, message, max(-COUNTER_MAX, min(message.by, COUNTER_MAX)))
+
+
+async def _bits(remote: Remote, message: m.GetBits | m.IncrBits, by: int | str) -> tuple[int, ...]:
+    if not message.indexes:
+        return ()
+    key, size, indexes = message.key, message.size, message.indexes
+    fields = await scripts.BITS.ask(remote.at(key), (key,), size, by, *indexes)
+    if size < WIDE:
+        return tuple(fields)
+    return tuple([high << LOW | low for high, low in fields])
+
+
+async def slice_incr(remote: Remote, message: m.SliceIncr) -> int:
+    key, most = message.key, message.maxvalue
+    if most < 1:
+        return most + 1
+    window = message.start, message.end, most, lifetime(message.expire)
+    return int(await scripts.SLICE_INCR.ask(remote.at(key), (key,), *window))
+
+
+async def admit(remote: Remote, message: m.Admit) -> bool:
+    key, rules = message.key, (message.limit, milliseconds(message.period), lifetime(message.ban))
+    return bool(await scripts.ADMIT.ask(remote.at(key), (key,), *rules))
+
+
+async def enter_circuit(remote: Remote, message: m.EnterCircuit) -> float | None:
+    rules = _rules(message.rules)
+    entered = await scripts.ENTER_CIRCUIT.ask(remote.at(message.key), (message.key,), *rules)
+    return None if entered is None else float(entered)
+
+
+async def report_circuit(remote: Remote, message: m.ReportCircuit) -> None:
+    key, call = message.key, (f"{message.entered:.3f}", int(message.failed))
+    await scripts.REPORT_CIRCUIT.ask(remote.at(key), (key,), *_rules(message.rules), *call)
+
+
+def _rules(rules: m.CircuitRules) -> tuple[float | str, ...]:
+    """Return the rules of a circuit as scripts take them."""
+    half_open_ttl = "" if rules.half_open_ttl is None else rules.half_open_ttl * 1000
+    return (rules.errors_rate, rules.period * 1000, rules.ttl * 1000, half_open_ttl, rules.min_calls)
+
+
+async def set_add(remote: Remote, message: m.SetAdd) -> None:
+    if message.values:
+        key = message.key
+        await scripts.SET_ADD.ask(remote.at(key), (key,), lifetime(message.expire), *message.values)
+
+
+async def set_remove(remote: Remote, message: m.SetRemove) -> None:
+    if message.values:
+        await remote.at(message.key).ask(pack(("SREM", message.key, *message.values)))
+
+
+async def set_pop(remote: Remote, message: m.SetPop) -> list[str]:
+    members = await remote.at(message.key).ask(pack(("SPOP", message.key, message.count)))
+    return list(map(decoded, members))

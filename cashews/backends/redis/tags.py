@@ -1,0 +1,45 @@
+"""The commands about tags: `command(remote, message)`. The page of `layout` draws heads, indexes and records."""
+
+from __future__ import annotations
+
+from cashews import messages as m
+from cashews.backends.redis import scripts
+from cashews.backends.redis.layout import headed
+from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.scripts import MOST_KEYS
+from cashews.backends.redis.values import remove_instead, replace
+from cashews.backends.redis.wire import decoded, pack
+
+
+async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
+    remote.tags_met = True
+    if message.expire is not None and message.expire <= 0:
+        return await remove_instead(remote, message)
+    value = await remote.values.encode(message.key, message.value, message.expire)
+    return await replace(remote, message, headed(value, message.tags), message.since, message.tags)
+
+
+async def get_key_tags(remote: Remote, message: m.GetKeyTags) -> tuple[str, ...]:
+    return tuple(map(decoded, await scripts.GET_KEY_TAGS.ask(remote.at(message.key), (message.key,))))
+
+
+async def mark_load(remote: Remote, message: m.MarkLoad) -> int:
+    """Answer the server's time in microseconds."""
+    seconds, microseconds = await remote.at(message.key).ask(pack(("TIME",)), reads=True)
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
+async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
+    remote.tags_met = True
+    for tag in message.tags:
+        left, begins = 1, 1
+        while left:
+            left = await scripts.DELETE_TAG.ask(remote.at(tag), (), tag, MOST_KEYS, begins)
+            begins = 0
+
+
+async def prune(remote: Remote, tag: str) -> None:
+    """Take the keys out of a tag's index that do not carry the tag."""
+    place = 0
+    while place >= 0:
+        place = await scripts.PRUNE_TAG.ask(remote.at(tag), (), tag, place, MOST_KEYS)

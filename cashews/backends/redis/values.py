@@ -1,0 +1,132 @@
+"""The commands about single values: `command(remote, message)`, each one round trip."""
+
+from __future__ import annotations
+
+import math
+
+from redis.exceptions import ResponseError
+
+from cashews import messages as m
+from cashews.backends.redis import scripts
+from cashews.backends.redis.layout import HEAD
+from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.wire import Word, lifetime, milliseconds, pack, raw
+from cashews.serialize import Pending
+from cashews.strategies.entry import Entry
+from cashews.structures.kinds import counter
+
+
+async def get(remote: Remote, message: m.Get) -> object:
+    key, default = message.key, message.default
+    stored = await remote.at(key).ask(pack(("GET", key)), reads=True)
+    if stored is None:
+        return default
+    if stored.startswith(HEAD):
+        stored = remote.bare(stored)
+    found = remote.values.decode_plain(key, stored, default)
+    return await remote.values.decode_pending(key, found, default) if isinstance(found, Pending) else found
+
+
+async def get_hit(remote: Remote, message: m.GetHit) -> object:
+    stored, hits = await scripts.GET_HIT.ask(remote.at(message.key), (message.key,))
+    if stored is None:
+        return message.default
+    found = await remote.values.decode(message.key, remote.bare(stored), message.default)
+    if isinstance(found, Entry):
+        found.hits = hits
+    return found
+
+
+async def get_raw(remote: Remote, message: m.GetRaw) -> object:
+    stored = await remote.at(message.key).ask(pack(("GET", message.key)), reads=True)
+    return message.default if stored is None else remote.bare(stored)
+
+
+async def set_(remote: Remote, message: m.Set) -> bool:
+    key, expire, exist, permit = message.key, message.expire, message.exist, message.permit
+    if expire is not None and expire <= 0:
+        return await remove_instead(remote, message)
+    value = remote.values.encode_plain(key, message.value)
+    if value is None:
+        value = await remote.values.encode(key, message.value, expire)
+    if remote.tags_met:
+        return await replace(remote, message, value)
+    words: tuple[Word, ...] = ("SET", key, value)
+    if expire is not None:
+        words += ("PX", milliseconds(expire))
+    if exist is not None:
+        words += ("XX" if exist else "NX",)
+    return await remote.at(key).ask(pack(words), permit=permit) is not None
+
+
+async def replace(
+    remote: Remote, message: m.Set, stored: bytes, since: int | None = None, tags: tuple[str, ...] = ()
+) -> bool:
+    """Store a value in the place of one that may carry tags.
+
+    :param stored: its bytes, behind a head if it carries tags itself
+    :param since: the mark of its load
+    """
+    exist = "" if message.exist is None else "XX" if message.exist else "NX"
+    operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
+    reply = await scripts.SET_TAGGED.ask(remote.at(message.key), (message.key,), *operands, permit=message.permit)
+    return reply is not None
+
+
+async def remove_instead(remote: Remote, message: m.Set) -> bool:
+    """Carry out a `Set` of a value that has no time to live."""
+    if message.exist is not False and (message.permit is None or not message.permit.void):
+        await delete(remote, m.Delete(message.key))
+    return False
+
+
+async def set_raw(remote: Remote, message: m.SetRaw) -> bool:
+    key, value, expire = message.key, raw(message.value), message.expire
+    if expire is not None and expire <= 0:
+        await delete(remote, m.Delete(key))
+    elif remote.tags_met:
+        await scripts.SET_MANY_TAGGED.ask(remote.at(key), (key,), lifetime(expire), value)
+    else:
+        lasting = () if expire is None else ("PX", milliseconds(expire))
+        await remote.at(key).ask(pack(("SET", key, value, *lasting)))
+    return expire is None or expire > 0
+
+
+async def incr(remote: Remote, message: m.Incr) -> int:
+    counter(message.key, message.value)
+    connection, key = remote.at(message.key), (message.key,)
+    try:
+        if message.expire is None:
+            return int(await connection.ask(pack(("INCRBY", message.key, message.value))))
+        return int(await scripts.INCR.ask(connection, key, message.value, milliseconds(message.expire)))
+    except ResponseError as error:
+        if "not an integer" not in str(error):
+            raise
+        return int(await scripts.INCR_TAGGED.ask(connection, key, message.value))
+
+
+async def exists(remote: Remote, message: m.Exists) -> bool:
+    return bool(await remote.at(message.key).ask(pack(("EXISTS", message.key)), reads=True))
+
+
+async def delete(remote: Remote, message: m.Delete) -> bool:
+    return bool(await scripts.DELETE.ask(remote.at(message.key), (message.key,)))
+
+
+async def expire(remote: Remote, message: m.Expire) -> bool:
+    return bool(await scripts.EXPIRE.ask(remote.at(message.key), (message.key,), lifetime(message.timeout)))
+
+
+async def get_expire(remote: Remote, message: m.GetExpire) -> int:
+    left: int = await remote.at(message.key).ask(pack(("PTTL", message.key)), reads=True)
+    return left if left < 0 else max(1, math.ceil(left / 1000))
+
+
+async def get_size(remote: Remote, message: m.GetSize) -> int:
+    return await remote.at(message.key).ask(pack(("MEMORY", "USAGE", message.key)), reads=True) or 0
+
+
+async def kind_of(remote: Remote, key: str) -> str:
+    """Return the kind of a key's value: the name of its type here, or of its type on the server."""
+    kind: bytes = await remote.at(key).ask(pack(("TYPE", key)), reads=True)
+    return type(await get(remote, m.Get(key))).__name__ if kind == b"string" else kind.decode()

@@ -1,0 +1,130 @@
+"""The coordinator actor: the waiters for locks and keys, and the leases that are renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from threading import get_ident
+from typing import NamedTuple
+from weakref import WeakSet
+
+from cashews.actors.loop import Loop, current_loop
+from cashews.backends.interface import Asks
+from cashews.clock import Clock
+from cashews.engine.coordinator.keeper import Keeper
+from cashews.engine.coordinator.store_locks import StoreLocks
+from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
+from cashews.exceptions import EventLoopError
+
+
+class CoordinatorStatistics(NamedTuple):
+    """A snapshot of the coordinator, with the six figures that every actor has."""
+
+    name: str
+    waiting: int
+    """Tasks that wait for a lock, or for a key of a transaction."""
+    batches: int
+    """How often leases were due."""
+    largest_batch: int
+    """The most leases that were due at once."""
+    turns: int
+    """Tries for a lock that was waited for, and renewals of leases."""
+    restarts: int
+
+
+def _always(_key: str) -> bool:
+    return True
+
+
+class Coordinator:
+    """Owns the queues of waiters, the wait-for graph of transactions, and the leases of one engine.
+
+    Its turns are served in place, each in the task that wants or has a lock: joining a queue, taking a key, handing one
+    over. Its own task renews leases.
+    """
+
+    def __init__(self, clock: Clock, random: Random, ensure_scope: Callable[[], object]) -> None:
+        self._clock = clock
+        self._random = random
+        self._keeper = Keeper(clock, ensure_scope)
+        self._stores: WeakSet[StoreLocks] = WeakSet()
+        """The locks of all stores; those of a store that was replaced go with their last holder."""
+        self._waits: dict[object, list[KeyWaiter]] = {}
+        self._loop: Loop | None = None
+
+    def locks_of(
+        self, store: Asks, outlives: Callable[[str], bool], plain: Callable[[str], bool] = _always
+    ) -> StoreLocks:
+        """Return the locks of a store.
+
+        :param outlives: says whether it holds the lock of a key beyond this process
+        :param plain: says whether no middleware stands before the store of a key
+        """
+        locks = StoreLocks(
+            store, outlives, clock=self._clock, random=self._random, keeper=self._keeper, loop=self.loop, plain=plain
+        )
+        self._stores.add(locks)
+        return locks
+
+    def wait_graph(self) -> WaitGraph:
+        """Return the keys of a store, for the transactions of this process."""
+        return WaitGraph(self._waits)
+
+    def loop(self) -> Loop:
+        """Return the event loop of the calling task, in which it may wait.
+
+        :raises EventLoopError: if tasks of another event loop, still alive, wait here
+        """
+        loop = self._loop
+        if loop is None or not loop.here:
+            if loop is not None and self.waiting:
+                self._forget_waiters(loop)
+            self._loop = loop = current_loop()
+        return loop
+
+    def _forget_waiters(self, loop: Loop) -> None:
+        """Begin anew after the end of a loop: its tasks will never leave the queues."""
+        if loop.thread != get_ident() and loop.alive:
+            message = "tasks of another event loop that is still running wait for locks of this cache"
+            raise EventLoopError(message)
+        for locks in self._stores:
+            locks.forget_waiters()
+        for waiters in list(self._waits.values()):
+            for waiter in waiters.copy():
+                waiter.graph.leave(waiter)
+
+    async def run(self) -> None:
+        """Renew leases until the scope ends."""
+        await self._keeper.run()
+
+    def wake_all(self) -> None:
+        """Have all waiters look again: those of a cache that has been closed end their wait."""
+        for locks in self._stores:
+            locks.wake_all()
+
+    @property
+    def leases(self) -> int:
+        """How many leases are renewed."""
+        return len(self._keeper)
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a lock, or for a key of a transaction."""
+        return sum(locks.waiting for locks in self._stores) + sum(map(len, self._waits.values()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for a lock or looks at one, and no lease is renewed."""
+        return not (self.waiting or self.leases or any(locks.watching for locks in self._stores))
+
+    def statistics(self) -> CoordinatorStatistics:
+        """Return the figures of this actor."""
+        keeper = self._keeper
+        return CoordinatorStatistics(
+            name="coordinator",
+            waiting=self.waiting,
+            batches=keeper.batches,
+            largest_batch=keeper.largest_batch,
+            turns=keeper.turns + sum(locks.turns for locks in self._stores),
+            restarts=max(keeper.lives - 1, 0),
+        )

@@ -1,0 +1,98 @@
+"""The scripts about locks: `set_lock`, `renew_lock` and `unlock`."""
+
+from __future__ import annotations
+
+import hiredis
+import pytest
+
+from tests.redis.scripts.conftest import FOR_EVER, LIVE, LONGER, SOON, evaluated, microseconds
+
+pytestmark = pytest.mark.redis
+
+LOCK, FENCE = "cashews/lock/l", "cashews/fence"
+
+
+@pytest.mark.parametrize(("lease", "left"), [(SOON, LIVE), ("", FOR_EVER)])
+def test_set_lock_takes_a_free_lock_for_a_lease(run, server, lease, left):
+    assert run("set_lock", [LOCK, FENCE], "token", lease) > 0
+    assert server.command("GET", LOCK) == b"token"
+    assert server.command("PTTL", LOCK) in left
+
+
+@pytest.mark.parametrize("token", ["token", "another"])
+def test_set_lock_takes_no_lock_that_is_held_not_even_with_its_token(run, server, token):
+    """Guarantee 14."""
+    fence = run("set_lock", [LOCK, FENCE], "token", SOON)
+    assert run("set_lock", [LOCK, FENCE], token, 10 * SOON) == -1
+    assert server.command("GET", LOCK) == b"token"
+    assert server.command("PTTL", LOCK) in LIVE
+    assert int(server.command("GET", FENCE)) == fence
+
+
+def test_set_lock_takes_a_lock_whose_lease_has_expired(run, server, expired):
+    expired("SET", LOCK, "dead")
+    assert run("set_lock", [LOCK, FENCE], "token", SOON) > 0
+    assert server.command("GET", LOCK) == b"token"
+
+
+def test_fencing_numbers_are_the_time_of_the_server_and_grow(run, server):
+    before = microseconds(server)
+    fences = [run("set_lock", [f"{LOCK}{number}", FENCE], "token", SOON) for number in range(5)]
+    assert fences == sorted(set(fences))
+    assert before <= fences[0]
+    assert fences[-1] <= microseconds(server) + 5
+
+
+def test_fencing_numbers_grow_although_the_clock_is_set_back(run, server):
+    ahead = microseconds(server) + 10**12
+    server.command("SET", FENCE, ahead)
+    assert run("set_lock", [LOCK, FENCE], "token", SOON) == ahead + 1
+    assert server.command("GET", FENCE) == str(ahead + 1).encode()
+
+
+def test_renew_lock_gives_its_holder_another_lease_and_nobody_else(run, server, expired):
+    run("set_lock", [LOCK, FENCE], "token", SOON)
+    assert run("renew_lock", [LOCK], "token", 10 * SOON) == 1
+    assert server.command("PTTL", LOCK) in LONGER
+    assert run("renew_lock", [LOCK], "another", SOON) == 0
+    assert server.command("PTTL", LOCK) in LONGER
+    assert run("renew_lock", ["cashews/lock/free"], "token", SOON) == 0
+    expired("SET", "cashews/lock/late", "token")
+    assert run("renew_lock", ["cashews/lock/late"], "token", SOON) == 0
+    assert server.command("EXISTS", "cashews/lock/free", "cashews/lock/late") == 0
+
+
+def test_unlock_releases_a_lock_and_tells_the_channel_of_its_name(run, server, listening):
+    run("set_lock", [LOCK, FENCE], "token", SOON)
+    with listening(LOCK) as messages:
+        assert run("unlock", [LOCK], "another") == 0
+        assert messages() == []
+        assert server.command("GET", LOCK) == b"token"
+        assert run("unlock", [LOCK], "token") == 1
+        assert messages() == [b""]
+        assert run("unlock", [LOCK], "token") == 0
+        assert messages() == []
+    assert server.command("EXISTS", LOCK) == 0
+
+
+def test_unlock_does_not_release_a_lock_whose_lease_has_expired(run, expired):
+    expired("SET", LOCK, "token")
+    assert run("unlock", [LOCK], "token") == 0
+
+
+def test_unlock_releases_a_lock_although_it_may_not_tell(own_server):
+    with own_server() as server:
+        server.command("SET", LOCK, "token")
+        server.command("ACL", "SETUSER", "default", "-publish")
+        assert evaluated(server, "unlock", [LOCK], "token") == 1
+        assert server.command("EXISTS", LOCK) == 0
+
+
+def test_a_key_of_another_type_is_no_lock_and_cannot_be_taken(run, server):
+    server.command("RPUSH", LOCK, "a")
+    assert run("set_lock", [LOCK, FENCE], "token", SOON) == -1
+    with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
+        run("renew_lock", [LOCK], "token", SOON)
+    with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
+        run("unlock", [LOCK], "token")
+    assert server.command("LLEN", LOCK) == 1
