@@ -47,12 +47,14 @@ class Window(list[float]):
     Windows of several lengths may share one: an event stays until it has left the longest of them.
     """
 
-    __slots__ = ("span",)
+    __slots__ = ("lease", "span")
 
-    def __init__(self, events: Iterable[float] = (), span: float = 0.0) -> None:
+    def __init__(self, events: Iterable[float] = (), span: float = 0.0, lease: float = 0.0) -> None:
         super().__init__(events)
         self.span = span
         """The length of the longest window that was asked for."""
+        self.lease = lease
+        """The longest time to live that was asked for: the longest window needs the events of all."""
 
     def admit(self, start: float, end: float, limit: int) -> int:
         """Count an event at `end` among those after `start`; returns `limit` + 1 if that many were there already."""

@@ -66,9 +66,11 @@ def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
     is_new = table.find(message.key, now) is None
     window = _ensure_structure(table, message.key, Window, now)
     count = window.admit(message.start, message.end, message.maxvalue)
-    slot = table.structures[message.key]
-    if count <= message.maxvalue and message.expire is not None and (is_new or slot.deadline < now + message.expire):
-        table.set_deadline(slot, message.expire, now)
+    if count <= message.maxvalue and message.expire is not None:
+        window.lease = max(window.lease, message.expire)
+        slot = table.structures[message.key]
+        if is_new or slot.deadline < now + window.lease:
+            table.set_deadline(slot, window.lease, now)
     return count
 
 

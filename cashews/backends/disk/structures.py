@@ -23,8 +23,8 @@ PART: Final = 4_096
 CIRCUIT_FORMAT: Final = Struct(">Bdddqqq")
 WINDOW_MARK: Final = b"w"
 """The first byte of a window's content. Earlier versions wrote the events alone, which are eight bytes each."""
-WINDOW_HEAD: Final = Struct(">dd")
-"""The length of the longest window, and the instant of the last write; the events follow."""
+WINDOW_HEAD: Final = Struct(">ddd")
+"""The length of the longest window, the longest time to live, and the instant of the last write; the events follow."""
 TALLY_FORMAT: Final = Struct(">qd")
 """The number of calls, and the instant of the last write. Earlier versions wrote the number alone, as an integer."""
 SKEW: Final = 10.0
@@ -119,7 +119,8 @@ def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
     count = window.admit(message.start, message.end, message.maxvalue)
     deadline = None if found is None else found.deadline
     if count <= message.maxvalue and message.expire is not None:
-        deadline = _later(found, deadline_in(message.expire, now))
+        window.lease = max(window.lease, message.expire)
+        deadline = _later(found, deadline_in(window.lease, now))
     _writer(shelf, found)(message.key, WINDOW, _window_content(window, now), deadline)
     return count
 
@@ -129,14 +130,14 @@ def _window(found: StructureRow | None, now: float) -> tuple[StructureRow | None
     content = b"" if found is None else cast("bytes", found.content)
     if not content.startswith(WINDOW_MARK):
         return found, Window(array("d", content))
-    span, written = WINDOW_HEAD.unpack_from(content, len(WINDOW_MARK))
+    span, lease, written = WINDOW_HEAD.unpack_from(content, len(WINDOW_MARK))
     if written > now + SKEW:
         return None, Window()
-    return found, Window(array("d", content[len(WINDOW_MARK) + WINDOW_HEAD.size :]), span)
+    return found, Window(array("d", content[len(WINDOW_MARK) + WINDOW_HEAD.size :]), span, lease)
 
 
 def _window_content(window: Window, now: float) -> bytes:
-    return WINDOW_MARK + WINDOW_HEAD.pack(window.span, now) + array("d", window).tobytes()
+    return WINDOW_MARK + WINDOW_HEAD.pack(window.span, window.lease, now) + array("d", window).tobytes()
 
 
 def _later(found: StructureRow | None, deadline: float | None) -> float | None:
