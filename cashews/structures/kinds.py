@@ -91,7 +91,7 @@ class Foreign:
 
 def kind_of(value: object) -> str:
     """Return the name of a value's kind, for error messages."""
-    return value.kind if isinstance(value, Foreign) else type(value).__name__
+    return value.kind if type(value) is Foreign else type(value).__name__
 
 
 def integer(key: str, value: object) -> int:

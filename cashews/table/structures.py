@@ -24,7 +24,7 @@ def find_structure(table: Table, key: str, kind: type[Structure], now: float) ->
     slot = table.find(key, now)
     if slot is None:
         return None
-    if not isinstance(slot.value, kind):
+    if type(slot.value) is not kind:  # a value of a user's may pretend to be of another class
         raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
     return slot.value
 
@@ -76,7 +76,7 @@ def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
 
 def admit(table: Table, message: m.Admit, now: float) -> bool:
     slot = table.structures.get(message.key)
-    if slot is None or slot.deadline <= now or slot.value.__class__ is not Tally:
+    if slot is None or slot.deadline <= now or type(slot.value) is not Tally:
         slot = _first_call(table, message, now)
     tally = cast("Tally", slot.value)
     tally.calls += 1
@@ -116,7 +116,7 @@ def report_circuit(table: Table, message: m.ReportCircuit, now: float) -> None:
 
 def _circuit(table: Table, key: str, now: float) -> Slot:
     slot = table.structures.get(key)
-    if slot is None or slot.deadline <= now or slot.value.__class__ is not Circuit:
+    if slot is None or slot.deadline <= now or type(slot.value) is not Circuit:
         _ensure_structure(table, key, Circuit, now)
         slot = table.structures[key]
     return slot

@@ -125,7 +125,7 @@ async def test_each_admitted_event_renews_the_time_to_live(cache, clock):
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_windows_of_several_lengths_on_one_key_each_count_what_is_in_them(cache, clock, seed):
-    """Against counting all admitted events. The longest window comes first: until it is asked for, nobody keeps for it."""
+    """Against counting all admitted events. The longest window comes first: before it, no event is kept for it."""
     random, events, spans = Random(seed), [], [60.0, 2.0, 10.0]
     for turn in range(150):
         await clock.advance(random.choice([0, 0, 0.5, 1, 4]))
