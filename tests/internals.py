@@ -88,7 +88,7 @@ class Internals:
     @property
     def chains(self) -> int:
         """How many composed chains of interceptors the routes remember."""
-        return sum(len(route._chains) for route in self._engine.routes)
+        return sum(len(chains) for route in self._engine.routes for chains in route._chains)
 
     @property
     def tag_rules(self) -> int:
