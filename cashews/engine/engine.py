@@ -120,6 +120,8 @@ class Engine(Asks, TransactionHost):
 
     async def _ask_each(self, message: Message[R]) -> R:
         """Pass a message about several keys to each route that it concerns."""
+        if self._sole is not None:  # a million keys are not looked at one by one
+            return await self._sole.ask(message)
         if message.covers is not None:
             parts = [(message, route) for route in self.routes.matching(message.covers)]
         else:
