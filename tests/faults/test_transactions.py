@@ -11,6 +11,7 @@ from cashews.messages import CommitOutcome
 from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 from tests.faults.test_refusals import out_of_memory, read_only, repaired
+from tests.servers import LOCK
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
@@ -48,7 +49,7 @@ def stored(server):
 
 
 def locks(server):
-    return server.command("KEYS", "cashews/lock/?*")
+    return server.command("KEYS", b"*" + LOCK)
 
 
 async def write_two(cache):

@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Command
 from cashews import messages as m
+from tests.servers import record_of
 from tests.subjects import each, on_memory
 
 LOADS = {
@@ -352,4 +353,4 @@ def server_mark(servers, subject):
     from tests.servers import binaries  # noqa: PLC0415
 
     (server,) = [servers(kind) for kind in binaries() if servers(kind).url == subject.url]
-    return lambda tag: int(server.command("GET", f"cashews/tag/deleted/{tag}"))
+    return lambda tag: int(server.command("GET", record_of(tag)))

@@ -159,25 +159,24 @@ class Connection:
                 return
             await self._room.wait()
 
-    async def listen(self, channel: str, heard: Callable[[], object]) -> bool:
+    async def listen(self, channel: bytes, heard: Callable[[], object]) -> bool:
         """Have a function called at each message on a channel; says whether that is possible here.
 
         It is also called when a connection has replaced another, on which a message may have been missed.
         """
-        listeners = self._channels.setdefault(channel.encode(), [])
+        listeners = self._channels.setdefault(channel, [])
         listeners.append(heard)
         if len(listeners) == 1 and self._pushes:
             await self.ask(pack(("SUBSCRIBE", channel)), surely=True)  # for those who listen as well
         return self._pushes
 
-    async def unlisten(self, channel: str, heard: Callable[[], object]) -> None:
+    async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
         """End a `listen`, also one that never came to pass."""
-        name = channel.encode()
-        listeners = self._channels.get(name, [])
+        listeners = self._channels.get(channel, [])
         if heard in listeners:
             listeners.remove(heard)
             if not listeners:
-                del self._channels[name]
+                del self._channels[channel]
                 if self._pushes:
                     await self.ask(pack(("UNSUBSCRIBE", channel)), surely=True)
 
@@ -302,6 +301,10 @@ class Connection:
         finally:
             life.cancel()
             await ended.wait()
+
+    def leave(self, error: redis.RedisError) -> None:
+        """Give the connection up, if there is one: it has shown that it leads nowhere."""
+        self._break(error)
 
     def _break(self, trouble: BaseException) -> None:
         """Give the connection up; the first reason is the one that counts."""

@@ -27,7 +27,14 @@ class LateError(redis.TimeoutError):
     """The reply did not come in time: the request may have been carried out, or not."""
 
 
-UNKNOWN: Final = (LostError, LateError)
+class WrongReplyError(redis.InvalidResponse):
+    """The reply is of a type that the request cannot have: the request may have been carried out, or not."""
+
+    def __init__(self, reply: object, expected: str = "another type") -> None:
+        super().__init__(f"the reply is of type {type(reply).__name__}, and not {expected}")
+
+
+UNKNOWN: Final = (LostError, LateError, WrongReplyError)
 OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
 """Failures that the connection itself has logged already."""
 

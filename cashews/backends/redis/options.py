@@ -37,6 +37,7 @@ class RedisOptions(SerializerOptions):
     health_check_interval: float = 0.0
     socket_keepalive: bool = False
     connections: int = 1
+    max_value_size: int = 512 * 1024 * 1024
     max_connections: int | None = None
     minsize: int | None = None
     ssl_ca_certs: str | None = None
