@@ -1,42 +1,85 @@
 """Caching for asyncio and trio: decorators and strategies over several stores, on structured concurrency.
 
-The names below are the public ones. `cache` is a ready-made cache that wants `cache.setup(url)`; `mem` keeps a million
-values in memory. The decorators of `cache` are here under their own names.
+The names in `__all__` are public, and so are the modules of the package whose names have no underscore and that
+`dir(cashews)` lists once they are imported. `cache` is a ready-made cache that needs `cache.setup(url)`; `mem` holds up
+to a million values in memory. The decorators of `cache` are here under their own names.
 """
 
 from __future__ import annotations
 
-from cashews._typing import TTL as TTL
-from cashews._version import __version__ as __version__
-from cashews.api.cache import Cache as Cache
-from cashews.api.keying import noself as noself
-from cashews.api.settings import register_backend as register_backend
-from cashews.backends.interface import Backend as Backend
-from cashews.clock import Clock as Clock
-from cashews.commands import Command as Command
-from cashews.engine.context import Detector as Detector
-from cashews.engine.context import invalidate_further as invalidate_further
-from cashews.engine.coordinator.transaction import TransactionMode as TransactionMode
-from cashews.exceptions import CacheBackendInteractionError as CacheBackendInteractionError
-from cashews.exceptions import CacheError as CacheError
-from cashews.exceptions import CircuitBreakerOpen as CircuitBreakerOpen
-from cashews.exceptions import LockedError as LockedError
-from cashews.exceptions import LockLostError as LockLostError
-from cashews.exceptions import LockRefusedError as LockRefusedError
-from cashews.exceptions import RateLimitError as RateLimitError
-from cashews.exceptions import TransactionError as TransactionError
-from cashews.helpers import add_prefix as add_prefix
-from cashews.helpers import all_keys_lower as all_keys_lower
-from cashews.helpers import fast_condition as fast_condition
-from cashews.helpers import memory_limit as memory_limit
-from cashews.keys.compile import get_cache_key_template as get_cache_key_template
-from cashews.keys.context import key_context as key_context
-from cashews.keys.context import register_key_context as register_key_context
-from cashews.keys.formatter import default_formatter as default_formatter
-from cashews.messages.values import Cause as Cause
-from cashews.strategies.conditions import NOT_NONE as NOT_NONE
-from cashews.strategies.conditions import only_exceptions as only_exceptions
-from cashews.strategies.conditions import with_exceptions as with_exceptions
+from cashews._version import __version__
+from cashews.api.cache import Cache
+from cashews.api.keying import noself
+from cashews.api.settings import register_backend
+from cashews.engine.context import invalidate_further
+from cashews.exceptions import (
+    CacheBackendInteractionError,
+    CacheClosedError,
+    CacheError,
+    CircuitBreakerOpen,
+    CounterOverflowError,
+    DecodeError,
+    EncodeError,
+    EventLoopError,
+    LoadCancelledError,
+    LoadTimeoutError,
+    LockedError,
+    LockLostError,
+    LockRefusedError,
+    MissingExtraError,
+    NotAsyncError,
+    NotConfiguredError,
+    NotSupportedError,
+    RateLimitError,
+    SettingsError,
+    TransactionError,
+    UnknownOptionError,
+    UnknownSchemeError,
+    UnstableKeyError,
+    UnstableKeyWarning,
+    WeakDigestWarning,
+    WrongArgumentError,
+    WrongKeyError,
+    WrongOptionError,
+    WrongTagError,
+    WrongTokenError,
+    WrongTTLError,
+    WrongTypeError,
+)
+from cashews.helpers import add_prefix, all_keys_lower, fast_condition, memory_limit
+from cashews.keys.compile import get_cache_key_template
+from cashews.keys.context import key_context, register_key_context
+from cashews.keys.formatter import default_formatter
+from cashews.strategies.conditions import NOT_NONE, only_exceptions, with_exceptions
+from cashews.typing import (
+    TTL,
+    Backend,
+    BackendFactory,
+    Cached,
+    CachedIterator,
+    Callback,
+    Cause,
+    Clock,
+    Command,
+    CommitOutcome,
+    Condition,
+    Detector,
+    Duration,
+    Effect,
+    EngineStatistics,
+    Filtered,
+    Formatter,
+    HeldLock,
+    Interceptor,
+    Message,
+    Middleware,
+    OnRemove,
+    Proceed,
+    Tag,
+    Tags,
+    Transaction,
+    TransactionMode,
+)
 
 CacheDetect = Detector
 
@@ -52,3 +95,112 @@ iterator = cache.iterator
 locked, rate_limit, slice_rate_limit = cache.locked, cache.rate_limit, cache.slice_rate_limit
 circuit_breaker, thunder_protection = cache.circuit_breaker, cache.thunder_protection
 noself_cache = noself(cache)
+
+_MODULES = (
+    *("backends", "clock", "commands", "exceptions", "helpers", "messages"),
+    *("serialize", "testing", "ttl", "typing"),
+)
+"""The modules that may be imported by path."""
+
+__all__ = [
+    "NOT_NONE",
+    "TTL",
+    "Backend",
+    "BackendFactory",
+    "Cache",
+    "CacheBackendInteractionError",
+    "CacheClosedError",
+    "CacheDetect",
+    "CacheError",
+    "Cached",
+    "CachedIterator",
+    "Callback",
+    "Cause",
+    "CircuitBreakerOpen",
+    "Clock",
+    "Command",
+    "CommitOutcome",
+    "Condition",
+    "CounterOverflowError",
+    "DecodeError",
+    "Detector",
+    "Duration",
+    "Effect",
+    "EncodeError",
+    "EngineStatistics",
+    "EventLoopError",
+    "Filtered",
+    "Formatter",
+    "HeldLock",
+    "Interceptor",
+    "LoadCancelledError",
+    "LoadTimeoutError",
+    "LockLostError",
+    "LockRefusedError",
+    "LockedError",
+    "Message",
+    "Middleware",
+    "MissingExtraError",
+    "NotAsyncError",
+    "NotConfiguredError",
+    "NotSupportedError",
+    "OnRemove",
+    "Proceed",
+    "RateLimitError",
+    "SettingsError",
+    "Tag",
+    "Tags",
+    "Transaction",
+    "TransactionError",
+    "TransactionMode",
+    "UnknownOptionError",
+    "UnknownSchemeError",
+    "UnstableKeyError",
+    "UnstableKeyWarning",
+    "WeakDigestWarning",
+    "WrongArgumentError",
+    "WrongKeyError",
+    "WrongOptionError",
+    "WrongTTLError",
+    "WrongTagError",
+    "WrongTokenError",
+    "WrongTypeError",
+    "__version__",
+    "add_prefix",
+    "all_keys_lower",
+    "cache",
+    "circuit_breaker",
+    "default_formatter",
+    "disable",
+    "disabling",
+    "dynamic",
+    "early",
+    "enable",
+    "failover",
+    "fast_condition",
+    "get_cache_key_template",
+    "hit",
+    "invalidate",
+    "invalidate_further",
+    "iterator",
+    "key_context",
+    "locked",
+    "mem",
+    "memory_limit",
+    "noself",
+    "noself_cache",
+    "only_exceptions",
+    "rate_limit",
+    "register_backend",
+    "register_key_context",
+    "setup",
+    "slice_rate_limit",
+    "soft",
+    "thunder_protection",
+    "transaction",
+    "with_exceptions",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in _MODULES if name in globals())})

@@ -184,7 +184,7 @@ def _bounded(kind: str, low: float | None, high: float | None) -> str:
     return kind + start + ("" if high is None else f" to {high}")
 
 
-Errors: TypeAlias = "type[Exception] | Iterable[type[Exception]] | None"
+Errors: TypeAlias = type[Exception] | Iterable[type[Exception]] | None
 
 
 def errors_of(given: Errors, default: tuple[type[Exception], ...] = (Exception,)) -> tuple[type[Exception], ...]:

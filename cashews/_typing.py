@@ -6,14 +6,13 @@ import enum
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
-
-if TYPE_CHECKING:
-    from typing_extensions import Self as Self
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 if sys.version_info >= (3, 11):
+    from typing import Self as Self
     from typing import assert_never as assert_never
 else:
+    from typing_extensions import Self as Self  # a dependency of anyio on these versions of Python
 
     def assert_never(value: NoReturn) -> NoReturn:
         """Raise an error about a case of a union that no branch has handled."""
@@ -38,10 +37,10 @@ ABSENT: Final = AbsentType.ABSENT
 
 Absent: TypeAlias = Literal[AbsentType.ABSENT]
 
-Duration: TypeAlias = "int | float | str | timedelta"
+Duration: TypeAlias = int | float | str | timedelta
 """Seconds, a `timedelta`, or text such as ``"1h30m"``."""
 
-TTL: TypeAlias = "Duration | Callable[..., int | float | str | timedelta | None] | None"
+TTL: TypeAlias = Duration | Callable[..., Duration | None] | None
 """A duration, `None` for no expiry, or a callable of the decorated function's arguments that returns one."""
 
 AnyFunction: TypeAlias = Callable[..., Any]

@@ -10,7 +10,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def unstable_key(kind: str) -> str:
-    """Say what is wrong with a key that is made of a memory address, and what helps."""
+    """Return the sentence about a key that is made of a memory address, with the cures."""
     return (
         f"the text of {kind} in a cache key is a memory address: define {kind}.__str__, register a type_format for it,"
         " name the fields of the key, or leave self out with noself"
@@ -80,7 +80,7 @@ class MissingExtraError(CacheError, ImportError):
 
 
 class WeakDigestWarning(UserWarning):
-    """Values are signed in a way that keeps accidents out, and no attacker."""
+    """Values are signed by an algorithm that detects accidents, but stops no attacker."""
 
     def __init__(self, digestmod: str) -> None:
         self.digestmod = digestmod
@@ -169,18 +169,14 @@ class WrongArgumentError(CacheError, ValueError):
         super().__init__(f"{argument} is {value!r}; allowed: {allowed}")
 
 
-class UnknownArgumentError(CacheError, TypeError):
-    """A decorator was given a keyword that it does not know."""
-
-    def __init__(self, argument: str, known: Iterable[str]) -> None:
-        self.argument = argument
-        super().__init__(f"no argument {argument!r}; besides its own, a caching decorator takes: {_listed(known)}")
+UnknownArgumentError = TypeError
+"""The error of an unknown keyword, which Python itself raises; the name is for programs that catch it."""
 
 
 class CacheBackendInteractionError(CacheError):
     """A backend could not be reached, or answered with an error.
 
-    `unknown` says that the command had been sent when the connection broke: nobody knows whether it was carried out.
+    `unknown` is true if the connection broke after the command had been sent: the server may have carried it out.
     """
 
     def __init__(self, *args: object, unknown: bool = False) -> None:
@@ -213,7 +209,7 @@ class LockedError(CacheError):
 
 
 class LockRefusedError(LockedError):
-    """A store cannot lock: it refuses a lock though it says that nobody holds it, or it does not answer."""
+    """A store cannot lock: it refuses a lock though nobody holds it, or it does not answer."""
 
     def __init__(self, key: str = "") -> None:
         super().__init__(key, "the store refuses it though nobody holds it")
@@ -230,7 +226,7 @@ class LockLostError(LockedError):
 class TransactionError(CacheError):
     """A transaction was used after its end, or a block was entered twice."""
 
-    def __init__(self, outcome: str, reason: str = "begin another, or leave the task that is still in it") -> None:
+    def __init__(self, outcome: str, reason: str = "start a new one, in a task that was not started inside it") -> None:
         self.outcome = outcome
         super().__init__(f"the transaction cannot be used any more (it is {outcome}): {reason}")
 
@@ -244,7 +240,7 @@ class LoadTimeoutError(CacheError, TimeoutError):
 
 
 class LoadCancelledError(CacheError):
-    """A function that was refreshed in the background was cancelled from within."""
+    """A function that ran in the background raised the cancellation of the event loop by itself."""
 
     def __init__(self, key: str = "") -> None:
         self.key = key
@@ -268,7 +264,7 @@ class CircuitBreakerOpen(CacheError):  # noqa: N818  the specification's name
 
 
 class NotSupportedError(CacheError):
-    """A backend cannot do what was asked."""
+    """A backend lacks a feature."""
 
-    def __init__(self, backend: str, what: str) -> None:
-        super().__init__(f"the {backend} backend does not support {what}")
+    def __init__(self, backend: str, feature: str) -> None:
+        super().__init__(f"the {backend} backend does not support {feature}")

@@ -1,6 +1,6 @@
-"""Ready-made middlewares and conditions: keys under a prefix, keys in lower case, a limit on sizes, a second look.
+"""Ready-made middlewares and conditions: keys under a prefix, keys in lower case, a limit on sizes, known values.
 
-The middlewares here change messages, not arguments: what every message can say holds for every command.
+The middlewares are interceptors: they change messages, not arguments, and so serve all commands alike.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from anyio.lowlevel import checkpoint
 
 from cashews.commands import Command
-from cashews.engine.chain import Proceed
+from cashews.engine.chain import Interceptor, Proceed
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.pattern import Pattern, pieces_of
 from cashews.messages import (
@@ -39,8 +39,8 @@ _SIZED: Final = frozenset({Command.SET, Command.SET_RAW, Command.SET_MANY})
 
 
 @dataclass(frozen=True, slots=True)
-class AddPrefix:
-    """Puts a prefix before every key, pattern and tag, and takes it off those that are read."""
+class AddPrefix(Interceptor):
+    """Puts a prefix before every key, pattern and tag, and removes it from the keys and tags in replies."""
 
     prefix: str
 
@@ -79,7 +79,7 @@ class AddPrefix:
 
 
 @dataclass(frozen=True, slots=True)
-class AllKeysLower:
+class AllKeysLower(Interceptor):
     """Turns every key and pattern into lower case."""
 
     def concerns(self, command: Command) -> bool:
@@ -95,8 +95,8 @@ def _lower(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryLimit:
-    """Stores only values of certain sizes; what is refused leaves the store as it is."""
+class MemoryLimit(Interceptor):
+    """Lets only values of certain sizes pass to the store; a refused one leaves its key as it is."""
 
     min_bytes: int
     max_bytes: int | None
@@ -119,16 +119,16 @@ class MemoryLimit:
 
 
 def _bare(value: object) -> object:
-    """Return what a function returned or raised, of what a strategy remembers of it; any other value as it is."""
+    """Return the result or exception inside the form of a strategy, and any other value as it is."""
     if isinstance(value, Raised):
         return value.error
     return content_of(value.outcome) if isinstance(value, Entry) else value
 
 
 def add_prefix(prefix: str) -> AddPrefix:
-    """Return a middleware: the keys, patterns and tags of every command get a prefix, which reading takes off again.
+    """Return a middleware: the keys, patterns and tags of every command get a prefix, which replies do not show.
 
-    `clear` and `get_keys_count` are then about the keys with this prefix; locks are not cleared.
+    `clear` and `get_keys_count` then concern the keys with this prefix; locks are not cleared.
     """
     return AddPrefix(prefix)
 
@@ -141,8 +141,8 @@ def all_keys_lower() -> AllKeysLower:
 def memory_limit(min_bytes: int = 0, max_bytes: int | None = None) -> MemoryLimit:
     """Return a middleware: `set`, `set_raw` and `set_many` store only values whose size is within limits.
 
-    The size is that of the object by itself, as `sys.getsizeof` tells it, without what it refers to. What is not stored
-    leaves the key as it was; `set` answers `False`.
+    The size is that of the object by itself, as `sys.getsizeof` tells it, without the objects that it refers to. If a
+    value is refused, its key stays as it was, and `set` answers `False`.
 
     :raises WrongArgumentError: if no size is within the limits
     """
@@ -155,7 +155,7 @@ def memory_limit(min_bytes: int = 0, max_bytes: int | None = None) -> MemoryLimi
 
 @dataclass(frozen=True, slots=True)
 class FastCondition:
-    """Store only what a getter does not know yet; a setter is told of what is stored."""
+    """A condition: a result is stored only if the getter does not know its key; the setter is told of it then."""
 
     getter: Callable[[str], object]
     setter: Callable[[str, Any], object] | None
@@ -188,7 +188,7 @@ def fast_condition(
 ) -> FastCondition:
     """Return a condition for caching decorators: store a result only if ``getter(key)`` is falsy.
 
-    The getter is asked after the function has run, and says that the key is taken care of already.
+    The getter is asked after the function has run; a true answer says that the key is known, and nothing is stored.
 
     :param getter: plain or async
     :param setter: ``setter(key, result)``, plain or async, is called before a result is stored

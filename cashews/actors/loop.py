@@ -62,6 +62,10 @@ class Loop(ABC):
         """Return an empty reply slot."""
 
     @abstractmethod
+    def slot_here(self) -> ReplySlot[Any] | None:
+        """Return an empty reply slot if the calling code runs in this loop: both questions for the price of one."""
+
+    @abstractmethod
     def post(self, function: Callable[[], object]) -> bool:
         """Have a function called in the loop, from whichever thread; says whether the loop is still there."""
 
@@ -82,64 +86,63 @@ class AsyncioReplySlot(ReplySlot[T]):
     learns of it would be lost, and nobody would know.
     """
 
-    __slots__ = ("_answer", "_future", "_given")
+    __slots__ = ("_answer", "_future")
     _answer: T
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[T] = loop.create_future()
-        self._given = False
+    def __init__(self, future: asyncio.Future[T]) -> None:
+        self._future = future
 
     @property
     def given(self) -> bool:
-        return self._given
+        return hasattr(self, "_answer")
 
     @property
     def answer(self) -> T:
         return self._answer
 
     def give(self, value: T) -> None:
-        if not self._given:
-            self._given = True
+        future = self._future
+        if not future.done():
             self._answer = value
-            if not self._future.done():
-                self._future.set_result(value)
+            future.set_result(value)
+        elif not self.given:
+            self._answer = value
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._future.__await__()
 
 
 class TrioReplySlot(ReplySlot[T]):
-    """A reply slot on trio: the parked task."""
+    """A reply slot on trio: the parked task. `lowlevel` is the module of that name."""
 
-    __slots__ = ("_answer", "_given", "_task")
+    __slots__ = ("_answer", "_lowlevel", "_task")
     _answer: T
 
-    def __init__(self) -> None:
-        self._given = False
+    def __init__(self, lowlevel: Any) -> None:
+        self._lowlevel = lowlevel
         self._task: trio.lowlevel.Task | None = None
 
     @property
     def given(self) -> bool:
-        return self._given
+        return hasattr(self, "_answer")
 
     @property
     def answer(self) -> T:
         return self._answer
 
     def give(self, value: T) -> None:
-        if not self._given:
-            self._given = True
+        if not self.given:
             self._answer = value
             if self._task is not None:
-                sys.modules["trio"].lowlevel.reschedule(self._task)
+                self._lowlevel.reschedule(self._task)
                 self._task = None
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._wait().__await__()
 
     async def _wait(self) -> T:
-        lowlevel = sys.modules["trio"].lowlevel
-        if self._given:
+        lowlevel = self._lowlevel
+        if self.given:
             await lowlevel.checkpoint()
         else:
             self._task = lowlevel.current_task()
@@ -148,7 +151,7 @@ class TrioReplySlot(ReplySlot[T]):
 
     def _leave(self, _: object) -> Any:
         self._task = None
-        return sys.modules["trio"].lowlevel.Abort.SUCCEEDED
+        return self._lowlevel.Abort.SUCCEEDED
 
 
 class AsyncioLoop(Loop):
@@ -156,6 +159,7 @@ class AsyncioLoop(Loop):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._new_future = loop.create_future
         self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
         self.thread = get_ident()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,7 +173,10 @@ class AsyncioLoop(Loop):
         return self._running_loop() is self._loop
 
     def reply_slot(self) -> ReplySlot[Any]:
-        return AsyncioReplySlot(self._loop)
+        return AsyncioReplySlot(self._new_future())
+
+    def slot_here(self) -> ReplySlot[Any] | None:
+        return AsyncioReplySlot(self._new_future()) if self._running_loop() is self._loop else None
 
     def post(self, function: Callable[[], object]) -> bool:
         try:
@@ -193,6 +200,8 @@ class TrioLoop(Loop):
 
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:
         self._token = token
+        self._lowlevel = sys.modules["trio"].lowlevel
+        self._current_token = self._lowlevel.current_trio_token
         self.thread = get_ident()
 
     @property
@@ -201,11 +210,19 @@ class TrioLoop(Loop):
 
     @property
     def here(self) -> bool:
-        lowlevel = sys.modules["trio"].lowlevel
-        return lowlevel.in_trio_run() and lowlevel.current_trio_token() is self._token
+        try:
+            return self._current_token() is self._token
+        except RuntimeError:  # no run of trio in this thread
+            return False
 
     def reply_slot(self) -> ReplySlot[Any]:
-        return TrioReplySlot()
+        return TrioReplySlot(self._lowlevel)
+
+    def slot_here(self) -> ReplySlot[Any] | None:
+        try:
+            return TrioReplySlot(self._lowlevel) if self._current_token() is self._token else None
+        except RuntimeError:
+            return None
 
     def post(self, function: Callable[[], object]) -> bool:
         try:
@@ -215,7 +232,7 @@ class TrioLoop(Loop):
         return True
 
     def spawn(self, main: Main) -> None:
-        sys.modules["trio"].lowlevel.spawn_system_task(_logging_failures, main, context=Context())
+        self._lowlevel.spawn_system_task(_logging_failures, main, context=Context())
 
 
 def _nothing() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cashews._arguments import command_of, commands_of, runnable, runnables, text
+from cashews._typing import Self
 from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
 from cashews.api.guarding import GuardAPI
@@ -18,12 +19,10 @@ from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector, Off, ambient
-from cashews.engine.engine import Engine, EngineStatistics
+from cashews.engine.engine import Engine
 from cashews.engine.interceptors import Callback, Middleware
+from cashews.engine.statistics import EngineStatistics
 from cashews.messages.values import OnRemove
-
-if TYPE_CHECKING:
-    from cashews._typing import Self
 
 ALL = frozenset(Command)
 
@@ -31,21 +30,20 @@ ALL = frozenset(Command)
 class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     """A cache over one or more backends.
 
-    ``async with Cache.open("mem://") as cache`` owns every task it needs. Without that block, after `setup()`, the
-    first use that needs a task starts it in the event loop itself.
+    All tasks that it needs live in the block ``async with Cache.open("mem://") as cache``. Without that block, after
+    `setup()`, the first use that needs a task starts it in the event loop itself.
 
-    :param strict_keys: make different arguments always give different keys, and refuse objects without a
-        text of their own
-    :param clock: where time comes from
-    :param random: where chance comes from
+    :param strict_keys: make different arguments always give different keys, and refuse objects without a text of their
+        own
+    :param clock: the source of time
+    :param random: the source of chance
     """
 
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
+        super().__init__(Engine(clock or SystemClock(), random or Random()), strict_keys=strict_keys)
         self.name = name
-        self._strict = strict_keys
-        self._engine = Engine(clock or SystemClock(), random or Random())
 
     def __repr__(self) -> str:
         return f"<Cache {self.name!r} {', '.join(map(repr, self._engine.routes)) or 'not set up'}>"
@@ -88,7 +86,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         prefix: str = "",
         **options: Any,
     ) -> Backend:
-        """Put a backend under a key prefix, the default one under none; replaces what was there.
+        """Put a backend under a key prefix, the default one under none; replaces the backend that was there.
 
         :param settings_url: such as ``"mem://?size=500"``; options may be given in its query or as keywords
         :param middlewares: the first is the outermost
@@ -104,10 +102,10 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         return backend
 
     def setup_tags_backend(self, settings_url: str, middlewares: Sequence[Middleware] = (), **options: Any) -> None:
-        """Accept a backend for tags alone, check what is said of it, and do nothing more.
+        """Accept a backend for tags alone, check its URL and options, and do nothing more.
 
-        Programs for cashews 7 say it. Here tags are kept beside the values that carry them, each on the backend of its
-        value: only there can both change at once.
+        Programs for cashews 7 call it. Here tags are stored beside the values that carry them, each on the backend of
+        its value: only there can both change in one step.
 
         :raises SettingsError: if the URL or an option is wrong
         """
@@ -120,7 +118,10 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         await self._engine.reopen()
 
     async def close(self) -> None:
-        """Let go of everything; using the cache afterwards raises CacheClosedError, until it is set up or opened."""
+        """End all tasks and close all backends.
+
+        A use of the cache then raises CacheClosedError, until it is set up or opened again.
+        """
         await self._engine.close()
 
     def is_setup(self) -> bool:
@@ -129,17 +130,17 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
 
     def add_middleware(self, middleware: Middleware, prefix: str = "") -> None:
         """Add an innermost middleware to a backend."""
-        self._engine.add_middleware(prefix, runnable("middleware", middleware))
+        self._engine.routes.add_middleware(prefix, runnable("middleware", middleware))
 
     # --- control
 
     def disable(self, *commands: Command, prefix: str | None = None) -> None:
         """Switch commands off (all, if none is named) in every task of the process, on all backends or on one."""
-        self._engine.switch(off=commands_of(commands) or ALL, prefix=prefix)
+        self._engine.routes.switch(off=commands_of(commands) or ALL, prefix=prefix)
 
     def enable(self, *commands: Command, prefix: str | None = None) -> None:
         """Switch commands on again (all, if none is named) in every task of the process."""
-        self._engine.switch(on=commands_of(commands) or ALL, prefix=prefix)
+        self._engine.routes.switch(on=commands_of(commands) or ALL, prefix=prefix)
 
     @contextmanager
     def disabling(self, *commands: Command, prefix: str | None = None) -> Generator[None]:
@@ -156,7 +157,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
 
     def is_disable(self, *commands: Command, prefix: str = "") -> bool:
         """Say whether any of the commands (of all, if none is named) is switched off here and now."""
-        return any(map(self._engine.switch_of(prefix).is_off, commands_of(commands) or ALL))
+        return not self._engine.routes.off_at(prefix).isdisjoint(commands_of(commands) or ALL)
 
     def is_enable(self, *commands: Command, prefix: str = "") -> bool:
         """Say whether all of the commands (all, if none is named) are switched on here and now."""
@@ -164,14 +165,15 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
 
     @property
     def is_full_disable(self) -> bool:
-        """Whether every command of every backend is switched off here and now."""
-        return all(route.switch.is_off(command) for route in self._engine.routes for command in ALL)
+        """True while every command of every backend is switched off here."""
+        routes = self._engine.routes
+        return all(routes.off_at(route.prefix) == ALL for route in routes)
 
     # --- watching
 
     def callback(self, callback: Callback, cmd: Command) -> AbstractContextManager[None]:
         """Have ``callback(key, result)`` called after each command of a kind, until the block ends."""
-        return self._engine.watcher.watching(runnable("callback", callback), command_of("cmd", cmd))
+        return self._engine.watching(runnable("callback", callback), command_of("cmd", cmd))
 
     def on_remove(self, listener: OnRemove, prefix: str = "") -> Callable[[], None]:
         """Have ``listener(key, value, cause)`` called for every value that leaves a backend; returns a stop function.
@@ -183,12 +185,12 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     @property
     @contextmanager
     def detect(self) -> Generator[Detector]:
-        """``with cache.detect as detector:`` collects where the results in the block came from."""
+        """``with cache.detect as detector:`` collects a record of every answer from a cache in the block."""
         here = AMBIENT.get()
         detector = Detector()
         with ambient(detectors=(*(here.detectors if here else ()), detector)):
             yield detector
 
     def statistics(self) -> EngineStatistics:
-        """Return what the cache holds and has done."""
+        """Return the figures of the cache: its tasks, waiters, loads, refreshes and backends."""
         return self._engine.statistics()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
@@ -21,30 +20,26 @@ from cashews._arguments import (
     texts,
 )
 from cashews._typing import ABSENT, Duration
+from cashews.api.face import Face
 from cashews.commands import Command
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.lock_context import LockContext
-from cashews.engine.engine import Engine
-from cashews.engine.flights import Load
 from cashews.exceptions import WrongArgumentError
+from cashews.guards.locked import LEASE
 from cashews.keys.tags import tags_of
-from cashews.strategies.entry import Outcome, Raised, Returned
+from cashews.runners.call import Call, answer_of
 from cashews.ttl import seconds
 
 T = TypeVar("T")
 NO_TAGS: Final[tuple[str, ...]] = ()
-LOCK_LEASE = 60.0
-"""Seconds a lock is held at most when no lease is given: a killed holder must not block others for ever."""
 
 
-class CommandAPI:
+class CommandAPI(Face):
     """The commands. Keys are text; every `expire` is a duration (see `cashews.ttl`), `None` for no expiry.
 
-    Each command may raise what `Engine.ask` raises, WrongTTLError for a duration that cannot be understood, and
-    WrongArgumentError for any other argument that is not allowed; nothing has happened then.
+    Each command may raise the errors of `Engine.ask`. A wrong duration is a WrongTTLError, any other wrong argument a
+    WrongArgumentError; nothing has happened then.
     """
-
-    _engine: Engine
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
@@ -53,11 +48,11 @@ class CommandAPI:
         return await self._engine.ask(m.Get(key, default))
 
     async def get_raw(self, key: str, default: Any = None) -> Any:
-        """Return what `set_raw` stored, without decoding."""
+        """Return a value that `set_raw` stored, without decoding it."""
         return await self._engine.ask(m.GetRaw(text("key", key), default))
 
     async def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
-        """Return the values of several keys, in their order, the default for what is absent."""
+        """Return the values of several keys, in their order, the default for each key that is absent."""
         return await self._engine.ask(m.GetMany(texts("keys", keys), default)) if keys else ()
 
     def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
@@ -70,69 +65,53 @@ class CommandAPI:
 
     @overload
     async def get_or_set(
-        self, key: str, default: Callable[[], Awaitable[T]], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self,
+        key: str,
+        default: Callable[[], Awaitable[T]],
+        expire: Duration | None = None,
+        *,
+        tags: Iterable[str] = NO_TAGS,
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: Callable[[], T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Callable[[], T], expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: Awaitable[T], expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Awaitable[T], expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     @overload
     async def get_or_set(
-        self, key: str, default: T, expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: T, expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> T: ...
     async def get_or_set(
-        self, key: str, default: Any, expire: Duration | None = None, *, tags: Iterable[str] = ()
+        self, key: str, default: Any, expire: Duration | None = None, *, tags: Iterable[str] = NO_TAGS
     ) -> Any:
-        """Return the value of a key; if there is none, store and return what the default gives.
+        """Return the value of a key; if there is none, store and return the default.
 
-        Concurrent callers share one call of the default. What an invalidation overtakes is returned and not stored.
+        Concurrent callers share one call of the default. If the key is invalidated while the default is worked out, the
+        result is returned and not stored.
 
         :param default: a value, an awaitable, or a callable (plain or async), called only if the key is absent
-        :param tags: what `delete_tags` will find the value by, if it is stored
+        :param tags: the tags by which `delete_tags` finds the value, if it is stored
         """
         try:
             lifetime = seconds(expire, "expire")
-            tagging = self._tagging(key, tags)
-            found = await self._engine.ask(m.Recall(text("key", key), ABSENT))
+            tagging = self._tagging(text("key", key), tags)
+            found = await self._engine.ask(m.Recall(key, ABSENT))
             if found is not ABSENT:
                 return found
-            outcome, shared = await self._filled(key, partial(self._fill, key, default, lifetime), tagging)
+            outcome, shared = await self._default_loader.load(Call((default, lifetime, tagging), {}, key))
+            return answer_of(outcome, shared=shared)
         finally:
             if inspect.iscoroutine(default):
                 default.close()  # nothing to do if it has run
-        if isinstance(outcome, Raised):
-            raise outcome.fresh() if shared else outcome.error
-        return outcome.value
 
     def _tagging(self, key: str, tags: Iterable[str]) -> m.KnownTags | None:
-        every = (*self._engine.tags.of(text("key", key)), *tags_of(tags))
+        if tags is NO_TAGS and not self._tag_rules.rules:  # spares most calls the checks
+            return None
+        every = (*self._tag_rules.of(key), *tags_of(tags))
         return m.KnownTags(tuple(dict.fromkeys(every))) if every else None
-
-    async def _filled(self, key: str, load: Load, tagging: m.KnownTags | None) -> tuple[Outcome, bool]:
-        """Load a key, or share the load that runs; says whether the outcome is another caller's."""
-        flights = self._engine.flights
-        if self._engine.is_off(Command.GET, key):
-            return await flights.alone(key, load, tagging), False
-        return await flights.run(key, load, tagging)
-
-    async def _fill(self, key: str, default: object, expire: float | None, permit: m.LoadPermit) -> Outcome:
-        if permit.tagging is not None:
-            permit.since = await self._engine.mark(key)
-        try:
-            value: object = default() if callable(default) else default
-            if inspect.isawaitable(value):
-                value = await value
-        except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
-            return Raised(error)
-        if permit.tagging is None:
-            await self._engine.ask(m.Set(key, value, expire, None, permit))
-        else:
-            await self._engine.ask(m.SetTagged(key, value, expire, None, permit, permit.tagging.tags, permit.since))
-        return Returned(value)
 
     async def set(
         self,
@@ -144,13 +123,13 @@ class CommandAPI:
     ) -> bool:
         """Store a value; says whether it was stored.
 
-        :param expire: 0 or negative stores nothing and removes what is there
+        :param expire: 0 or negative stores nothing, and removes the value of the key
         :param exist: `True` stores only over a live value, `False` only where there is none
-        :param tags: what `delete_tags` will find the value by; a value that is stored anew has none but these, and
-            those of `register_tag`
+        :param tags: the tags by which `delete_tags` finds the value; a value that is stored anew has none but these,
+            and those of `register_tag`
         """
-        if tags is not NO_TAGS or self._engine.tags.rules:
-            tagging = self._tagging(key, tags)
+        if tags is not NO_TAGS or self._tag_rules.rules:
+            tagging = self._tagging(text("key", key), tags)
             if tagging is not None:
                 lifetime = seconds(expire, "expire")
                 return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
@@ -167,8 +146,8 @@ class CommandAPI:
         """Store several values under one time to live; those with tags of `register_tag` one by one."""
         given = {text("key", key): value for key, value in mapping("pairs", pairs).items()}
         lifetime = seconds(expire, "expire")
-        for key in tuple(given) if self._engine.tags.rules else ():
-            if tags := self._engine.tags.of(key):
+        for key in tuple(given) if self._tag_rules.rules else ():
+            if tags := self._tag_rules.of(key):
                 await self._engine.ask(m.SetTagged(key, given.pop(key), lifetime, tags=tags))
         if given:
             await self._engine.ask(m.SetMany(given, lifetime))
@@ -176,7 +155,7 @@ class CommandAPI:
     async def incr(self, key: str, value: int = 1, expire: Duration | None = None) -> int:
         """Add to a counter and return it; `expire` counts from its creation.
 
-        :raises WrongTypeError: if the key holds something else than an integer
+        :raises WrongTypeError: if the value of the key is no integer
         :raises CounterOverflowError: if the counter would leave the range of a signed 64-bit integer
         """
         return await self._engine.ask(m.Incr(text("key", key), integer("value", value), seconds(expire, "expire")))
@@ -199,7 +178,7 @@ class CommandAPI:
         await self._engine.ask(m.DeleteMatch(text("pattern", pattern)))
 
     def register_tag(self, tag: str, key_template: str) -> None:
-        """Have values carry a tag because of their key: those stored from now on under keys that fit a template.
+        """Give a tag to all values whose keys fit a template, if they are stored from now on.
 
         It concerns `set`, `set_many`, `get_or_set` and the caching decorators.
 
@@ -208,12 +187,12 @@ class CommandAPI:
         :raises WrongKeyError: if a template cannot be understood
         :raises WrongTagError: if the tag has a field that the key template has not
         """
-        self._engine.tags.add(text("tag", tag), text("key_template", key_template))
+        self._tag_rules.add(text("tag", tag), text("key_template", key_template))
 
     async def delete_tags(self, *tags: str) -> None:
         """Remove every value that carries one of the tags, on every backend.
 
-        A value whose load began before is not stored any more, in whichever process it is loaded.
+        A value whose load began before is not stored any more, in any process.
         """
         if tags:
             await self._engine.ask(m.DeleteTags(tags_of(tags)))
@@ -239,7 +218,10 @@ class CommandAPI:
         return await self._engine.ask(m.GetKeysCount())
 
     async def ping(self, message: bytes | None = None) -> bytes:
-        """Ask whether the store answers: echoes the message, or returns ``b"PONG"``."""
+        """Ask whether the store answers: echoes the message, or returns ``b"PONG"``.
+
+        :raises CacheBackendInteractionError: if it cannot be reached, also where failures are suppressed
+        """
         if message is not None and not _is_bytes(message):
             raise WrongArgumentError("message", message, "bytes")
         return await self._engine.ask(m.Ping(message))
@@ -302,17 +284,16 @@ class CommandAPI:
         :param wait: raise instead of waiting, if `False`
         :param timeout: how long to wait at most, `None` for as long as it takes
         :param renew: let others in when the lease has passed, if `False`, whether the body runs or not
-        :param check_interval: has no effect: nobody polls
+        :param check_interval: has no effect: waiters are woken, they do not poll
         :raises WrongArgumentError: if the lease is 0 or negative
         :raises LockedError: on entering, if the lock is held and `wait` is `False`, if it was not free within
             `timeout`, or if the store refuses it; on leaving, if it was lost
         """
-        locks, seconds_held = self._engine.locks, positive_duration("expire", expire)
-        patience = non_negative_duration("timeout", timeout)
+        given, patience = positive_duration("expire", expire), non_negative_duration("timeout", timeout)
         if self._engine.is_off(Command.SET_LOCK, text("key", key)):
             return nullcontext(HeldLock(key, "", 0, None))
-        lock = locks.claim(key, LOCK_LEASE if seconds_held is None else seconds_held, renew=renew)
-        return LockContext(locks, lock, wait=wait, timeout=patience)
+        lock = self._locks.claim(key, LEASE if given is None else given, renew=renew)
+        return LockContext(self._locks, lock, wait=wait, timeout=patience)
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""
@@ -322,12 +303,12 @@ class CommandAPI:
 
     async def unlock(self, key: str, value: str) -> bool:
         """Release a lock that is held with this token; says whether it was."""
-        return await self._engine.locks.release(text("key", key), text("value", value))
+        return await self._locks.release(text("key", key), text("value", value))
 
     async def is_locked(self, key: str, wait: Duration | None = None, step: float = 0.1) -> bool:
         """Say whether a lock is held, still after waiting for it to be released if `wait` says how long."""
         deadline = self._engine.clock.now() + (seconds(wait, "wait") or 0)
-        return not await self._engine.locks.until_free(text("key", key), deadline)
+        return not await self._locks.until_free(text("key", key), deadline)
 
 
 def _exist(given: object) -> bool | None:

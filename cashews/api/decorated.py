@@ -1,4 +1,4 @@
-"""The type of a decorated function: its own parameters and result, and what it gains."""
+"""The types of decorated functions: their own parameters and results, and the methods that they gain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
-
 Q = ParamSpec("Q")
-
 R = TypeVar("R")
-
 R_co = TypeVar("R_co", covariant=True)
-
 Owner = TypeVar("Owner")
 
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
@@ -45,15 +41,15 @@ class Cached(Protocol[P, R_co]):
         ...
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove what is remembered for a call; says whether there was anything."""
+        """Remove the stored outcome of a call; says whether there was one."""
         ...
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Run the function, remember its outcome and return it."""
+        """Run the function, store its outcome and return it."""
         ...
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
-        """Return what is remembered for a call, or `None`, without running the function."""
+        """Return the stored outcome of a call, or `None`, without running the function."""
         ...
 
 
@@ -80,7 +76,7 @@ class CachedIterator(Protocol[P, R_co]):
         ...
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Forget the run that is remembered for a call; says whether there was one."""
+        """Remove the stored run of a call; says whether there was one."""
         ...
 
 

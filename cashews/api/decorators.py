@@ -1,39 +1,28 @@
-"""The decorators of Bloom filters, and the type of what they make."""
+"""The objects that the methods of a cache return: each decorates a function."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, cast
 
-from cashews.api.decorated import Cached, CachedIterator, Filtered, P, R
+from cashews.api.decorated import AsyncFunction, Cached, CachedIterator, Filtered, P, R
 from cashews.api.keying import Keying, async_function, async_generator_function
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import Bloom, BloomShape, DualBloom
-from cashews.guards.guard import guarded
-from cashews.keys.compile import get_cache_key_template
+from cashews.guards.guard import Guard, guarded
+from cashews.guards.invalidate import Invalidate, pieces_for
+from cashews.keys.compile import default_template, get_cache_key_template
+from cashews.keys.formatter import default_formatter
+from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, parse_template
 from cashews.messages import Delete
 from cashews.runners.call import Plan, Target
 from cashews.runners.runner import Runner
 from cashews.runners.streams import StreamRunner
 from cashews.strategies.strategy import Strategy
-
-if TYPE_CHECKING:
-    pass
-from collections.abc import Mapping
-from dataclasses import replace
-
-from cashews.api.decorated import AsyncFunction
-from cashews.guards.guard import Guard
-from cashews.guards.invalidate import Invalidate, pieces_for
-from cashews.keys.compile import default_template
-from cashews.keys.formatter import default_formatter
-from cashews.keys.signatures import signature_of
-
-Owner = TypeVar("Owner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +79,7 @@ class DualBloomDecorator:
 def stored_name(function: Callable[..., Any], keying: Keying, *shapes: BloomShape) -> str:
     """Return the key under which a filter is stored: functions of the same template and sizes share it.
 
-    The sizes are part of it, since the bits of another size mean nothing.
+    The sizes are part of it, since the bits of a filter of another size mean nothing.
 
     :raises WrongArgumentError: if the template is the same for all calls
     """
@@ -121,7 +110,7 @@ class CachingDecorator:
 
 
 def equip(runner: Runner, target: Target, engine: Engine) -> Cached[Any, Any]:
-    """Return the cached function with all that it gains."""
+    """Return the cached function with its methods `key`, `invalidate`, `refresh` and `peek`."""
 
     async def invalidate(*args: object, **kwargs: object) -> bool:
         return await engine.ask(Delete(target.key(*args, **kwargs)))
@@ -158,7 +147,7 @@ class IteratorDecorator:
         async def invalidate(*args: object, **kwargs: object) -> bool:
             return await self.engine.ask(Delete(key(*args, **kwargs)))
 
-        target = Target(generator, key, self.keying.tags_of(function))
+        target = Target(generator, key, self.keying.tags_of(function), self.keying.rules)
         stream: Any = StreamRunner(self.engine, target, self.plan, self.most).decorated()
         stream.key, stream.invalidate = key, invalidate
         return cast("CachedIterator[P, R]", stream)
@@ -171,7 +160,7 @@ class GuardDecorator:
     guard: Guard
     keying: Keying
     per_function: bool = False
-    """Whether the default key is the same for all calls of a function."""
+    """True: the default key is the same for all calls of a function."""
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.
@@ -190,7 +179,7 @@ class GuardDecorator:
 
 @dataclass(frozen=True, slots=True)
 class InvalidateDecorator:
-    """``@cache.invalidate(...)``: has an async function remove keys when it has returned."""
+    """``@cache.invalidate(...)``: makes an async function remove keys when it has returned."""
 
     engine: Engine
     template: str
@@ -201,7 +190,7 @@ class InvalidateDecorator:
         """Decorate an async function.
 
         :raises NotAsyncError: if it is not one
-        :raises WrongKeyError: if the template has a field that nothing stands for
+        :raises WrongKeyError: if the template has a field without a value
         """
         target = Target(async_function(function), _no_key)
         pieces = pieces_for(function, self.template, self.args_map, self.defaults, default_formatter)

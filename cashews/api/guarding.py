@@ -1,4 +1,4 @@
-"""The decorators that keep no result: each puts a guard before a function."""
+"""The decorators that store no result: each puts a guard before a function."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import cast
 from cashews._arguments import MOST_BITS, Errors, errors_of, integer, mapping, number, runnable, several, text, texts
 from cashews._typing import TTL
 from cashews.api.decorators import BloomDecorator, DualBloomDecorator, GuardDecorator, InvalidateDecorator
-from cashews.api.keying import Keying
-from cashews.engine.engine import Engine
+from cashews.api.face import Face
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import BloomShape
 from cashews.guards.circuit_breaker import CircuitBreaker, RulesPerCall, parse_rules
@@ -21,14 +20,11 @@ from cashews.runners.call import Compiled
 from cashews.ttl import compile_ttl
 
 
-class GuardAPI:
+class GuardAPI(Face):
     """The guards. Every duration may be a callable of the call's arguments."""
 
-    _engine: Engine
-    _strict: bool = False
-
     def _guarding(self, guard: Guard, key: str | None, prefix: str) -> GuardDecorator:
-        return GuardDecorator(guard, Keying(template=key, prefix=prefix, strict=self._strict))
+        return GuardDecorator(guard, self._keying(key, prefix))
 
     def locked(
         self,
@@ -46,7 +42,7 @@ class GuardAPI:
         :raises WrongArgumentError: if the lease is 0 or negative
         """
         lease = LEASE if ttl is None else check_positive("ttl", compile_ttl(ttl))
-        return self._guarding(Locked(self._engine, lease, wait), key, prefix)
+        return self._guarding(Locked(self._engine, self._locks, lease, wait), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature
         self,
@@ -59,7 +55,7 @@ class GuardAPI:
     ) -> GuardDecorator:
         """Return a decorator: no more than `limit` calls in a `period`, which begins with the first of them.
 
-        :param ttl: for how long everything is refused once the limit is passed; to the period's end if `None`
+        :param ttl: for how long all calls are refused once the limit is passed; to the period's end if `None`
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
@@ -114,11 +110,14 @@ class GuardAPI:
             min_calls=integer("min_calls", min_calls, 1),
         )
         breaker = CircuitBreaker(self._engine, parse_rules(rules), errors_of(exceptions))
-        return GuardDecorator(breaker, Keying(template=key, prefix=prefix, strict=self._strict), per_function=True)
+        return GuardDecorator(breaker, self._keying(key, prefix), per_function=True)
 
     def thunder_protection(self, key: str | None = None, *, prefix: str = "thunder_protection") -> GuardDecorator:
-        """Return a decorator: concurrent calls of one key run the function once and share its outcome; none is kept."""
-        return self._guarding(SingleFlight(self._engine.flights), key, prefix)
+        """Return a decorator: concurrent calls of one key run the function once and share its outcome.
+
+        Nothing is stored.
+        """
+        return self._guarding(SingleFlight(self._engine), key, prefix)
 
     def bloom(
         self,
@@ -131,11 +130,11 @@ class GuardAPI:
     ) -> BloomDecorator:
         """Return a decorator: a call that is not in a Bloom filter is answered `False` without running the function.
 
-        ``await function.set(...)`` runs the function and puts the call in the filter if its result is true. As long as
-        there is no filter, because nothing was put in or the store cannot tell, the function answers.
+        ``await function.set(...)`` runs the function and puts the call in the filter if its result is true. While the
+        store has no filter, since nothing was put in yet or the store cannot be reached, the function answers.
 
         :param capacity: how many calls the filter is to hold
-        :param name: the template of what is put in the filter, by default the function's name and parameters;
+        :param name: the template of the items in the filter, by default the function's name and parameters;
             functions of the same name share a filter
         :param false_positives: the percentage of other calls that the filter may take for its own
         :param check_false_positive: run the function when the filter says yes; answer `True` if `False`
@@ -143,7 +142,7 @@ class GuardAPI:
         """
         return BloomDecorator(
             engine=self._engine,
-            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            keying=self._keying(name, prefix, argument="name"),
             shape=_shape(capacity, "false_positives", false_positives),
             check=check_false_positive,
         )
@@ -159,13 +158,13 @@ class GuardAPI:
     ) -> DualBloomDecorator:
         """Return a decorator: calls are put in one of two Bloom filters, for yes and for no, and answered from there.
 
-        A call that is in neither filter, or in both, runs the function. The first answer is what the function returns,
-        the later ones are `True` and `False`; a wrong one is as likely as `false` says.
+        A call that is in neither filter, or in both, runs the function. The first answer is the result of the function,
+        later answers are `True` or `False`; a wrong one is as likely as `false` says.
 
         :param capacity: how many calls each filter is to hold
-        :param name: the template of what is put in, by default the function's name and parameters
+        :param name: the template of the items, by default the function's name and parameters
         :param false: the percentage of other calls that a filter may take for its own; or one for yes and one for no
-        :param no_collisions: answer only if the other filter knows nothing of the call at all: less often, and surer
+        :param no_collisions: answer only if the other filter has none of the call's bits: less often, but more surely
         :raises WrongArgumentError: if an argument is not allowed
         """
         yes, no = (_shape(capacity, "false", percent) for percent in _pair("false", false))
@@ -175,7 +174,7 @@ class GuardAPI:
             )
         return DualBloomDecorator(
             engine=self._engine,
-            keying=Keying(template=name, prefix=prefix, strict=self._strict, argument="name"),
+            keying=self._keying(name, prefix, argument="name"),
             yes=yes,
             no=no,
             strict=no_collisions,

@@ -1,4 +1,4 @@
-"""What all decorators share: how they make keys, and what they take from what they are told."""
+"""Shared by all decorators: building the key functions and tags of a function; `noself`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
 from cashews.exceptions import NotAsyncError
 from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, default_formatter
-from cashews.keys.tags import Tag, TagMaker, compile_tags
+from cashews.keys.tags import Tag, TagMaker, TagRules, compile_tags
 from cashews.runners.call import Target
+
+P = ParamSpec("P")
+D = TypeVar("D")
+"""A decorator that was made with a `Keying`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keying:
-    """How a decorator makes keys.
+    """The key settings of a decorator, and the makers of keys and tags that follow from them.
 
     :raises WrongArgumentError: if the template or the prefix is not text
     """
@@ -29,8 +33,10 @@ class Keying:
     strict: bool = False
     formatter: Formatter = default_formatter
     argument: str = "key"
-    """What the decorator calls its template."""
+    """The decorator's name for its template."""
     tags: tuple[Tag, ...] = ()
+    rules: TagRules | None = None
+    """The cache's tags by key."""
 
     def __post_init__(self) -> None:
         if self.template is not None:
@@ -38,21 +44,21 @@ class Keying:
         text("prefix", self.prefix)
 
     def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
-        """Work out the keys of an async function.
+        """Return an async function with the makers of its keys and tags.
 
-        :raises WrongKeyError: if the template does not fit it
+        :raises WrongKeyError: if a template does not fit it
         """
-        return Target(function, self.key_of(function), self.tags_of(function))
+        return Target(function, self.key_of(function), self.tags_of(function), self.rules)
 
     def tags_of(self, function: Callable[..., object]) -> TagMaker | None:
-        """Return what makes the tags of a function's values, `None` if they carry none.
+        """Return the maker of the tags of a function's values, `None` if the decorator gives them none.
 
         :raises WrongKeyError: if a template does not fit it
         """
         return compile_tags(function, self.tags, self.formatter)
 
     def key_of(self, function: Callable[..., object]) -> Callable[..., str]:
-        """Return what makes the keys of a function's calls.
+        """Return the function that makes the keys of a function's calls.
 
         :raises WrongKeyError: if the template does not fit it
         """
@@ -87,22 +93,24 @@ def async_generator_function(function: Callable[..., Any]) -> Callable[..., Asyn
 
 
 def _forms(function: Callable[..., Any]) -> tuple[object, object]:
-    """Return what may show the kind of a function: itself, out of its partials, and of an object its call method."""
+    """Return the two objects that may show the kind of a function: itself without its partials, and its call method."""
     inner: object = function
     while isinstance(inner, functools.partial):
         inner = inner.func
-    return inner, getattr(inner, "__call__", None)  # noqa: B004  of an object, the method is what is called
+    return inner, getattr(inner, "__call__", None)  # noqa: B004  calling an object runs this method
 
 
-def noself(decorate: Callable[..., Any]) -> Callable[..., Any]:
+def noself(decorate: Callable[P, D]) -> Callable[P, D]:
     """Return a decorator factory like the given one, whose default keys leave out the first parameter of a method.
 
-    ``@noself(cache)(ttl="2h")``, ``@noself(cache.early)(ttl="2h")``.
+    Examples: ``@noself(cache)(ttl="2h")``, ``@noself(cache.early)(ttl="2h")``.
     """
+    described = decorate if inspect.isroutine(decorate) else getattr(decorate, "__call__")  # noqa: B004, B009  of a cache
 
-    @functools.wraps(decorate)
-    def factory(*args: Any, **kwargs: Any) -> Any:
-        decorator = decorate(*args, **kwargs)
-        return replace(decorator, keying=replace(decorator.keying, noself=True))
+    @functools.wraps(described)
+    def factory(*args: P.args, **kwargs: P.kwargs) -> D:
+        decorator: Any = decorate(*args, **kwargs)
+        without_self: D = replace(decorator, keying=replace(decorator.keying, noself=True))
+        return without_self
 
     return factory

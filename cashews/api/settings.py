@@ -1,4 +1,4 @@
-"""Backends by URL: which scheme makes which store, and options as URL text or keywords."""
+"""Backends by URL: the scheme names the store, options come as URL text or keywords."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from cashews.ttl import seconds
 
 Options = TypeVar("Options")
 BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environment], Backend]
-"""``factory(url, options, environment)``: the split URL, and its query and the keywords together."""
+"""``factory(url, options, environment)``; the options are those of the URL's query and the keywords together."""
 
 _OF_SERIALIZER = {"value_size_limit": "size_limit"}
-"""Options of the serializer that are called otherwise where the store has one of that name."""
+"""Options of the serializer that have another name where the store has an option of their own name."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _factories: dict[str, BackendFactory | str] = {
@@ -36,9 +36,9 @@ _factories: dict[str, BackendFactory | str] = {
 
 
 def register_backend(scheme: str, factory: BackendFactory | str) -> None:
-    """Have URLs of a scheme make stores with a factory.
+    """Register the factory that makes the stores of a URL scheme.
 
-    :param factory: the function, or where to import it from, as ``"package.module:name"``
+    :param factory: the function, or its place as ``"package.module:name"``, from where it is imported at its first use
     :raises WrongArgumentError: if it is neither, or the scheme is not text
     """
     _factories[text("scheme", scheme)] = factory if isinstance(factory, str) else runnable("factory", factory)
@@ -46,14 +46,14 @@ def register_backend(scheme: str, factory: BackendFactory | str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What one call of `setup()` says: how to make the backend, and whether it starts switched on."""
+    """The settings of one `setup()`: the factory of the backend, and whether its commands start switched on."""
 
     factory: Callable[[Environment], Backend]
     enabled: bool
 
 
 def parse_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
-    """Work out the URL and keywords of `setup()`.
+    """Return the settings in the URL and keywords of `setup()`.
 
     :raises UnknownSchemeError: if no backend is registered for the scheme
     :raises UnknownOptionError: if the backend has no such option
@@ -73,7 +73,7 @@ def _split(url: object) -> SplitResult:
         raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
     try:
         return urlsplit(url)
-    except ValueError:  # the rest of the URL, and what it says of it, may hold a password
+    except ValueError:  # the rest of the URL, and the message of the error, may hold a password
         raise WrongOptionError("url", _scheme_of(url), "a URL") from None
 
 
@@ -159,9 +159,9 @@ def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment
 
 
 def parse_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:
-    """Make an options record; text becomes what the field's annotation says.
+    """Make an options record; text is converted to the type of the field's annotation.
 
-    :param besides: what other records of the backend take
+    :param besides: the options in other records of the backend
     :raises UnknownOptionError: if the record has no such field
     :raises WrongOptionError: if a value is not allowed
     """

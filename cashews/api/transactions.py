@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from cashews._arguments import positive_duration
 from cashews._typing import Duration
 from cashews.api.decorated import AsyncFunction, P
+from cashews.api.face import Face
 from cashews.api.keying import async_function
 from cashews.engine.context import AMBIENT, Ambient
 from cashews.engine.coordinator.transaction import Transaction, TransactionMode, current
@@ -62,7 +63,7 @@ class TransactionContext:
         self._transaction = transaction
         if self._mode is TransactionMode.SERIALIZABLE:
             try:
-                await transaction.begin(self._engine.routes)
+                await transaction.begin(tuple(self._engine.routes))
             except BaseException:
                 self._transaction = None
                 raise
@@ -90,24 +91,23 @@ class TransactionContext:
             await transaction.end(CommitOutcome.ABORTED)
 
 
-class TransactionAPI:
-    """``cache.transaction()``."""
-
-    _engine: Engine
+class TransactionAPI(Face):
+    """The command ``cache.transaction()``."""
 
     def transaction(
         self, mode: TransactionMode = TransactionMode.LOCKED, timeout: Duration = TIMEOUT
     ) -> TransactionContext:
-        """Return ``async with cache.transaction() as tx``, or a decorator: what is written in it is applied at its end.
+        """Return ``async with cache.transaction() as tx``, or a decorator: a block whose writes are applied at its end.
 
-        It is applied at once or, if the block ends with an exception, not at all; until then it is seen in the block
-        alone, and in the tasks that were started in it. That concerns values, counters, sets and their expiry; bits,
-        windows, rate limits, circuits and locks are what they are outside. A block in a block joins the outer one.
+        All its writes are applied in one step or, if the block ends with an exception, none is. Until then only the
+        block and the tasks that were started in it see them. That concerns values, counters, sets and their expiry; on
+        bits, windows, rate limits, circuits and locks commands act as they do outside. A block in a block joins the
+        outer one.
 
-        :param mode: `FAST` applies everything at once, and that is all. `LOCKED` locks, besides, every key that is
-            read or written until the end. `SERIALIZABLE` lets one transaction of this mode run at a time, besides.
-        :param timeout: for how long all locks together are waited for, and after how long those of a process that was
-            killed are free
+        :param mode: `FAST` applies all writes in one step, and does no more. `LOCKED` also locks every key that is read
+            or written, until the end. `SERIALIZABLE` also lets only one transaction of this mode run at a time.
+        :param timeout: how long the block waits for all its locks together; also the lease of the locks, after which
+            those of a killed process are free
         :raises WrongArgumentError: if the mode is none, or the timeout is not above 0
         """
         if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code

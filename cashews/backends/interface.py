@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
@@ -32,9 +33,15 @@ NOT_NOW: Final = NotNowType.NOT_NOW
 
 
 class Asks(Protocol):
-    """Whoever takes messages and answers them."""
+    """An object that takes messages and answers them: an engine or a backend."""
 
-    async def ask(self, message: Message[R]) -> R:
+    __slots__ = ()
+
+    def in_place(self, message: Message[R]) -> R | NotNowType:
+        """Serve a message in the caller's task, without waiting; answer `NOT_NOW` if that cannot be done."""
+        return NOT_NOW
+
+    def ask(self, message: Message[R]) -> Awaitable[R]:
         """Serve a message and return its reply."""
         ...
 
@@ -51,7 +58,7 @@ class Environment:
     """Say that `turns` answers other turns now."""
 
 
-class Backend(ABC):
+class Backend(Asks, ABC):
     """Where values are kept: an actor whose state changes only in its turns."""
 
     name: ClassVar[str]
@@ -62,18 +69,12 @@ class Backend(ABC):
         """The turns that may be served at once in the asker's task; a message without one goes through `ask`."""
 
     @abstractmethod
-    async def ask(self, message: Message[R]) -> R:
+    def ask(self, message: Message[R], *, strict: bool = False) -> Awaitable[R]:
         """Serve a message and return its reply.
 
-        :raises CacheBackendInteractionError: if the store cannot be reached
-        """
-
-    def demand(self, message: Message[R]) -> Awaitable[R]:
-        """Serve a message as `ask` does, but fail where a store that suppresses its failures answers neutrally.
-
+        :param strict: raise also if the store suppresses its failures, and would answer neutrally
         :raises CacheBackendInteractionError: if the store cannot be reached, or refuses
         """
-        return self.ask(message)
 
     def as_raw(self, value: object) -> object:
         """Return what a raw read of a raw value would answer."""
@@ -81,7 +82,7 @@ class Backend(ABC):
 
     @property
     def suppresses(self) -> bool:
-        """Whether `ask` answers neutrally what fails."""
+        """Whether `ask` answers a message that fails neutrally, unless it is strict."""
         return False
 
     @property
@@ -99,14 +100,19 @@ class Backend(ABC):
         """The tasks this backend needs while the engine runs."""
         return ()
 
-    def attached(self) -> None:  # noqa: B027  most stores have nothing to do
+    def attached(self) -> None:
         """Take note that the engine has met an event loop: the first, or another after that one has ended."""
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        """The figures of the actors that the store is made of."""
+        return ()
 
     @abstractmethod
     def statistics(self) -> Mapping[str, int]:
         """Return counters and sizes by name."""
 
-    async def close(self) -> None:  # noqa: B027  nothing to let go of by default
+    async def close(self) -> None:
         """Let go of everything; a closed backend is not used again."""
 
     def on_remove(self, listener: OnRemove) -> Callable[[], None]:

@@ -1,1 +1,1 @@
-"""The engine: actors, routes, the scope its tasks live in, and what stands between user and store."""
+"""The engine: routes to the stores, interceptors on the way, loads, refreshes, and the life of a cache."""

@@ -1,27 +1,37 @@
-"""Wrapping what is done with what stands before it: interceptors around messages, guards around calls."""
+"""Interceptors, and the chain in which each message passes them on its way to a store."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from cashews.commands import Command
+from cashews.messages import Message
+
+R = TypeVar("R")
 
 Proceed: TypeAlias = Callable[[Any], Awaitable[Any]]
+"""The rest of a chain: takes a message and answers it."""
 
 
-class Wrap(Protocol):
-    """An interceptor or a guard."""
+class Interceptor(Protocol):
+    """A wrapper around messages: `await proceed(message)` goes on to the store.
 
-    def __call__(self, item: Any, /, proceed: Proceed) -> Awaitable[Any]:
-        """Do something before and after `await proceed(item)`."""
+    An interceptor that a command does not concern is left out of the chain of its messages.
+    """
+
+    __slots__ = ()
+
+    def concerns(self, command: Command) -> bool:
+        """Say whether messages of this command have to pass."""
         ...
 
+    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]: ...
 
-def compose(wraps: Iterable[Wrap], core: Proceed) -> Proceed:
-    """Return a function that passes its argument through the wraps, the first one outermost, to the core.
 
-    Each wrap is called as `wrap(x, proceed)` and goes on with `await proceed(x)`.
-    """
-    for wrap in reversed(tuple(wraps)):
-        core = partial(wrap, proceed=core)
+def compose(interceptors: Iterable[Interceptor], core: Proceed) -> Proceed:
+    """Return a function that passes a message through the interceptors, the first one outermost, to the core."""
+    for interceptor in reversed(tuple(interceptors)):
+        core = partial(interceptor, proceed=core)
     return core

@@ -1,4 +1,7 @@
-"""What the current context adds to every message: read once a call, `None` in the common case."""
+"""The ambient of a context: switches, detectors, invalidation and transactions that hold for every message in it.
+
+It is one value in one context variable, read once a call, and `None` in the common case.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,22 @@ from cashews.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Off:
-    """Commands of one engine that are switched off here; `prefix` names the route, `None` means all."""
+    """Commands of one engine that are switched off here, on the route under `prefix` or, if it is `None`, on all."""
 
     engine: object
     commands: frozenset[Command]
     prefix: str | None
 
 
-class Joined(Protocol):
-    """A transaction, as far as its context goes."""
+class AmbientTransaction(Protocol):
+    """A transaction, as its context sees it."""
 
-    @property
-    def engine(self) -> object:
-        """The engine it belongs to."""
-        ...
+    __slots__ = ()
+    engine: Any
+    """The engine that the transaction belongs to."""
 
     def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
-        """Take note of what a permits has to refuse once more when it takes effect."""
+        """Note an invalidation that takes effect at the commit: `permits` have to be voided once more then."""
         ...
 
     def in_place(self, message: Message[Any], route: Any) -> Any:
@@ -40,17 +42,19 @@ class Joined(Protocol):
 
 @dataclass(slots=True)
 class Ambient:
-    """All that a context can carry for a cache. It is a value, which nobody changes."""
+    """The settings of one context, for all caches. It is a value: a change makes a new one."""
 
     off: tuple[Off, ...] = ()
     detectors: tuple[Detector, ...] = ()
     invalidating: object | None = None
     """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
-    transactions: tuple[Joined, ...] = ()
+    transactions: tuple[AmbientTransaction, ...] = ()
     """The transaction of each cache that has one here."""
+    sole: AmbientTransaction | None = field(init=False)
+    """The context's only transaction; `None` if a switch or `invalidate_further()` is active too.
 
-    sole: Joined | None = field(init=False)
-    """The transaction that is all there is here, if there is just one and nothing else that concerns a message."""
+    Messages may go straight to it.
+    """
 
     def __post_init__(self) -> None:
         plain = len(self.transactions) == 1 and not self.off and self.invalidating is None
@@ -76,8 +80,8 @@ def ambient(**changes: Any) -> Generator[None]:
 def invalidate_further() -> Generator[None]:
     """Until the block ends, have reads of cached values in this context remove them and find nothing.
 
-    So the functions that are called in it run anew, and what they return is stored. Counters, locks, rate limits and
-    circuit breakers are left alone.
+    The cached functions that are called in the block run anew, and their results are stored. Counters, locks, rate
+    limits and circuit breakers are left alone.
     """
     with ambient(invalidating=object()):
         yield
@@ -92,7 +96,7 @@ class Detector:
         self._calls: dict[str, list[dict[str, Any]]] = {}
 
     def record(self, key: str, record: Mapping[str, Any]) -> None:
-        """Note an answer; a record has at least `name`, `ttl` and `backend`."""
+        """Add the record of an answer; it has at least `name`, `ttl` and `backend`."""
         self._calls.setdefault(key, []).append(dict(record))
 
     @property

@@ -1,10 +1,9 @@
-"""The engine: takes a message to the store that owns its state, in place when nothing stands between."""
+"""The engine of a cache: takes each message to the store of its key, and runs loads, refreshes and services."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -13,23 +12,26 @@ from typing import TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
-from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
+from cashews.backends.interface import NOT_NOW, Asks, Backend, Environment, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command
+from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
 from cashews.engine.coordinator.coordinator import Coordinator
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights
-from cashews.engine.interceptors import Interceptor, Invalidator, Middleware, Switch, Watcher, interceptor_of
-from cashews.engine.permits import Permits
-from cashews.engine.refresher import Refresher
+from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
+from cashews.engine.permits import Permits, TakenPermit
+from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Pages, Route, Routes
-from cashews.exceptions import CacheClosedError, EventLoopError, NotConfiguredError
-from cashews.keys.tags import TagRules
-from cashews.messages import BEFORE_ALL, MarkLoad, Message, OneKey, Page, Paged
+from cashews.engine.statistics import EngineStatistics, actors_of
+from cashews.exceptions import CacheClosedError, EventLoopError
+from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
+from cashews.strategies.entry import Outcome
 
 R = TypeVar("R")
 Item = TypeVar("Item")
@@ -40,21 +42,8 @@ CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """A snapshot: what runs, who waits, what was refreshed, and the figures of each backend by prefix."""
-
-    tasks: int
-    lock_waiters: int
-    leases: int
-    loads: int
-    load_waiters: int
-    refreshes: dict[str, int]
-    backends: dict[str, dict[str, int]]
-
-
-class Engine(TransactionHost):
-    """Routes, scope, and `ask`: what lies between a cache's face and its stores.
+class Engine(Asks, TransactionHost):
+    """The routes, the scope, and `ask`: everything between the face of a cache and its stores.
 
     It is *resting* until something needs a task, then *hosted* by the event loop or *open* in a block of the user's,
     and *closed* after that block until it is opened or configured again.
@@ -72,29 +61,28 @@ class Engine(TransactionHost):
         """Set when a closing that is under way has let go of everything."""
         self._retired: list[Backend] = []
         """Replaced before the tasks had begun in which they are closed."""
-        self._routes = Routes()
+        self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
         self._all_on = True
-        self._middlewares: dict[str, tuple[Middleware, ...]] = {}
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
-        self.flights = Flights(self.permits, self.loop)
-        self.refresher = Refresher(clock, self._ensure_scope, self.loop)
+        self._flights = Flights(self.permits, self.loop)
+        self.load = self._flights.load
+        """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
+        self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
-        self.tags = TagRules()
-        self.watcher = Watcher(self.rebuild)
+        self._watcher = Watcher(self.rebuild)
         self._invalidator = Invalidator(self.permits)
 
     # --- asking
 
     def in_place(self, message: Message[R]) -> R | NotNowType:
-        """Serve a message in the caller's task, if nothing stands between it and a turn that cannot wait."""
         route = self._sole
         if route is None:
             if not isinstance(message, OneKey):
                 return NOT_NOW
-            route = self._routes.of(message.key)
+            route = self.routes.of(message.key)
         turn = route.turns.get(message.__class__)
         if turn is None or self._credit <= 0 or self._thread != get_ident():
             return NOT_NOW
@@ -126,34 +114,29 @@ class Engine(TransactionHost):
             self._credit -= 1
         if not isinstance(message, OneKey):
             return await self._ask_each(message)
-        route = self._sole or self._routes.of(message.key)
+        route = self._sole or self.routes.of(message.key)
         passed: R = await route.chain(message.__class__)(message)
         return passed
 
     async def _ask_each(self, message: Message[R]) -> R:
         """Pass a message about several keys to each route that it concerns."""
         if message.covers is not None:
-            parts = [(message, route) for route in self._routes.matching(message.covers)]
+            parts = [(message, route) for route in self.routes.matching(message.covers)]
         else:
-            parts = [(part, route) for route, part in message.split(self._routes.of).items()]
-        if len(parts) == 1:
-            return await self.ask_route(*parts[0])
-        return message.merge([(part, await self.ask_route(part, route)) for part, route in parts])
-
-    async def ask_route(self, message: Message[R], route: Route) -> R:
-        """Pass a message along the chain of one route."""
-        reply: R = await route.chain(type(message))(message)
-        return reply
+            parts = [(part, route) for route, part in message.split(self.routes.of).items()]
+        replies = [(part, await route.ask(part)) for part, route in parts]
+        return replies[0][1] if len(replies) == 1 else message.merge(replies)
 
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.
 
-        It is nobody's command: neither a switch nor a middleware stands before it.
+        The message is no public command: it passes no switch, and middlewares only give the key its stored name.
         """
         try:
             await self.prepare()
-            return await self._routes.of(key).backend.ask(MarkLoad(key))
-        except CacheClosedError:  # what is loaded cannot be stored, and is an answer all the same
+            route = self.routes.of(key)
+            return await route.backend.ask(MarkLoad(await route.stored_name(key)))
+        except CacheClosedError:  # the value of the load cannot be stored, and is an answer all the same
             return BEFORE_ALL
 
     def pages(self, message: Paged[Item]) -> Pages[Item]:
@@ -161,11 +144,7 @@ class Engine(TransactionHost):
 
         :raises NotConfiguredError: if no backend is mounted
         """
-        return Pages(message, self._routes.matching(message.pattern), self._ask_page)
-
-    async def _ask_page(self, message: Paged[Item], route: Route) -> Page[Item]:
-        await (self.prepare() if message.cursor is None else checkpoint())
-        return await self.ask_route(message, route)
+        return Pages(message, self.routes.matching(message.pattern), self.prepare)
 
     async def prepare(self) -> None:
         """Draw on the budget, and let others run when it is spent; find out which event loop we are in.
@@ -184,19 +163,33 @@ class Engine(TransactionHost):
                 raise CacheClosedError
         self._credit -= 1
 
+    # --- loads
+
+    def permit(self, key: str, tagging: KnownTags | None) -> TakenPermit:
+        """Return ``with engine.permit(...) as permit``, the block of a load that is not shared."""
+        return TakenPermit(self.permits, self.permits.take(key, tagging))
+
+    def refresh(self, key: str, run: Run) -> bool:
+        """Have a load run in the background; says whether it is going to. See `Refresher.tell`."""
+        return self.refresher.tell(key, run)
+
+    def refresh_and_wait(self, key: str, run: Run) -> Awaitable[Outcome | None]:
+        """Have a load run in the background and wait for its outcome; `None` if it was refused."""
+        return self.refresher.ask(key, run)
+
     # --- configuration
 
     def mount(
         self, prefix: str, factory: Callable[[Environment], Backend], middlewares: Sequence[Middleware]
     ) -> Backend:
-        """Put a backend under a key prefix and return it; what it replaces is closed."""
+        """Put a backend under a key prefix and return it; the backend that it replaces is closed."""
         backend = factory(Environment(self.clock, self.random, self._ensure_scope, self.rebuild))
-        self._middlewares[prefix] = tuple(middlewares)
         self._closed = False
         self.refresher.resume()
         locks, graph = self.coordinator.locks_of(backend, lambda _: backend.outlives), self.coordinator.wait_graph()
         route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=graph)
-        self._retire(self._routes.mount(route))
+        route.middlewares = tuple(middlewares)
+        self._retire(self.routes.mount(route))
         self.rebuild()
         if self.scope.running:
             self._attend(backend)
@@ -209,8 +202,8 @@ class Engine(TransactionHost):
             self.scope.spawn(service)
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
-        adapted = (interceptor_of(middleware, route.backend) for middleware in self._middlewares.get(route.prefix, ()))
-        return (route.switch, self.permits, self._invalidator, self.watcher, *adapted, Transactional(self, route))
+        adapted = (interceptor_of(middleware, route.backend) for middleware in route.middlewares)
+        return (route.switch, self.permits, self._invalidator, self._watcher, *adapted, Transactional(self, route))
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
@@ -218,9 +211,9 @@ class Engine(TransactionHost):
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""
-        self._sole = self._routes.sole
-        self._all_on = not any(route.switch.off for route in self._routes)
-        for route in self._routes:
+        self._sole = self.routes.sole
+        self._all_on = not any(route.switch.off for route in self.routes)
+        for route in self.routes:
             route.shut() if self._closed else route.rebuild()
 
     # --- lifetime
@@ -238,7 +231,7 @@ class Engine(TransactionHost):
         while self._closing is not None:
             await self._closing.wait()
         if self._closed and self.scope.running:
-            for route in self._routes:
+            for route in self.routes:
                 self._attend(route.backend)
         self._closed = False
         self.refresher.resume()
@@ -276,7 +269,7 @@ class Engine(TransactionHost):
         try:
             async with AsyncExitStack() as steps:
                 steps.push_async_callback(self.scope.unhost)
-                for route in self._routes:
+                for route in self.routes:
                     steps.push_async_callback(route.backend.close)
         finally:
             self._closing = None
@@ -289,7 +282,8 @@ class Engine(TransactionHost):
             raise EventLoopError(message)
         self._loop = current_loop()
         self._thread = get_ident()
-        for route in self._routes:
+        self.refresher.attached(self._loop)
+        for route in self.routes:
             route.backend.attached()
 
     def loop(self) -> Loop:
@@ -311,16 +305,16 @@ class Engine(TransactionHost):
             *(backend.close for backend in retired),
             self.refresher.run,
             self.coordinator.run,
-            *(service for route in self._routes for service in route.backend.services),
+            *(service for route in self.routes for service in route.backend.services),
         ]
 
     def _outlives(self, key: str) -> bool:
         """Say whether the store of a key keeps locks beyond this process."""
-        return (self._sole or self._routes.of(key)).backend.outlives
+        return (self._sole or self.routes.of(key)).backend.outlives
 
     def _is_plain(self, key: str) -> bool:
         """Say whether no middleware stands before the store of a key."""
-        return not self._middlewares[(self._sole or self._routes.of(key)).prefix]
+        return not (self._sole or self.routes.of(key)).middlewares
 
     def _retire(self, route: Route | None) -> None:
         if route is None:
@@ -332,67 +326,45 @@ class Engine(TransactionHost):
 
     @property
     def closed(self) -> bool:
-        """Whether it refuses use until it is opened or configured again."""
+        """True while the cache refuses use, until it is opened or configured again."""
         return self._closed
 
     # --- control
 
-    def switch(
-        self, *, off: frozenset[Command] = frozenset(), on: frozenset[Command] = frozenset(), prefix: str | None
-    ) -> None:
-        """Switch commands off and on, on all routes or on the one under a prefix.
-
-        :raises NotConfiguredError: if there is no such route
-        """
-        for route in self._routes if prefix is None else [self._at(prefix)]:
-            route.switch.off = (route.switch.off | off) - on
-        self.rebuild()
-
-    def switch_of(self, prefix: str) -> Switch:
-        """Return the switch of the route under a prefix."""
-        return self._at(prefix).switch
-
     def backend_at(self, prefix: str) -> Backend:
-        """Return the backend that is mounted under a prefix."""
-        return self._at(prefix).backend
+        """Return the backend that is mounted under a prefix.
 
-    def add_middleware(self, prefix: str, middleware: Middleware) -> None:
-        """Add an innermost middleware to the route under a prefix."""
-        self._middlewares[self._at(prefix).prefix] += (middleware,)
-        self.rebuild()
+        :raises NotConfiguredError: if there is none
+        """
+        return self.routes.at(prefix).backend
 
-    def _at(self, prefix: str) -> Route:
-        route = self._routes.at(prefix)
-        if route is None:
-            raise NotConfiguredError(prefix, [each.prefix for each in self._routes])
-        return route
+    def backend_of(self, key: str) -> Backend:
+        """Return the backend of a key.
+
+        :raises NotConfiguredError: if no mounted prefix fits
+        """
+        return self.routes.of(key).backend
+
+    def watching(self, callback: Callback, command: Command) -> AbstractContextManager[None]:
+        """Have a callback called after each command of a kind, until the block ends."""
+        return self._watcher.watching(callback, command)
 
     def is_off(self, command: Command, key: str) -> bool:
         """Say whether a command is declined for a key, here and now."""
         if self._all_on and AMBIENT.get() is None:
             return False
-        return self._routes.of(key).switch.is_off(command)
-
-    def route_of(self, key: str) -> Route:
-        """Return the route of a key.
-
-        :raises NotConfiguredError: if no mounted prefix fits
-        """
-        return self._routes.of(key)
-
-    @property
-    def routes(self) -> tuple[Route, ...]:
-        """The mounted routes, the longest prefix first."""
-        return tuple(self._routes)
+        return self.routes.of(key).switch.is_off(command)
 
     def statistics(self) -> EngineStatistics:
-        """Return what the engine holds and has done."""
+        """Return the figures of the engine, its stores and its actors."""
+        coordinator = ActorStatistics(*self.coordinator.statistics())
         return EngineStatistics(
             tasks=self.scope.tasks,
             lock_waiters=self.locks.waiting,
             leases=self.coordinator.leases,
             loads=len(self.permits),
-            load_waiters=self.flights.waiting,
+            load_waiters=self._flights.waiting,
             refreshes=self.refresher.statistics(),
-            backends={route.prefix: dict(route.backend.statistics()) for route in self._routes},
+            backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
+            actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
         )

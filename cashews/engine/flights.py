@@ -1,4 +1,4 @@
-"""Loads that run: concurrent calls of one key run the function once."""
+"""Single flight: concurrent calls of one key share one load, so that the function runs once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
 Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
+"""Runs a function and stores its outcome under a permit."""
 
 
 class TakeOverType(enum.Enum):
@@ -24,18 +25,17 @@ class TakeOverType(enum.Enum):
 
 
 TAKE_OVER: Final = TakeOverType.TAKE_OVER
-"""The leader was cancelled: whoever receives this leads now."""
+"""The leader was cancelled: the waiter that receives this answer leads now."""
 
 
 class Flight(LoadPermit):
-    """One load of one key: the permit it stores under, who waits for it, and for which loads it waits itself."""
+    """A shared load of one key: its permit, the calls that wait for it, and the loads that it waits for itself."""
 
     __slots__ = ("blocked_on", "waiters")
 
-    def __init__(self, key: str, tagging: KnownTags | None) -> None:
-        here = AMBIENT.get()
+    def __init__(self, key: str, origin: object | None, tagging: KnownTags | None) -> None:
         self.key = key
-        self.origin = None if here is None else here.invalidating
+        self.origin = origin
         self.tagging = tagging
         self.since = None
         self.void = False
@@ -48,9 +48,9 @@ class Flight(LoadPermit):
             waiter.give(answer)
         self.waiters.clear()
 
-    def waits_for(self, others: tuple[Flight, ...]) -> bool:
+    def is_blocked_by(self, others: tuple[Flight, ...]) -> bool:
         """Say whether this load cannot end before one of some others does."""
-        return self in others or any(flight.waits_for(others) for flight in self.blocked_on)
+        return self in others or any(flight.is_blocked_by(others) for flight in self.blocked_on)
 
 
 LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=())
@@ -67,31 +67,35 @@ class Flights:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a load of another."""
+        """The number of calls that wait for the load of another call."""
         return sum(len(flight.waiters) for flight in self._shared.values())
 
-    async def run(self, key: str, load: Load, tagging: KnownTags | None = None) -> tuple[Outcome, bool]:
+    async def load(
+        self, key: str, load: Load, tagging: KnownTags | None = None, *, join: bool = True
+    ) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
-        Not waited for is a load that was invalidated while it ran, and one that cannot end before the current one.
-        In a transaction nothing is shared: what is loaded there may be rolled back.
+        A call does not wait for a load whose key was invalidated while it ran, nor for one that cannot end before the
+        call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
+
+        :param join: load in any case, and let no other call wait for the load, if `False`
         """
         here = AMBIENT.get()
-        if here is not None and here.transactions:
-            return await self.alone(key, load, tagging), False
+        if not join or (here is not None and here.transactions):
+            return await self._load_alone(key, load, tagging), False
         while (flight := self._shared.get(key)) is not None:
             loading = LOADING.get()
-            if loading and flight.waits_for(loading):
-                return await self.alone(key, load, tagging), False
+            if loading and flight.is_blocked_by(loading):
+                return await self._load_alone(key, load, tagging), False
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
                 return answer, True
             if self._shared.get(key) is flight:
                 flight.tagging = tagging
                 break
-            flight.tell(TAKE_OVER)  # invalidated meanwhile: they find the load that came after it, or lead one
+            flight.tell(TAKE_OVER)  # invalidated meanwhile: its waiters find the load that came after it, or lead one
         else:
-            flight = self._shared[key] = Flight(key, tagging)
+            flight = self._shared[key] = Flight(key, None if here is None else here.invalidating, tagging)
         outer = LOADING.set((*LOADING.get(), flight))
         try:
             outcome = await load(flight)
@@ -109,8 +113,7 @@ class Flights:
             flight.tell(outcome)
         return outcome, False
 
-    async def alone(self, key: str, load: Load, tagging: KnownTags | None = None) -> Outcome:
-        """Load for oneself."""
+    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None) -> Outcome:
         permit = self._permits.take(key, tagging)
         try:
             return await load(permit)
@@ -127,7 +130,7 @@ class Flights:
         except BaseException:
             if not reply.given:
                 flight.waiters.remove(reply)
-            elif reply.answer is TAKE_OVER:  # we were chosen, and cancelled before we ran
+            elif reply.answer is TAKE_OVER:  # chosen to lead, and cancelled before the load began
                 self._abandon(flight)
             raise
         finally:

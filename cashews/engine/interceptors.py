@@ -1,4 +1,4 @@
-"""What stands between the engine and a store. Who has nothing to do with a command is not in its chain."""
+"""The interceptors between the engine and a store: switches, invalidation, callbacks, and users' middlewares."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from cashews.commands import Command
-from cashews.engine.chain import Proceed
+from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.engine.permits import Permits
 from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
@@ -17,29 +17,19 @@ from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
 R = TypeVar("R")
 
 Middleware: TypeAlias = Callable[..., Awaitable[Any]]
-"""``async def middleware(call, cmd, backend, *args, **kwargs)``; it answers ``await call(*args, **kwargs)``.
+"""``async def middleware(call, cmd, backend, *args, **kwargs)``, which returns ``await call(*args, **kwargs)``.
 
-Or an `Interceptor`, which is handed the message itself.
+An `Interceptor` may be given in its place; it is handed the message itself.
 """
 
 Callback: TypeAlias = Callable[..., Any]
-"""``callback(key, result)``, plain or async, run after the command, on a miss too."""
+"""``callback(key, result)``, plain or async; called after the command, on a miss too."""
 
 VALUE_READS = frozenset({Command.GET, Command.GET_RAW, Command.GET_MANY, Command.GET_MATCH})
 
 
-class Interceptor(Protocol):
-    """Wraps messages: `await proceed(message)` goes on to the store."""
-
-    def concerns(self, command: Command) -> bool:
-        """Say whether messages of this command have to pass."""
-        ...
-
-    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]: ...
-
-
-class Switch:
-    """Declines the commands that are switched off: for the process, or in this context."""
+class Switch(Interceptor):
+    """Declines the commands that are switched off, in the whole process or in this context."""
 
     def __init__(self, engine: object, prefix: str) -> None:
         self._engine = engine
@@ -64,10 +54,10 @@ class Switch:
         return message.declined()
 
 
-class Invalidator:
-    """Under `invalidate_further()`, removes the cached values that are read, and finds nothing.
+class Invalidator(Interceptor):
+    """Under `invalidate_further()`, removes the cached values that a message reads, and answers that there are none.
 
-    Loads that have begun in the block are as new as can be: its reads leave their permits alone.
+    A load that has begun in the same block is as new as can be, so reads in that block do not void its permit.
     """
 
     def __init__(self, permits: Permits) -> None:
@@ -91,7 +81,7 @@ class Invalidator:
         await proceed(DeleteMany(keys))
 
 
-class Watcher:
+class Watcher(Interceptor):
     """Calls the registered callbacks after their command."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -113,7 +103,7 @@ class Watcher:
             self._set(command, tuple(callbacks))
 
     def _set(self, command: Command, callbacks: tuple[Callback, ...]) -> None:
-        self._callbacks[command] = callbacks  # a new tuple: who is iterating the old one is not disturbed
+        self._callbacks[command] = callbacks  # a new tuple, so that a loop over the old one is not disturbed
         self._changed()
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
@@ -137,14 +127,14 @@ def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
 
 
 def interceptor_of(middleware: Middleware, backend: object) -> Interceptor:
-    """Return what takes part in a chain for a middleware: itself, if it is an interceptor already."""
+    """Return the interceptor of a middleware: itself, if it is one already, or an adapter around it."""
     native: Any = middleware
     return native if callable(getattr(middleware, "concerns", None)) else MiddlewareAdapter(middleware, backend)
 
 
 @dataclass(frozen=True, slots=True)
-class MiddlewareAdapter:
-    """A user's middleware, in the signature of the specification."""
+class MiddlewareAdapter(Interceptor):
+    """An interceptor that calls a user's middleware with the arguments of the public command."""
 
     middleware: Middleware
     backend: object

@@ -1,4 +1,4 @@
-"""Keeps a load from storing what was invalidated while it ran."""
+"""Permits of running loads: the value of a load is not stored if its key was invalidated while the load ran."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from cashews.commands import Command
-from cashews.engine.chain import Proceed
+from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.keys.pattern import matcher
 from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message
@@ -17,41 +17,45 @@ INVALIDATING = frozenset(
 )
 
 
-class Permits:
-    """The permits of the loads that run: at most one shared by key, and any number for those who load alone.
+class Permits(Interceptor):
+    """The permits of the loads that run: for each key at most one that is shared, and any number that are not.
 
-    An invalidating message voids them before it goes on, and a store refuses to fill under a void one. So
-    whichever comes first at the store, the value that was loaded before the invalidation does not stay.
+    As an interceptor it voids the permits of the keys that a message invalidates, before the message goes on; a store
+    refuses a value under a void permit. So a value whose load began before the invalidation does not stay, whether the
+    value or the invalidation comes first at the store.
     """
 
     def __init__(self) -> None:
         self.shared: dict[str, LoadPermit] = {}
-        """A void permit is not shared any more: who comes after the invalidation loads anew."""
+        """Never a void one: a call that comes after the invalidation loads anew."""
         self._alone: dict[str, list[LoadPermit]] = {}
 
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self._alone.values()))
 
     def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
-        """Return a permit for somebody who loads alone."""
+        """Return a permit for a load that is not shared; it counts until `drop`."""
         here = AMBIENT.get()
         permit = LoadPermit(key, None if here is None else here.invalidating, tagging)
         self._alone.setdefault(key, []).append(permit)
         return permit
 
     def keep(self, permit: LoadPermit) -> None:
-        """Keep a permit beyond its load, until another `drop`: what was loaded has not reached the store yet."""
+        """Have a permit count beyond its load, until another `drop`: its value has not reached the store yet."""
         self._alone.setdefault(permit.key, []).append(permit)
 
     def drop(self, permit: LoadPermit) -> None:
-        """Forget the permit of somebody who has loaded alone."""
+        """Forget the permit of a load that was not shared."""
         permits = self._alone[permit.key]
         permits.remove(permit)
         if not permits:
             del self._alone[permit.key]
 
     def void(self, keys: Iterable[str], but: object | None = None) -> None:
-        """Void the permits of some keys, but for those that were taken in a block."""
+        """Void the permits of some keys.
+
+        :param but: the `invalidate_further()` block whose own permits stay valid
+        """
         for key in keys:
             shared = self.shared.get(key)
             for permit in (*self._alone.get(key, ()), *((shared,) if shared else ())):
@@ -62,8 +66,8 @@ class Permits:
     def void_tagged(self, tags: tuple[str, ...]) -> None:
         """Void the permits of values that will carry one of some tags.
 
-        One whose tags are not all known yet is only not shared any more: whoever comes from now on loads anew, and the
-        store sees whether that value may stay.
+        If a result may still add tags, its permit stays valid but is no longer shared: later calls load anew, and the
+        store decides, by its mark of the load's beginning, whether the value may stay.
         """
         for permit in [*self.shared.values(), *(permit for permits in self._alone.values() for permit in permits)]:
             if permit.tagging is None:
@@ -76,7 +80,7 @@ class Permits:
         return command in INVALIDATING
 
     def refuse(self, message: Message[Any]) -> None:
-        """Void the permits of what a message invalidates."""
+        """Void the permits of the keys that a message invalidates."""
         if self.shared or self._alone:
             if isinstance(message, DeleteTags):
                 self.void_tagged(message.tags)
@@ -88,6 +92,22 @@ class Permits:
         self.refuse(message)
         here = AMBIENT.get()
         for transaction in () if here is None else here.transactions:
-            transaction.note_invalidation(self, message)  # which removes the keys later
+            transaction.note_invalidation(self, message)  # its removal takes effect at the commit
         reply: R = await proceed(message)
         return reply
+
+
+class TakenPermit:
+    """The block of a load that is not shared: its permit counts until the end of the block."""
+
+    __slots__ = ("_permit", "_permits")
+
+    def __init__(self, permits: Permits, permit: LoadPermit) -> None:
+        self._permits = permits
+        self._permit = permit
+
+    def __enter__(self) -> LoadPermit:
+        return self._permit
+
+    def __exit__(self, *_: object) -> None:
+        self._permits.drop(self._permit)

@@ -1,27 +1,30 @@
-"""Loads behind the callers' backs: a bounded pool of workers, one job per key."""
+"""Loads behind the callers' backs: the refresher actor, whose letters are served by a bounded pool of workers.
+
+A key has one letter at a time. The workers wait for one bell, which wakes one of them for each letter.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cashews._log import logger
+from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.mailbox import Letter, Mailbox, SlotBell
 from cashews.clock import Clock
-from cashews.exceptions import LoadCancelledError
-from cashews.keys.context import ContextValues, carried, context_values
+from cashews.exceptions import CacheClosedError, LoadCancelledError
+from cashews.keys.context import carried, context_values
 from cashews.strategies.entry import Outcome, Raised
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
 
-WORKERS = 16
+WORKERS: Final = 16
 """How many refreshes of one cache run at once."""
-INBOX = 1024
+ROOM: Final = 1024
 """How many refreshes may wait for a worker; with more, the next hit asks again."""
 FIRST_REST, LONGEST_REST = 1.0, 60.0
 """Seconds before a key is tried again after its refresh failed: doubled with each failure, up to the longest."""
@@ -30,116 +33,147 @@ DRAIN = 5.0
 """Seconds that closing waits for the refreshes that run."""
 
 
-@dataclass(slots=True, eq=False)
-class Letter:
-    """A refresh, and who waits for its outcome."""
+class Refresh(Letter):
+    """The load of a key, with the key context of the call that asked for it; it runs though no caller waits for it."""
 
-    key: str
-    run: Run
-    context: ContextValues = field(default_factory=context_values)
-    """The key context of the call: the worker has none of its own."""
-    replies: list[ReplySlot[Outcome]] = field(default_factory=list["ReplySlot[Outcome]"])
+    __slots__ = ("context", "key", "run")
+    told = True
+
+    def __init__(self, key: str, run: Run) -> None:
+        super().__init__()
+        self.key = key
+        self.run = run
+        self.context = context_values()
+        """A worker has no key context of its own."""
 
 
-@dataclass(slots=True)
 class Backoff:
-    """How often in a row the refresh of a key has failed, and until when it is left alone."""
+    """The failures in a row of a key's refresh, and the instant until which the key is left alone."""
 
-    failures: int
-    until: float
+    __slots__ = ("failures", "until")
+
+    def __init__(self, failures: int, until: float) -> None:
+        self.failures = failures
+        self.until = until
 
 
-class Refresher:
-    """Takes jobs from hits and runs them in workers with an empty context; a job carries its call's key context."""
+class Refresher(Actor):
+    """Runs refreshes in workers with an empty context, which no caller's transaction or cancellation reaches."""
 
-    def __init__(self, clock: Clock, ensure_scope: Callable[[], bool], loop: Callable[[], Loop]) -> None:
+    def __init__(self, clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._clock = clock
-        self._ensure_scope = ensure_scope
-        self._loop = loop
-        self._letters: dict[str, Letter] = {}
+        self._life = Life(self, ensure_scope)
         self._backoffs: dict[str, Backoff] = {}
-        self._inbox: MemoryObjectSendStream[Letter] | None = None
-        self._outbox: MemoryObjectReceiveStream[Letter] | None = None
-        self._idle: anyio.Event | None = None
         self.draining = False
-        """Whether no more jobs are taken."""
+        """Whether no more refreshes are taken."""
         self._done = self._failed = self._refused = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self._bell = SlotBell()
+        self._mailbox: Mailbox[Refresh] = Mailbox(ROOM, self._bell)
+        self._letters: dict[str, Refresh] = {}
+        """The refreshes that wait or run, by key."""
+        self._idle: anyio.Event | None = None
+
+    def attached(self, loop: Loop) -> None:
+        """Begin anew in an event loop that the engine has met; refreshes of an earlier loop are gone."""
+        self._life.attend(loop)
 
     # --- posting
 
     def tell(self, key: str, run: Run) -> bool:
         """Have a key refreshed; says whether it is going to be.
 
-        It is not while it is being refreshed already, while it rests after a failure, and while too many wait.
+        It is not while its refresh waits or runs already, while it rests after a failure, while too many others wait,
+        and while the cache closes.
         """
         backoff = self._backoffs.get(key)
-        if key in self._letters:
-            self._ensure_scope()  # the loop that it was posted in may have ended before a worker was born
+        if not self._enter() or key in self._letters or (backoff is not None and backoff.until > self._clock.now()):
             return False
-        if backoff is not None and backoff.until > self._clock.now():
-            return False
-        return self._post(Letter(key, run))
+        return self._post(Refresh(key, run))
 
     async def ask(self, key: str, run: Run) -> Outcome | None:
         """Have a key refreshed and wait for the outcome; `None` if it was not refreshed."""
+        if not self._enter():
+            return None
         letter = self._letters.get(key)
         if letter is None:
-            letter = Letter(key, run)
+            letter = Refresh(key, run)
             if not self._post(letter):
                 return None
-        reply: ReplySlot[Outcome] = self._loop().reply_slot()
-        letter.replies.append(reply)
+        slot: ReplySlot[Outcome | None] = self._life.loop.reply_slot()
+        letter.replies.append(slot)
         try:
-            return await reply
+            return await slot
         finally:
-            letter.replies.remove(reply)
+            letter.replies.remove(slot)
 
-    def _post(self, letter: Letter) -> bool:
+    def _enter(self) -> bool:
+        """Have the workers run, now or soon; says whether they can."""
+        if self._life.at_work:
+            return True
+        try:
+            self._life.enter()
+        except CacheClosedError:
+            return False
+        return True
+
+    def _post(self, letter: Refresh) -> bool:
         if self.draining:
             return False
-        if self._inbox is None:
-            self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
-        try:
-            self._inbox.send_nowait(letter)
-        except anyio.WouldBlock:
+        if self._mailbox.full:
             self._refused += 1
             return False
         self._letters[letter.key] = letter
-        self._ensure_scope()
+        self._mailbox.post(letter)
         return True
 
     # --- working
 
     async def run(self) -> None:
         """Work until the scope ends."""
-        if self._inbox is None:
-            self._inbox, self._outbox = anyio.create_memory_object_stream[Letter](INBOX)
-        assert self._outbox is not None
-        try:
-            async with self._inbox, self._outbox, anyio.create_task_group() as workers:
-                for _ in range(WORKERS):
-                    workers.start_soon(self._work, self._outbox)
-        finally:
-            self._inbox = self._outbox = None
-            self._letters.clear()
+        await self._life.run()
 
-    async def _work(self, outbox: MemoryObjectReceiveStream[Letter]) -> None:
-        async for letter in outbox:
-            try:
+    async def work(self) -> None:
+        async with anyio.create_task_group() as workers:
+            for _ in range(WORKERS):
+                workers.start_soon(self._serve, self._mailbox, self._bell, self._letters)
+
+    async def _serve(self, mailbox: Mailbox[Refresh], bell: SlotBell, letters: dict[str, Refresh]) -> None:
+        loop = self._life.loop
+        while True:
+            for letter in mailbox.take(1):
+                self._life.note(1)
+                await self._refresh(letter, letters)
+            if not mailbox.waiting:
+                await bell.wait(loop)
+
+    async def _refresh(self, letter: Refresh, letters: dict[str, Refresh]) -> None:
+        outcome: Outcome | None = None
+        try:
+            if letter.context:
                 with carried(letter.context):
                     outcome = await letter.run()
-            except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
-                outcome = Raised(error)
-            except anyio.get_cancelled_exc_class():
-                await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
-                outcome = Raised(LoadCancelledError(letter.key))
-            finally:
-                del self._letters[letter.key]
-                if self._idle is not None and not self._letters:
-                    self._idle.set()
-            self._note(letter.key, outcome)
-            for reply in letter.replies:
-                reply.give(outcome)
+            else:
+                outcome = await letter.run()
+        except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
+            outcome = Raised(error)
+        except anyio.get_cancelled_exc_class():
+            await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
+            outcome = Raised(LoadCancelledError(letter.key))
+        finally:
+            letters.pop(letter.key, None)
+            if self._idle is not None and not self._letters:
+                self._idle.set()
+            letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
+        self._note(letter.key, outcome)
+
+    def end(self) -> None:
+        letters, self._letters = self._letters, {}
+        self._mailbox.waiting.clear()
+        for letter in letters.values():
+            letter.answer(None)
 
     def _note(self, key: str, outcome: Outcome) -> None:
         self._done += 1
@@ -150,19 +184,19 @@ class Refresher:
         logger.warning("the refresh of %r failed; what is stored is served on", key, exc_info=outcome.error)
         now = self._clock.now()
         failures = self._backoffs.pop(key).failures if key in self._backoffs else 0
-        if len(self._backoffs) >= INBOX:  # the one that has rested longest is forgotten
+        if len(self._backoffs) >= ROOM:  # the one that has rested longest is forgotten
             del self._backoffs[next(iter(self._backoffs))]
         pause = min(FIRST_REST * 2 ** min(failures, DOUBLINGS), LONGEST_REST)
         self._backoffs[key] = Backoff(failures + 1, now + pause)
 
     def resume(self) -> None:
-        """Take jobs again."""
+        """Take refreshes again."""
         self.draining = False
 
     async def drain(self) -> None:
-        """Take no more jobs, and let those that run end, for a while."""
+        """Take no more refreshes, and let those that wait or run end, for a while."""
         self.draining = True
-        if self._letters and self._inbox is not None:
+        if self._letters and self._life.takes_letters:
             self._idle = anyio.Event()
             with self._clock.move_on_at(self._clock.now() + DRAIN):
                 await self._idle.wait()
@@ -171,3 +205,8 @@ class Refresher:
     def statistics(self) -> dict[str, int]:
         """Return how many refreshes wait or run, are done, have failed, and were refused because too many waited."""
         return {"pending": len(self._letters), "done": self._done, "failed": self._failed, "refused": self._refused}
+
+    @property
+    def actor(self) -> ActorStatistics:
+        """The figures of the actor."""
+        return self._life.statistics("refresher", len(self._mailbox))

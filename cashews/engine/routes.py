@@ -1,33 +1,43 @@
-"""Which store a key belongs to, and what its messages pass on the way."""
+"""Routes: the store of each key, and the chain of interceptors that its messages pass on the way there."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, overload
 
+from anyio.lowlevel import checkpoint
+
+from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
-from cashews.engine.chain import Proceed, compose
+from cashews.commands import Command
+from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.engine.interceptors import Interceptor, Switch
+from cashews.engine.interceptors import Middleware, Switch, interceptor_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import Message, Page, Paged
+from cashews.messages import MarkLoad, Message, Paged, Ping
 
-if TYPE_CHECKING:
-    from cashews._typing import Self
+R = TypeVar("R")
+STRICT: Final = frozenset({Ping})
+"""The messages whose failure is raised also by a store that suppresses failures: they ask whether it works."""
 
 
 class Route:
     """A key prefix, the store behind it, and the chain between.
 
-    `turns` holds the turns that nothing stands before; it is made anew when the configuration changes.
+    `turns` holds the turns of the messages that no interceptor concerns; it is made anew when the configuration
+    changes.
     """
 
-    __slots__ = ("_chains", "_interceptors", "_plain", "backend", "graph", "locks", "prefix", "switch", "turns")
+    __slots__ = (
+        *("_chains", "_interceptors", "_plain"),
+        *("backend", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+    )
 
     def __init__(
         self,
@@ -42,9 +52,10 @@ class Route:
         self.prefix = prefix
         self.backend = backend
         self.switch = switch
+        self.middlewares: tuple[Middleware, ...] = ()
         self.graph = graph
         self.locks = locks
-        """Who waits for the locks of transactions, which pass no chain."""
+        """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
         self._plain: dict[type[Message[Any]], Proceed] = {}
@@ -69,10 +80,14 @@ class Route:
         """Serve nothing in place any more."""
         self.turns = {}
 
+    def ask(self, message: Message[R]) -> Awaitable[R]:
+        """Pass a message along the chain, and return its reply."""
+        return self.chain(type(message))(message)
+
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        if here is None:
+        if here is None or not (here.off or here.transactions or here.invalidating is not None):
             chain = self._plain.get(kind)
             if chain is None:
                 chain = self._plain[kind] = self._compose(kind)
@@ -85,14 +100,40 @@ class Route:
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
-        return compose(concerned, self.backend.ask)
+        return compose(concerned, partial(self.backend.ask, strict=True) if kind in STRICT else self.backend.ask)
+
+    async def stored_name(self, key: str) -> str:
+        """Return the name that the middlewares give a key on its way to the store.
+
+        A message that is no public command goes past them, and needs this name.
+        """
+        if not self.middlewares:
+            return key
+        adapted = [interceptor_of(middleware, self.backend) for middleware in self.middlewares]
+        name = await compose([each for each in adapted if each.concerns(MarkLoad.command)], _name_in)(MarkLoad(key))
+        return name if isinstance(name, str) else key
 
 
-class Routes:
-    """The mounted routes; a key belongs to the longest prefix it begins with."""
+async def _name_in(message: MarkLoad) -> str:
+    return message.key
 
-    def __init__(self) -> None:
+
+class Routes(Sequence[Route]):
+    """The mounted routes, the longest prefix first; a key belongs to the first one whose prefix it begins with.
+
+    :param changed: called when a switch or a middleware has changed
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._by_length: tuple[Route, ...] = ()
+
+    @overload
+    def __getitem__(self, place: int) -> Route: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Route, ...]: ...
+    def __getitem__(self, place: int | slice) -> Route | tuple[Route, ...]:
+        return self._by_length[place]
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._by_length)
@@ -107,14 +148,20 @@ class Routes:
 
     def mount(self, route: Route) -> Route | None:
         """Add a route; returns the one it replaces."""
-        replaced = self.at(route.prefix)
+        replaced = next((each for each in self._by_length if each.prefix == route.prefix), None)
         others = [each for each in self._by_length if each is not replaced]
         self._by_length = tuple(sorted([*others, route], key=lambda each: -len(each.prefix)))
         return replaced
 
-    def at(self, prefix: str) -> Route | None:
-        """Return the route that is mounted under exactly this prefix."""
-        return next((route for route in self._by_length if route.prefix == prefix), None)
+    def at(self, prefix: str) -> Route:
+        """Return the route that is mounted under exactly this prefix.
+
+        :raises NotConfiguredError: if there is none
+        """
+        for route in self._by_length:
+            if route.prefix == prefix:
+                return route
+        raise NotConfiguredError(prefix, [route.prefix for route in self._by_length])
 
     def of(self, key: str) -> Route:
         """Return the route of a key.
@@ -136,22 +183,51 @@ class Routes:
             raise NotConfiguredError(pattern, [route.prefix for route in self._by_length])
         return routes
 
+    # --- configuration
+
+    def switch(
+        self, *, off: frozenset[Command] = frozenset(), on: frozenset[Command] = frozenset(), prefix: str | None
+    ) -> None:
+        """Switch commands off and on, on all routes or on the one under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        for route in self._by_length if prefix is None else [self.at(prefix)]:
+            route.switch.off = (route.switch.off | off) - on
+        self._changed()
+
+    def off_at(self, prefix: str) -> frozenset[Command]:
+        """Return the commands that are declined here and now on the route under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        return frozenset(filter(self.at(prefix).switch.is_off, Command))
+
+    def add_middleware(self, prefix: str, middleware: Middleware) -> None:
+        """Add an innermost middleware to the route under a prefix.
+
+        :raises NotConfiguredError: if there is no such route
+        """
+        self.at(prefix).middlewares += (middleware,)
+        self._changed()
+
 
 Item = TypeVar("Item")
 
 
 class Pages(Generic[Item]):
-    """An asynchronous iterator. Not a generator: whoever leaves it early has nothing to close."""
+    """An asynchronous iterator over the items of pages. Unlike a generator, it needs no closing if it is left early."""
 
     def __init__(
         self,
         message: Paged[Item],
         routes: Iterable[Route],
-        ask: Callable[[Paged[Item], Route], Awaitable[Page[Item]]],
+        prepare: Callable[[], Awaitable[None]],
     ) -> None:
         self._message = message
         self._routes = deque(routes)
-        self._ask = ask
+        self._prepare = prepare
+        """Called before the first page of each route."""
         self._items: deque[Item] = deque()
 
     def __aiter__(self) -> Self:
@@ -161,7 +237,8 @@ class Pages(Generic[Item]):
         while not self._items:
             if not self._routes:
                 raise StopAsyncIteration
-            page = await self._ask(self._message, self._routes[0])
+            await (self._prepare() if self._message.cursor is None else checkpoint())
+            page = await self._routes[0].ask(self._message)
             self._items.extend(page.items)
             self._message = replace(self._message, cursor=page.cursor)
             if page.cursor is None:

@@ -1,4 +1,4 @@
-"""Bloom filters: a function that says yes or no is not run where the filter knows the answer."""
+"""Bloom filters: a function that answers yes or no is not run for calls that the filter can answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
+from cashews.guards.guard import Guard
 from cashews.messages import GetBits, IncrBits
 from cashews.runners.call import Call
 
@@ -18,26 +18,23 @@ Proceed = Callable[[Call], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bloom:
+class Bloom(Guard):
     """One filter for the calls that a function said yes to; the key of a call is its item.
 
-    The first bit of the stored field says that the filter is there. Where it is not, be it that nothing was ever put
-    in, that it was lost, or that the store is switched off or out of reach, the function itself answers.
+    The first bit of the stored field says that the filter exists. If it does not, since nothing was ever put in, it was
+    lost, or the store is switched off or out of reach, the function itself answers.
     """
 
     engine: Engine
     name: str
     shape: BloomShape
     check: bool
-    """Whether a yes of the filter is checked by running the function."""
+    """True: a yes of the filter is checked by running the function."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Any:
-        message = GetBits(self.name, self._places(call.key))
-        bits = self.engine.in_place(message)
-        if bits is NOT_NOW:
-            bits = await self.engine.ask(message)
-        there, held = bits[0], all(bits)
-        if not there or (held and self.check):
+        bits = await self.engine.ask(GetBits(self.name, self._places(call.key)))
+        exists, held = bits[0], all(bits)
+        if not exists or (held and self.check):
             return await proceed(call)
         return held
 
@@ -53,10 +50,10 @@ class Bloom:
 
 
 @dataclass(frozen=True, slots=True)
-class DualBloom:
+class DualBloom(Guard):
     """Two filters, one after the other in one stored field: for the calls a function said yes to, and said no to.
 
-    A call that is in one of them only is answered from there; any other runs the function, and is put in.
+    A call that is in just one of them is answered from there; any other call runs the function, and is put in.
     """
 
     engine: Engine
@@ -64,14 +61,11 @@ class DualBloom:
     yes: BloomShape
     no: BloomShape
     strict: bool
-    """Answer only if the other filter has not one of the bits of the call."""
+    """Answer only if the other filter has none of the call's bits; otherwise, only if it lacks one of them."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Any:
         yes, no = self._places(call.key)
-        message = GetBits(self.name, yes + no)
-        bits = self.engine.in_place(message)
-        if bits is NOT_NOW:
-            bits = await self.engine.ask(message)
+        bits = await self.engine.ask(GetBits(self.name, yes + no))
         held, refused = bits[: len(yes)], bits[len(yes) :]
         in_other = any if self.strict else all
         if all(held) and not in_other(refused):
@@ -89,18 +83,18 @@ class DualBloom:
 
 @dataclass(frozen=True, slots=True)
 class BloomShape:
-    """So many bits, so many of them for each item."""
+    """The size of a Bloom filter: how many bits it has, and how many of them each item sets."""
 
     bits: int
     hashes: int
 
     @classmethod
     def holding(cls, capacity: int, percent: float, argument: str = "false_positives") -> BloomShape:
-        """Return the smallest filter that takes at most so many percent of other items for one of its `capacity` own.
+        """Return the smallest filter for `capacity` items that takes at most `percent` of all others for one of them.
 
-        The number of hashes is the whole number nearest to the best one, `-log2(p)`; the number of bits is then what
-        the error bound `(1 - exp(-kn/m)) ** k <= p` needs with it. A filter with few bits errs a little more than this
-        formula says (Bose et al., "On the false-positive rate of Bloom filters", IPL 108, 2008), hence the margin.
+        The number of hashes is the whole number nearest to the best one, `-log2(p)`; the number of bits is then the
+        smallest that meets the error bound `(1 - exp(-kn/m)) ** k <= p`. A filter with few bits errs a little more than
+        this formula says (Bose et al., "On the false-positive rate of Bloom filters", IPL 108, 2008), hence the margin.
 
         :raises WrongArgumentError: if there can be no such filter
         """
@@ -116,7 +110,7 @@ class BloomShape:
     def places(self, item: str) -> tuple[int, ...]:
         """Return the bits that stand for an item.
 
-        They depend on the item alone, not on what is installed, the process or the machine: a filter is shared. All
+        They depend on the item alone, not on installed packages, the process or the machine: a filter is shared. All
         are worked out from one digest by enhanced double hashing: the i-th is `a + i*b + (i**3 - i)/6`. The cubic term
         keeps small filters, and steps that share a factor with the number of bits, from erring more often than
         independent hashes would.

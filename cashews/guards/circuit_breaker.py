@@ -1,4 +1,4 @@
-"""Circuit breaker: a function that fails too often is left alone for a while."""
+"""Circuit breaker: a function that fails too often is not called for a while."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
-from cashews.guards.guard import check_positive, require_positive, resolve_positive
+from cashews.guards.guard import Guard, check_positive, require_positive, resolve_positive
 from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
 from cashews.runners.call import Call, Compiled, resolve
 from cashews.ttl import TTLRule
@@ -17,7 +16,7 @@ from cashews.ttl import TTLRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesPerCall:
-    """The rules of a circuit some of whose durations depend on the call."""
+    """The rules of a circuit, if some of its durations depend on the call."""
 
     errors_rate: float
     period: Compiled
@@ -41,7 +40,7 @@ class RulesPerCall:
 
 
 def parse_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
-    """Work out rules that no call can change, once.
+    """Return the rules of a circuit, worked out once and for all if no duration depends on the call.
 
     :raises WrongArgumentError: if they are not allowed
     """
@@ -56,7 +55,7 @@ def parse_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitBreaker:
+class CircuitBreaker(Guard):
     """Refuses calls while the circuit of their key is open.
 
     A call that is cancelled has neither failed nor succeeded; an exception of another type than `errors` is a success.
@@ -70,10 +69,7 @@ class CircuitBreaker:
         rules, key = self.rules, call.key
         if isinstance(rules, RulesPerCall):
             rules = rules.of(call)
-        enter = EnterCircuit(key, rules)
-        entered = self.engine.in_place(enter)
-        if entered is NOT_NOW:
-            entered = await self.engine.ask(enter)
+        entered = await self.engine.ask(EnterCircuit(key, rules))
         if entered is None:
             raise CircuitBreakerOpen(key)
         if entered == UNCOUNTED:
@@ -83,7 +79,5 @@ class CircuitBreaker:
         except Exception as error:
             await self.engine.ask(ReportCircuit(key, rules, entered, isinstance(error, self.errors)))
             raise
-        report = ReportCircuit(key, rules, entered, failed=False)
-        if self.engine.in_place(report) is NOT_NOW:
-            await self.engine.ask(report)
+        await self.engine.ask(ReportCircuit(key, rules, entered, failed=False))
         return result

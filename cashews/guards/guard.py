@@ -12,7 +12,9 @@ from cashews.ttl import TTLRule
 
 
 class Guard(Protocol):
-    """Wraps calls of one function."""
+    """A wrapper around the calls of one function."""
+
+    __slots__ = ()
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         """Answer a call, running the function with `await proceed(call)` or not."""
@@ -41,9 +43,9 @@ def require_positive(argument: str, duration: float | None) -> float:
 
 
 def check_positive(argument: str, duration: Compiled) -> Compiled:
-    """Return a duration that has a length and an end, or is yet to be worked out.
+    """Return a duration that has a length and an end, or depends on the call and is checked then.
 
-    :raises WrongArgumentError: if it does not
+    :raises WrongArgumentError: if it is neither
     """
     return duration if isinstance(duration, TTLRule) else require_positive(argument, duration)
 
@@ -53,6 +55,6 @@ def resolve_positive(argument: str, duration: Compiled, call: Call) -> float:
 
     :raises WrongArgumentError: if it has no length or no end
     """
-    if isinstance(duration, float):  # looked at when the function was decorated
+    if isinstance(duration, float):  # checked when the function was decorated
         return duration
     return require_positive(argument, resolve(duration, call, None))

@@ -1,4 +1,4 @@
-"""Invalidate: a call that succeeds removes what it made out of date."""
+"""Invalidate: a call that succeeds removes the keys of the values that it has made out of date."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongKeyError
+from cashews.guards.guard import Guard
 from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter
 from cashews.keys.pattern import Pattern
@@ -18,12 +19,12 @@ from cashews.runners.call import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Invalidate:
+class Invalidate(Guard):
     """Removes the keys that a pattern matches: the stars of the template match anything, its fields only themselves."""
 
     engine: Engine
     pieces: tuple[Callable[..., str], ...]
-    """One key function for what stands before, between and after the stars."""
+    """One key function for each piece of the template between its stars."""
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         pieces = [piece(*call.args, **call.kwargs) for piece in self.pieces]  # arguments may change while it runs
@@ -44,8 +45,8 @@ def pieces_for(
 ) -> tuple[Callable[..., str], ...]:
     """Return the key functions of a template's pieces.
 
-    `args_map` says which parameter stands for a field, `defaults` the values of fields that no parameter stands for.
-
+    :param args_map: the parameters that stand for fields of other names
+    :param defaults: the values of the fields that no parameter stands for
     :raises WrongKeyError: if a field is neither a parameter nor in one of the two
     """
     compiled = partial(compile_key, function, formatter=formatter)

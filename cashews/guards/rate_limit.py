@@ -1,4 +1,4 @@
-"""Rate limits: how many calls of a key may run in a time."""
+"""Rate limits: at most so many calls of a key in a period."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
-from cashews.guards.guard import require_positive, resolve_positive
+from cashews.guards.guard import Guard, require_positive, resolve_positive
 from cashews.messages import Admit, SliceIncr
 from cashews.runners.call import Call, Compiled, resolve
 
@@ -19,7 +18,7 @@ Action = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
-class FixedWindow:
+class FixedWindow(Guard):
     """At most `limit` calls in a `period` that begins with the first; the first refusal bans for `ban` seconds."""
 
     engine: Engine
@@ -32,16 +31,13 @@ class FixedWindow:
         period = resolve_positive("period", self.period, call)
         ban = resolve(self.ban, call, None)
         message = Admit(call.key, self.limit, period, None if ban is None else require_positive("ttl", ban))
-        admitted = self.engine.in_place(message)
-        if admitted is NOT_NOW:
-            admitted = await self.engine.ask(message)
-        if not admitted:
+        if not await self.engine.ask(message):
             return await refuse(self.action, call, self.limit)
         return await proceed(call)
 
 
 @dataclass(frozen=True, slots=True)
-class SlidingWindow:
+class SlidingWindow(Guard):
     """At most `limit` calls in any `period`; refused calls do not count."""
 
     engine: Engine
@@ -59,7 +55,7 @@ class SlidingWindow:
 
 
 async def refuse(action: Action | None, call: Call, limit: int) -> Any:
-    """Answer a refused call with what the action gives.
+    """Answer a refused call with the result of the action.
 
     :raises RateLimitError: if there is no action
     """

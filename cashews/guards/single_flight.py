@@ -1,4 +1,4 @@
-"""Single flight: concurrent calls of a key run the function once; nothing is kept."""
+"""Single flight: concurrent calls of a key run the function once; its outcome is not stored."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cashews.engine.flights import Flights
+from cashews.engine.engine import Engine
+from cashews.guards.guard import Guard
 from cashews.messages import LoadPermit
-from cashews.runners.call import Call
+from cashews.runners.call import Call, answer_of
 from cashews.strategies.entry import Outcome, Raised, Returned
 
 
 @dataclass(frozen=True, slots=True)
-class SingleFlight:
+class SingleFlight(Guard):
     """Lets the first of concurrent calls run, and gives its outcome to all of them."""
 
-    flights: Flights
+    engine: Engine
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        outcome, shared = await self.flights.run(call.key, partial(_load, call, proceed))
-        if isinstance(outcome, Raised):
-            raise outcome.fresh() if shared else outcome.error
-        return outcome.value
+        outcome, shared = await self.engine.load(call.key, partial(_load, call, proceed))
+        return answer_of(outcome, shared=shared)
 
 
 async def _load(call: Call, proceed: Callable[[Call], Awaitable[Any]], _: LoadPermit) -> Outcome:

@@ -18,11 +18,11 @@ from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, Template, parse_template
 
-Tag: TypeAlias = "str | Callable[..., Iterable[str]]"
+Tag: TypeAlias = str | Callable[..., Iterable[str]]
 """A template such as ``"page:{page}"`` or ``"user:{result.id}"``, or a callable that returns any number of tags; it is
 called as ``tag(result, *args, **kwargs)``."""
 
-Tags: TypeAlias = "Iterable[Tag] | Callable[..., Iterable[str]]"
+Tags: TypeAlias = Iterable[Tag] | Callable[..., Iterable[str]]
 """The tags of a decorated function: several templates and callables, or one callable."""
 
 ALLOWED = "several templates or callables, such as ['items', 'page:{page}']"

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from cashews._typing import Self
 from cashews.commands import Command, Effect
 from cashews.exceptions import WrongArgumentError
-
-if TYPE_CHECKING:
-    from cashews._typing import Self
-
 
 R = TypeVar("R")
 

@@ -1,1 +1,1 @@
-"""Runners carry out decorated calls: they ask, let the strategy judge, and act."""
+"""Runners carry out decorated calls: they ask, let the strategy judge, and act; loads take one path."""

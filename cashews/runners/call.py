@@ -1,4 +1,4 @@
-"""One decorated call, worked out; and what is known of its function."""
+"""One call of a decorated function, its function, and the plan of its decorator."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cashews.engine.engine import Engine
-from cashews.keys.tags import TagMaker
+from cashews.keys.tags import TagMaker, TagRules
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
 from cashews.strategies.conditions import Condition
-from cashews.strategies.entry import Outcome, Returned
+from cashews.strategies.entry import Outcome, Raised, Returned
 from cashews.ttl import TTLRule
 
 Compiled: TypeAlias = "TTLRule | float | None"
@@ -29,16 +29,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A decorated function, and what makes the keys of its calls and the tags of its values."""
+    """A decorated function, and the makers of its calls' keys and of its values' tags."""
 
     function: Callable[..., Any]
     key: Callable[..., str]
     tags: TagMaker | None = None
+    rules: TagRules | None = None
+    """The cache's tags by key; `None` if the function's results are not stored."""
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-        """Work out a call.
+        """Return a call and its key.
 
-        :raises WrongKeyError: if an argument does not have what the template asks for
+        :raises WrongKeyError: if an argument does not have the attribute or item that the template names
         """
         return Call(args, kwargs, self.key(*args, **kwargs))
 
@@ -47,39 +49,45 @@ class Target:
         run: Awaitable[Any] = self.function(*call.args, **call.kwargs)
         return run
 
-    def tagging(self, call: Call, registered: tuple[str, ...]) -> KnownTags | None:
-        """Return what is known of the tags of a call's value before it is loaded, `None` if it will carry none.
+    def tagging(self, call: Call) -> KnownTags | None:
+        """Return the tags that are known of a call's value before it is loaded, `None` if it will carry none.
 
-        :param registered: the tags that it carries because of its key
-        :raises WrongKeyError: if an argument does not have what a template asks for
+        They are worked out now, since the function may change its arguments.
+
+        :raises WrongKeyError: if an argument does not have the attribute or item that a tag names
         """
+        registered = () if self.rules is None else self.rules.of(call.key)
         if self.tags is None:
             return KnownTags(registered) if registered else None
         return KnownTags((*registered, *self.tags.of_call(call.args, call.kwargs)), bool(self.tags.after))
 
-    def keeping(self, call: Call, outcome: Outcome, kept: object, ttl: float | None, permit: LoadPermit) -> Set:
-        """Return the message that has something kept of a call's outcome; an exception gives no tags of its own.
+    def storing(self, call: Call, outcome: Outcome, form: object, ttl: float | None, permit: LoadPermit) -> Set:
+        """Return the message that stores the form of a call's outcome under its tags, if the permit is valid by then.
 
-        :raises WrongKeyError: if the result does not have what a template asks for
+        A result may add tags of its own, an exception does not.
+
+        :raises WrongKeyError: if the result does not have the attribute or item that a tag names
         """
-        tags: tuple[str, ...] = () if permit.tagging is None else permit.tagging.tags
+        if permit.tagging is None:
+            return Set(call.key, form, ttl, None, permit)
+        tags = permit.tagging.tags
         if self.tags is not None and isinstance(outcome, Returned):
             tags += self.tags.of_result(call.args, call.kwargs, outcome.value)
         if not tags:
-            return Set(call.key, kept, ttl, None, permit)
-        return SetTagged(call.key, kept, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
+            return Set(call.key, form, ttl, None, permit)
+        return SetTagged(call.key, form, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a caching decorator was told; durations in seconds.
+    """The options of a caching decorator; durations in seconds.
 
-    `ttl`: how long an outcome is kept. `own_ttl`: after how long the strategy wants a new one. `condition`: what is
-    worth keeping. `min_cost`: how long a load has to take to be worth it. `jitter`: by which share a ttl is shortened
-    at random. `protected`: whether concurrent calls share one load. `lease`: for how long a load locks its key against
-    other processes, `None` if it does not. `upper`: whether what came from another cache is not kept.
-    `soft_timeout`: how long callers wait for a new value if there is an old one. `hard_timeout`: how long a load may
-    take.
+    `ttl`: how long an outcome is stored. `own_ttl`: after how long the strategy wants a new one. `condition`: which
+    outcomes are stored. `min_cost`: a load that takes less than this is not stored. `jitter`: the share by which a ttl
+    is shortened at random, at most. `protected`: whether concurrent calls share one load. `lease`: for how long a load
+    locks its key against other processes, `None` if it does not. `upper`: whether nothing is stored if another cache
+    has answered beneath. `soft_timeout`: how long callers wait for a new value if there is an old one. `hard_timeout`:
+    how long the function may take.
     """
 
     ttl: Compiled
@@ -95,22 +103,29 @@ class Plan:
 
 
 async def consult(condition: Condition, about: object, call: Call) -> object:
-    """Return what a condition, plain or async, answers about a result, an exception or an item."""
+    """Return the answer of a condition, plain or async, about a result, an exception or an item."""
     answer = condition(about, call.args, call.kwargs, key=call.key)
     return await answer if inspect.isawaitable(answer) else answer
 
 
 def lifetime(plan: Plan, call: Call, result: object, draw: Callable[[], float]) -> float | None:
-    """Return for how many seconds a result is kept, shortened at random by up to the plan's jitter."""
+    """Return for how many seconds a result is stored, shortened at random by up to the plan's jitter."""
     ttl = resolve(plan.ttl, call, result)
     return ttl if ttl is None or not plan.jitter else ttl * (1.0 - plan.jitter * draw())
 
 
 def record_of(engine: Engine, name: str, plan: Plan, call: Call, result: object) -> dict[str, Any]:
-    """Return what `detect` tells of a call that was answered from the cache."""
-    return {"name": name, "ttl": resolve(plan.ttl, call, result), "backend": engine.route_of(call.key).backend.name}
+    """Return the record that `detect` collects of a call that was answered from the cache."""
+    return {"name": name, "ttl": resolve(plan.ttl, call, result), "backend": engine.backend_of(call.key).name}
 
 
 def resolve(ttl: Compiled, call: Call, result: object) -> float | None:
     """Return the seconds of a duration for one call."""
     return ttl(call.args, call.kwargs, result) if isinstance(ttl, TTLRule) else ttl
+
+
+def answer_of(outcome: Outcome, *, shared: bool) -> Any:
+    """Return the result of an outcome, or raise its exception: a copy, if the outcome is another call's."""
+    if isinstance(outcome, Raised):
+        raise outcome.fresh() if shared else outcome.error
+    return outcome.value

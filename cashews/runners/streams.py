@@ -1,8 +1,8 @@
-"""The stream runner: replays what one complete run of an async generator yielded, or runs it and records.
+"""The stream runner: replays the items of one complete run of an async generator, or runs it and records them.
 
-A run is kept as a manifest under the key of its call, and, if it is long, further chunks under keys that only this run
-has. The manifest is written last and names its chunks, so runs never mix and half a run is never found. All chunks are
-read before the first item is replayed: one that has been evicted makes the run absent, it cannot cut it short.
+A run is stored as a manifest under the key of its call and, if it is long, as further chunks under keys that only this
+run has. The manifest is written last and names its chunks, so runs never mix and half a run is never found. All chunks
+are read before the first item is replayed: a chunk that has been evicted makes the run absent, it cannot cut it short.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ Item = TypeVar("Item")
 Source = Callable[..., AsyncGenerator[Any, None]]
 
 CHUNK: Final = 100
-"""How many items are kept under one key, and are replayed between two checkpoints."""
+"""How many items are stored under one key, and are replayed between two checkpoints."""
 BATCH: Final = 16
 """How many chunks travel in one message."""
 MOST_ITEMS: Final = 100_000
-"""How long a run may be, if nothing else was said, to be held in memory and stored."""
+"""The longest run that is recorded and stored, unless `max_items` says otherwise."""
 MARGIN: Final = 60.0
-"""Seconds that chunks outlive their manifest: whoever has read it finds them."""
+"""Seconds that chunks outlive their manifest, so that a reader of the manifest still finds them."""
 
 
 @dataclass(slots=True)
 class Recording:
-    """What a run has yielded so far; once it is given up, nothing of it is kept."""
+    """The items that a run has yielded so far; none once the recording was given up."""
 
     most: int
     copy: bool
-    """Whether items are copied, because the store would copy them too; one that shares its objects shares items."""
+    """True: items are copied, as the store copies values; false: they are shared, as the store shares them."""
     items: list[object] = field(default_factory=list[object])
     whole: bool = True
     cost: float = 0.0
-    """How many seconds the generator itself took, without its consumer."""
+    """The seconds that the generator itself took, without its consumer."""
 
     def add(self, item: object) -> bool:
-        """Take down an item as it is now, before its consumer changes it; says whether there was room."""
+        """Record an item as it is now, before its consumer changes it; says whether there was room."""
         if len(self.items) == self.most:
             self.give_up()
             return False
@@ -58,7 +58,7 @@ class Recording:
         return True
 
     def give_up(self) -> None:
-        """Keep nothing of this run."""
+        """Record nothing more, and forget the items so far."""
         self.whole = False
         self.items.clear()
 
@@ -92,7 +92,7 @@ class StreamRunner:
 
         return stream
 
-    # --- a run that is remembered
+    # --- a stored run
 
     async def _remembered(self, key: str) -> list[object] | None:
         """Return the items of a complete run, `None` if there is none or if a part of it is missing."""
@@ -119,20 +119,17 @@ class StreamRunner:
     # --- a new run
 
     async def _record(self, call: Call) -> AsyncGenerator[object, None]:
-        """Run the generator for one consumer; keep what it yielded if it was worth it and came to its end."""
+        """Run the generator for one consumer; store its items if it came to its end and is worth it."""
         engine = self._engine
-        recording = Recording(self._most, copy=not engine.route_of(call.key).backend.shares)
-        permit = engine.permits.take(call.key, self._target.tagging(call, engine.tags.of(call.key)))
-        try:
+        recording = Recording(self._most, copy=not engine.backend_of(call.key).shares)
+        with engine.permit(call.key, self._target.tagging(call)) as permit:
             if permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
             async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                 while (item := await self._next(source, recording)) is not ABSENT:
                     await self._take_down(call, recording, item)
                     yield item
-            await self._keep(call, recording, permit)
-        finally:
-            engine.permits.drop(permit)
+            await self._store(call, recording, permit)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock
@@ -145,6 +142,7 @@ class StreamRunner:
             recording.cost += clock.now() - started
 
     async def _take_down(self, call: Call, recording: Recording, item: object) -> None:
+        """Record an item; give the recording up if the condition refuses it, or there is no room."""
         if not recording.whole:
             return
         condition = self._plan.condition
@@ -153,14 +151,14 @@ class StreamRunner:
             return
         try:
             room = recording.add(item)
-        except Exception:  # noqa: BLE001  an exotic item; whoever consumes it has nothing to do with copies
+        except Exception:  # noqa: BLE001  an exotic item; its consumer has nothing to do with copies
             recording.give_up()
             logger.exception("a run of %r is not stored: an item cannot be copied", call.key)
         else:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
 
-    async def _keep(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
+    async def _store(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
         """Store a run: its chunks, then its manifest; remove the chunks of the run that it replaces."""
         if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
             return
@@ -173,14 +171,14 @@ class StreamRunner:
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))
         replaced = await self._chunks_of(key)
-        stored = await engine.ask(self._target.keeping(call, Returned(recording.items), manifest, ttl, permit))
+        stored = await engine.ask(self._target.storing(call, Returned(recording.items), manifest, ttl, permit))
         for orphans in pieces(replaced if stored else keys, BATCH):
             await engine.ask(DeleteMany(tuple(orphans)))
 
     async def _chunks_of(self, key: str) -> tuple[str, ...]:
-        """Return the keys of the chunks of the run that is remembered now."""
+        """Return the keys of the chunks of the run that is stored now."""
         here = AMBIENT.get()
-        if here is not None and here.invalidating:  # reading is invalidating, here: it would void our own permit
+        if here is not None and here.invalidating:  # a read would invalidate, and void our own permit
             return ()
         manifest = await self._engine.ask(Recall(key, ABSENT))
         return manifest.keys(key) if isinstance(manifest, Manifest) else ()

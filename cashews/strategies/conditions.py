@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from cashews.exceptions import WrongArgumentError
 from cashews.strategies.entry import Outcome, Raised, Returned, copied
 
-Condition: TypeAlias = "Callable[..., object | Awaitable[object]]"
+Condition: TypeAlias = Callable[..., object | Awaitable[object]]
 
 
 def not_none(result: object, args: object = (), kwargs: object = None, key: str | None = None) -> bool:  # noqa: ARG001  a condition's signature

@@ -120,5 +120,5 @@ async def taken(cache):
     """Wait until the writing thread has taken everything that was posted: it has begun."""
     (store,) = stores_of([cache])
     await wait_all_tasks_blocked()
-    while store._writes._waiting:
+    while store._writes._mailbox.waiting:
         await checkpoint()

@@ -25,7 +25,7 @@ def opened(server, request):
     prefix = request.param
     rules = [rule(command) for command in COMMANDS]
     server.command("ACL", "SETUSER", "app", "reset", "on", ">nuts", f"~{prefix}*", f"&{prefix}*", *rules)
-    url = f"redis://app:nuts@127.0.0.1:{server.port}"
+    url = server.patient_url.replace("//", "//app:nuts@")
     yield partial(Cache.open, url, suppress=False, middlewares=[add_prefix(prefix)] if prefix else [])
     server.command("ACL", "DELUSER", "app")
 

@@ -10,6 +10,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.commands import Command
 from cashews.exceptions import CounterOverflowError, WrongTypeError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -17,7 +18,7 @@ RULES = m.CircuitRules(errors_rate=50, period=60, ttl=10, half_open_ttl=5, min_c
 
 
 def engine(message):
-    return lambda cache: cache._engine.ask(message)
+    return lambda cache: inside(cache).ask(message)
 
 
 COMMANDS = {
@@ -81,7 +82,7 @@ async def test_a_script_that_the_server_has_forgotten_is_given_to_it_again(cache
 
 async def test_a_script_survives_a_restart_of_the_server(own_server):
     with own_server() as server:
-        async with Cache.open(server.url, suppress=False) as cache:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
             assert await cache.incr("k", expire=10) == 1
             server.restart()
             assert await cache.get("k") is None  # a read, which is asked once more on the new connection
@@ -188,7 +189,7 @@ async def test_what_others_keep_under_a_key_is_the_wrong_kind_for_its_command(ca
 async def test_a_key_of_another_kind_is_a_mistake_that_is_never_suppressed(server, caplog, command):
     """D113: suppression hid it as a miss."""
     server.command("RPUSH", "k", "a")
-    async with Cache.open(server.url) as cache:
+    async with Cache.open(server.patient_url) as cache:
         with pytest.raises(WrongTypeError, match="'k' holds list"):
             await command(cache)
         assert await cache.get("k", default="absent") == "absent"

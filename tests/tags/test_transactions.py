@@ -6,6 +6,8 @@ import anyio
 import pytest
 
 from cashews.engine.context import AMBIENT
+from tests.internals import inside
+from tests.servers import INDEX
 from tests.subjects import rows_in
 
 
@@ -123,7 +125,7 @@ async def test_a_value_that_is_overwritten_in_a_transaction_leaves_its_tags(cach
         await cache.delete_many("deleted", "absent")
     await cache.delete_tags("t")
     assert [await cache.exists(key) for key in ("set", "raw", "many")] == [True] * 3
-    if "tags" in (figures := cache._engine.backend_at("").statistics()):
+    if "tags" in (figures := inside(cache).store().statistics()):
         assert (figures["tagged"], figures["tags"]) == (0, 0)
 
 
@@ -182,11 +184,10 @@ async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache, subject, 
         await cache.delete("a")
         await cache.expire("b", 0)
         await cache.set("c", 2)
-    backend = cache._engine.backend_at("")
+    backend = inside(cache).store()
     if subject.served:
-        _, kind = request.node.callspec.params["subject"]
-        keys = request.getfixturevalue("servers")(kind).command("KEYS", "*")
-        assert [key for key in keys if key.endswith(b"\xfftag")] == []
+        keys = request.getfixturevalue("subjects_server").command("KEYS", "*")
+        assert [key for key in keys if key.endswith(INDEX)] == []
     elif subject.on_disk:
         assert rows_in(subject.options["directory"], "cashews_tags") == 0
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from cashews import Cache, RateLimitError
+from cashews import Cache, RateLimitError, noself
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -115,6 +115,18 @@ async def bloom(email: str) -> int:
 @cache.dual_bloom(capacity=100, name="dual:{email}")
 async def dual_bloom(email: str) -> int:
     return len(email)
+
+
+class Selfless:
+    """Methods whose default keys leave out `self`."""
+
+    @noself(cache)(ttl="1m", jitter=0.1)
+    async def simple(self, uid: int) -> str:
+        return str(uid)
+
+    @noself(cache.rate_limit)(limit=100, period="1m")
+    async def limited(self, uid: int) -> str:
+        return str(uid)
 
 
 # One over the other: the outer sees what the inner makes.
@@ -295,6 +307,13 @@ async def test_what_a_cached_method_gains_is_on_the_class() -> None:
     assert assert_type(Users.bloom.key(users, "ann"), str) == "bloom:users:bloom:ann"
 
 
+async def test_noself_keeps_the_types_of_a_decorator() -> None:
+    one = Selfless()
+    assert assert_type(await one.simple(1), str) == "1"
+    assert assert_type(await Selfless.simple.peek(Selfless(), 1), str | None) == "1"
+    assert assert_type(await one.limited(1), str) == "1"
+
+
 async def four() -> int:
     return 4
 
@@ -397,5 +416,6 @@ def refused_decorations() -> None:
     cache(ttl=1, jiter=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     cache(ttl=1, jitter="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     cache.hit(ttl=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    noself(cache)(ttl=1, jiter=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     cache.failover(ttl=1, exceptions="ValueError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     cache.disable("get")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -15,7 +15,7 @@ from operator import is_
 from typing import Any, Final
 
 from cashews import messages as m
-from cashews.backends.disk.lane import Letter, Server
+from cashews.backends.disk.lane import Part, Server
 
 MARKER: Final = "\ufdd0"
 SPECIAL: Final = re.compile("[\ud800-\udfff\ufdd0]")
@@ -131,7 +131,7 @@ class Escaping(Server):
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def serve(self, letters: Sequence[Letter]) -> None:
+    def serve(self, letters: Sequence[Part]) -> None:
         for letter in letters:
             message: Any = letter.message
             if message.__class__ not in KEYED or not message.key.isascii():

@@ -1,12 +1,12 @@
-"""The lane actor: an inbox in front of one worker thread, which takes everything that waits as one batch.
+"""The lane actor: it owns a worker thread, which takes everything that waits as one batch.
 
-The thread is there for as long as the lane runs, since to hand a function to a pool and to wait for it takes twice as
-long as to wake a thread that waits. Letters reach it through a deque, replies come back by a call into the event loop.
+The thread stays for as long as the lane works: to hand a function to a pool and wait for it takes twice as long as to
+wake a thread that waits. Its bell is a queue, since a stream of the event loop wakes no thread. Replies come back by
+one call into the event loop for each batch.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
@@ -17,46 +17,31 @@ import anyio
 from anyio import to_thread
 
 from cashews._log import logger
-from cashews.actors.loop import Loop, ReplySlot, current_loop
-from cashews.actors.room import Room
+from cashews.actors.actor import Actor, ActorStatistics, Life
+from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.mailbox import Bell, Letter, Mailbox
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError
 from cashews.messages import Message
 
 R = TypeVar("R")
 ROOM: Final = 10_000
-"""How many letters may wait in the inbox; who comes then waits for room."""
+"""How many letters may wait; further askers wait for room."""
 BATCH: Final = 500
-"""How many letters one batch has at most."""
-RING: Final = True
-STOP: Final = False
-Bell = SimpleQueue[bool]
+"""How many letters one batch has at most: about as much as one transaction should carry."""
 
 
-class Part:
-    """A message, the instant it is served at, and what becomes of it."""
+class Part(Letter):
+    """A message, the instant that it is served at, and its outcome. A share of a split message has no asker."""
 
     __slots__ = ("message", "now", "outcome")
 
-    def __init__(self, message: Message[Any], now: float) -> None:
+    def __init__(self, message: Message[Any], now: float, asker: ReplySlot[Any] | None = None) -> None:
+        self.replies = [] if asker is None else [asker]
         self.message = message
         self.now = now
         self.outcome: Any = None
         """The reply, or the exception that is to be raised."""
-
-
-class Letter(Part):
-    """A message served at the instant at which it was posted, and the place for its reply."""
-
-    __slots__ = ("abandoned", "reply")
-
-    def __init__(self, message: Message[Any], now: float, reply: ReplySlot[Any]) -> None:
-        self.message = message
-        self.now = now
-        self.outcome = None
-        self.reply = reply
-        self.abandoned = False
-        """Whether its asker has gone."""
 
 
 class FailedError(Exception):
@@ -70,14 +55,14 @@ def fail(parts: Sequence[Part], error: Exception) -> None:
 
 
 class Server(Protocol):
-    """What serves batches, in the thread of a lane."""
+    """The code that serves batches, in the thread of a lane."""
 
-    def serve(self, letters: Sequence[Letter]) -> None:
-        """Give each letter its outcome."""
+    def serve(self, letters: Sequence[Part]) -> None:
+        """Give each part its outcome."""
         ...
 
     def hurry(self) -> None:
-        """Wait for nobody from now on; called from the event loop."""
+        """Wait for no lock of a file from now on; called from the event loop."""
         ...
 
     def close(self) -> None:
@@ -85,36 +70,56 @@ class Server(Protocol):
         ...
 
 
-class Lane:
+class ThreadBell(Bell):
+    """A bell that a thread waits for; it may be rung before the thread is there."""
+
+    def __init__(self) -> None:
+        self.asleep = True
+        self._rings: SimpleQueue[bool] = SimpleQueue()
+
+    def ring(self) -> None:
+        self.asleep = False
+        self._rings.put(True)
+
+    def stop(self) -> None:
+        """Have the thread serve the letters that wait, and end."""
+        self._rings.put(False)
+
+    def wait(self) -> bool:
+        """Block until the bell is rung; says whether the thread is to go on after this batch.
+
+        The thread looks for letters after this, so a letter that comes from now on rings again.
+        """
+        goes_on = self._rings.get()
+        self.asleep = True
+        return goes_on
+
+
+class Lane(Actor):
     """Letters in order, and the thread that serves them batch by batch."""
 
     def __init__(self, server: Callable[[], Server], clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._new_server = server
         self._wall = clock.wall
-        self._ensure_scope = ensure_scope
-        self._waiting: deque[Letter] = deque()
-        self._bell: Bell = SimpleQueue()
-        self._begin(None)
+        self._life = Life(self, ensure_scope)
+        self._bell = ThreadBell()
+        self._mailbox: Mailbox[Part] = Mailbox(ROOM, self._bell)
         self._open = 0
         """How many askers wait for a reply."""
-        self.batches = self.letters = self.largest_batch = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self._mailbox.waiting.clear()
+        self._bell.stop()  # for the thread of a loop that was left behind
+        self._bell = ThreadBell()
+        self._mailbox = Mailbox(ROOM, self._bell)
+        self._draining: anyio.Event | None = None
+        """Set when the thread is to serve the letters that wait, and end."""
+        self._drained: anyio.Event | None = None
 
     def attached(self, loop: Loop) -> None:
-        """Begin anew in an event loop that we do not know or after the end: what belonged to another is gone."""
-        if self._closed or self._loop is None or not self._loop.here:
-            self._begin(loop)
-
-    def _begin(self, loop: Loop | None) -> None:
-        self._bell.put(STOP)  # for a thread that a loop has left behind
-        self._loop = loop
-        self._bell = SimpleQueue()
-        self._waiting = deque()
-        self._rung = False
-        self._room = Room()
-        self._life: anyio.CancelScope | None = None
-        """What `run` runs in."""
-        self._ended: anyio.Event
-        self._closed = False
+        """Begin anew in an event loop that the engine has met; letters of an earlier loop are gone."""
+        self._life.attend(loop)
 
     # --- asking
 
@@ -123,20 +128,17 @@ class Lane:
 
         :raises CacheClosedError: if the lane has been closed
         """
-        if self._life is None or self._closed or len(self._waiting) >= ROOM:
-            await self._be_let_in()
-        if self._loop is None:
-            self._loop = current_loop()
-        letter = Letter(message, self._wall(), self._loop.reply_slot())
-        self._waiting.append(letter)
+        loop, mailbox = self._life.works_in, self._mailbox
+        slot = None if loop is None or len(mailbox.waiting) >= mailbox.limit else loop.slot_here()
+        if slot is None:
+            slot, mailbox = await self._be_let_in()
+        letter = Part(message, self._wall(), slot)
+        mailbox.post(letter)
         self._open += 1
-        if not self._rung:
-            self._rung = True
-            self._bell.put(RING)
         try:
-            outcome = await letter.reply
+            outcome = await slot
         except BaseException:
-            letter.abandoned = True
+            letter.replies.clear()  # a list of its own: the thread may be looking at it
             raise
         finally:
             self._open -= 1
@@ -145,120 +147,95 @@ class Lane:
         reply: R = outcome
         return reply
 
-    async def _be_let_in(self) -> None:
-        if self._life is None:
-            self._ensure_scope()
-        while True:
-            if self._closed:
-                raise CacheClosedError
-            if len(self._waiting) < ROOM:
-                return
-            await self._room.wait()
+    async def _be_let_in(self) -> tuple[ReplySlot[Any], Mailbox[Part]]:
+        self._life.enter()
+        if self._mailbox.full:
+            await self._mailbox.room(self._life.loop)
+            self._life.enter()
+        return self._life.loop.reply_slot(), self._mailbox
 
-    # --- the life of a lane
+    # --- work
 
     async def run(self) -> None:
         """Serve letters until the scope ends or the lane is closed."""
-        if self._life is not None or self._closed:
-            return
-        self._loop = loop = current_loop()
-        self._life = life = anyio.CancelScope()
-        self._ended = ended = anyio.Event()
-        server, bell = self._new_server(), self._bell
-        if self._waiting:
-            bell.put(RING)
+        await self._life.run()
+
+    async def work(self) -> None:
+        server, bell, loop = self._new_server(), self._bell, self._life.loop
+        self._draining, self._drained = draining, drained = anyio.Event(), anyio.Event()
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(Stay(partial(self._reside, server, self._waiting, bell, loop), loop))
+                tasks.start_soon(Stay(partial(self._reside, server, bell, self._mailbox, loop), loop))
                 try:
-                    with life:
-                        await anyio.sleep_forever()
+                    await draining.wait()
+                except BaseException:  # the scope is cancelled
+                    server.hurry()
+                    raise
                 finally:
-                    self._stop(life, server, bell)
+                    bell.stop()
         finally:
-            if self._life is life:
-                self._life = None
-                self._end()
-            ended.set()
+            drained.set()
 
-    def _stop(self, life: anyio.CancelScope, server: Server, bell: Bell) -> None:
-        """Have the thread serve what waits, and end."""
-        if self._life is life:
-            self._closed = True
-        if not life.cancel_called:  # the scope is cancelled
-            server.hurry()
-        bell.put(STOP)
+    async def drain(self) -> None:
+        if self._draining is not None and self._drained is not None:
+            self._draining.set()
+            await self._drained.wait()
 
-    def _end(self) -> None:
-        """Answer whoever still waits."""
-        self._closed = True
-        while self._waiting:
-            self._waiting.popleft().reply.give(CacheClosedError())
-        self._room.let_in()
+    def end(self) -> None:
+        self._mailbox.refuse(CacheClosedError)
 
     async def close(self) -> None:
         """Refuse further letters, let those that wait be answered, and end the thread."""
-        self._closed = True
-        if self._life is None:
-            self._end()
-            return
-        self._life.cancel()
-        await self._ended.wait()
+        await self._life.close()
 
     # --- in the thread
 
-    def _reside(self, server: Server, waiting: deque[Letter], bell: Bell, loop: Loop) -> None:
-        """Serve whatever waits whenever the bell rings, until it says stop."""
+    def _reside(self, server: Server, bell: ThreadBell, mailbox: Mailbox[Part], loop: Loop) -> None:
+        """Serve everything that waits whenever the bell rings, until it says stop."""
         goes_on = True
         try:
             while goes_on:
-                goes_on = bell.get()
-                self._rung = False  # before looking: who posts from now on rings again
-                while waiting:
-                    batch = _batch(waiting)
+                goes_on = bell.wait()
+                while mailbox.waiting:
+                    batch = mailbox.take(BATCH)
                     _serve(server, batch)
-                    loop.post(partial(self._deliver, batch))  # an empty one, too: there is room again
+                    loop.post(partial(self._deliver, mailbox, batch))  # an empty one, too: there is room again
         finally:
             server.close()
 
-    def _deliver(self, letters: Sequence[Letter]) -> None:
+    def _deliver(self, mailbox: Mailbox[Part], batch: Sequence[Part]) -> None:
         """Give the replies of a batch; called in the event loop."""
-        self.batches += 1
-        self.letters += len(letters)
-        self.largest_batch = max(self.largest_batch, len(letters))
-        for letter in letters:
-            letter.reply.give(letter.outcome)
-        self._room.let_in()
+        if batch:
+            self._life.note(len(batch))
+        for letter in batch:
+            for slot in letter.replies:
+                slot.give(letter.outcome)
+        mailbox.let_in()
 
     # --- figures
 
+    def actor(self, name: str) -> ActorStatistics:
+        """Return the figures of the actor."""
+        return self._life.statistics(name, len(self._mailbox))
+
     def statistics(self) -> dict[str, int]:
-        """Return what waits and what was done."""
+        """Return the number of askers that wait for a reply, and the numbers of messages and batches served."""
+        figures = self.actor("")
         return {
             "waiting": self._open,
-            "commands": self.letters,
-            "batches": self.batches,
-            "largest_batch": self.largest_batch,
+            "commands": figures.turns,
+            "batches": figures.batches,
+            "largest_batch": figures.largest_batch,
         }
 
 
-def _serve(server: Server, letters: Sequence[Letter]) -> None:
-    """Have letters served; none stays without an outcome, whatever happens."""
+def _serve(server: Server, parts: Sequence[Part]) -> None:
+    """Have parts served; none stays without an outcome, whatever happens."""
     try:
-        server.serve(letters)
-    except Exception as error:  # noqa: BLE001  whatever fails is the askers', never the lane's death
+        server.serve(parts)
+    except Exception as error:  # noqa: BLE001  a failure is the askers', never the lane's death
         logger.exception("a batch was not served")
-        fail(letters, error)
-
-
-def _batch(waiting: deque[Letter]) -> list[Letter]:
-    """Take what waits, about as much as one transaction should carry; skip what nobody asks any more."""
-    batch: list[Letter] = []
-    while waiting and len(batch) < BATCH:
-        letter = waiting.popleft()
-        if not letter.abandoned:
-            batch.append(letter)
-    return batch
+        fail(parts, error)
 
 
 class Stay:

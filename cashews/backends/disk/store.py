@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._log import logger
 from cashews._typing import ABSENT
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.disk.encoding import DiskValues
@@ -91,20 +92,13 @@ class DiskStore(Backend):
         self._writes.attached(loop)
         self._reads.attached(loop)
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             reply: R = await self._serve[message.__class__](message)
         except FailedError as error:
-            return self._failed(message, error, suppress=self._suppress)
+            return self._failed(message, error, suppress=self._suppress and not strict)
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await self._serve[message.__class__](message)
-        except FailedError as error:
-            return self._failed(message, error, suppress=False)
         return reply
 
     @property
@@ -121,6 +115,10 @@ class DiskStore(Backend):
         if not suppress:
             raise CacheBackendInteractionError(text)
         return message.declined()
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        return (self._reads.actor("disk reads"), self._writes.actor("disk writes"))
 
     def statistics(self) -> Mapping[str, int]:
         reads, writes = self._reads.statistics(), self._writes.statistics()

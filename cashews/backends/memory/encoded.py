@@ -72,7 +72,7 @@ class EncodedStore(MemoryStore):
     def shares(self) -> bool:
         return False
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         serve = self._serve.get(type(message))
         reply: R = await (super().ask(message) if serve is None else serve(message))
         return reply

@@ -1,33 +1,45 @@
-"""The memory store: the thin shell around the table that owns its clock, its sweeper and its listeners."""
+"""The memory store actor: the shell around the table, with its clock, its own task and its listeners.
+
+A turn is served in place, in the asker's task. A message that takes several turns (an errand) has its first turn there
+too; the rest, and the sweeping of expired values, are turns of the actor's own task. So a deletion goes on when its
+asker is cancelled. While no task can run, the asker's task serves the rest.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MethodType
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._log import logger
+from cashews._typing import ABSENT
+from cashews.actors.actor import Actor, ActorStatistics, Life
+from cashews.actors.loop import ReplySlot, current_loop
+from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.backends.interface import Backend, Environment, Turn
+from cashews.backends.memory.errands import ERRANDS, Clearing, Errand
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.keyspace import Table
 from cashews.table.turns import TURNS
 
 R = TypeVar("R")
-NO_SWEEPING = 1.0
-MICRO = 1_000_000
+NO_SWEEPING: Final = 1.0
+MICRO: Final = 1_000_000
+ROOM: Final = 1_000
+"""How many errands may wait for the actor; the tasks of further askers serve their own."""
 COPIED_IN = (m.Set, m.SetTagged, m.SetRaw, m.SetMany, m.Commit)
 COPIED_OUT = (m.Get, m.Recall, m.GetHit, m.GetRaw, m.GetMany, m.RecallMany, m.GetMatch, m.Peek)
-"""What has values in it, on the way in and on the way out."""
+"""The messages with values in them, and those with values in their replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +107,8 @@ class Reporting:
             self.tell()
 
 
-class MemoryStore(Backend):
-    """Values in this process: every turn is served in place, long commands in several turns."""
+class MemoryStore(Backend, Actor):
+    """Values in this process."""
 
     name: ClassVar[str] = "mem"
     options_type: ClassVar[type[MemoryOptions]] = MemoryOptions
@@ -105,11 +117,11 @@ class MemoryStore(Backend):
         self._options = options
         self._clock = environment.clock
         self._ensure_scope = environment.ensure_scope
-        self._earlier: anyio.Event | None = None
-        self._closings = 0
+        self._life = Life(self, environment.ensure_scope)
         self._listeners: tuple[OnRemove, ...] = ()
         self._removals: list[tuple[str, object, Cause]] = []
         self._turns_changed = environment.turns_changed
+        self._sweeps = options.check_interval > 0
         first_fence = int(self._clock.wall() * MICRO)
         tick = options.check_interval or NO_SWEEPING
         self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
@@ -118,12 +130,7 @@ class MemoryStore(Backend):
             self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}
             self._plain |= {kind: CopyOut(self._plain[kind]) for kind in COPIED_OUT}
         self._turns = self._plain
-        self._in_turns: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
-            m.DeleteMatch: self._delete_match,
-            m.DeleteTags: self._delete_tags,
-            m.Clear: self._clear,
-            m.GetKeysCount: self._count_keys,
-        }
+        self.begin()
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
@@ -137,93 +144,137 @@ class MemoryStore(Backend):
     def outlives(self) -> bool:
         return False
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         turn = self._turns.get(type(message))
         if turn is not None:
             return cast("R", turn(message, self._clock.now()))
-        return cast("R", await self._in_turns[type(message)](message))
+        return cast("R", await self._run(ERRANDS[type(message)](self._table, message)))
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        return (self._life.statistics("memory", len(self._mailbox) + len(self._errands)),)
 
     def statistics(self) -> Mapping[str, int]:
         return self._table.statistics()
 
-    async def close(self) -> None:
-        self._closings += 1
-        if self._earlier is not None:
-            self._earlier.set()
-        await self._clear(m.Clear())
+    # --- errands
 
-    # --- long commands
+    async def _run(self, errand: Errand) -> object:
+        """Serve the first turn of an errand here, and have the actor serve the others."""
+        over = self._turn(errand)
+        if errand.pauses or not over:
+            await self._pause(errand, over=over)
+        while not over:
+            if self._life.at_work and not self._mailbox.full:
+                reply = await self._handed_over(errand)
+                if reply is not ABSENT:
+                    return reply
+            over = self._turn(errand)
+            await self._pause(errand, over=over)
+        return errand.reply(self._clock.now())
 
-    async def _delete_match(self, message: m.DeleteMatch) -> None:
-        cursor = self._table.cursor()
-        while cursor.keys:
-            self._table.delete_page(message, cursor, self._clock.now())
+    async def _pause(self, errand: Errand, *, over: bool) -> None:
+        """Let other tasks run after a turn in the asker's task; if that is cancelled, leave the rest to the actor."""
+        try:
+            await checkpoint()
+        except BaseException:
+            if not over and errand.told and self._life.takes_letters:
+                self._errands.append(errand)
+                self._wake()
+            raise
+
+    def _turn(self, errand: Errand) -> bool:
+        try:
+            return errand.turn(self._clock.now())
+        finally:
             self._tell_removals()
-            await checkpoint()
 
-    async def _delete_tags(self, message: m.DeleteTags) -> None:
-        doomed = self._table.doom(message.tags)
+    async def _handed_over(self, errand: Errand) -> object:
+        """Return the reply to an errand from the actor; absent if the actor's task has ended before."""
+        slot: ReplySlot[object] = self._life.loop.reply_slot()
+        errand.replies.append(slot)
+        self._mailbox.post(errand)
         try:
-            while self._table.delete_doomed(doomed, self._clock.now()):
-                self._tell_removals()
-                await checkpoint()
-        except BaseException:  # cancelled: the rest is the sweeper's, or that of whoever deletes a tag next
-            self._on_earlier()
-            raise
+            reply = await slot
+        finally:
+            errand.replies.remove(slot)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
-    async def _clear(self, _: m.Clear) -> None:
-        self._table.clear()
-        try:
-            while self._table.bury():
-                self._tell_removals()
-                await checkpoint()
-        except BaseException:  # cancelled: the rest is the sweeper's
-            self._on_earlier()
-            raise
-        self._tell_removals()
+    # --- the actor's own task
 
-    async def _count_keys(self, _: m.GetKeysCount) -> int:
-        while self._sweep() <= self._clock.now():
-            await checkpoint()
-        return self._table.count(self._clock.now())
-
-    # --- sweeping
+    def begin(self) -> None:
+        self._bell = StreamBell()
+        self._mailbox: Mailbox[Errand] = Mailbox(ROOM, self._bell)
+        self._errands: deque[Errand] = deque()
+        """The errands in hand, a turn each in rotation."""
 
     def attached(self) -> None:
-        if self._table.due < math.inf and self._options.check_interval:
+        self._life.attend(current_loop())
+        if self._sweeps and self._table.due < math.inf:
             self._ensure_scope()
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (partial(self._sweep_until_closed, self._closings),) if self._options.check_interval else ()
+        return (self._life.run,)
 
     def _on_earlier(self) -> None:
-        if self._options.check_interval and self._ensure_scope() and self._earlier is not None:
-            self._earlier.set()
+        if self._sweeps:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._ensure_scope() and self._life.at_work and self._bell.asleep:
+            self._bell.ring()
+
+    async def work(self) -> None:
+        """Serve errands in small turns, and sweep whenever a value may have expired; sleep until then."""
+        mailbox, bell = self._mailbox, self._bell
+        with bell:
+            while self._mailbox is mailbox:  # else the actor has begun anew in another loop, and ours has come back
+                self._errands.extend(mailbox.take(ROOM))
+                turns = self._next_turn()
+                due = self._sweep() if self._sweeps else math.inf
+                self._life.note(turns + self._sweeps)
+                if self._errands or mailbox.waiting or due <= self._clock.now():
+                    await checkpoint()
+                elif self._sweeps:
+                    with self._clock.move_on_at(due):
+                        await bell.wait()
+                else:
+                    await bell.wait()
+
+    def _next_turn(self) -> int:
+        """Serve a turn of the errand that has waited longest; returns how many turns that were."""
+        if not self._errands:
+            return 0
+        errand = self._errands.popleft()
+        try:
+            if not self._turn(errand):
+                self._errands.append(errand)
+            else:
+                errand.answer(errand.reply(self._clock.now()))
+        except Exception as error:  # noqa: BLE001  the asker's failure, never the actor's death
+            errand.answer(error)
+        return 1
 
     def _sweep(self) -> float:
         due = self._table.sweep(self._clock.now())
         self._tell_removals()
         return due
 
-    async def _sweep_until_closed(self, closings: int) -> None:
-        """Sweep in small turns whenever something may have expired; sleep until then.
+    def end(self) -> None:
+        """Have every asker go on with its errand in its own task."""
+        for errand in (*self._errands, *self._mailbox.waiting):
+            errand.answer(ABSENT)
+        self._errands.clear()
+        self._mailbox.waiting.clear()
 
-        `closings` is how often the store had been closed when this task was asked for: it may begin after the next.
-        """
-        earlier = None
-        try:
-            while self._closings == closings:
-                self._earlier = earlier = anyio.Event()
-                due = self._sweep()
-                if due <= self._clock.now():
-                    await checkpoint()
-                    continue
-                with self._clock.move_on_at(due):
-                    await earlier.wait()
-        finally:
-            if self._earlier is earlier:
-                self._earlier = None
+    async def close(self) -> None:
+        errand = Clearing(self._table, m.Clear())
+        await self._life.close()
+        while not self._turn(errand):
+            await checkpoint()
 
     # --- what leaves, and copies
 

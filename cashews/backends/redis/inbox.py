@@ -1,164 +1,165 @@
-"""What waits for a connection and what is in flight on it: pure, every instant is an argument, nothing is awaited."""
+"""The requests of one connection: those that wait in its mailbox, and those in flight, whose replies come in order.
+
+Pure: every instant is an argument, nothing is awaited.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from redis import exceptions as redis
 
 from cashews.actors.loop import ReplySlot
+from cashews.actors.mailbox import Letter, Mailbox, SlotBell
 from cashews.backends.redis.failures import LateError, LostError
 from cashews.messages import LoadPermit
 
+ROOM = 10_000
+"""How many requests may wait; further askers wait for room."""
 WRITE = 262_144
 """About how many bytes go into one write."""
 
 
-class Letter:
-    """A request, packed, with the places for its reply: one for each asker who shares it."""
+class Request(Letter):
+    """A command in the wire's form. A request that only reads may have several askers, and may be sent once more."""
 
-    __slots__ = ("again", "deadline", "packed", "permit", "reads", "replies")
+    __slots__ = ("again", "deadline", "packed", "permit", "reads", "weight")
 
-    def __init__(self, packed: bytes, deadline: float, permit: LoadPermit | None, *, reads: bool) -> None:
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+        self.replies = []
         self.packed = packed
-        self.deadline = deadline
         self.permit = permit
         self.reads = reads
-        """Whether it may be shared, and asked once more."""
         self.again = False
-        """Whether it has been asked once more."""
-        self.replies: list[ReplySlot[Any]] = []
-
-    def answer(self, reply: object) -> None:
-        """Give the reply to everybody who still waits for it."""
-        for place in self.replies:
-            place.give(reply)
+        """Whether it waits, or is in flight, for the second time."""
+        self.deadline = math.inf
+        """The instant until which a reply may take; known once the request is sent."""
+        self.weight = len(packed)
 
 
 class Inbox:
-    """The letters of one connection, in order: those that wait, and those whose reply is on its way."""
+    """The requests of one connection in one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Letter] = deque()
-        self._in_flight: deque[Letter] = deque()
-        self._shared: dict[bytes, Letter] = {}
-        """The reads that wait, by what they ask: who asks the same joins them."""
-        self.commands = self.batches = self.largest_batch = self.joined = 0
+        self.bell = SlotBell()
+        """Rung when the first request comes to a mailbox whose connection waits for one."""
+        self.mailbox: Mailbox[Request] = Mailbox(ROOM, self.bell)
+        self._in_flight: deque[Request] = deque()
+        self._shared: dict[bytes, Request] = {}
+        """The waiting reads by their packed bytes: an identical read shares the waiting request."""
+        self.joined = 0
+        """How many reads have shared the request of another."""
 
     @property
     def waiting(self) -> int:
-        """How many letters wait to be sent."""
-        return len(self._waiting)
+        """The number of requests that wait to be sent."""
+        return len(self.mailbox)
+
+    @property
+    def full(self) -> bool:
+        """Whether an asker has to wait for room."""
+        return len(self.mailbox.waiting) >= self.mailbox.limit
 
     @property
     def in_flight(self) -> int:
-        """How many replies are on their way."""
+        """The number of requests whose replies are on their way."""
         return len(self._in_flight)
 
     @property
-    def oldest(self) -> Letter | None:
-        """The letter that has waited longest for its reply."""
-        if self._in_flight:
-            return self._in_flight[0]
-        return self._waiting[0] if self._waiting else None
+    def oldest(self) -> Request | None:
+        """The request in flight that was sent first."""
+        return self._in_flight[0] if self._in_flight else None
 
-    def post(self, packed: bytes, deadline: float, permit: LoadPermit | None = None, *, reads: bool = False) -> Letter:
-        """Put a letter last, or join one that waits and reads the same."""
-        letter = self._shared.get(packed) if reads else None
-        if letter is not None:
-            self.joined += 1
-            return letter
-        letter = Letter(packed, deadline, permit, reads=reads)
-        self._waiting.append(letter)
+    def post(self, packed: bytes, place: ReplySlot[Any], permit: LoadPermit | None = None, *, reads: bool) -> Request:
+        """Put a request last, or share one that waits and reads the same."""
         if reads:
-            self._shared[packed] = letter
-        return letter
+            request = self._shared.get(packed)
+            if request is not None:
+                self.joined += 1
+                request.replies.append(place)
+                return request
+        request = Request(packed, permit, reads=reads)
+        request.replies.append(place)
+        if reads:
+            self._shared[packed] = request
+        self.mailbox.post(request)
+        return request
 
-    def begin(self, now: float, timeout: float) -> None:
-        """Have the time for replies run from now on, as there is a connection; what is asked once more had its time."""
-        late = [letter for letter in self._waiting if letter.again and letter.deadline <= now]
-        for letter in late:
-            self._waiting.remove(letter)
-            letter.answer(LateError(f"no reply within {timeout:g} s"))
-        for letter in self._waiting:
-            if not letter.again:
-                letter.deadline = now + timeout
+    def leave(self, request: Request, place: ReplySlot[Any]) -> None:
+        """Take an asker's place away; a read that has no asker left is shared no more."""
+        request.replies.remove(place)
+        if request.reads and not request.replies and self._shared.get(request.packed) is request:
+            del self._shared[request.packed]
 
-    def batch(self) -> bytes:
-        """Take what waits, about as much as one write carries; skip what nobody asks any more."""
-        waiting, in_flight = self._waiting, self._in_flight
-        parts: list[bytes] = []
-        size = 0
-        while waiting and size < WRITE:
-            letter = waiting.popleft()
-            if letter.reads:
-                self._shared.pop(letter.packed, None)
-            if not letter.replies:
+    def batch(self, now: float, timeout: float) -> list[Request]:
+        """Take the requests of one write, about so many bytes of them; each has `timeout` seconds from now on.
+
+        A request whose permit is void is answered with `None` and not sent.
+        """
+        requests = self.mailbox.take(WRITE)
+        in_flight, shared = self._in_flight, self._shared
+        void: list[Request] = []
+        deadline = now + timeout
+        for request in requests:
+            if request.reads:
+                shared.pop(request.packed, None)
+            if request.permit is not None and request.permit.void:
+                request.answer(None)
+                void.append(request)
                 continue
-            if letter.permit is not None and letter.permit.void:
-                letter.answer(None)
-                continue
-            in_flight.append(letter)
-            parts.append(letter.packed)
-            size += len(letter.packed)
-        if parts:
-            self.batches += 1
-            self.commands += len(parts)
-            self.largest_batch = max(self.largest_batch, len(parts))
-        return b"".join(parts)
+            if not request.again:
+                request.deadline = deadline
+            in_flight.append(request)
+        return [request for request in requests if request not in void] if void else requests
 
-    def answer(self, reply: object) -> None:
-        """Pair a reply with the letter that was sent first.
+    def answer(self, reply: object) -> Request:
+        """Pair a reply with the request that was sent first, and return that.
 
-        :raises InvalidResponse: if nothing was asked
+        :raises InvalidResponse: if nothing was sent
         """
         if not self._in_flight:
             message = "a reply to nothing"
             raise redis.InvalidResponse(message)
-        self._in_flight.popleft().answer(reply)
+        request = self._in_flight.popleft()
+        request.answer(reply)
+        return request
+
+    # --- connections that break
+
+    def fail_late(self, now: float, timeout: float) -> None:
+        """Fail the requests that wait to be sent once more but have had their time."""
+        waiting = self.mailbox.waiting
+        for request in [each for each in waiting if each.again and each.deadline <= now]:
+            waiting.remove(request)
+            request.answer(LateError(f"no reply within {timeout:g} s"))
 
     def recover(self, error: redis.RedisError, now: float, timeout: float, *, retry_late: bool) -> int:
-        """Sort what was in flight on a connection that broke; returns how many have failed.
+        """Sort the requests in flight on a connection that broke; returns how many have failed.
 
-        What only reads waits again, at the head and once; what is late and what writes has failed.
+        A read waits once more, at the head. A write has failed, and so has a read that was sent twice or, unless
+        `retry_late`, is late.
         """
         failed = 0
         lost = LostError(f"the connection was lost: {error}")
-        for letter in reversed(self._in_flight):
-            late = letter.deadline <= now
-            if letter.reads and not letter.again and (retry_late or not late):
-                letter.again = True
-                letter.deadline = now + timeout if late else letter.deadline
-                self._waiting.appendleft(letter)
+        for request in reversed(self._in_flight):
+            late = request.deadline <= now
+            if request.reads and not request.again and (retry_late or not late):
+                request.again = True
+                request.deadline = now + timeout if late else request.deadline
+                self.mailbox.put_back(request)
             else:
-                letter.answer(LateError(*error.args) if late else lost)
+                request.answer(LateError(*error.args) if late else lost)
                 failed += 1
         self._in_flight.clear()
         return failed
 
-    def give_up(self, error: redis.RedisError) -> None:
-        """Fail every letter."""
-        in_flight, waiting = list(self._in_flight), list(self._waiting)
-        self.forget()
-        for letter in in_flight:
-            letter.answer(LostError(*error.args))
-        for letter in waiting:
-            letter.answer(error)
-
-    def statistics(self) -> dict[str, int]:
-        """Return what waits and what was sent."""
-        return {
-            "waiting": self.waiting,
-            "in_flight": self.in_flight,
-            "commands": self.commands,
-            "batches": self.batches,
-            "largest_batch": self.largest_batch,
-            "joined": self.joined,
-        }
-
-    def forget(self) -> None:
-        """Drop every letter: nobody waits any more."""
-        self._in_flight.clear()
-        self._waiting.clear()
+    def give_up(self, error: redis.RedisError, refusal: Callable[[], Exception]) -> None:
+        """Fail all requests, those in flight with an error of unknown outcome; refuse the askers that wait for room."""
+        in_flight, self._in_flight = self._in_flight, deque()
         self._shared.clear()
+        for request in in_flight:
+            request.answer(LostError(*error.args))
+        self.mailbox.refuse(lambda: error, refusal)

@@ -9,6 +9,7 @@ from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews._log import logger
+from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
@@ -55,20 +56,15 @@ class RedisStore(Backend):
         for connection in self._connections:
             connection.attached(current_loop())
 
-    async def ask(self, message: m.Message[R]) -> R:
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             reply: R = await COMMANDS[message.__class__](self._remote, message)
         except redis.RedisError as error:
-            return await self._failed(message, error, suppress=self._suppress and message.__class__ is not m.Ping)
+            return await self._failed(
+                message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
+            )
         if self._failing:
             self._failing.pop(message.__class__, None)
-        return reply
-
-    async def demand(self, message: m.Message[R]) -> R:
-        try:
-            reply: R = await COMMANDS[message.__class__](self._remote, message)
-        except redis.RedisError as error:
-            return await self._failed(message, error, suppress=False)
         return reply
 
     def as_raw(self, value: object) -> object:
@@ -119,6 +115,11 @@ class RedisStore(Backend):
         if self._failing.get(kind) != str(failure):
             self._failing[kind] = str(failure)
             logger.error("%s", failure)
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        names = ("redis", *(f"redis {number}" for number in range(2, len(self._connections) + 1)))
+        return tuple(connection.actor(name) for connection, name in zip(self._connections, names, strict=True))
 
     def statistics(self) -> Mapping[str, int]:
         figures = [connection.statistics() for connection in self._connections]

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.failures import WrongReplyError
+from cashews.backends.redis.failures import wrong_reply
 from cashews.backends.redis.layout import HEAD, raw
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.wire import (
@@ -33,7 +33,7 @@ async def get(remote: Remote, message: m.Get) -> object:
     if stored is None:
         return default
     if stored.__class__ is not bytes:
-        raise WrongReplyError(stored, "bytes")
+        raise wrong_reply(stored, "bytes")
     if stored.startswith(HEAD):
         stored = remote.bare(stored)
     found = remote.values.decode_plain(key, stored, default)
@@ -128,7 +128,7 @@ def _digits(reply: object) -> int:
     try:
         return int(blob(reply))
     except ValueError:
-        raise WrongReplyError(reply, "digits") from None
+        raise wrong_reply(reply, "digits") from None
 
 
 async def exists(remote: Remote, message: m.Exists) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 import hiredis
 
-from cashews.backends.redis.failures import WrongReplyError
+from cashews.backends.redis.failures import wrong_reply
 from cashews.ttl import LONGEST
 
 Word: TypeAlias = str | bytes | int | float
@@ -83,9 +83,9 @@ def integer(reply: object) -> int:
 
     :raises WrongReplyError: if it is anything else
     """
-    if reply.__class__ is int:
-        return cast("int", reply)
-    raise WrongReplyError(reply, "an integer")
+    if type(reply) is int:
+        return reply
+    raise wrong_reply(reply, "an integer")
 
 
 def blob(reply: object) -> bytes:
@@ -93,9 +93,9 @@ def blob(reply: object) -> bytes:
 
     :raises WrongReplyError: if it is anything else
     """
-    if reply.__class__ is bytes:
-        return cast("bytes", reply)
-    raise WrongReplyError(reply, "bytes")
+    if type(reply) is bytes:
+        return reply
+    raise wrong_reply(reply, "bytes")
 
 
 def blob_or_none(reply: object) -> bytes | None:
@@ -115,7 +115,7 @@ def number(reply: object) -> float:
     try:
         return float(text)
     except ValueError:
-        raise WrongReplyError(reply, "a number") from None
+        raise wrong_reply(reply, "a number") from None
 
 
 def array(reply: object, size: int | None = None) -> list[Any]:
@@ -125,7 +125,7 @@ def array(reply: object, size: int | None = None) -> list[Any]:
     """
     if reply.__class__ in {list, set} and (size is None or len(cast("list[Any]", reply)) == size):
         return list(cast("list[Any]", reply))
-    raise WrongReplyError(reply, "a list" if size is None else f"a list of {size}")
+    raise wrong_reply(reply, "a list" if size is None else f"a list of {size}")
 
 
 def is_done(reply: object) -> bool:
@@ -135,4 +135,4 @@ def is_done(reply: object) -> bool:
     """
     if reply is None or reply == b"OK":
         return reply is not None
-    raise WrongReplyError(reply, "OK")
+    raise wrong_reply(reply, "OK")

@@ -72,7 +72,7 @@ class Branch:
         :raises OvertakenError: if that happens meanwhile
         """
         overlay = self._overlay
-        reply = await self._store.demand(message)
+        reply = await self._store.ask(message, strict=True)
         if overlay is not self._overlay:
             raise OvertakenError
         return reply
@@ -128,14 +128,14 @@ class Branch:
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
             return m.Page(self._as_they_are_here(own), replace(place, left=left))
-        page = await self._store.demand(replace(message, cursor=place.at))
+        page = await self._store.ask(replace(message, cursor=place.at), strict=True)
         items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay.deleted_tags:
             items = [item for item in items if not await self._has_gone(_key_of(item))]
         return m.Page(self._as_they_are_here(items), page.cursor and replace(place, at=page.cursor))
 
     async def _has_gone(self, key: str) -> bool:
-        tags = await self._store.demand(m.GetKeyTags(key))
+        tags = await self._store.ask(m.GetKeyTags(key), strict=True)
         return self._overlay.deletes(tags) and not self._overlay.wrote(key)
 
     def _as_they_are_here(self, items: list[Any]) -> list[Any]:

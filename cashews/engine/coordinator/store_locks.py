@@ -13,7 +13,7 @@ import anyio
 
 from cashews._log import logger
 from cashews.actors.loop import Loop, ReplySlot
-from cashews.backends.interface import Asks
+from cashews.backends.interface import NOT_NOW, Asks
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import HeldLock, Keeper
 from cashews.engine.coordinator.queues import LockQueues
@@ -129,9 +129,15 @@ class StoreLocks:
 
     # --- taking
 
-    def nobody_waits(self, key: str) -> bool:
-        """Say whether a lock may be tried without pushing in."""
-        return key not in self._queues.by_lock
+    def take_in_place(self, lock: HeldLock) -> bool:
+        """Take a lock that is free, needs no renewal and that nobody waits for, if the store can do it in place.
+
+        Such a lock is given back with `release_in_place`.
+        """
+        if lock.renewed or lock.key in self._queues.by_lock:
+            return False
+        fence = self._store.in_place(SetLock(lock.key, lock.token, lock.lease))
+        return fence is not NOT_NOW and fence > 0
 
     async def take(self, lock: HeldLock) -> bool:
         """Take a lock that is free and that nobody waits for; says whether it was taken."""
@@ -243,6 +249,13 @@ class StoreLocks:
                 if not quietly:
                     raise
                 logger.warning("the lock %r could not be given back: %s", lock.key, error)
+
+    def release_in_place(self, lock: HeldLock) -> bool:
+        """Give a lock back in place and wake its first waiter, if the store can do it; says whether it could."""
+        if self._store.in_place(Unlock(lock.key, lock.token)) is NOT_NOW:
+            return False
+        self.wake(lock.key)
+        return True
 
     # --- watching
 

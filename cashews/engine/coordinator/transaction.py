@@ -14,8 +14,8 @@ from cashews._log import logger
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command, Effect
-from cashews.engine.chain import Proceed
-from cashews.engine.context import AMBIENT
+from cashews.engine.chain import Interceptor, Proceed
+from cashews.engine.context import AMBIENT, AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.coordinator.key_locks import BranchOwner
 from cashews.engine.permits import Permits
@@ -51,6 +51,7 @@ class TransactionMode(enum.Enum):
 class TransactionHost(ABC):
     """The engine of transactions, as they see it."""
 
+    __slots__ = ()
     clock: Clock
     permits: Permits
 
@@ -64,7 +65,7 @@ class TransactionHost(ABC):
         """Return a new branch on the store of a route."""
 
 
-class Transaction(BranchOwner):
+class Transaction(AmbientTransaction, BranchOwner):
     """One transaction of one cache: a branch on every store that it touches.
 
     `outcome` is the fate of the whole, `outcomes` the fate of each branch by prefix. They differ where a store has
@@ -229,7 +230,7 @@ class Transaction(BranchOwner):
         for route in self._routes:
             branch = self._branches.get(route) or self._new_branch(route)
             try:
-                await branch.take_turn(route.prefix + SERIAL)
+                await branch.take_turn(await route.stored_name(route.prefix + SERIAL))
             except LockRefusedError as error:
                 if not branch.suppresses:
                     raise
@@ -349,7 +350,7 @@ class RollbackResult:
         return self._transaction.release_unwritten().__await__()
 
 
-class Transactional:
+class Transactional(Interceptor):
     """The interceptor of one route: messages of a task in a transaction go to the transaction."""
 
     def __init__(self, engine: object, route: Route) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cashews import Cache, invalidate_further
 from cashews.exceptions import LoadCancelledError
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ async def test_the_rests_of_failing_keys_are_bounded(cache):
     for number in range(1100):
         with pytest.raises(KeyError):
             await down(number)
-    assert len(cache._engine.refresher._backoffs) == 1024
+    assert inside(cache).rests == 1024
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -175,3 +176,14 @@ async def test_a_load_that_outlives_its_cache_still_answers(clock):
         return "done"
 
     assert await close_it() == "done"
+
+
+async def test_a_default_that_outlives_its_cache_is_still_the_answer(clock):
+    cache = Cache(clock=clock)
+    cache.setup("mem://")
+
+    async def close_it():
+        await cache.close()
+        return "done"
+
+    assert await cache.get_or_set("key", close_it) == "done"

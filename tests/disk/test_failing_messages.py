@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from cashews import messages as m
+from cashews.actors.mailbox import Mailbox
 from cashews.backends.disk import lane
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import FailedError
@@ -45,7 +46,7 @@ async def test_a_failure_that_nobody_has_foreseen_is_answered_and_ends_no_lane(o
 async def test_who_waits_for_room_is_let_in_when_all_the_others_have_gone(opened, directory, monkeypatch):
     """The thread finds nobody to serve only after those who wait have looked in vain."""
     monkeypatch.setattr(lane, "ROOM", 10)
-    batch, looked, begun = lane._batch, Event(), anyio.Event()
+    take, looked, begun = Mailbox.take, Event(), anyio.Event()
 
     async def begin():
         await cache.set("begun", 1)
@@ -58,7 +59,7 @@ async def test_who_waits_for_room_is_let_in_when_all_the_others_have_gone(opened
                 with writing(directory):
                     tasks.start_soon(begin)
                     await taken(cache)
-                    monkeypatch.setattr(lane, "_batch", lambda waiting: looked.wait(10) and batch(waiting))
+                    monkeypatch.setattr(Mailbox, "take", lambda *args: looked.wait(10) and take(*args))
                     async with anyio.create_task_group() as impatient:
                         for number in range(10):
                             impatient.start_soon(cache.set, f"k{number}", 1)

@@ -8,10 +8,10 @@ from redis import exceptions as redis
 
 from cashews import messages as m
 from cashews.actors.loop import current_loop
-from cashews.backends.redis import connection
+from cashews.backends.redis import inbox
 from cashews.backends.redis.failures import LateError
-from cashews.backends.redis.inbox import Inbox
 from tests.faults.proxy import PATIENCE, until
+from tests.internals import inside
 from tests.servers import lock_of
 
 pytestmark = pytest.mark.redis
@@ -25,7 +25,7 @@ def figures(cache):
 @pytest.fixture
 async def full(monkeypatch, proxy, opened):
     """A cache whose inbox is full, as its connection does not come about; and what was answered."""
-    monkeypatch.setattr(connection, "ROOM", ROOM)
+    monkeypatch.setattr(inbox, "ROOM", ROOM)
     proxy.hold()
     answers = []
     async with opened(proxy.url, socket_connect_timeout=PATIENCE) as cache, anyio.create_task_group() as tasks:
@@ -114,7 +114,7 @@ async def test_ten_thousand_may_wait(proxy, opened):
         async with anyio.create_task_group() as tasks:
             for _ in range(10_100):
                 tasks.start_soon(incr)
-            await until(lambda: figures(cache)["waiting"] == connection.ROOM)
+            await until(lambda: figures(cache)["waiting"] == inbox.ROOM)
             proxy.flow()
     assert sorted(answers) == list(range(1, 10_101))
 
@@ -148,7 +148,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
         lock = f"l{number}"
 
         async def watch(told, lock=lock, both=both):
-            both.append(await cache._engine.ask(m.WatchLock(lock, told)))
+            both.append(await inside(cache).ask(m.WatchLock(lock, told)))
 
         async with anyio.create_task_group() as tasks, anyio.create_task_group() as doomed:
             doomed.start_soon(watch, list)
@@ -157,7 +157,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
                 await anyio.lowlevel.checkpoint()
             doomed.cancel_scope.cancel()
         if len(both) == 1:
-            await cache._engine.ask(m.UnwatchLock(lock, list))
+            await inside(cache).ask(m.UnwatchLock(lock, list))
         await cache.ping()
         server.command("PUBLISH", lock_of(lock), "")
         await cache.ping()
@@ -166,12 +166,11 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
 
 async def test_who_is_late_may_be_cancelled_before_he_hears_of_it():
     """Guarantee 23: what is asked once more and has had its time is answered, and is its asker's to take back."""
-    inbox, place = Inbox(), current_loop().reply_slot()
-    letter = inbox.post(b"read", 1.0, reads=True)
-    letter.replies.append(place)
-    inbox.batch()
-    inbox.recover(redis.ConnectionError(), 0.5, 1.0, retry_late=False)
-    inbox.begin(1.5, 1.0)
+    requests, place = inbox.Inbox(), current_loop().reply_slot()
+    request = requests.post(b"read", place, reads=True)
+    requests.batch(0.0, 1.0)
+    requests.recover(redis.ConnectionError(), 0.5, 1.0, retry_late=False)
+    requests.fail_late(1.5, 1.0)
     assert isinstance(place.answer, LateError)
-    assert inbox.waiting == 0
-    letter.replies.remove(place)
+    assert requests.waiting == 0
+    requests.leave(request, place)

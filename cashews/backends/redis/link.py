@@ -1,0 +1,152 @@
+"""One link to a server, from the handshake until it breaks: a writer, a reader, and a watch over the time.
+
+The writer packs everything that waits into one write; the reader pairs the replies, which come in order, with the
+requests in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+import hiredis
+from anyio.abc import ByteStream
+from anyio.lowlevel import checkpoint
+from redis import exceptions as redis
+
+from cashews.actors.actor import Life
+from cashews.actors.mailbox import SlotBell
+from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
+from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser
+from cashews.clock import Clock
+
+REPLIES: Final = 256
+"""How many replies are handed out between two checkpoints."""
+CONFIRMATIONS: Final = frozenset({b"subscribe", b"unsubscribe"})
+"""Pushes that are replies: in their order, one to each request."""
+CLOSED: Final = redis.ConnectionError("the connection was closed")
+
+
+class Link:
+    """A stream with a server behind it, and the tasks that serve an inbox over it."""
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        parser: Parser,
+        inbox: Inbox,
+        life: Life,
+        *,
+        clock: Clock,
+        options: RedisOptions,
+        hear: Callable[[bytes], None],
+        ping: Callable[[], object],
+        should_leave: Callable[[], bool],
+    ) -> None:
+        self.stream = stream
+        self._parser = parser
+        self._inbox = inbox
+        self._life = life
+        self._loop = life.loop
+        self._clock = clock
+        self._now = clock.now
+        self._timeout = options.socket_timeout
+        self._silence = options.health_check_interval
+        self._hear = hear
+        self._ping = ping
+        self._should_leave = should_leave
+        self._leaving: redis.RedisError | None = None
+        """Why nothing more is sent: the link ends once everything in flight is answered."""
+        self._traffic = SlotBell()
+        """Rung by the writer when the first request is in flight."""
+        self._tasks: anyio.CancelScope | None = None
+        self.trouble: BaseException = CLOSED
+        """Why the link broke."""
+        self.timed_out = False
+
+    async def serve(self) -> None:
+        """Serve the inbox until the link breaks."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks.cancel_scope
+            tasks.start_soon(self._unless_broken, self._read)
+            tasks.start_soon(self._unless_broken, self._write)
+            tasks.start_soon(self._unless_broken, self._watch)
+
+    async def _unless_broken(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except TROUBLE as error:
+            self.give_up(error)
+
+    def give_up(self, trouble: BaseException) -> None:
+        """End the link; the first trouble is the one that counts."""
+        if self._tasks is not None and not self._tasks.cancel_called:
+            self.trouble = trouble
+            self._tasks.cancel()
+
+    async def _write(self) -> None:
+        inbox, mailbox, traffic = self._inbox, self._inbox.mailbox, self._traffic
+        while self._leaving is None:
+            requests = inbox.batch(self._now(), self._timeout)
+            if requests:
+                self._life.note(len(requests))
+                if traffic.asleep:
+                    traffic.ring()
+                await self.stream.send(b"".join([request.packed for request in requests]))
+            mailbox.let_in()
+            if not mailbox.waiting:
+                await inbox.bell.wait(self._loop)
+
+    async def _read(self) -> None:
+        parser, answer = self._parser, self._inbox.answer
+        while True:
+            given = 0
+            try:
+                while (reply := parser.gets()) is not NOTHING:
+                    if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
+                        request = answer(reply)
+                        if reply.__class__ is hiredis.ReplyError and not request.reads:
+                            self._look_at_refusal(reply)
+                    elif reply[0] == b"message":
+                        self._hear(reply[1])
+                    given += 1
+                    if given == REPLIES:
+                        given = 0
+                        await checkpoint()
+                    if self._leaving is not None and not self._inbox.in_flight:
+                        raise self._leaving
+            except MALFORMED as error:
+                raise redis.InvalidResponse(*error.args) from error
+            parser.feed(await self.stream.receive(CHUNK))
+
+    def _look_at_refusal(self, reply: Exception) -> None:
+        """Leave a server that refuses writes because it is no master, or not ready: the address may lead elsewhere."""
+        if self._leaving is None and str(reply).startswith(NO_MASTER) and self._should_leave():
+            self._leaving = failure_of(reply)
+
+    async def _watch(self) -> None:
+        """See that no reply takes longer than it may, and that a silent server is still there."""
+        while True:
+            oldest = self._inbox.oldest
+            if oldest is None:
+                await self._until_traffic()
+            elif oldest.deadline > self._now():
+                await self._clock.sleep_until(oldest.deadline)
+            else:
+                self.timed_out = True
+                message = f"no reply within {self._timeout:g} s"
+                raise redis.TimeoutError(message)
+
+    async def _until_traffic(self) -> None:
+        """Wait until a request is in flight; after a while of silence, send one."""
+        if not self._silence:
+            await self._traffic.wait(self._loop)
+            return
+        with self._clock.move_on_at(self._now() + self._silence) as silence:
+            await self._traffic.wait(self._loop)
+        if silence.cancelled_caught:
+            self._ping()
+            await self._traffic.wait(self._loop)

@@ -1,0 +1,30 @@
+"""The figures of an engine: tasks, waiting calls, refreshes, stores and actors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cashews.actors.actor import ActorStatistics
+from cashews.engine.routes import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """A snapshot: tasks, waiting calls, refreshes, the figures of each backend by prefix, and those of each actor."""
+
+    tasks: int
+    lock_waiters: int
+    leases: int
+    loads: int
+    load_waiters: int
+    refreshes: dict[str, int]
+    backends: dict[str, dict[str, int]]
+    actors: tuple[ActorStatistics, ...]
+
+
+def actors_of(routes: Routes) -> Iterator[ActorStatistics]:
+    """Give the figures of the actors of all stores; with several stores, each name ends with the prefix."""
+    for route in routes:
+        for actor in route.backend.actors:
+            yield actor if routes.sole is route else replace(actor, name=f"{actor.name} {route.prefix!r}")

@@ -1,0 +1,49 @@
+"""The load path of `get_or_set`: the simple strategy, for a default that is given at the call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from cashews.engine.engine import Engine
+from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
+from cashews.runners.call import Call, Plan, Target
+from cashews.runners.loader import Loader
+from cashews.strategies.entry import Outcome
+from cashews.strategies.strategies import Simple
+
+
+class DefaultTarget(Target):
+    """The target of calls whose arguments are a default, its time to live, and its known tags."""
+
+    __slots__ = ()
+
+    def invoke(self, call: Call) -> Awaitable[Any]:
+        return value_of(call.args[0])
+
+    def tagging(self, call: Call) -> KnownTags | None:
+        tagging: KnownTags | None
+        _, _, tagging = call.args
+        return tagging
+
+    def storing(self, call: Call, outcome: Outcome, form: object, ttl: float | None, permit: LoadPermit) -> Set:
+        _, ttl, _ = call.args
+        if permit.tagging is None:
+            return Set(call.key, form, ttl, None, permit)
+        return SetTagged(call.key, form, ttl, None, permit, permit.tagging.tags, permit.since)
+
+
+async def value_of(default: Any) -> object:
+    """Return a default that may be a value, an awaitable or a callable."""
+    value: object = default() if callable(default) else default
+    return await value if inspect.isawaitable(value) else value
+
+
+def default_loader(engine: Engine) -> Loader:
+    """Return the loader of calls whose arguments are a default, its time to live, and its known tags."""
+    return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), Plan(ttl=None))
+
+
+def _no_key() -> str:
+    raise AssertionError

@@ -1,0 +1,106 @@
+"""The load path: every function whose outcome is stored runs here, and its outcome is stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from cashews.commands import Command
+from cashews.engine.context import Detector
+from cashews.engine.engine import Engine
+from cashews.exceptions import CacheClosedError
+from cashews.guards.locked import Locked
+from cashews.messages import LoadPermit, Set
+from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
+from cashews.runners.stages import CallLoad, HardTimeout, OverCaches, SoftTimeout, UnderLock
+from cashews.strategies.conditions import content_of, worth
+from cashews.strategies.entry import Loaded, Outcome, Raised, Returned
+from cashews.strategies.strategy import Strategy
+from cashews.ttl import TTLRule
+
+
+class Loader:
+    """Loads the calls of one function: single flight, lock, the function itself, and the store.
+
+    The stages from the outside in, each only if the plan asks for it: `SoftTimeout`, single flight (`protected`),
+    `UnderLock`, `OverCaches`, `execute`, and in it `HardTimeout` around the function.
+    """
+
+    def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan) -> None:
+        self._engine = engine
+        self._target = target
+        self._strategy = strategy
+        self._plan = plan
+        self._now = engine.clock.now
+        self._fixed = fixed_durations(plan)
+        self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
+        self._load: CallLoad = OverCaches(self.execute) if plan.upper else self.execute
+        if plan.lease is not None:
+            self._load = UnderLock(engine, strategy, Locked(engine, engine.locks, plan.lease, insist=False), self._load)
+        self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
+        """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
+        if plan.soft_timeout is not None:
+            self.load_in_time = SoftTimeout(engine, self.load, self._load_behind, plan.soft_timeout)
+
+    def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
+        """Load, or share the load of this key that runs; says whether the outcome is another call's."""
+        join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
+        return self._engine.load(call.key, partial(self._load, call), self._target.tagging(call), join=join)
+
+    def refresh(self, call: Call) -> bool:
+        """Have a call loaded in the background; says whether it is going to be."""
+        return self._engine.refresh(call.key, partial(self._load_behind, call))
+
+    async def _load_behind(self, call: Call) -> Outcome:
+        """Load in a worker of the engine."""
+        outcome, _ = await self.load(call)
+        return outcome
+
+    def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
+        """Run the function and store its outcome, even if another load runs, and without a lock."""
+        return self._engine.load(call.key, partial(self.execute, call), self._target.tagging(call), join=False)
+
+    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
+        """Run the function, and store its outcome if that is worth it.
+
+        :param beneath: has detected the answers of other caches; if there were any, nothing is stored
+        """
+        engine, plan, now = self._engine, self._plan, self._now
+        if permit.tagging is not None:
+            permit.since = await engine.mark(call.key)
+        started = now()
+        try:
+            outcome: Outcome = Returned(await self._invoke(call))
+        except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
+            outcome = Raised(error)
+        cost = now() - started
+        if cost < plan.min_cost or (beneath is not None and beneath.keys):
+            return outcome
+        if plan.condition is not None:
+            stored = worth(outcome, await consult(plan.condition, content_of(outcome), call))
+        else:
+            stored = outcome if isinstance(outcome, Returned) else None
+        if stored is not None:
+            try:  # noqa: SIM105  `suppress` costs a tenth of the whole load
+                await engine.ask(self._sealed(call, stored, cost, permit))
+            except CacheClosedError:  # while the function ran: its outcome is an answer all the same
+                pass
+        return outcome
+
+    def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
+        """Return the message that stores an outcome in the form of the strategy."""
+        engine = self._engine
+        ttl, own_ttl = self._fixed or self._durations_of(call, content_of(outcome))
+        form = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
+        return self._target.storing(call, outcome, form, ttl, permit)
+
+    def _durations_of(self, call: Call, result: object) -> tuple[float | None, float | None]:
+        plan = self._plan
+        return lifetime(plan, call, result, self._engine.random.random), resolve(plan.own_ttl, call, result)
+
+
+def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:
+    """Return the ttl and the strategy's own ttl of a plan, or `None` if they depend on the call or on chance."""
+    if plan.jitter or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule):
+        return None
+    return plan.ttl, plan.own_ttl

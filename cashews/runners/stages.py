@@ -1,0 +1,104 @@
+"""The stages that options put around a load: hard timeout, lock, other caches beneath, soft timeout.
+
+Each is a small object with the next stage inside; `Loader` puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from cashews._typing import ABSENT
+from cashews.commands import Command
+from cashews.engine.context import AMBIENT, Detector, ambient
+from cashews.engine.engine import Engine
+from cashews.exceptions import LoadTimeoutError
+from cashews.guards.locked import Locked
+from cashews.messages import LoadPermit
+from cashews.runners.call import Call, Target
+from cashews.strategies.entry import Outcome
+from cashews.strategies.strategy import Serve, Strategy
+
+CallLoad: TypeAlias = Callable[[Call, LoadPermit], Awaitable[Outcome]]
+"""Loads one call under a permit."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardTimeout:
+    """Runs a function, and ends it once it has taken too long (`hard_timeout=`)."""
+
+    engine: Engine
+    target: Target
+    seconds: float
+
+    async def __call__(self, call: Call) -> object:
+        """Run the function.
+
+        :raises LoadTimeoutError: if it takes too long; a cancellation from outside stays one
+        """
+        clock = self.engine.clock
+        with clock.move_on_at(clock.now() + self.seconds) as scope:
+            return await self.target.invoke(call)
+        if scope.cancelled_caught:
+            raise LoadTimeoutError(call.key, self.seconds)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OverCaches:
+    """Loads, and stores nothing if another cache has answered beneath (`upper=`)."""
+
+    load: Callable[[Call, LoadPermit, Detector], Awaitable[Outcome]]
+
+    async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
+        here, beneath = AMBIENT.get(), Detector()
+        with ambient(detectors=(*(here.detectors if here else ()), beneath)):
+            return await self.load(call, permit, beneath)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderLock:
+    """Loads under a lock of the key, and serves a value that another process has stored meanwhile (`lock=`).
+
+    A store that cannot lock costs a load too many, and no call its result.
+    """
+
+    engine: Engine
+    strategy: Strategy
+    locked: Locked
+    load: CallLoad
+
+    async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
+        if self.engine.is_off(Command.SET_LOCK, call.key):
+            return await self.load(call, permit)
+        lock = Call((), {}, f"{call.key}:lock")
+        outcome: Outcome = await self.locked(lock, partial(self._load, call, permit))
+        return outcome
+
+    async def _load(self, call: Call, permit: LoadPermit, _: Call) -> Outcome:
+        engine, strategy = self.engine, self.strategy
+        found = await engine.ask(strategy.read(call.key, ABSENT))
+        verdict = strategy.judge(found, engine.clock.wall(), engine.random.random)
+        return verdict.outcome if isinstance(verdict, Serve) else await self.load(call, permit)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftTimeout:
+    """Loads in the background, and waits for the outcome only for a while (`soft_timeout=`)."""
+
+    engine: Engine
+    load: Callable[[Call], Awaitable[tuple[Outcome, bool]]]
+    load_behind: Callable[[Call], Awaitable[Outcome]]
+    """Loads in a worker of the engine."""
+    seconds: float
+
+    async def __call__(self, call: Call) -> tuple[Outcome | None, bool]:
+        """Load; no outcome once the timeout has passed, or if the refresh was refused."""
+        engine, clock = self.engine, self.engine.clock
+        if engine.is_off(Command.GET, call.key) or engine.is_off(Command.SET, call.key):
+            return await self.load(call)
+        with clock.move_on_at(clock.now() + self.seconds):
+            return await engine.refresh_and_wait(call.key, partial(self.load_behind, call)), True
+        return None, False
