@@ -56,7 +56,7 @@ async def down(proxy, opened):
 
 
 async def test_while_the_server_is_known_to_be_down_every_command_is_neutral_at_once(down, clock, proxy):
-    """Guarantee 22."""
+    """Guarantee 22; D114."""
     await proxy.listen()
     accepted, instant = proxy.accepted, clock.now()
     with anyio.fail_after(PATIENCE):

@@ -182,7 +182,9 @@ class Connection(Actor):
     async def _connect(self, inbox: Inbox) -> tuple[Link, bool]:
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
-            stream = await self._address.connect(keepalive=self._options.socket_keepalive)
+            stream = await self._address.connect(
+                keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
+            )
             try:
                 parser, pushes = await shake_hands(stream, self._address, self._options)
             except BaseException:
