@@ -26,12 +26,29 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0
 """Seconds of real time that a server may take to start, to stop, or to answer one command."""
+LOCK, FENCE, INDEX, RECORD = b"\xfflock", b"\xfffence", b"\xfftag", b"\xffdeleted"
+"""The ends of the keys that a store adds to those of its users, behind the name of a lock or a tag."""
 PATIENTLY = "socket_timeout=30&socket_connect_timeout=30"
 """The options of a client that waits in real time; those of a test about a timeout are its own."""
 ATTEMPTS = 10
 """How often a server is started anew because somebody has taken its port meanwhile."""
 GUARD = 'read -r line; kill -KILL "$1"; rm -r "$2"'
 """Kills the server when the tests' end of the pipe closes, however they end: nothing survives its owner this way."""
+
+
+def lock_of(name: str) -> bytes:
+    """Return the key of a lock on a server."""
+    return name.encode() + LOCK
+
+
+def index_of(tag: str) -> bytes:
+    """Return the key of a tag's index on a server."""
+    return tag.encode() + INDEX
+
+
+def record_of(tag: str) -> bytes:
+    """Return the key of the record of a tag's deletion on a server."""
+    return tag.encode() + RECORD
 
 
 def binaries() -> dict[str, str]:
