@@ -326,6 +326,12 @@ ONCE = {
 }
 
 
+async def _write_in_a_transaction(cache, pairs):
+    async with cache.transaction():
+        for key, value in pairs.items():
+            await cache.set(key, value)
+
+
 @pytest.mark.no_transaction
 @pytest.mark.parametrize("kind", ONCE)
 @pytest.mark.parametrize("inside", [False, True])
@@ -338,9 +344,7 @@ async def test_a_value_that_can_be_used_only_once_is_refused(cache, kind, inside
             with pytest.raises(EncodeError, match=f"'k'.*{kind.replace(' ', '_')}"):
                 await store
         with pytest.raises(EncodeError):
-            async with cache.transaction():
-                await cache.set("other", 1)
-                await cache.set("k", stored)
+            await _write_in_a_transaction(cache, {"other": 1, "k": stored})
         assert await cache.get_many("k", "other") == ("before", None)
     finally:
         if close is not None:
