@@ -11,13 +11,11 @@ from cashews.structures.kinds import Foreign, Members, counter, integer
 from cashews.table.keyspace import NEVER, Table
 from cashews.table.structures import find_structure, set_add, set_remove
 from cashews.table.tags import set_tagged
-from cashews.table.values import delete, expire, incr, set_, set_raw
+from cashews.table.values import delete, expire, incr, require_storable, set_, set_raw
 from cashews.table.wheel import Slot
 
 STEP: Final = 500
 """How many writes one step of a commit handles."""
-CHECKED: Final = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
-"""Writes that can fail on the stored type, and `Delete`, which clears the way: checked before a commit applies any."""
 
 
 def peek(table: Table, message: m.Peek, now: float) -> m.State:
@@ -49,6 +47,7 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
 
     :raises WrongTypeError: if one does not fit the stored type
     :raises CounterOverflowError: if one would take its counter out of range
+    :raises EncodeError: if a value can be used only once
     """
     steps = commit_in_steps(table, message, now)
     while True:
@@ -67,7 +66,7 @@ def commit_in_steps(table: Table, message: m.Commit, now: float) -> Generator[No
     holders, locks = table.locks, message.locks
     if locks and not all(holders.is_held(key, token, now) for key, token in locks):
         return m.CommitOutcome.LOST
-    yield from _check(table, [write for write in message.writes if write.__class__ in CHECKED], now)
+    yield from _check(table, message.writes, now)
     if message.tags:
         doomed = table.doom(message.tags)
         while table.delete_doomed(doomed, now):
@@ -86,16 +85,19 @@ def _check(table: Table, writes: Iterable[m.Write], now: float) -> Iterator[None
     counters: dict[str, int] = {}
     removed: set[str] = set()
     for count, write in enumerate(writes, start=1):
+        if not count % STEP:
+            yield
         if isinstance(write, m.Delete):
             removed.add(write.key)
+        elif isinstance(write, (m.Set, m.SetRaw)):
+            require_storable(write.key, write.value)
         elif isinstance(write, m.Incr):
+            counter(write.key, write.value)
             slot = table.find(write.key, now)
             before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
             counters[write.key] = counter(write.key, before + write.value)
-        elif write.key not in removed:
+        elif isinstance(write, (m.SetAdd, m.SetRemove)) and write.key not in removed:
             find_structure(table, write.key, Members, now)
-        if not count % STEP:
-            yield
 
 
 WRITES: Final[Mapping[type[m.Write], Callable[[Table, Any, float], Any]]] = {

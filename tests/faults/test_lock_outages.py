@@ -7,13 +7,14 @@ from contextlib import nullcontext
 import anyio
 import pytest
 
+from cashews.backends.redis.layout import lock_key
 from cashews.exceptions import CacheBackendInteractionError, LockedError, LockRefusedError
 from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
-NAME = "cashews/lock/k"
+NAME = lock_key("k")
 
 
 async def ends(clock, function, seconds):
@@ -101,7 +102,7 @@ async def test_without_waiting_an_outage_is_not_taken_for_another_holder(proxy, 
 
 async def test_a_wait_in_a_transaction_names_no_negative_seconds(cache, server, clock):
     """Guarantee 16: its deadline may have passed when it asks for another lock."""
-    server.command("SET", "cashews/lock/b:transaction", "another")
+    server.command("SET", lock_key("b:transaction"), "another")
     errors = []
     async with cache.transaction(timeout=1):
         await cache.set("a", 1)
