@@ -81,7 +81,7 @@ class Values:
     def decode_plain(self, key: str, stored: bytes, default: object) -> object:
         """Return the value of stored bytes, the default for undecodable ones.
 
-        The value of a registered type is `Pending`: `decode_pending` has its decoder called.
+        The value of a registered type, or one that takes long to decompress, is `Pending`: see `decode_pending`.
         """
         try:
             return self._serializer.decode(key, stored)
@@ -90,8 +90,14 @@ class Values:
             return default
 
     async def decode_pending(self, key: str, pending: Pending, default: object) -> object:
-        """Return the value of a registered type, the default if its decoder fails."""
+        """Return a pending value, the default if it cannot be decompressed or its decoder fails."""
         try:
+            while pending.expansion is not None:
+                await checkpoint()
+                found = self._serializer.resume(key, pending)
+                if type(found) is not Pending:
+                    return found
+                pending = found
             return await self._serializer.finish(key, pending, self._backend)
         except DecodeError as error:
             self._count(error)
