@@ -13,6 +13,9 @@ from typing import Final
 from cashews._typing import TTL, AnyFunction
 from cashews.exceptions import WrongTTLError
 
+LONGEST: Final = 1e12
+"""The longest duration in seconds, about 30,000 years: all stores count it exactly to the millisecond."""
+
 _DIGITS: Final = 9
 """The most digits before the decimal point, and the most after it; this keeps the arithmetic exact and bounded."""
 
@@ -30,6 +33,8 @@ _TEXT: Final = re.compile(
 def seconds(value: object, field: str = "ttl") -> float | None:
     """Return a duration in seconds; `None`, which means no end, stays `None`. The duration may be 0 or negative.
 
+    A duration beyond `LONGEST` is `LONGEST`, in either direction.
+
     A duration is a finite number of seconds, a `timedelta`, or text. Text consists of numbers, each with a unit, from
     the largest unit to the smallest, each unit at most once: ``"1d2h3m50s"``, ``"1.5s"``, ``"500ms"``. The units are
     w, d, h, m, s and ms, in lower case. A number without a unit, a sign, or a space is an error.
@@ -42,7 +47,7 @@ def seconds(value: object, field: str = "ttl") -> float | None:
     result = _number(value)
     if result is None or not math.isfinite(result):
         raise WrongTTLError(value, field)
-    return result
+    return result if -LONGEST <= result <= LONGEST else math.copysign(LONGEST, result)
 
 
 def _number(value: object) -> float | None:
