@@ -98,7 +98,12 @@ def test_decimals_are_read_as_python_reads_them(whole, thousandths):
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=999_999)))
 def test_a_timedelta_and_its_text_agree(duration):
     text = f"{duration.days}d{duration.seconds}.{duration.microseconds:06}s"
-    assert seconds(text) == seconds(duration) == duration.total_seconds()
+    assert seconds(text) == seconds(duration) == min(duration.total_seconds(), LONGEST)
+
+
+@pytest.mark.parametrize("given", [1e10, 1e10 + 1, 1e17, 1.7e308, 10**300, "999999999w", timedelta.max], ids=repr)
+def test_a_duration_that_nobody_sees_the_end_of_is_the_longest(given):
+    assert seconds(given) == LONGEST == 1e10
 
 
 @given(st.text(alphabet="0123456789.wdhms -", max_size=12))

@@ -132,11 +132,12 @@ class Engine(Asks, TransactionHost):
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.
 
-        The message is no public command: it passes neither switches nor middlewares.
+        The message is no public command: it passes no switch, and middlewares only give the key its stored name.
         """
         try:
             await self.prepare()
-            return await self.routes.of(key).backend.ask(MarkLoad(key))
+            route = self.routes.of(key)
+            return await route.backend.ask(MarkLoad(await route.stored_name(key)))
         except CacheClosedError:  # the value of the load cannot be stored, and is an answer all the same
             return BEFORE_ALL
 

@@ -319,17 +319,17 @@ def _coroutine_closed_later():
     return coroutine, coroutine.close
 
 
-async def _set_in_transaction(cache, **pairs):
-    async with cache.transaction():
-        for key, value in pairs.items():
-            await cache.set(key, value)
-
-
 ONCE = {
     "generator": lambda: ((number for number in range(3)), None),
     "coroutine": _coroutine_closed_later,
     "async generator": lambda: (_agen(), None),
 }
+
+
+async def _write_in_a_transaction(cache, pairs):
+    async with cache.transaction():
+        for key, value in pairs.items():
+            await cache.set(key, value)
 
 
 @pytest.mark.no_transaction
@@ -344,7 +344,7 @@ async def test_a_value_that_can_be_used_only_once_is_refused(cache, kind, inside
             with pytest.raises(EncodeError, match=f"'k'.*{kind.replace(' ', '_')}"):
                 await store
         with pytest.raises(EncodeError):
-            await _set_in_transaction(cache, other=1, k=stored)
+            await _write_in_a_transaction(cache, {"other": 1, "k": stored})
         assert await cache.get_many("k", "other") == ("before", None)
     finally:
         if close is not None:
