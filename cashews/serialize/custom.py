@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from cashews._arguments import runnable
 from cashews.exceptions import WrongArgumentError
+from cashews.serialize.compression import Expansion
 from cashews.strategies.entry import Entry, Raised, Returned
 
 Encoder = Callable[..., Awaitable[bytes]]
@@ -30,14 +31,17 @@ class Custom:
 
 @dataclass(slots=True)
 class Pending:
-    """A stored value that still has to be decoded by the user's decoder.
+    """A stored value that still has to be decompressed further, or decoded by the user's decoder.
 
-    `entry` is set if the value belongs to an entry; it is that entry, still without the value.
+    `entry` is set if the value belongs to an entry; it is that entry, still without the value. `hits` are its hits, as
+    far as they are known apart from it. Either `expansion` is set or `custom` and `payload`.
     """
 
-    custom: Custom
-    payload: bytes
+    custom: Custom | None = None
+    payload: bytes = b""
     entry: Entry | None = None
+    expansion: Expansion | None = None
+    hits: int | None = None
 
 
 _customs: dict[type, Custom] = {}

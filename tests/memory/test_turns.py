@@ -82,7 +82,7 @@ async def test_many_named_keys_take_many_turns(clock, options):
             tasks.cancel_scope.cancel()
         assert await cache.get_keys_count() == 0
         assert steps.largest <= 2 * PART  # trio may run the other task before or after this one
-        assert steps.looks >= 10
+        assert steps.looks >= 6
 
 
 async def test_a_cancelled_asker_leaves_the_rest_of_many_keys_to_the_store(clock):
