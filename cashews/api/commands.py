@@ -218,7 +218,10 @@ class CommandAPI(Face):
         return await self._engine.ask(m.GetKeysCount())
 
     async def ping(self, message: bytes | None = None) -> bytes:
-        """Ask whether the store answers: echoes the message, or returns ``b"PONG"``."""
+        """Ask whether the store answers: echoes the message, or returns ``b"PONG"``.
+
+        :raises CacheBackendInteractionError: if it cannot be reached, also where failures are suppressed
+        """
         if message is not None and not _is_bytes(message):
             raise WrongArgumentError("message", message, "bytes")
         return await self._engine.ask(m.Ping(message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -19,6 +19,8 @@ from cashews.serialize import Pending, Serializer, SerializerOptions, custom_of
 R = TypeVar("R")
 SLICE: Final = 0.003
 """The seconds of the system's time for which a task encodes or decodes before it lets others run."""
+PART: Final = 1_000
+"""The most keys that are served at a time of a message that names its keys."""
 UNREADABLE: Final = "bytes that cannot be read"
 """The kind of a stored value that cannot be decoded, for error messages."""
 
@@ -33,6 +35,12 @@ async def in_slices(work: Iterable[Awaitable[R]]) -> list[R]:
             await checkpoint()
             end = SystemClock.now() + SLICE
     return done
+
+
+def in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the keys of a message some at a time, as many as one turn can serve."""
+    for begin in range(0, len(keys), PART):
+        yield keys[begin : begin + PART]
 
 
 class Values:
@@ -68,7 +76,7 @@ class Values:
     async def decode(self, key: str, stored: bytes, default: object) -> object:
         """Return the value of stored bytes, the default for undecodable ones."""
         found = self.decode_plain(key, stored, default)
-        return await self.decode_pending(key, found, default) if isinstance(found, Pending) else found
+        return await self.decode_pending(key, found, default) if type(found) is Pending else found
 
     def decode_plain(self, key: str, stored: bytes, default: object) -> object:
         """Return the value of stored bytes, the default for undecodable ones.

@@ -120,6 +120,8 @@ class Engine(Asks, TransactionHost):
 
     async def _ask_each(self, message: Message[R]) -> R:
         """Pass a message about several keys to each route that it concerns."""
+        if self._sole is not None:  # a million keys are not looked at one by one
+            return await self._sole.ask(message)
         if message.covers is not None:
             parts = [(message, route) for route in self.routes.matching(message.covers)]
         else:
@@ -130,11 +132,12 @@ class Engine(Asks, TransactionHost):
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.
 
-        The message is no public command: it passes neither switches nor middlewares.
+        The message is no public command: it passes no switch, and middlewares only give the key its stored name.
         """
         try:
             await self.prepare()
-            return await self.routes.of(key).backend.ask(MarkLoad(key))
+            route = self.routes.of(key)
+            return await route.backend.ask(MarkLoad(await route.stored_name(key)))
         except CacheClosedError:  # the value of the load cannot be stored, and is an answer all the same
             return BEFORE_ALL
 

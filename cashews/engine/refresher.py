@@ -167,7 +167,8 @@ class Refresher(Actor):
             if self._idle is not None and not self._letters:
                 self._idle.set()
             letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
-        self._note(letter.key, outcome)
+        if outcome is not None:
+            self._note(letter.key, outcome)
 
     def end(self) -> None:
         letters, self._letters = self._letters, {}

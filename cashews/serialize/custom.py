@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from cashews._arguments import runnable
 from cashews.exceptions import WrongArgumentError
-from cashews.strategies.entry import Entry, Raised
+from cashews.strategies.entry import Entry, Raised, Returned
 
 Encoder = Callable[..., Awaitable[bytes]]
 """``await encoder(value, backend, key, expire)``"""
@@ -57,6 +57,10 @@ def register_type(klass: type, encoder: Encoder, decoder: Decoder) -> None:
     if not isinstance(cast("object", klass), type) or klass in NATIVE:
         raise WrongArgumentError("klass", klass, "a class other than int and bytes")
     custom = Custom(_name_of(klass), runnable("encoder", encoder), runnable("decoder", decoder))
+    try:
+        hash(klass)
+    except TypeError:
+        raise WrongArgumentError("klass", klass, "a class with a hash") from None
     for same_name in [each for each in _customs if _name_of(each) == custom.name]:
         del _customs[same_name]
     _customs[klass] = custom
@@ -70,9 +74,12 @@ def custom_of(value: object) -> Custom | None:
     """Return the registered type of a value, or of an entry's value; `None` if its class is not registered."""
     if not _customs:
         return None
-    if isinstance(value, Entry):
-        value = None if isinstance(value.outcome, Raised) else value.outcome.value
-    return _customs.get(type(value))
+    if type(value) is Entry:
+        value = None if type(value.outcome) is Raised else cast("Returned", value.outcome).value
+    try:
+        return _customs.get(type(value))
+    except TypeError:  # its metaclass has no hash
+        return None
 
 
 def custom_by_name(name: str) -> Custom | None:

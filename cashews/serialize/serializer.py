@@ -12,7 +12,7 @@ The layers of a stored value, from the outside in:
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize.codecs import codec_of
@@ -145,7 +145,7 @@ class Serializer:
 
     def _counted(self, key: str, stored: bytes) -> object:
         found = self._opened(key, stored[HITS.stop :])
-        entry = found.entry if isinstance(found, Pending) else found
+        entry = found.entry if type(found) is Pending else found
         if not isinstance(entry, Entry):
             raise DecodeError(key, "it has hits and is no entry")
         entry.hits = int.from_bytes(stored[HITS], "big")
@@ -161,6 +161,7 @@ class Serializer:
 
 def content_of(value: object) -> object:
     """Return the user's object in a value to store: the result or exception inside an entry, or the value itself."""
-    if isinstance(value, Entry):
-        value = value.outcome if isinstance(value.outcome, Raised) else value.outcome.value
-    return value.error if isinstance(value, Raised) else value
+    if type(value) is Entry:
+        outcome = value.outcome
+        value = outcome if type(outcome) is Raised else cast("Returned", outcome).value
+    return value.error if type(value) is Raised else value

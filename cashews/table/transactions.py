@@ -11,7 +11,7 @@ from cashews.structures.kinds import Foreign, Members, counter, integer
 from cashews.table.keyspace import NEVER, Table
 from cashews.table.structures import find_structure, set_add, set_remove
 from cashews.table.tags import delete_tags, set_tagged
-from cashews.table.values import delete, expire, incr, set_, set_raw
+from cashews.table.values import delete, expire, incr, require_storable, set_, set_raw
 from cashews.table.wheel import Slot
 
 CHECKED: Final = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
@@ -47,10 +47,14 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
 
     :raises WrongTypeError: if one does not fit the stored type
     :raises CounterOverflowError: if one would take its counter out of range
+    :raises EncodeError: if a value can be used only once
     """
     holders, locks = table.locks, message.locks
     if locks and not all(holders.is_held(key, token, now) for key, token in locks):
         return m.CommitOutcome.LOST
+    for write in message.writes:
+        if isinstance(write, (m.Set, m.SetRaw)):
+            require_storable(write.key, write.value)
     checked = [write for write in message.writes if write.__class__ in CHECKED]
     if checked:
         _check(table, checked, now)
@@ -71,6 +75,7 @@ def _check(table: Table, writes: Iterable[m.Write], now: float) -> None:
         if isinstance(write, m.Delete):
             removed.add(write.key)
         elif isinstance(write, m.Incr):
+            counter(write.key, write.value)
             slot = table.find(write.key, now)
             before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
             counters[write.key] = counter(write.key, before + write.value)

@@ -12,6 +12,7 @@ from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 from tests.faults.test_refusals import out_of_memory, read_only, repaired
 from tests.internals import inside
+from tests.servers import LOCK
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
@@ -49,7 +50,7 @@ def stored(server):
 
 
 def locks(server):
-    return server.command("KEYS", "cashews/lock/?*")
+    return server.command("KEYS", b"*" + LOCK)
 
 
 async def write_two(cache):

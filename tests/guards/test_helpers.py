@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit
+from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit, with_exceptions
 from cashews import messages as m
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.pattern import Pattern
@@ -268,6 +268,24 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
     with pytest.raises(WrongArgumentError) as refused:
         memory_limit(*limits)
     assert refused.value.argument == argument
+
+
+@on_memory
+@pytest.mark.parametrize(("size", "runs"), [(getsizeof(LookupError()), 1), (getsizeof(LookupError()) - 1, 2)])
+async def test_a_memory_limit_is_about_a_remembered_exception_too(clock, subject, size, runs):
+    ran = []
+
+    async with subject.open(clock, middlewares=(memory_limit(max_bytes=size),)) as cache:
+
+        @cache(ttl=60, key="k", condition=with_exceptions(LookupError))
+        async def fail():
+            ran.append(1)
+            raise LookupError
+
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                await fail()
+    assert len(ran) == runs
 
 
 @on_memory

@@ -26,6 +26,7 @@ from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import CarrierCursor, DeleteCarriers
 from cashews.backends.disk.writing import WRITES, Writer
+from cashews.backends.encoding import PART, in_parts
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.serialize import SerializerOptions
@@ -62,6 +63,7 @@ class DiskStore(Backend):
             m.DeleteTags: self._delete_tags,
             m.SetRaw: self._set_raw,
             m.SetMany: self._set_many,
+            m.DeleteMany: self._delete_many,
             m.Incr: self._incr,
             m.DeleteMatch: self._delete_match,
             m.Clear: self._clear,
@@ -130,7 +132,9 @@ class DiskStore(Backend):
             "largest_batch": max(reads["largest_batch"], writes["largest_batch"]),
             "expired": sum(file.expired for file in files),
             "evicted": sum(file.evicted for file in files),
-            "decode_failures": self._values.failures,
+            "refused": sum(file.refused for file in files),
+            "damaged": sum(file.damaged for file in files),
+            "decode_failures": self._values.failures + sum(file.unreadable for file in files),
         }
 
     async def close(self) -> None:
@@ -150,6 +154,14 @@ class DiskStore(Backend):
         return message.default if stored is ABSENT else stored
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        if len(message.keys) <= PART:
+            return await self._get_some(message)
+        values: list[object] = []
+        for keys in in_parts(message.keys):
+            values += await self._get_some(m.GetMany(tuple(keys), message.default))
+        return tuple(values)
+
+    async def _get_some(self, message: m.GetMany) -> tuple[object, ...]:
         found = await self._reads.ask(message)
         return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
@@ -178,8 +190,13 @@ class DiskStore(Backend):
         return await self._writes.ask(replace(message, value=self._values.raw_to_stored(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = await self._values.pairs_to_stored(message.pairs, message.expire)
-        await self._writes.ask(m.SetMany(pairs, message.expire))
+        for keys in in_parts(tuple(message.pairs)):
+            pairs = await self._values.pairs_to_stored({key: message.pairs[key] for key in keys}, message.expire)
+            await self._writes.ask(m.SetMany(pairs, message.expire))
+
+    async def _delete_many(self, message: m.DeleteMany) -> None:
+        for keys in in_parts(message.keys):
+            await self._writes.ask(m.DeleteMany(tuple(keys)))
 
     async def _incr(self, message: m.Incr) -> int:
         counter(message.key, message.value)

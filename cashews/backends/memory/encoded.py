@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from anyio.lowlevel import checkpoint
+
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import NativeValues
+from cashews.backends.encoding import PART, NativeValues, in_parts
 from cashews.backends.interface import Environment, Turn
 from cashews.backends.memory.store import MemoryOptions, MemoryStore
 from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
@@ -102,8 +104,13 @@ class EncodedStore(MemoryStore):
         return bytes(kept) if isinstance(kept, Counted) else kept
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
-        found = self._take(replace(message, default=ABSENT))
-        return tuple(await self._values.many_from_stored(message.keys, found, message.default))
+        values: list[object] = []
+        for keys in in_parts(message.keys):
+            if values:
+                await checkpoint()
+            found = self._take(m.GetMany(tuple(keys), ABSENT))
+            values += await self._values.many_from_stored(keys, found, message.default)
+        return tuple(values)
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
         page = self._take(message)
@@ -114,7 +121,11 @@ class EncodedStore(MemoryStore):
         return self._take(replace(message, value=kept))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        self._take(replace(message, pairs=await self._values.pairs_to_stored(message.pairs, message.expire)))
+        for keys in in_parts(tuple(message.pairs)):
+            pairs = {key: message.pairs[key] for key in keys}
+            self._take(m.SetMany(await self._values.pairs_to_stored(pairs, message.expire), message.expire))
+            if len(keys) == PART:  # others may follow
+                await checkpoint()
 
     async def _peek(self, message: m.Peek) -> m.State:
         return await self._values.state_from_stored(message.key, self._take(message))

@@ -32,7 +32,7 @@ class Script:
         self._digest = sha1(self.source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
 
     async def ask(
-        self, connection: Connection, keys: tuple[str, ...], *arguments: Word, permit: LoadPermit | None = None
+        self, connection: Connection, keys: tuple[Word, ...], *arguments: Word, permit: LoadPermit | None = None
     ) -> Any:
         """Run the script and return its reply; `None` if the permit is void when its turn comes."""
         operands = (len(keys), *keys, *arguments)

@@ -230,7 +230,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         for route in self._routes:
             branch = self._branches.get(route) or self._new_branch(route)
             try:
-                await branch.take_turn(route.prefix + SERIAL)
+                await branch.take_turn(await route.stored_name(route.prefix + SERIAL))
             except LockRefusedError as error:
                 if not branch.suppresses:
                     raise
