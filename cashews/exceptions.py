@@ -283,11 +283,14 @@ class LoadTimeoutError(CacheError, TimeoutError):
 
 
 class LoadCancelledError(CacheError):
-    """A function that ran in the background raised the cancellation of the event loop by itself."""
+    """A function that ran in the background ended its task: by the event loop's cancellation, or by SystemExit.
+
+    `__cause__` is the exception that it raised.
+    """
 
     def __init__(self, key: str = "") -> None:
         self.key = key
-        super().__init__(f"the load of {key!r} was cancelled from within")
+        super().__init__(f"the load of {key!r} was ended from within")
 
 
 class RateLimitError(CacheError):

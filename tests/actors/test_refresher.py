@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import anyio
 import pytest
 
 from cashews.engine.refresher import ROOM, WORKERS, Refresher
+from cashews.exceptions import LoadCancelledError
 from cashews.strategies.entry import Returned
 from cashews.testing.clock import VirtualClock
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
 
 
 class Load:
@@ -112,4 +117,43 @@ async def test_as_many_workers_are_woken_as_there_are_letters(refresher, clock):
         gate.set()
         await clock.settle()
         assert load.runs == WORKERS + 5
+        scope.cancel_scope.cancel()
+
+
+class EndError(BaseException):
+    """An exception that is no Exception."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), EndError("mine"), BaseExceptionGroup("several", [EndError()])])
+async def test_a_failure_of_any_kind_ends_no_worker(refresher, clock, caplog, error):
+    """A refresh has no caller that it could be raised to."""
+    load = Load()
+
+    async def fail():
+        await anyio.lowlevel.checkpoint()
+        raise error
+
+    async with anyio.create_task_group() as scope:
+        scope.start_soon(refresher.run)
+        for number in range(2 * WORKERS):
+            assert refresher.tell(f"k{number}", fail)
+        await clock.settle()
+        assert refresher.statistics()["failed"] == 2 * WORKERS
+        assert refresher.tell("k", load)
+        await clock.settle()
+        assert load.runs == 1
+        scope.cancel_scope.cancel()
+    assert caplog.records[0].exc_info[1].__cause__ is error
+
+
+async def test_a_failure_of_any_kind_is_told_to_the_caller_that_waits(refresher, clock):
+    async def fail():
+        await anyio.lowlevel.checkpoint()
+        raise SystemExit
+
+    async with anyio.create_task_group() as scope:
+        scope.start_soon(refresher.run)
+        outcome = await refresher.ask("k", fail)
+        assert isinstance(outcome.error, LoadCancelledError)
+        await clock.settle()
         scope.cancel_scope.cancel()

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from cashews._log import logger
+from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.messages import LockPlace
 
@@ -125,7 +126,7 @@ class Keeper:
             self._earlier = None
 
     def _spawn(self, tasks: TaskGroup, renewal: Renewal) -> None:
-        tasks.start_soon(self._renew, renewal)
+        start_soon(tasks, self._renew, renewal)
 
     def _take_over(self) -> None:
         """Begin with the leases of a scope that has failed, whose tasks and cancel scopes are gone."""
