@@ -37,7 +37,7 @@ async def get(remote: Remote, message: m.Get) -> object:
     if stored.startswith(HEAD):
         stored = remote.bare(stored)
     found = remote.values.decode_plain(key, stored, default)
-    return await remote.values.decode_pending(key, found, default) if isinstance(found, Pending) else found
+    return await remote.values.decode_pending(key, found, default) if type(found) is Pending else found
 
 
 async def get_hit(remote: Remote, message: m.GetHit) -> object:
@@ -45,7 +45,7 @@ async def get_hit(remote: Remote, message: m.GetHit) -> object:
     if blob_or_none(stored) is None:
         return message.default
     found = await remote.values.decode(message.key, remote.bare(stored), message.default)
-    if isinstance(found, Entry):
+    if type(found) is Entry:
         found.hits = integer(hits)
     return found
 
