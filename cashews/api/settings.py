@@ -87,7 +87,7 @@ def _query(url: SplitResult) -> dict[str, Any]:
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if not name.isidentifier():  # the end of a password, maybe
             allowed = "options as name=value after '?'; a '?' of a password is written %3F"
-            raise WrongOptionError("url", _scheme_of(url.geturl()), allowed)
+            raise WrongOptionError("url", f"{url.scheme}://...", allowed)
         options.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else tuple(values) for name, values in options.items()}
 
@@ -105,7 +105,7 @@ def memory(url: SplitResult, options: Mapping[str, Any], environment: Environmen
     from cashews.backends.memory.store import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
 
     if url.netloc or url.path.strip("/"):
-        raise WrongOptionError("url", _scheme_of(url.geturl()), "mem:// and options after '?'")
+        raise WrongOptionError("url", f"{url.scheme}://...", "mem:// and options after '?'")
     own = {field.name for field in fields(MemoryOptions)}
     if own.issuperset(options):
         return MemoryStore(parse_options("mem://", MemoryOptions, options), environment)
@@ -136,7 +136,7 @@ def disk(url: SplitResult, options: Mapping[str, Any], environment: Environment)
 
     if url.netloc or url.path.strip("/"):
         allowed = "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
-        raise WrongOptionError("url", _scheme_of(url.geturl()), allowed)
+        raise WrongOptionError("url", f"{url.scheme}://...", allowed)
     own = {field.name for field in fields(DiskOptions)}
     others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
     serializer = parse_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})

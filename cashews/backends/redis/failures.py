@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import anyio
@@ -45,6 +46,10 @@ KINDS: Final[dict[str, type[redis.RedisError]]] = {
 """The first word of an error reply -> its exception. Any other word is a `ResponseError`. None of them is an outage."""
 NO_MASTER: Final = ("READONLY", "MASTERDOWN", "LOADING")
 """The first words of the refusals of a write by a server that is no master, or is not ready to be one."""
+ECHO: Final = re.compile(r",? with args beginning with.*", re.DOTALL)
+"""The part of an error reply that repeats the arguments of an unknown command: values, tokens, or a password."""
+HIDDEN: Final = "***"
+"""The text that stands for a password that a server has repeated."""
 CREDENTIALS: Final = ("NOAUTH", "WRONGPASS")
 """The first words of error replies that refuse our credentials."""
 
@@ -53,7 +58,7 @@ def failure_of(reply: Exception) -> redis.RedisError:
     """Return a new exception to raise, for an error reply or for the failure of a connection."""
     if isinstance(reply, redis.RedisError):
         return type(reply)(*reply.args)
-    text = str(reply)
+    text = ECHO.sub("", str(reply))
     return KINDS.get(text.partition(" ")[0], redis.ResponseError)(text)
 
 

@@ -10,7 +10,7 @@ from anyio.abc import ByteStream
 from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 
 from cashews.backends.redis.address import Address
-from cashews.backends.redis.failures import failure_of
+from cashews.backends.redis.failures import HIDDEN, failure_of
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.backends.redis.wire import parser as new_parser
@@ -32,7 +32,7 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
     credentials = await _credentials(address, options)
     greeted = options.protocol == RESP3 and await _hello(stream, parser, credentials)
     if not greeted and credentials:
-        await _order(stream, parser, "AUTH", *credentials)
+        await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
     if options.client_name:
         await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
     for word, value in (("LIB-NAME", options.lib_name), ("LIB-VER", options.lib_version)):
@@ -63,7 +63,8 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
     """Ask for RESP3. Returns `False` if the server does not know it."""
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
-        greeting = await _ask(stream, parser, "HELLO", 3, *(("AUTH", *named) if named else ()))
+        words = ("AUTH", *named) if named else ()
+        greeting = await _ask(stream, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
     except ResponseError as error:
         if "NOPROTO" in str(error) or "unknown command" in str(error):
             return False
@@ -73,13 +74,17 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
     return True
 
 
-async def _order(stream: ByteStream, parser: Parser, *words: str | int) -> None:
+async def _order(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> None:
     """Send a command whose only good reply is OK."""
-    if await _ask(stream, parser, *words) != b"OK":
+    if await _ask(stream, parser, *words, secret=secret) != b"OK":
         raise InvalidResponse(NONSENSE)
 
 
-async def _ask(stream: ByteStream, parser: Parser, *words: str | int) -> object:
+async def _ask(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> object:
+    """Send a command and return its reply.
+
+    :param secret: a text that no error shows, though the server may repeat it
+    """
     await stream.send(pack(words))
     try:
         while (reply := parser.gets()) is NOTHING:
@@ -90,5 +95,6 @@ async def _ask(stream: ByteStream, parser: Parser, *words: str | int) -> object:
     except MALFORMED as error:
         raise InvalidResponse(*error.args) from error
     if isinstance(reply, Exception):
-        raise failure_of(reply)
+        failure = failure_of(reply)
+        raise type(failure)(str(failure).replace(secret, HIDDEN) if secret else str(failure))
     return reply

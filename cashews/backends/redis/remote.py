@@ -10,7 +10,7 @@ from cashews._log import logger
 from cashews.backends.encoding import Values
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import bare
-from cashews.backends.redis.wire import Word, pack, text_of
+from cashews.backends.redis.wire import Word, blob, pack, text_of
 
 
 class Remote:
@@ -59,9 +59,12 @@ class Remote:
             logger.warning("redis: a value of %d bytes is not stored: `max_value_size` is %d", len(value), self._most)
         return False
 
-    def texts(self, stored: Iterable[bytes]) -> list[str]:
-        """Return the texts in their stored forms; what is no text is left out, and counted."""
-        texts = [text_of(each) for each in stored]
+    def texts(self, stored: Iterable[object]) -> list[str]:
+        """Return the texts in their stored forms; bytes that are no text are left out, and counted.
+
+        :raises WrongReplyError: if one of them is anything but bytes
+        """
+        texts = [text_of(blob(each)) for each in stored]
         found = [text for text in texts if text is not None]
         self.unreadable += len(texts) - len(found)
         return found

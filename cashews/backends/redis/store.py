@@ -97,7 +97,7 @@ class RedisStore(Backend):
         return message.left_open() if isinstance(error, UNKNOWN) else message.declined()
 
     async def _explained(self, message: m.Message[R], error: redis.RedisError) -> Exception:
-        text = str(error)
+        text = str(error) if isinstance(error, redis.ResponseError) else ""
         if "would overflow" in text:
             return CounterOverflowError(message.keys[0])
         if not message.keys or not ("WRONGTYPE" in text or "not an integer" in text):

@@ -45,7 +45,7 @@ async def get_hit(remote: Remote, message: m.GetHit) -> object:
     if blob_or_none(stored) is None:
         return message.default
     found = await remote.values.decode(message.key, remote.bare(stored), message.default)
-    if isinstance(found, Entry):
+    if type(found) is Entry:
         found.hits = integer(hits)
     return found
 

@@ -1,8 +1,8 @@
 -- Requires: time, tags, members
 -- Applies the writes of a transaction and releases its locks, if each is still held; else applies nothing.
 -- KEYS: the locks, the keys. ARGV: the number of locks, their tokens, the number of tags to delete, these tags, then
--- each write behind the number of its words: 0 words for a write that is not to be applied. Answers 1, or 0 if a lock is
--- not held by its token. An error means that nothing was applied.
+-- each write behind the number of its words: 0 words for a write that is not to be applied. Answers 1, or 0 if a lock
+-- is not held by its token. An error means that nothing was applied.
 
 local locks = tonumber(ARGV[1])
 for i = 1, locks do
@@ -17,8 +17,8 @@ while at <= #ARGV do
   at = at + #words + 1
 end
 
--- Whatever the server can refuse is provoked here, before anything is applied. Out of memory: a write of no bytes, which
--- changes nothing and makes no key.
+-- Whatever the server can refuse is provoked here, before anything is applied. Out of memory: a write of no bytes,
+-- which changes nothing and makes no key.
 local function refused(key)
   local reply = redis.pcall('SETRANGE', key, 0, '')
   return type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) and reply
