@@ -172,7 +172,7 @@ class GuardDecorator:
         if self.per_function and keying.template is None:
             keying = replace(keying, template=default_template(function, signature_of(function).parameters))
         target = keying.target(async_function(function))
-        run: Any = guarded(target, self.guard)
+        run: Any = guarded(target, self.guard.for_function())
         run.key = target.key
         return cast("AsyncFunction[P, R]", run)
 

@@ -20,6 +20,10 @@ class Guard(Protocol):
         """Answer a call, running the function with `await proceed(call)` or not."""
         ...
 
+    def for_function(self) -> Guard:
+        """Return the guard for one more function: another one, if functions must not share its state."""
+        return self
+
 
 def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
     """Return the function behind its guard."""

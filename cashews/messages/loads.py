@@ -15,12 +15,12 @@ class KnownTags:
 
 
 class LoadPermit:
-    """The right to store the outcome of a load: void once the key is invalidated while the load runs.
+    """The right to store the outcome of a load: void once the key is written or invalidated while the load runs.
 
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("key", "origin", "since", "tagging", "void")
+    __slots__ = ("joinable", "key", "nested", "origin", "since", "tagging", "void")
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -31,3 +31,7 @@ class LoadPermit:
         self.since: int | None = None
         """The store's mark of the instant at which the load began; `None` if no tags are stored."""
         self.void = False
+        self.joinable = True
+        """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+        self.nested = False
+        """True if a load that waits for the end of this one holds what this one would wait for."""

@@ -32,6 +32,7 @@ class Loader:
         self._strategy = strategy
         self._plan = plan
         self._now = engine.clock.now
+        self._flights = engine.flights()
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = OverCaches(self.execute) if plan.upper else self.execute
@@ -40,16 +41,16 @@ class Loader:
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
-            self.load_in_time = SoftTimeout(engine, self.load, self._load_behind, plan.soft_timeout)
+            self.load_in_time = SoftTimeout(engine, self._flights, self.load, self._load_behind, plan.soft_timeout)
 
     def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or share the load of this key that runs; says whether the outcome is another call's."""
         join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
-        return self._engine.load(call.key, partial(self._load, call), self._target.tagging(call), join=join)
+        return self._flights.load(call.key, partial(self._load, call), self._target.tagging(call), join=join)
 
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
-        return self._engine.refresh(call.key, partial(self._load_behind, call))
+        return self._engine.refresh(self._flights, call.key, partial(self._load_behind, call))
 
     async def _load_behind(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
@@ -58,7 +59,7 @@ class Loader:
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
-        return self._engine.load(call.key, partial(self.execute, call), self._target.tagging(call), join=False)
+        return self._flights.load(call.key, partial(self.execute, call), self._target.tagging(call), join=False)
 
     async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
         """Run the function, and store its outcome if that is worth it.

@@ -14,6 +14,7 @@ from cashews._typing import ABSENT
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector, ambient
 from cashews.engine.engine import Engine
+from cashews.engine.flights import Flights
 from cashews.exceptions import LoadTimeoutError
 from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
@@ -71,7 +72,7 @@ class UnderLock:
     load: CallLoad
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        if self.engine.is_off(Command.SET_LOCK, call.key):
+        if permit.nested or self.engine.is_off(Command.SET_LOCK, call.key):
             return await self.load(call, permit)
         lock = Call((), {}, f"{call.key}:lock")
         outcome: Outcome = await self.locked(lock, partial(self._load, call, permit))
@@ -89,6 +90,7 @@ class SoftTimeout:
     """Loads in the background, and waits for the outcome only for a while (`soft_timeout=`)."""
 
     engine: Engine
+    flights: Flights
     load: Callable[[Call], Awaitable[tuple[Outcome, bool]]]
     load_behind: Callable[[Call], Awaitable[Outcome]]
     """Loads in a worker of the engine."""
@@ -100,5 +102,6 @@ class SoftTimeout:
         if engine.is_off(Command.GET, call.key) or engine.is_off(Command.SET, call.key):
             return await self.load(call)
         with clock.move_on_at(clock.now() + self.seconds):
-            return await engine.refresh_and_wait(call.key, partial(self.load_behind, call)), True
+            behind, join = partial(self.load_behind, call), self.flights.has(call.key)
+            return await engine.refresh_and_wait(self.flights, call.key, behind, join=join), True
         return None, False
