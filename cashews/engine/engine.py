@@ -25,6 +25,7 @@ from cashews.engine.coordinator.coordinator import Coordinator
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights, waiting_for
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
+from cashews.engine.load_locks import LoadLocks
 from cashews.engine.permits import Permits, TakenPermit, is_change
 from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Pages, Route, Routes
@@ -67,6 +68,7 @@ class Engine(Asks, TransactionHost):
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
         self._running = self.permits.running
+        self.load_locks = LoadLocks()
         self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)

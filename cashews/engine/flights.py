@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from threading import get_ident
 from typing import Final, TypeAlias
 
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
+from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
@@ -32,16 +32,15 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 
 
 class Flight(LoadPermit):
-    """A shared load of one key: its permit, the calls that wait for it, and the loads that it waits for itself."""
+    """A shared load of one key: its permit, and the calls that wait for it."""
 
-    __slots__ = ("blocked_on", "ended", "loop", "place", "waiters")
+    __slots__ = ("ended", "loop", "place", "waiters")
 
     def __init__(self, place: Place, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
         super().__init__(place[1], origin, tagging)
         self.place = place
         self.loop = loop
         self.waiters: deque[ReplySlot[Outcome | TakeOverType]] = deque()
-        self.blocked_on: list[Flight] = []
         self.ended = False
 
     def tell(self, answer: Outcome | TakeOverType) -> None:
@@ -49,23 +48,6 @@ class Flight(LoadPermit):
         for waiter in self.waiters:
             waiter.give(answer)
         self.waiters.clear()
-
-    def is_blocked_by(self, others: tuple[Flight, ...]) -> bool:
-        """Say whether this load cannot end before one of some others does."""
-        seen = {self}
-        ahead = [self]
-        while ahead:
-            flight = ahead.pop()
-            if flight in others:
-                return True
-            new = [each for each in flight.blocked_on if each not in seen]
-            seen.update(new)
-            ahead += new
-        return False
-
-
-LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=())
-"""The loads that the current context runs in, the outermost first."""
 
 
 class Flights:
@@ -98,7 +80,7 @@ class Flights:
             return await self._load_alone(key, load, tagging), False
         place, loading = (get_ident(), key), LOADING.get()
         while (flight := self._joinable(place)) is not None:
-            if loading and flight.is_blocked_by(loading):
+            if loading and is_blocked_by(flight, loading):
                 return await self._load_alone(key, load, tagging, nested=True), False
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
@@ -112,7 +94,7 @@ class Flights:
             flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
             self._by_place[place] = flight
             self._permits.add(flight)
-        return await self._lead(flight, load, loading), False
+        return await self._lead(flight, load), False
 
     def _joinable(self, place: Place) -> Flight | None:
         flight = self._by_place.get(place)
@@ -122,13 +104,10 @@ class Flights:
             self._remove(flight)
         return None
 
-    async def _lead(self, flight: Flight, load: Load, loading: tuple[Flight, ...]) -> Outcome:
-        outer = loading[-1:]  # the loads around that one wait for it already
-        for around in outer:
-            around.blocked_on.append(flight)
-        token = LOADING.set((*loading, flight))
+    async def _lead(self, flight: Flight, load: Load) -> Outcome:
         try:
-            outcome = await load(flight)
+            with loading_here(flight):
+                outcome = await load(flight)
         except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
             self._remove(flight)
             flight.tell(Raised(error))
@@ -136,10 +115,6 @@ class Flights:
         except BaseException:
             self._abandon(flight)
             raise
-        finally:
-            LOADING.reset(token)
-            for around in outer:
-                around.blocked_on.remove(flight)
         self._remove(flight)
         if flight.waiters:
             flight.tell(outcome)
@@ -151,11 +126,12 @@ class Flights:
         permit = self._permits.take(key, tagging)
         permit.nested = nested
         try:
-            return await load(permit)
+            with loading_here(permit):
+                return await load(permit)
         finally:
             self._permits.drop(permit)
 
-    async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
+    async def _follow(self, flight: Flight, loading: tuple[LoadPermit, ...]) -> Outcome | TakeOverType:
         reply: ReplySlot[Outcome | TakeOverType] = self._loop().reply_slot()
         flight.waiters.append(reply)
         for load in loading[-1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,20 @@ class KnownTags:
     """True if the result may add further tags."""
 
 
-class LoadPermit:
+class Waits(Protocol):
+    """A load, or a lock of loads: it cannot end, or become free, before all that it is blocked on has."""
+
+    __slots__ = ()
+    blocked_on: list[Waits]
+
+
+class LoadPermit(Waits):
     """The right to store the outcome of a load: void once the key is written or invalidated while the load runs.
 
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("joinable", "key", "nested", "origin", "since", "tagging", "void")
+    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "since", "tagging", "void")
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -33,5 +41,7 @@ class LoadPermit:
         self.void = False
         self.joinable = True
         """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+        self.blocked_on: list[Waits] = []
+        """The loads and locks that the load waits for."""
         self.nested = False
         """True if a load that waits for the end of this one holds what this one would wait for."""

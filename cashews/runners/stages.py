@@ -15,6 +15,7 @@ from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector, ambient
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Flights
+from cashews.engine.load_locks import LoadLock, hold
 from cashews.exceptions import LoadTimeoutError
 from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
@@ -72,13 +73,15 @@ class UnderLock:
     load: CallLoad
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        if permit.nested or self.engine.is_off(Command.SET_LOCK, call.key):
+        engine, name = self.engine, f"{call.key}:lock"
+        if permit.nested or engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
             return await self.load(call, permit)
-        lock = Call((), {}, f"{call.key}:lock")
-        outcome: Outcome = await self.locked(lock, partial(self._load, call, permit))
-        return outcome
+        with engine.load_locks.waiting(permit, name) as lock:
+            outcome: Outcome = await self.locked(Call((), {}, name), partial(self._load, call, permit, lock))
+            return outcome
 
-    async def _load(self, call: Call, permit: LoadPermit, _: Call) -> Outcome:
+    async def _load(self, call: Call, permit: LoadPermit, lock: LoadLock, _: Call) -> Outcome:
+        hold(lock, permit)
         engine, strategy = self.engine, self.strategy
         found = await engine.ask(strategy.read(call.key, ABSENT))
         verdict = strategy.judge(found, engine.clock.wall(), engine.random.random)
