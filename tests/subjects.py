@@ -1,6 +1,12 @@
 """The stores that have to behave alike, each as a `Subject`: how a suite sets a cache up that it is tested on.
 
-A suite that runs on several of them has fixtures `subject`, `clock` and `cache`: see `tests/conformance/conftest.py`.
+`SUITES` lists the suites that run on several of them. The fixtures `subject`, `clock` and `cache` of such a suite are
+those of `tests/conftest.py`.
+
+A *cell* is one subject on one event loop and, for Redis, one kind of server. The plain stores `mem`, `redis` and `disk`
+run on every loop and every kind of server. The others are variants: each differs from its plain store by options whose
+code knows neither loop nor kind of server, so a variant runs in one cell, and the variants are spread over the loops.
+`--full` runs every subject in every cell.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from cashews import Cache
 from cashews.testing.clock import VirtualClock
 from tests.servers import binaries
 
+HERE = Path(__file__).parent
 MANY = 10_000
 """More keys than one page of any backend holds; each of them has to have room."""
 
@@ -37,6 +44,8 @@ class Subject:
     listeners: Sequence[Any] = ()
     in_transaction: bool = False
     """Whether everything that a test asks of the cache is part of one transaction."""
+    loop: str = ""
+    """The event loop that a variant runs on; a plain store runs on each."""
 
     @property
     def served(self) -> bool:
@@ -83,10 +92,10 @@ class Subject:
 
 MEMORY = {
     "mem": Subject("mem://", {"size": MANY}),
-    "mem-copies-watched": Subject("mem://", {"size": MANY, "copy": "deep"}, listeners=[lambda *_: None]),
-    "mem-chained-unswept": Subject("mem://", {"size": MANY, "check_interval": 0}, middlewares=[hand_on]),
+    "mem-copies-watched": Subject("mem://", {"size": MANY, "copy": "deep"}, listeners=[lambda *_: None], loop="trio"),
+    "mem-chained-unswept": Subject("mem://", {"size": MANY, "check_interval": 0}, middlewares=[hand_on], loop="trio"),
     "mem-pickled-signed": Subject(
-        "mem://", {"size": MANY, "secret": "s", "compress_type": "zlib", "compress_threshold": 0}
+        "mem://", {"size": MANY, "secret": "s", "compress_type": "zlib", "compress_threshold": 0}, loop="asyncio"
     ),
 }
 SIGNED = {"secret": "a made-up secret", "digestmod": "sha256", "compress_type": "zlib", "compress_threshold": 1}
@@ -94,25 +103,91 @@ STRICT = {"suppress": False}
 """What a server refuses is an error, so that no suite takes a failure for an absent value."""
 REDIS = {
     "redis": Subject("redis:", STRICT),
+    "redis-signed-resp2": Subject("redis:", {**STRICT, **SIGNED, "protocol": 2}, loop="trio"),
+    "redis-many-chained": Subject("redis:", {**STRICT, "connections": 3}, middlewares=[hand_on], loop="asyncio"),
+}
+DISK = {
+    "disk": Subject("disk://", STRICT),
+    "disk-sharded-signed": Subject("disk://", {**STRICT, **SIGNED, "shards": 3}, loop="asyncio"),
+    "disk-files-chained": Subject(
+        "disk://",
+        {**STRICT, "disk_min_file_size": 1, "eviction_policy": "least-recently-used"},
+        middlewares=[hand_on],
+        loop="trio",
+    ),
+}
+"""Two options that share no code share a variant; a failure tells which by what it says, or by `--full`."""
+APART = {
     "redis-signed": Subject("redis:", {**STRICT, **SIGNED}),
     "redis-chained": Subject("redis:", STRICT, middlewares=[hand_on]),
     "redis-many": Subject("redis:", {**STRICT, "connections": 3}),
     "redis-resp2": Subject("redis:", {**STRICT, "protocol": 2}),
-}
-DISK = {
-    "disk": Subject("disk://", STRICT),
     "disk-sharded": Subject("disk://", {**STRICT, "shards": 3}),
     "disk-signed": Subject("disk://", {**STRICT, **SIGNED}),
-    "disk-files": Subject(
-        "disk://", {**STRICT, "disk_min_file_size": 1, "eviction_policy": "least-recently-used"}, middlewares=[hand_on]
-    ),
 }
-STORES = {**MEMORY, **REDIS, **DISK}
+"""The options of the variants one by one, for `--full` alone."""
+STORES = {**MEMORY, **REDIS, **DISK, **APART}
 IN_TRANSACTION = {
-    f"{name}-in-transaction": replace(STORES[name], in_transaction=True)
-    for name in ("mem", "mem-copies-watched", "mem-pickled-signed", "redis", "disk")
+    f"{name}-in-transaction": replace(STORES[name], in_transaction=True, loop=loop)
+    for name, loop in {
+        "mem": "trio",
+        "mem-copies-watched": "asyncio",
+        "mem-pickled-signed": "trio",
+        "redis": "asyncio",
+        "disk": "trio",
+    }.items()
 }
 SUBJECTS = {**STORES, **IN_TRANSACTION}
+
+ONE_EACH = {"redis": "asyncio", "disk": "trio"}
+"""For suites about code that asks the same of every store: a store that answers at once on each loop, and one that has
+to be waited for on each."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The subjects that a suite runs on; those in `loops` run on one loop alone, like variants."""
+
+    subjects: Sequence[str]
+    loops: Mapping[str, str] = field(default_factory=dict)
+    start: float = 0.0
+    """The instant at which the suite's clock begins."""
+
+
+SUITES = {
+    "conformance": Suite(list(SUBJECTS), start=1_000),
+    "tags": Suite([name for name in STORES if name not in ("mem-pickled-signed", "redis-resp2")]),
+    "transactions": Suite(
+        ["mem", "mem-pickled-signed", "redis", "disk", "disk-sharded-signed", "disk-sharded"], start=1_000
+    ),
+    "strategies": Suite(["mem", "redis", "disk"], ONE_EACH),
+    "guards": Suite(["mem", "redis", "disk"], ONE_EACH),
+    "cancellation/test_invalidated_loads.py": Suite(["mem", "redis", "redis-many-chained", "redis-many", "disk"]),
+    "serialize/test_slices.py": Suite(["mem-pickled-signed", "redis", "disk"], ONE_EACH),
+}
+"""Directory or file of tests -> the subjects that it runs on."""
+
+
+def suite_of(path: Path) -> Suite | None:
+    """Return the suite that a file of tests belongs to."""
+    name = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
+    return SUITES.get(name) or SUITES.get(name.partition("/")[0])
+
+
+def is_left_out(path: Path, subject: tuple[str, str], loop: str | None, loops: Sequence[str]) -> bool:
+    """Say whether a cell is for `--full` alone: a variant on another loop or another kind of server than its own.
+
+    :param subject: the name of a subject, and the kind of its server
+    :param loop: the loop that the test runs on, `None` for a test without one
+    :param loops: the loops that were asked for; a variant whose own is not among them runs on the first
+    """
+    name, kind = subject
+    if name in APART:
+        return True
+    suite = suite_of(path)
+    own = SUBJECTS[name].loop or (suite.loops.get(name, "") if suite else "")
+    is_elsewhere = bool(own and loop) and loop != (own if own in loops else loops[0])
+    return is_elsewhere or (bool(SUBJECTS[name].loop) and kind not in ("", next(iter(binaries()), "none")))
 
 
 def each(names: Iterable[str]) -> list[Any]:
@@ -135,13 +210,13 @@ on_memory = pytest.mark.parametrize("subject", each(["mem"]), indirect=True)
 
 
 def subject_of(request: pytest.FixtureRequest) -> Subject:
-    """Return what a fixture `subject` is parametrized with, on a server without a key or in an empty directory."""
+    """Return the subject that a test is parametrized with, on a server without a key or in an empty directory."""
     name, kind = request.param
     subject = SUBJECTS[name]
     if subject.on_disk:
-        directory = request.getfixturevalue("tmp_path") / "cache"
+        directory = request.getfixturevalue("room") / "cache"
         return replace(subject, options={**subject.options, "directory": directory})
-    return replace(subject, url=request.getfixturevalue("empty")(kind).url) if subject.served else subject
+    return replace(subject, url=request.getfixturevalue("empty")(kind).patient_url) if subject.served else subject
 
 
 def rows_in(directory: Path, table: str) -> int:

@@ -1,11 +1,10 @@
-"""The layers of the package, executed: which module may know which, and who alone may touch what is outside.
+"""The layers of the package, executed: which module may know which, and who alone may touch a module from outside.
 
 `violations(package)` is a pure function of a directory; the package has none, and each rule finds what is planted.
 """
 
 import ast
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -13,54 +12,10 @@ from typing import NamedTuple
 import pytest
 
 import cashews
+from tests.layers import ALONE, PURE_ROWS, WINGS, fits, row_of, wing_of
 
 PACKAGE = Path(next(iter(cashews.__path__)))
 
-ROWS = {
-    8: ["__init__", "__main__"],
-    7: ["api", "api.*", "typing", "testing", "testing.*", "helpers", "contrib", "contrib.*"],
-    6: ["runners", "runners.*", "guards", "guards.*"],
-    5: [
-        "backends.memory",
-        "backends.memory.*",
-        "backends.redis",
-        "backends.redis.*",
-        "backends.disk",
-        "backends.disk.*",
-    ],
-    4: ["engine", "engine.*"],
-    3: ["backends", "backends.interface", "backends.encoding", "actors", "actors.*"],
-    2: ["table", "table.*", "structures", "structures.*", "serialize", "serialize.*"],
-    1: ["strategies", "strategies.*", "keys", "keys.*"],
-    0: [
-        "_arguments",
-        "_log",
-        "_typing",
-        "_version",
-        "clock",
-        "commands",
-        "exceptions",
-        "messages",
-        "messages.*",
-        "ttl",
-    ],
-}
-"""Row -> its modules, named as in `cashews.<name>`. A module knows its own row and those below."""
-
-ALONE = {
-    "asyncio": ["actors.loop"],
-    "trio": ["actors.loop"],
-    "redis": ["backends.redis", "backends.redis.*"],
-    "hiredis": ["backends.redis", "backends.redis.*"],
-    "diskcache": ["backends.disk", "backends.disk.*"],
-    "time": ["clock"],
-    "fastapi": ["contrib.*"],
-    "starlette": ["contrib.*"],
-    "prometheus_client": ["contrib.*"],
-}
-"""Outside module -> the only modules that may import it."""
-
-PURE_ROWS = (0, 1)
 LONGEST = 400
 
 
@@ -174,17 +129,15 @@ def chances(module: Module, package: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.attr
 
 
-def row_of(name: str) -> int:
-    """Return the row of a module; -1 if it has none."""
-    return next((row for row, patterns in ROWS.items() if fits(name, patterns)), -1)
-
-
-def fits(name: str, patterns: list[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def test_the_package_keeps_its_layers():
     assert violations(PACKAGE) == []
+
+
+def test_every_wing_is_there():
+    """The page on the architecture is generated from them."""
+    modules = [module.name for module in read(PACKAGE)]
+    found = {wing.name for name in modules if (wing := wing_of(name))}
+    assert {wing.name for wing in WINGS} - found <= {"contrib"}
 
 
 def plant(root: Path, files: dict[str, str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from random import Random
@@ -69,6 +70,8 @@ class Engine(Asks, TransactionHost):
         self.permits = Permits()
         self._running = self.permits.running
         self.load_locks = LoadLocks()
+        self.uncached: Counter[str] = Counter()
+        """The calls of cached functions that were not cached, by reason."""
         self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
@@ -379,6 +382,7 @@ class Engine(Asks, TransactionHost):
             loads=len(self.permits),
             load_waiters=waiting_for(self.permits.all()),
             refreshes=self.refresher.statistics(),
+            uncached=dict(self.uncached),
             backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
             actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
         )

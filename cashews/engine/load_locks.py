@@ -1,4 +1,4 @@
-"""Loads that wait for each other, and locks of loads: what would wait for itself, in however many steps, runs instead."""
+"""Loads that wait for each other, and locks of loads: a load that would wait for itself runs instead."""
 
 from __future__ import annotations
 

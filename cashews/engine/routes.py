@@ -13,7 +13,7 @@ from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
-from cashews.engine.context import AMBIENT
+from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch
@@ -32,7 +32,7 @@ class Route:
     """
 
     __slots__ = (
-        *("_chains", "_interceptors", "_plain"),
+        *("_chains", "_interceptors"),
         *("backend", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
     )
 
@@ -55,10 +55,8 @@ class Route:
         """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
-        self._plain: dict[type[Message[Any]], Proceed] = {}
-        """The chain of each type of message where the context adds nothing."""
-        self._chains: dict[tuple[type[Message[Any]], bool, bool, bool], Proceed] = {}
-        """The chains where it does: at most eight for each type of message, since only facts about this route count."""
+        self._chains: tuple[dict[type[Message[Any]], Proceed], ...] = _no_chains()
+        """The chains by the parts of the context that concern this route, and by the type of message."""
 
     def __repr__(self) -> str:
         return f"<Route {self.prefix!r} -> {self.backend.name}>"
@@ -66,7 +64,7 @@ class Route:
     def rebuild(self) -> None:
         """Work out again which turns are served in place."""
         interceptors = self._interceptors(self)
-        self._plain, self._chains = {}, {}
+        self._chains = _no_chains()
         self.turns = {
             kind: turn
             for kind, turn in self.backend.turns.items()
@@ -84,20 +82,22 @@ class Route:
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        if here is None or not (here.off or here.transactions or here.invalidating is not None):
-            chain = self._plain.get(kind)
-            if chain is None:
-                chain = self._plain[kind] = self._compose(kind)
-            return chain
-        concern = (kind, self.switch.is_off(kind.command), here.invalidating is not None, bool(here.transactions))
-        chain = self._chains.get(concern)
+        concerns = 0 if here is None else here.concerns
+        if concerns & SWITCHED_OFF and not self.switch.is_off(kind.command):
+            concerns ^= SWITCHED_OFF
+        chains = self._chains[concerns]
+        chain = chains.get(kind)
         if chain is None:
-            chain = self._chains[concern] = self._compose(kind)
+            chain = chains[kind] = self._compose(kind)
         return chain
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
         return compose(concerned, self.backend.ask)
+
+
+def _no_chains() -> tuple[dict[type[Message[Any]], Proceed], ...]:
+    return tuple([{} for _ in range(CONCERNS)])
 
 
 class Routes(Sequence[Route]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,10 @@ class KnownTags:
     tags: tuple[str, ...]
     more: bool = False
     """True if the result may add further tags."""
+
+
+UNKNOWN_TAGS: Final = KnownTags((), more=True)
+"""The tags of a value that is not stored, since its tags could not be worked out."""
 
 
 class Waits(Protocol):

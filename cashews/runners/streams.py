@@ -7,7 +7,7 @@ are read before the first item is replayed: a chunk that has been evicted makes 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,8 +20,10 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
-from cashews.messages import DeleteMany, LoadPermit, Recall, RecallMany, SetMany
+from cashews.exceptions import NoKeyError
+from cashews.messages import UNKNOWN_TAGS, DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
+from cashews.runners.uncached import Uncached
 from cashews.strategies.entry import Chunk, Manifest, Returned
 
 Item = TypeVar("Item")
@@ -75,7 +77,7 @@ class StreamRunner:
         self._engine = engine
         self._target = target
         self._function: Source = target.function
-        self._key = target.key
+        self._uncached = Uncached(target.function, engine.uncached)
         self._plan = plan
         self._most = most
 
@@ -84,13 +86,25 @@ class StreamRunner:
 
         @wraps(self._function)
         async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            call = Call(args, kwargs, self._key(*args, **kwargs))
-            found = await self._remembered(call.key)
-            async with aclosing(self._record(call) if found is None else self._replay(call, found)) as items:
+            async with aclosing(await self._items(args, kwargs)) as items:
                 async for item in items:
                     yield item
 
         return stream
+
+    async def _items(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """Return the items of a call: of a stored run, or of a new one."""
+        try:
+            call = self._target.call(args, kwargs)
+        except NoKeyError as error:
+            self._uncached.note(error, "key")
+            return self._function(*args, **kwargs)
+        try:
+            found = await self._remembered(call.key)
+        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
+            self._uncached.tolerate(error, "read")
+            return self._function(*args, **kwargs)
+        return self._record(call) if found is None else self._replay(call, found)
 
     # --- a stored run
 
@@ -110,7 +124,7 @@ class StreamRunner:
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
         here = AMBIENT.get()
         for detector in here.detectors if here is not None else ():
-            detector.record(call.key, record_of(self._engine, "iterator", self._plan, call, items))
+            detector.record(call.key, record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached))
         for chunk in pieces(items, CHUNK):
             for item in chunk:
                 yield item
@@ -122,14 +136,26 @@ class StreamRunner:
         """Run the generator for one consumer; store its items if it came to its end and is worth it."""
         engine = self._engine
         recording = Recording(self._most, copy=not engine.backend_of(call.key).shares)
-        with engine.permit(call.key, self._target.tagging(call)) as permit:
-            if permit.tagging is not None:
+        with engine.permit(call.key, self._tagging(call)) as permit:
+            if permit.tagging is UNKNOWN_TAGS:
+                recording.give_up()
+            elif permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
             async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                 while (item := await self._next(source, recording)) is not ABSENT:
                     await self._take_down(call, recording, item)
                     yield item
-            await self._store(call, recording, permit)
+            try:
+                await self._store(call, recording, permit)
+            except Exception as error:  # noqa: BLE001  the consumer has had all items
+                self._uncached.tolerate(error, "store")
+
+    def _tagging(self, call: Call) -> KnownTags | None:
+        try:
+            return self._target.tagging(call)
+        except Exception as error:  # noqa: BLE001  of the user's own callable or argument
+            self._uncached.tolerate(error, "tags")
+            return UNKNOWN_TAGS
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock
@@ -145,15 +171,16 @@ class StreamRunner:
         """Record an item; give the recording up if the condition refuses it, or there is no room."""
         if not recording.whole:
             return
-        condition = self._plan.condition
-        if condition is not None and not await consult(condition, item, call):
-            recording.give_up()
-            return
+        condition, part = self._plan.condition, "condition"
         try:
+            if condition is not None and not await consult(condition, item, call):
+                recording.give_up()
+                return
+            part = "copy"
             room = recording.add(item)
-        except Exception:  # noqa: BLE001  an exotic item; its consumer has nothing to do with copies
+        except Exception as error:  # noqa: BLE001  of the user's callable or item; its consumer has nothing to do with it
             recording.give_up()
-            logger.exception("a run of %r is not stored: an item cannot be copied", call.key)
+            self._uncached.note(error, part)
         else:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)

@@ -20,6 +20,7 @@ from cashews import Cache
 from cashews.api import settings
 from cashews.backends.memory.store import MemoryOptions, MemoryStore
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 PATIENCE = 10
 """Seconds of real time after which a run counts as a deadlock."""
@@ -167,9 +168,7 @@ def assert_nothing_held(cache, tasks):
     assert statistics.refreshes["pending"] == 0
     assert (statistics.backends[""]["locks"], statistics.leases) == (0, 0)
     assert statistics.tasks == tasks
-    assert cache._engine.refresher._letters == {}
-    assert cache._engine.coordinator.idle
-    assert all(len(route.graph) == 0 for route in cache._engine.routes)
+    assert inside(cache).held() == {}
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """What was loaded before an invalidation goes to its callers and nowhere else (guarantee 10; D14)."""
 
-from random import Random
-
 import anyio
 import pytest
-
-from tests.subjects import clock_of, each, subject_of
 
 INVALIDATIONS = {
     "delete": lambda cache, _: cache.delete("k"),
@@ -30,22 +26,6 @@ REFRESHES = {
     "dynamic": lambda cache, function: cache.dynamic(9000, key="k", prefix="")(function),
 }
 every_invalidation = pytest.mark.parametrize("invalidate", INVALIDATIONS.values(), ids=INVALIDATIONS)
-
-
-@pytest.fixture(params=each(["mem", "redis", "redis-many", "disk"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject, monkeypatch):
-    return clock_of(subject, monkeypatch)
-
-
-@pytest.fixture
-async def cache(subject, clock):
-    async with subject.open(clock, random=Random(1)) as opened:
-        yield opened
 
 
 class Database:

@@ -10,6 +10,7 @@ import pytest
 
 from cashews import messages as m
 from cashews.exceptions import WrongTypeError
+from tests.internals import inside
 
 # --- bits
 
@@ -228,8 +229,8 @@ RULES = m.CircuitRules(errors_rate=1, period=5, ttl=5)
 AFTER: dict[str, tuple[Callable[[Any], Awaitable[Any]], object]] = {
     "bits": (lambda cache: cache.get_bits("k", 1), (0,)),
     "window": (lambda cache: cache.slice_incr("k", 0, 1, 5), 1),
-    "tally": (lambda cache: cache._engine.ask(m.Admit("k", 1, 5)), True),
-    "circuit": (lambda cache: cache._engine.ask(m.ReportCircuit("k", RULES, 0.0, failed=False)), None),
+    "tally": (lambda cache: inside(cache).ask(m.Admit("k", 1, 5)), True),
+    "circuit": (lambda cache: inside(cache).ask(m.ReportCircuit("k", RULES, 0.0, failed=False)), None),
     "set": (_refilled, ["b"]),
     "value": (lambda cache: cache.incr("k"), 1),
 }

@@ -7,6 +7,7 @@ from cashews import messages as m
 from cashews.backends.disk.locks import set_lock
 from cashews.backends.disk.shelf import MOST_CULLED, MOST_SWEPT
 from tests.disk.conftest import figures
+from tests.internals import inside
 from tests.subjects import rows_in
 
 pytestmark = pytest.mark.diskcache
@@ -54,9 +55,9 @@ READINGS = {
     "get_raw": lambda cache: cache.get_raw("k0"),
     "get_many": lambda cache: cache.get_many("k0", "none"),
     "get_match": _matching,
-    "hit": lambda cache: cache._engine.ask(m.GetHit("k0")),
+    "hit": lambda cache: inside(cache).ask(m.GetHit("k0")),
     "transaction": _in_transaction,
-    "peek": lambda cache: cache._engine.ask(m.Peek("k0")),
+    "peek": lambda cache: inside(cache).ask(m.Peek("k0")),
 }
 
 

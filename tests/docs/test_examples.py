@@ -15,7 +15,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"#> (.*)$", re.MULTILINE)
 
-SERVER = "redis://localhost:6379"
+SERVER = re.compile(r"redis://localhost:6379(?:/0)?(\??)")
 """Examples that name this address run on a server of the tests."""
 
 
@@ -54,9 +54,10 @@ def test_an_example_runs_and_prints_what_it_says(
 ):
     monkeypatch.setattr(cashews, "cache", cashews.Cache("fresh"))  # examples that set up the ready-made cache
     source = example.replace("anyio.run(main)", f"anyio.run(main, backend={anyio_backend!r})")
-    if SERVER in source:
+    if SERVER.search(source):
         empty = request.getfixturevalue("empty")
-        source = source.replace(SERVER, f"redis://127.0.0.1:{empty(next(iter(binaries()))).port}")
+        patient = empty(next(iter(binaries()))).url + "?socket_connect_timeout=30"
+        source = SERVER.sub(lambda address: patient + address[1].replace("?", "&"), source)
     exec(compile(source, "<example>", "exec"), {"__name__": "example"})
     printed = capsys.readouterr().out.splitlines()
     expected = OUTPUT.findall(example)

@@ -23,7 +23,7 @@ def url(server):
     """The address of a server, as a user who may send the commands of the page."""
     rules = [rule(command) for command in COMMANDS]
     server.command("ACL", "SETUSER", "app", "reset", "on", ">nuts", "~*", "&cashews/lock/*", *rules)
-    yield f"redis://app:nuts@127.0.0.1:{server.port}"
+    yield server.patient_url.replace("//", "//app:nuts@")
     server.command("ACL", "DELUSER", "app")
 
 

@@ -29,7 +29,7 @@ def test_a_project_that_keeps_the_bounds_is_not_complained_about(voice, project)
 
 def test_docstrings_without_nouns_are_complained_about(voice, project):
     (project / "cashews" / "module.py").write_text('def f():\n    """What is what, for whoever."""\n')
-    assert list(voice["complaints"](project)) == ["docstrings say what and who 600.0 times in 1,000 words; allowed: 25"]
+    assert list(voice["complaints"](project)) == ["docstrings say what and who 600.0 times in 1,000 words; allowed: 4"]
 
 
 def test_pages_that_do_not_speak_to_their_reader_are_complained_about(voice, project):

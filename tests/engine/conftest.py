@@ -12,6 +12,7 @@ from cashews import Cache
 from cashews.api import settings
 from cashews.backends.interface import Backend, Environment
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -70,9 +71,4 @@ def tasks_now():
 @pytest.fixture
 def stored_in():
     """``stored_in(cache, prefix)``: the keys that a memory backend holds, expired or not."""
-
-    def keys(cache, prefix=""):
-        table = cache._engine.backend_at(prefix)._table
-        return [*table.values, *table.structures]
-
-    return keys
+    return lambda cache, prefix="": inside(cache).stored(prefix)

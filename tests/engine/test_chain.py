@@ -9,6 +9,7 @@ import pytest
 from cashews import Cache, Command
 from cashews import messages as m
 from cashews.engine.engine import NOT_NOW
+from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
 MADE_OF = {
@@ -72,8 +73,8 @@ async def test_every_message_walks_the_same_chain_once(clock, diary):
         for message in MESSAGES.values():
             await cache.clear()
             diary.clear()
-            assert cache._engine.in_place(message) is NOT_NOW
-            await cache._engine.ask(message)
+            assert inside(cache).in_place(message) is NOT_NOW
+            await inside(cache).ask(message)
             names = [name for name, _ in diary]
             assert (message, names) == (message, ["first", "second", "second after", "first after"])
             assert {command for _, command in diary} == {message.command}
@@ -86,7 +87,7 @@ async def test_in_place_and_along_the_chain_the_replies_are_the_same(clock, diar
         async with Cache.open("mem://", middlewares=middlewares, clock=clock) as cache:
             for filling in (m.Set("k", 1), m.SetLock("k", "1", 10.0), message):
                 try:
-                    reply = await cache._engine.ask(filling)
+                    reply = await inside(cache).ask(filling)
                 except TypeError as error:
                     reply = repr(error)
             replies.append(reply)
@@ -100,20 +101,20 @@ async def test_short_messages_are_served_in_place_when_nothing_stands_before(cac
     in_turns = {m.DeleteMatch, m.DeleteTags, m.Clear, m.GetKeysCount}
     for message in MESSAGES.values():
         if type(message) in in_turns:
-            assert cache._engine.in_place(message) is NOT_NOW
-    assert cache._engine.in_place(m.Set("k", 1)) is True
-    assert cache._engine.in_place(m.Get("k")) == 1
+            assert inside(cache).in_place(message) is NOT_NOW
+    assert inside(cache).in_place(m.Set("k", 1)) is True
+    assert inside(cache).in_place(m.Get("k")) == 1
 
 
 async def test_only_the_commands_that_are_watched_leave_the_straight_way(cache):
     await cache.ping()
     with cache.callback(lambda *_: None, Command.GET):
-        assert cache._engine.in_place(m.Get("k")) is NOT_NOW
-        assert cache._engine.in_place(m.Set("k", 1)) is True
-    assert cache._engine.in_place(m.Get("k")) == 1
+        assert inside(cache).in_place(m.Get("k")) is NOT_NOW
+        assert inside(cache).in_place(m.Set("k", 1)) is True
+    assert inside(cache).in_place(m.Get("k")) == 1
     cache.disable(Command.SET)
-    assert cache._engine.in_place(m.Set("k", 2)) is NOT_NOW
-    assert cache._engine.in_place(m.Get("k")) == 1
+    assert inside(cache).in_place(m.Set("k", 2)) is NOT_NOW
+    assert inside(cache).in_place(m.Get("k")) == 1
 
 
 # --- middlewares
@@ -134,7 +135,7 @@ async def test_a_middleware_gets_the_arguments_of_the_public_command(clock):
 
     async def look(call, cmd, backend, *args, **kwargs):
         seen.append((cmd, args, kwargs))
-        assert backend is cache._engine.backend_at("")
+        assert backend is inside(cache).store()
         return await call(*args, **kwargs)
 
     async with Cache.open("mem://", middlewares=[look], clock=clock) as cache:
@@ -162,7 +163,7 @@ async def test_the_specifications_middleware_finds_a_key_or_pattern(clock):
     async with Cache.open("mem://", middlewares=(logging_middleware,), clock=clock) as cache:
         for kind, message in MESSAGES.items():
             if kind not in {"SetMany", "Commit"}:  # have neither
-                await cache._engine.ask(message)
+                await inside(cache).ask(message)
                 await cache.clear()
                 expected = (message.keys or getattr(message, "tags", None) or (getattr(message, "pattern", ""),))[0]
                 assert (kind, found[0]) == (kind, expected)

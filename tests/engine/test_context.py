@@ -7,6 +7,7 @@ import pytest
 
 from cashews import Cache, Command, key_context
 from cashews.testing import VirtualClock
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_chains_do_not_keep_other_caches_alive(clock):
         for _ in range(50):
             other = Cache("other")
             other.setup("mem://")
-            engines.append(weakref.ref(other._engine))
+            engines.append(weakref.ref(inside(other).engine))
             with other.disabling(Command.GET):
                 await cache.get("k")
         del other
@@ -83,8 +84,7 @@ async def test_switched_off_commands_make_no_more_than_a_few_chains(clock):
         for number in range(300):
             with cache.disabling(*commands[number % 20 :: 1 + number % 7]):
                 assert await cache.set("k", number) in {True, False}
-        (route,) = cache._engine.routes
-        assert len(route._chains) <= 8
+        assert inside(cache).chains <= 8
 
 
 async def test_what_another_cache_switches_off_is_on_here(clock):

@@ -21,6 +21,7 @@ from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheClosedError, EventLoopError, LockedError
 from cashews.messages import WatchLock
+from tests.internals import inside
 
 TENANT: ContextVar[str] = ContextVar("tenant")
 
@@ -135,7 +136,7 @@ async def test_a_queue_without_middlewares_watches_its_lock_once(apart, clock):
                 tasks.start_soon(want)
             await clock.advance(20)
         assert apart == ["k"]
-        assert cache._engine.coordinator.idle
+        assert inside(cache).coordinator.idle
 
 
 @pytest.mark.usefixtures("apart")
@@ -156,7 +157,7 @@ async def test_a_lease_is_renewed_in_the_context_in_which_its_lock_was_taken(clo
             tasks.start_soon(hold)
             await clock.advance(150)
         assert ended == [100]
-        assert cache._engine.coordinator.statistics().turns > 10
+        assert inside(cache).coordinator.statistics().turns > 10
 
 
 async def test_closing_ends_the_waits_at_once(cache, clock):
@@ -229,8 +230,8 @@ def test_waiters_of_a_loop_that_was_closed_by_hand_stand_in_nobodys_way(clock, f
 def test_keys_that_were_waited_for_in_a_loop_that_was_closed_by_hand_are_not_handed_to_it(clock):
     cache = Cache(clock=clock)
     cache.setup("mem://")
-    coordinator = cache._engine.coordinator
-    graph = cache._engine.routes[0].graph
+    coordinator = inside(cache).coordinator
+    graph = inside(cache).wait_graph()
     loops = [asyncio.new_event_loop() for _ in range(2)]
 
     async def leave():
@@ -279,7 +280,7 @@ async def test_tasks_of_another_live_loop_that_wait_are_not_forgotten(cache, clo
 @pytest.mark.usefixtures("apart")
 async def test_the_figures_of_the_coordinator(clock):
     async with Cache.open("apart://", clock=clock) as cache:
-        coordinator = cache._engine.coordinator
+        coordinator = inside(cache).coordinator
         assert coordinator.statistics() == ("coordinator", 0, 0, 0, 0, 0)
 
         async def hold(key):

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache, Command
 from cashews.exceptions import LockedError
+from tests.internals import inside
 
 
 class Waiters:
@@ -49,7 +50,7 @@ async def waiters(cache, clock):
     assert still_waiting == 0
     assert not await cache.is_locked("k")
     assert clock.statistics().sleepers == 0
-    assert cache._engine.coordinator.idle
+    assert inside(cache).held() == {}
 
 
 async def test_first_in_first_out(waiters, cache, clock):
@@ -335,7 +336,7 @@ async def test_a_middleware_that_fails_when_a_lease_is_renewed_does_not_end_the_
 
     serving()
     async with Cache.open("stub://", clock=clock, middlewares=[fail]) as cache:
-        locks, lost = cache._engine.locks, []
+        locks, lost = inside(cache).locks, []
         lock = locks.claim("k", 9)
         lock.until = 9
         renewals.append(None)

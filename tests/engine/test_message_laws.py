@@ -14,6 +14,7 @@ from cashews import messages as m
 from cashews.commands import Effect
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
+from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
 FILLED = [
@@ -239,11 +240,11 @@ OF_THEIR_OWN = {m.Get: {str}, m.RenewLock: {type(None)}}
 async def test_a_message_declines_in_the_type_of_its_real_replies(message):
     """Guarantee 19; D29: the types of the replies are those of an empty and of a filled store."""
     async with Cache.open("mem://") as cache:
-        replies = [await cache._engine.ask(message)]
-        await cache._engine.ask(m.Clear())
+        replies = [await inside(cache).ask(message)]
+        await inside(cache).ask(m.Clear())
         for filling in FILLED:
-            await cache._engine.ask(filling)
-        replies.append(await cache._engine.ask(message))
+            await inside(cache).ask(filling)
+        replies.append(await inside(cache).ask(message))
     declined = message.declined()
     assert type(declined) in {type(reply) for reply in replies} | OF_THEIR_OWN.get(type(message), set())
     if isinstance(declined, tuple):

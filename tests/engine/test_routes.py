@@ -6,6 +6,7 @@ import pytest
 
 from cashews import Cache
 from cashews.exceptions import NotConfiguredError
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ KEYS = {"k": 1, "user:1": 2, "user:vip:1": 3, "user": 4, "users:1": 5}
 
 
 def on(cache, prefix):
-    table = cache._engine.backend_at(prefix)._table
-    return sorted([*table.values, *table.structures])
+    return sorted(inside(cache).stored(prefix))
 
 
 async def test_the_longest_prefix_wins(routed):

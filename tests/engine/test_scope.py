@@ -13,6 +13,7 @@ import pytest
 from cashews import Cache, Command
 from cashews.exceptions import CacheClosedError, EventLoopError
 from cashews.testing.clock import ClockStatistics
+from tests.internals import inside
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -79,7 +80,7 @@ async def test_a_cancelled_scope_cleans_up(clock, tasks_now, serving):
         pytest.fail("the cancellation was swallowed")
     assert scope.cancelled_caught
     assert tasks_now() == before
-    assert cache._engine.backend_at("").closed == 1
+    assert inside(cache).store().closed == 1
     assert clock.statistics() == NOTHING_WAITS
 
 
@@ -299,7 +300,7 @@ async def test_a_second_setup_closes_the_backend_it_replaces(clock, serving):
 
     serving(service)
     async with Cache.open("stub://", clock=clock) as cache:
-        first = cache._engine.backend_at("")
+        first = inside(cache).store()
         await clock.settle()
         second = cache.setup("stub://")
         await clock.settle()

@@ -14,6 +14,8 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
 from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSStream
 
+from tests.servers import PATIENTLY
+
 PATIENCE = 20
 """Seconds of real time after which a test has failed that waits for something."""
 BROKEN = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
@@ -83,6 +85,11 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"redis{'s' if self._tls else ''}://localhost:{self.port}"
+
+    @property
+    def patient_url(self) -> str:
+        """The same for a client whose time is real."""
+        return f"{self.url}?{PATIENTLY}"
 
     # --- life
 

@@ -314,7 +314,7 @@ def clients(server):
 def test_a_cache_serves_one_event_loop_after_another(server, run, closed):
     """D46."""
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def main(number):
         assert await cache.incr("n", expire=100) == number
@@ -326,14 +326,14 @@ def test_a_cache_serves_one_event_loop_after_another(server, run, closed):
 
     for number in (1, 2, 3):
         if closed:
-            cache.setup(server.url)
+            cache.setup(server.patient_url)
         run(main, number)
         assert clients(server) == 1
 
 
 def test_a_cache_goes_from_one_kind_of_loop_to_the_other(server):
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def main(number):
         assert await cache.incr("n") == number
@@ -348,7 +348,7 @@ def test_a_cache_goes_from_one_kind_of_loop_to_the_other(server):
 def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, next_use):
     """D46: its tasks are still pending, ours and those that wait for replies."""
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def use(number):
         with anyio.fail_after(PATIENCE):
@@ -364,7 +364,7 @@ def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, n
     async def close():
         with anyio.fail_after(PATIENCE):
             await cache.close()
-        cache.setup(server.url)
+        cache.setup(server.patient_url)
 
     for number in (1, 2, 3):
         loop = asyncio.new_event_loop()
@@ -380,7 +380,7 @@ def test_a_loop_that_was_closed_by_hand_does_not_break_the_next(server, waits, n
 
 def test_a_loop_that_ends_with_requests_in_flight_leaves_none_for_the_next(server, run):
     cache = Cache()
-    cache.setup(server.url)
+    cache.setup(server.patient_url)
 
     async def leave():
         await cache.ping()

@@ -132,7 +132,7 @@ async def test_a_lock_that_is_fought_for_is_held_by_one_and_refused_to_nobody(se
                 done.append(1)
 
     options = {"protocol": protocol}
-    async with Cache.open(server.url, **options) as one, Cache.open(server.url, **options) as other:
+    async with Cache.open(server.patient_url, **options) as one, Cache.open(server.patient_url, **options) as other:
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for cache in (one, other) * 10:

@@ -10,6 +10,7 @@ from cashews.commands import Effect
 from cashews.exceptions import CacheBackendInteractionError, LockedError
 from tests.engine.test_message_laws import EXAMPLES
 from tests.faults.proxy import PATIENCE, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 over_all = pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
@@ -23,13 +24,13 @@ def neutral(message):
 
 
 async def answer(cache, message):
-    reply = await cache._engine.ask(message)
+    reply = await inside(cache).ask(message)
     return (reply.items, reply.cursor) if isinstance(reply, m.Page) else reply
 
 
 async def raises(cache, message):
     try:
-        await cache._engine.ask(message)
+        await inside(cache).ask(message)
     except CacheBackendInteractionError:
         return True
     return False

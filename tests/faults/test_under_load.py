@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from cashews import Cache
-from tests.faults.proxy import PATIENCE, Proxy, until
+from tests.faults.proxy import Proxy, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 CANCELLATIONS, CUTS = 10_000, 200
@@ -89,13 +90,13 @@ class Load:
 
 async def settled(cache):
     await until(lambda: (figures(cache)["waiting"], figures(cache)["in_flight"]) == (0, 0))
-    inbox = cache._engine.backend_at("")._connections[0]._inbox
+    inbox = inside(cache).connections[0]._inbox
     assert (inbox.waiting, inbox.in_flight, len(inbox._shared)) == (0, 0, 0)
 
 
 async def test_ten_thousand_cancellations_mix_up_no_reply(server):
     """Guarantee 23: no reply to the wrong request, no task, no socket and no letter left."""
-    async with Cache.open(server.url, socket_timeout=PATIENCE) as cache:
+    async with Cache.open(server.patient_url) as cache:
         await cache.ping()
         own, clients = tasks_now(), server.command("CLIENT", "LIST").count(b"\n")
         load = Load(cache, seed=1)
@@ -116,7 +117,7 @@ async def test_ten_thousand_cancellations_mix_up_no_reply(server):
 async def test_two_hundred_cuts_under_load_mix_up_no_reply(server):
     """Guarantees 23, 22: no reply to the wrong request, and no increment twice."""
     async with Proxy(server.port).serving() as proxy:
-        async with Cache.open(proxy.url, socket_timeout=PATIENCE, random=Random(1)) as cache:
+        async with Cache.open(proxy.patient_url, random=Random(1)) as cache:
             await cache.ping()
             load = Load(cache, seed=2)
             async with anyio.create_task_group() as tasks:

@@ -13,6 +13,7 @@ from cashews.exceptions import WrongArgumentError
 from cashews.keys.pattern import Pattern
 from cashews.messages import MESSAGES, DeleteMatch, Get, Set
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 from tests.subjects import on_memory
 
 TEXT = "x" * 20
@@ -130,7 +131,7 @@ async def test_a_store_is_shared_under_prefixes(opened):
     """What others keep in the store is neither seen nor touched."""
     async with opened(add_prefix("P:")) as cache:
         await cache.set("a", 1)
-        backend = cache._engine.backend_at("")
+        backend = inside(cache).store()
         await backend.ask(Set("alien", 1))
         assert [key async for key in cache.scan("*")] == ["a"]
         assert await cache.get_keys_count() == 1
@@ -161,7 +162,7 @@ async def test_a_star_in_a_prefix_is_only_that_character(clock, subject):
     async with subject.open(clock) as plain:
         plain.add_middleware(add_prefix("*:"))
         await plain.set("mine", 1)
-        await plain._engine.backend_at("").ask(Set("other:mine", 1))
+        await inside(plain).store().ask(Set("other:mine", 1))
         assert [key async for key in plain.scan("*")] == ["mine"]
 
 
@@ -273,7 +274,7 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
 async def test_reads_are_served_in_place_beside_a_memory_limit(clock, subject):
     """A middleware that says which commands concern it costs the others nothing."""
     async with subject.open(clock, middlewares=(memory_limit(),)) as cache:
-        kinds = {kind.__name__ for kind in cache._engine.routes.of("k").turns}
+        kinds = inside(cache).turns_in_place("k")
     assert "Get" in kinds
     assert not kinds & {"Set", "SetRaw", "SetMany"}
 

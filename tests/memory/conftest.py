@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -15,9 +16,4 @@ def clock() -> VirtualClock:
 @pytest.fixture
 def stored():
     """``stored(cache)``: the keys that the table holds, expired or not."""
-
-    def keys(cache):
-        table = cache._engine.backend_at("")._table
-        return [*table.values, *table.structures]
-
-    return keys
+    return lambda cache: inside(cache).stored()

@@ -8,6 +8,7 @@ import pytest
 
 from cashews import Cache, Cause
 from cashews.exceptions import CacheError, UnknownOptionError, UnknownSchemeError, WrongOptionError
+from tests.internals import inside
 
 # --- size
 
@@ -153,10 +154,10 @@ async def test_removal_callbacks_get_the_stored_value():
 
 def test_options_are_given_in_the_url_or_as_keywords():
     for cache in (Cache.open("mem://?size=7&check_interval=1m&copy=deep"), Cache.open("mem://", size=7, copy="deep")):
-        options = cache._engine.backend_at("")._options
+        options = inside(cache).store()._options
         assert (options.size, options.copy) == (7, "deep")
-    assert Cache.open("mem://?check_interval=2.5")._engine.backend_at("")._options.check_interval == 2.5
-    assert Cache.open("mem://?size=7", size=8)._engine.backend_at("")._options.size == 8
+    assert inside(Cache.open("mem://?check_interval=2.5")).store()._options.check_interval == 2.5
+    assert inside(Cache.open("mem://?size=7", size=8)).store()._options.size == 8
 
 
 @pytest.mark.parametrize("url", ["memory://", "://", "", "mem", "mem:/", "http://x"])
@@ -211,7 +212,7 @@ def test_a_refused_setup_changes_nothing():
     cache.setup("mem://", size=5)
     with pytest.raises(WrongOptionError):
         cache.setup("mem://", size=0)
-    assert cache._engine.backend_at("")._options.size == 5
+    assert inside(cache).store()._options.size == 5
     fresh = Cache()
     with pytest.raises(UnknownSchemeError):
         fresh.setup("nothing://")

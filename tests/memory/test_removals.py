@@ -8,6 +8,7 @@ import pytest
 
 from cashews import Cache, Cause
 from cashews.exceptions import NotConfiguredError
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ async def test_an_error_of_a_listener_does_not_end_the_sweeper(cache, clock, cap
 
 async def test_listeners_are_called_after_the_turn(cache):
     """Guarantee 27: no user code runs while the table changes; each call sees the state after the whole command."""
-    table = cache._engine.backend_at("")._table
+    table = inside(cache).table()
     seen = []
     cache.on_remove(lambda *_: seen.append(list(table.values)))
     await cache.set_many({f"k{number}": number for number in range(10)})

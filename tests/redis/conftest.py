@@ -10,7 +10,7 @@ from tests.servers import Server, binaries
 
 @pytest.fixture
 async def cache(server):
-    async with Cache.open(server.url, suppress=False) as cache:
+    async with Cache.open(server.patient_url, suppress=False) as cache:
         yield cache
 
 

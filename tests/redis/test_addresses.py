@@ -10,6 +10,7 @@ import pytest
 from cashews import Cache
 from cashews.backends.redis import RedisOptions
 from cashews.exceptions import CacheBackendInteractionError, UnknownOptionError, WrongOptionError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -65,14 +66,14 @@ async def test_a_wrong_password_is_an_error_that_does_not_show_it(own_server, pr
                 await cache.get("k")
         async with Cache.open(url, protocol=protocol) as cache:
             assert await cache.get("k") is None
-            printed = f"{refused.value!r} {caplog.text} {cache!r} {cache._engine.routes} {cache.statistics()}"
+            printed = f"{refused.value!r} {caplog.text} {cache!r} {inside(cache).engine.routes} {cache.statistics()}"
     assert "cannot be used" in caplog.text
     assert PASSWORD not in printed
     assert quote(PASSWORD, safe="") not in printed
 
 
 async def test_a_client_has_the_name_it_is_given(server):
-    async with Cache.open(server.url, suppress=False, client_name="of-a-test") as cache:
+    async with Cache.open(server.patient_url, suppress=False, client_name="of-a-test") as cache:
         await cache.ping()
         assert b"name=of-a-test" in server.command("CLIENT", "LIST")
 
@@ -127,7 +128,7 @@ GIVEN = {
 def options_of(url, **keywords):
     """Return the options of the store that a URL and keywords make."""
     cache = Cache.open(url, **keywords)
-    (connection, *_) = cache._engine.backend_at("")._connections
+    (connection, *_) = inside(cache).connections
     return connection._options
 
 

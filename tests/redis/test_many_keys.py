@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache
 from cashews.backends.redis.keys import PAGE
 from cashews.exceptions import CacheBackendInteractionError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -94,7 +95,7 @@ async def test_many_keys_are_removed_in_bounded_steps_between_which_others_run(c
 async def test_removing_comes_to_an_end_while_such_keys_are_written(cache, server):
     """D112."""
     server.command("EVAL", FILL, 0, MANY // 10)
-    async with Cache.open(server.url, suppress=False) as other:
+    async with Cache.open(server.patient_url, suppress=False) as other:
 
         async def write():
             for number in range(10**9):
@@ -116,7 +117,7 @@ async def test_removing_that_is_refused_is_tried_once(own_server, asked, suppres
         server.command("EVAL", FILL, 0, 10)
         server.command("ACL", "SETUSER", "reader", "on", ">made-up", "~*", "&*", "+@all", "-unlink", "-del")
         options = {"username": "reader", "password": "made-up", "suppress": suppress}
-        async with Cache.open(server.url, **options) as cache:
+        async with Cache.open(server.patient_url, **options) as cache:
             if suppress:
                 assert await cache.delete_match("k*") is None
             else:
@@ -136,7 +137,7 @@ def refusals(server):
 async def test_clearing_leaves_other_databases_alone(server):
     """D111."""
     server.commands(("SELECT", 1), ("SET", "k", "theirs"))
-    async with Cache.open(server.url, suppress=False) as cache:
+    async with Cache.open(server.patient_url, suppress=False) as cache:
         await cache.set("k", 1)
         await cache.clear()
         assert await cache.get_keys_count() == 0
@@ -145,8 +146,8 @@ async def test_clearing_leaves_other_databases_alone(server):
 
 async def test_each_key_is_removed_behind_what_was_sent_for_it_before(server):
     """Guarantee 10: a load's value may be on its way on the connection of its key."""
-    async with Cache.open(server.url, suppress=False, connections=3) as cache:
-        connections = cache._engine.backend_at("")._connections
+    async with Cache.open(server.patient_url, suppress=False, connections=3) as cache:
+        connections = inside(cache).connections
         keys = [f"k{number}" for number in range(100)]
         await cache.set_many(dict.fromkeys(keys, 1))
         for key in keys:

@@ -10,6 +10,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.commands import Command
 from cashews.exceptions import CounterOverflowError, WrongTypeError
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -17,7 +18,7 @@ RULES = m.CircuitRules(errors_rate=50, period=60, ttl=10, half_open_ttl=5, min_c
 
 
 def engine(message):
-    return lambda cache: cache._engine.ask(message)
+    return lambda cache: inside(cache).ask(message)
 
 
 COMMANDS = {
@@ -81,7 +82,7 @@ async def test_a_script_that_the_server_has_forgotten_is_given_to_it_again(cache
 
 async def test_a_script_survives_a_restart_of_the_server(own_server):
     with own_server() as server:
-        async with Cache.open(server.url, suppress=False) as cache:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
             assert await cache.incr("k", expire=10) == 1
             server.restart()
             assert await cache.get("k") is None  # a read, which is asked once more on the new connection
@@ -174,7 +175,7 @@ async def test_what_others_keep_under_a_key_is_the_wrong_kind_for_its_command(ca
 async def test_a_suppressed_error_is_neutral_and_logged_once(server, caplog):
     """D113, D114."""
     server.command("RPUSH", "k", "a")
-    async with Cache.open(server.url) as cache:
+    async with Cache.open(server.patient_url) as cache:
         for _ in range(3):
             assert await cache.set_add("k", "a") is None
             assert await cache.get_bits("k", 1, 2) == (0, 0)

@@ -35,6 +35,8 @@ def test_a_server_dies_with_its_owner_however_that_ends():
         assert owner.stdout is not None
         port = int(owner.stdout.readline())
         with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+            link.sendall(b"PING\r\n")  # a connection that the server has not accepted yet is reset, not closed
+            assert link.recv(7) == b"+PONG\r\n"
             owner.kill()
             assert link.recv(1) == b""
 

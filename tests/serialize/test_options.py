@@ -9,6 +9,7 @@ import pytest
 from cashews import Cache
 from cashews.exceptions import MissingExtraError, WrongOptionError
 from cashews.serialize import Serializer, SerializerOptions
+from tests.internals import inside
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_options_are_read_from_a_url():
         "mem://?size=7&pickle_type=json&secret=1234&secret=new&digestmod=sha256&compress_type=gzip"
         "&compress_threshold=5&size_limit=6&check_repr=false&legacy_digestmod=md5"
     )
-    serializer = cache._engine.backend_at("")._values._serializer
+    serializer = inside(cache).store()._values._serializer
     assert serializer._options == SerializerOptions(
         pickle_type="json",
         secret=("1234", "new"),

@@ -9,7 +9,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews.clock import SystemClock
-from tests.subjects import clock_of, each, subject_of
 
 MANY = 30
 
@@ -26,17 +25,6 @@ class Heavy:
 
     def __setstate__(self, state):
         Heavy.notes.append(Heavy.turns)
-
-
-@pytest.fixture(params=each(["mem-pickled-signed", "redis", "disk"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-async def cache(subject, monkeypatch):
-    async with subject.open(clock_of(subject, monkeypatch)) as cache:
-        yield cache
 
 
 @pytest.fixture

@@ -1,26 +1,6 @@
-"""A cache whose time and chance the test owns, and a function that counts how often it runs."""
-
-from random import Random
+"""A function that counts how often it runs."""
 
 import pytest
-
-from tests.subjects import clock_of, each, subject_of
-
-
-@pytest.fixture(params=each(["mem", "redis", "disk"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject, monkeypatch):
-    return clock_of(subject, monkeypatch)
-
-
-@pytest.fixture
-async def cache(subject, clock):
-    async with subject.open(clock, random=Random(1)) as opened:
-        yield opened
 
 
 class Origin:

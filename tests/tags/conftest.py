@@ -1,39 +1,9 @@
-"""The stores that keep tags, in time that the test owns, and a function whose loads the test holds back."""
+"""A function whose loads the test holds back."""
 
 from __future__ import annotations
 
 import anyio
 import pytest
-
-from cashews.testing.clock import VirtualClock
-from tests.subjects import DISK, Subject, clock_of, each, subject_of
-
-STORES = (
-    "mem",
-    "mem-copies-watched",
-    "mem-chained-unswept",
-    "redis",
-    "redis-signed",
-    "redis-chained",
-    "redis-many",
-    *DISK,
-)
-
-
-@pytest.fixture(params=each(STORES))
-def subject(request: pytest.FixtureRequest) -> Subject:
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
-    return clock_of(subject, monkeypatch)
-
-
-@pytest.fixture
-async def cache(subject: Subject, clock: VirtualClock):
-    async with subject.open(clock) as cache:
-        yield cache
 
 
 class Gate:

@@ -7,31 +7,28 @@ import pytest
 from cashews import Cache
 from cashews import messages as m
 from cashews.table.tag_index import MOST_MARKS
+from tests.internals import inside
 from tests.subjects import each, on_memory
 
 MANY = 300
 
-on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many"]), indirect=True)
+on_server = pytest.mark.parametrize("subject", each(["redis", "redis-many-chained", "redis-many"]), indirect=True)
 
 
 def figures(cache):
-    backend = cache._engine.backend_at("").statistics()
+    backend = inside(cache).store().statistics()
     return backend["tagged"], backend["tags"]
 
 
 @pytest.fixture
-def stored(subject, server_at):
-    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
-    return lambda: {
-        key for key in server_at(subject).command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")
-    }
+def server(subjects_server):
+    return subjects_server
 
 
 @pytest.fixture
-def server_at(servers):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    return lambda subject: next(servers(kind) for kind in binaries() if servers(kind).url == subject.url)
+def stored(server):
+    """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
+    return lambda: {key for key in server.command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")}
 
 
 CYCLES = {
@@ -94,10 +91,10 @@ async def test_an_evicted_key_leaves_its_tags_and_no_tag_is_evicted_before_its_k
 @on_memory
 async def test_so_many_deletions_are_remembered_and_no_more(cache):
     """Guarantees 27, 10: a load that more of them have overtaken is not stored."""
-    since = cache._engine.backend_at("")._table.tag_index.mark
+    since = inside(cache).table().tag_index.mark
     await cache.delete_tags(*(f"t:{number}" for number in range(MOST_MARKS + 5)))
-    assert cache._engine.backend_at("").statistics()["deleted_tags"] == MOST_MARKS
-    index = cache._engine.backend_at("")._table.tag_index
+    assert inside(cache).store().statistics()["deleted_tags"] == MOST_MARKS
+    index = inside(cache).table().tag_index
     assert index.overtaken(("other",), since)
     assert not index.overtaken(("other",), index.mark)
 
@@ -106,15 +103,14 @@ async def test_so_many_deletions_are_remembered_and_no_more(cache):
 
 
 @on_server
-async def test_an_index_lives_as_long_as_its_last_key(cache, subject, server_at):
+async def test_an_index_lives_as_long_as_its_last_key(cache, server):
     """Guarantee 18; D65: whatever was written last."""
-    server = server_at(subject)
     await cache.set("long", 1, 3600, tags=["t"])
     await cache.set("short", 1, 10, tags=["t", "short"])
 
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        return await cache._engine.backend_at("").ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
+        return await inside(cache).store().ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
 
     assert 3600 <= await left("t") <= 3602
     assert 10 <= await left("short") <= 12
@@ -164,7 +160,7 @@ async def test_hits_are_counted_beside_the_tags(cache):
 
 
 @on_server
-async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, subject, server_at):
+async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, server):
     """Guarantee 18; D66."""
     for number in range(40):
         await cache.set(f"k:{number}", 1, 5, tags=["t"])
@@ -172,7 +168,7 @@ async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, subje
     await cache.set("lives", 1, 60, tags=["t"])
     for number in range(15):
         await cache.set("lives", number, 60, tags=["t"])
-    assert server_at(subject).command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
+    assert server.command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
 
 
 @on_server
@@ -186,9 +182,8 @@ async def test_a_set_of_tags_goes_with_the_last_of_its_keys(cache, clock, stored
 
 
 @on_server
-async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, subject, server_at):
+async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, server):
     """Guarantee 18: nor those that the server evicted; whoever joins looks at some of the members."""
-    server = server_at(subject)
     for number in range(60):
         await cache.set(f"k:{number}", 1, tags=["t"])
     server.command("DEL", *(f"k:{number}" for number in range(60)))
@@ -198,9 +193,8 @@ async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, su
 
 
 @on_server
-async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subject, server_at):
+async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, server):
     """Guarantee 18: the value says what it carries, the index only where to look."""
-    server = server_at(subject)
     await cache.set("a", 1, tags=["t"])
     server.command("SET", "a", 5)
     await cache.delete_tags("t")
@@ -209,25 +203,23 @@ async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, subjec
 
 
 @on_server
-async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, subject, server_at, stored):
+async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanwhile(cache, server, stored):
     from cashews.backends.redis import tags  # noqa: PLC0415  it needs the extra `redis`
 
-    server = server_at(subject)
     await cache.set("a", 1, tags=["t"])
     server.command("DEL", "a")
     await cache.set("b", 1, tags=["u"])
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await tags.prune(cache._engine.backend_at("")._remote, "u")
+    await tags.prune(inside(cache).store()._remote, "u")
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 
 
 @on_server
-async def test_a_deletion_is_remembered_for_an_hour(cache, subject, server_at, clock):
+async def test_a_deletion_is_remembered_for_an_hour(cache, server, clock):
     await cache.delete_tags("t")
-    server = server_at(subject)
     assert server.command("EXISTS", "cashews/tag/deleted/t") == 1
     await clock.advance(3_600)
     await cache.get("frame")
@@ -245,9 +237,9 @@ async def test_a_tag_of_more_keys_than_one_script_deletes_is_deleted_in_full(cac
 
 
 @on_server
-async def test_a_counter_of_round_trips_and_commands(cache, subject, server_at):
+async def test_a_counter_of_round_trips_and_commands(cache, server):
     """What the guide says an operation costs."""
-    server, statistics = server_at(subject), cache._engine.backend_at("").statistics
+    statistics = inside(cache).store().statistics
 
     async def cost(operation):
         before = statistics()["commands"]

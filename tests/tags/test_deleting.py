@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cashews import Cache, Command, add_prefix, all_keys_lower
 from cashews.exceptions import SettingsError, WrongArgumentError
+from tests.internals import inside
 from tests.subjects import on_memory
 
 
@@ -223,7 +224,7 @@ async def test_a_backend_for_tags_alone_is_checked_and_changes_nothing(cache):
     assert await cache.get("a") is None
     with pytest.raises(SettingsError, match="nonsense"):
         cache.setup_tags_backend("mem://?nonsense=5")
-    assert len(cache._engine.routes) == 1
+    assert len(inside(cache).stores) == 1
 
 
 # --- against a model

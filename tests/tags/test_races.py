@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Command
 from cashews import messages as m
+from tests.internals import inside
 from tests.subjects import each, on_memory
 
 LOADS = {
@@ -322,21 +323,21 @@ async def test_a_load_that_began_in_the_microsecond_of_a_deletion_is_refused(cac
     """Guarantee 10: a tie cannot be told."""
     await cache.delete_tags("t")
     message = m.SetTagged("k", 1, 60, tags=("t",), since=server_mark("t") + later)
-    assert await cache._engine.ask(message) is stored
+    assert await inside(cache).ask(message) is stored
 
 
 @on_server
 @pytest.mark.parametrize(("seconds", "stored"), [(3_590, True), (3_601, False)])
 async def test_a_load_that_took_longer_than_deletions_are_remembered_is_refused(cache, seconds, stored):
-    since = await cache._engine.mark("k") - seconds * 1_000_000
-    assert await cache._engine.ask(m.SetTagged("k", 1, 60, tags=("t",), since=since)) is stored
+    since = await inside(cache).mark("k") - seconds * 1_000_000
+    assert await inside(cache).ask(m.SetTagged("k", 1, 60, tags=("t",), since=since)) is stored
 
 
 async def test_a_load_whose_beginning_is_unknown_is_refused(cache):
     """Guarantee 22: the server did not say when it began."""
     await cache.delete_tags("other")
     message = m.SetTagged("k", 1, 60, tags=("t",), since=m.MarkLoad("k").declined())
-    assert await cache._engine.ask(message) is False
+    assert await inside(cache).ask(message) is False
 
 
 async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_load(cache, gate):
@@ -348,8 +349,5 @@ async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_loa
 
 
 @pytest.fixture
-def server_mark(servers, subject):
-    from tests.servers import binaries  # noqa: PLC0415
-
-    (server,) = [servers(kind) for kind in binaries() if servers(kind).url == subject.url]
-    return lambda tag: int(server.command("GET", f"cashews/tag/deleted/{tag}"))
+def server_mark(subjects_server):
+    return lambda tag: int(subjects_server.command("GET", f"cashews/tag/deleted/{tag}"))

@@ -9,6 +9,7 @@ import pytest
 from cashews import Cache, key_context, noself, with_exceptions
 from cashews.exceptions import WrongArgumentError, WrongKeyError, WrongTagError
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ async def test_calls_register_nothing(cache):
 
     for n in range(500):
         await function(n)
-    assert len(cache._tag_rules.rules) == 0
+    assert inside(cache).tag_rules == 0
 
 
 # --- registered tags
@@ -159,7 +160,7 @@ async def test_keys_carry_the_tags_that_were_registered_for_them(cache):
     """The specification's example."""
     cache.register_tag("my_tag", key_template="key{i}")
     cache.register_tag("my_tag", key_template="key{i}")
-    assert len(cache._tag_rules.rules) == 1
+    assert inside(cache).tag_rules == 1
     await cache.set("key1", "value", expire="1d", tags=["my_tag"])
     await cache.set("key2", "value", tags=["other"])
     await cache.set_many({"key3": 3, "another": 4})
@@ -190,7 +191,7 @@ async def test_keys_carry_the_tags_that_were_registered_for_them(cache):
 async def test_a_field_is_the_shortest_text_that_fits(cache, tag, template, key, expected):
     """D67."""
     cache.register_tag(tag, template)
-    assert cache._tag_rules.of(key) == (() if expected is None else (expected,))
+    assert inside(cache).tags_of(key) == (() if expected is None else (expected,))
 
 
 async def test_a_tag_with_a_field_that_the_key_has_not_is_an_error(cache):

@@ -7,6 +7,7 @@ import pytest
 
 from cashews.backends.redis.wire import pack
 from cashews.engine.context import AMBIENT
+from tests.internals import inside
 from tests.subjects import rows_in
 
 
@@ -124,7 +125,7 @@ async def test_a_value_that_is_overwritten_in_a_transaction_leaves_its_tags(cach
         await cache.delete_many("deleted", "absent")
     await cache.delete_tags("t")
     assert [await cache.exists(key) for key in ("set", "raw", "many")] == [True] * 3
-    if "tags" in (figures := cache._engine.backend_at("").statistics()):
+    if "tags" in (figures := inside(cache).store().statistics()):
         assert (figures["tagged"], figures["tags"]) == (0, 0)
 
 
@@ -183,8 +184,8 @@ async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache, subject):
         await cache.delete("a")
         await cache.expire("b", 0)
         await cache.set("c", 2)
-    backend = cache._engine.backend_at("")
-    if cache._engine.backend_at("").name == "redis":
+    backend = inside(cache).store()
+    if inside(cache).store().name == "redis":
         indexes = await backend._connections[0].ask(pack(("KEYS", "cashews/tag/keys/*")))
         assert indexes == []
     elif subject.on_disk:

@@ -1,32 +1,15 @@
-"""A cache whose time the test owns, and somebody who is outside of every transaction of the test."""
+"""The modes of a transaction, and a task that is outside of every transaction of the test."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Any
 
 import anyio
 import pytest
 
 from cashews.engine.coordinator.transaction import TransactionMode
-from tests.subjects import clock_of, each, subject_of
-
-
-@pytest.fixture(params=each(["mem", "mem-pickled-signed", "redis", "disk", "disk-sharded"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject, monkeypatch):
-    return clock_of(subject, monkeypatch, start=1_000)
-
-
-@pytest.fixture
-async def cache(subject, clock):
-    async with subject.open(clock, random=Random(1)) as opened:
-        yield opened
+from tests.internals import inside
 
 
 @pytest.fixture(params=TransactionMode, ids=lambda mode: mode.value)
@@ -75,12 +58,9 @@ async def outside():
 @pytest.fixture
 def held():
     """``held(cache)``: how many locks of transactions are held in this process."""
-    return lambda cache: sum(len(route.graph) for route in cache._engine.routes)
+    return lambda cache: inside(cache).transaction_locks
 
 
 @pytest.fixture
-def server(request, subject, servers):
-    """The server that the subject is on."""
-    assert subject.served
-    _, kind = request.node.callspec.params["subject"]
-    return servers(kind)
+def server(subjects_server):
+    return subjects_server

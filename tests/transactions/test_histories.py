@@ -93,13 +93,13 @@ async def test_on_a_server_from_several_processes(server, mode, anyio_backend_na
     seen, accounts = [], []
 
     async def run(number):
-        words = [sys.executable, "-m", "tests.transactions.workers", anyio_backend_name, server.url, mode.value]
+        words = [sys.executable, "-m", "tests.transactions.workers", anyio_backend_name, server.patient_url, mode.value]
         done = await anyio.run_process([*words, str(number), str(PROCESS_COUNT)], cwd=ROOT, stderr=PIPE, check=False)
         assert done.returncode == 0, done.stderr.decode()
         accounts.append(Counter(json.loads(done.stdout)))
 
     with anyio.fail_after(PATIENCE):
-        async with Cache.open(server.url, suppress=False) as cache:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
             await open_accounts(cache)
             async with anyio.create_task_group() as reading:
                 reading.start_soon(read_pairs, cache, seen)
@@ -129,9 +129,9 @@ async def test_on_a_server_whose_connections_are_cut(server, mode, suppress):
     with anyio.fail_after(PATIENCE):
         async with (
             Proxy(server.port).serving() as proxy,
-            Cache.open(server.url, suppress=False) as safe,
-            Cache.open(proxy.url, suppress=suppress) as one,
-            Cache.open(proxy.url, suppress=suppress) as other,
+            Cache.open(server.patient_url, suppress=False) as safe,
+            Cache.open(proxy.patient_url, suppress=suppress) as one,
+            Cache.open(proxy.patient_url, suppress=suppress) as other,
         ):
             await open_accounts(safe)
             workers = [Worker((one, other)[number % 2], mode, number) for number in range(WORKERS)]

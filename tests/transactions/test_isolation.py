@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, LockLostError
 from cashews.messages import CommitOutcome
+from tests.internals import inside
 from tests.subjects import each
 
 ISOLATED = [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE]
@@ -54,7 +55,7 @@ async def parties(cache, clock, held):
     async with anyio.create_task_group() as tasks:
         yield Parties(cache, clock, tasks)
     assert held(cache) == 0
-    assert cache._engine.coordinator.idle
+    assert inside(cache).held() == {}
     assert cache.statistics().leases == 0
 
 

@@ -115,7 +115,7 @@ async def test_commands_in_a_transaction_answer_and_leave_what_they_do_outside(n
             await play(plain, inside, clock, mode, f"{name}, {mode}, {seed}")
 
 
-@pytest.mark.parametrize("subject", each(["redis", "disk", "disk-sharded"]), indirect=True)
+@pytest.mark.parametrize("subject", each(["redis", "disk", "disk-sharded-signed", "disk-sharded"]), indirect=True)
 async def test_commands_in_a_transaction_on_a_server_or_a_disk_answer_and_leave_what_they_do_outside(
     clock, cache, mode
 ):

@@ -11,6 +11,7 @@ from cashews.actors.loop import current_loop
 from cashews.backends.redis import inbox
 from cashews.backends.redis.failures import LateError
 from tests.faults.proxy import PATIENCE, until
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 ROOM = 100
@@ -146,7 +147,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
         lock = f"l{number}"
 
         async def watch(told, lock=lock, both=both):
-            both.append(await cache._engine.ask(m.WatchLock(lock, told)))
+            both.append(await inside(cache).ask(m.WatchLock(lock, told)))
 
         async with anyio.create_task_group() as tasks, anyio.create_task_group() as doomed:
             doomed.start_soon(watch, list)
@@ -155,7 +156,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
                 await anyio.lowlevel.checkpoint()
             doomed.cancel_scope.cancel()
         if len(both) == 1:
-            await cache._engine.ask(m.UnwatchLock(lock, list))
+            await inside(cache).ask(m.UnwatchLock(lock, list))
         await cache.ping()
         server.command("PUBLISH", f"cashews/lock/{lock}", "")
         await cache.ping()

@@ -7,6 +7,7 @@ import pytest
 
 from cashews import Cache, invalidate_further
 from cashews.exceptions import LoadCancelledError
+from tests.internals import inside
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ async def test_the_rests_of_failing_keys_are_bounded(cache):
     for number in range(1100):
         with pytest.raises(KeyError):
             await down(number)
-    assert len(cache._engine.refresher._backoffs) == 1024
+    assert inside(cache).rests == 1024
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
