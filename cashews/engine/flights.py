@@ -120,9 +120,7 @@ class Flights:
             flight.tell(outcome)
         return outcome
 
-    async def _load_alone(
-        self, key: str, load: Load, tagging: KnownTags | None, *, nested: bool = False
-    ) -> Outcome:
+    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None, *, nested: bool = False) -> Outcome:
         permit = self._permits.take(key, tagging)
         permit.nested = nested
         try:

@@ -18,7 +18,7 @@ from cashews.actors.mailbox import Letter, Mailbox, SlotBell
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LoadCancelledError
 from cashews.keys.context import carried, context_values
-from cashews.strategies.entry import Outcome, Raised
+from cashews.strategies.entry import Outcome, Raised, Unstored
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
 Job: TypeAlias = "tuple[object, str]"
@@ -187,7 +187,7 @@ class Refresher(Actor):
 
     def _note(self, job: Job, outcome: Outcome) -> None:
         self._done += 1
-        if not isinstance(outcome, Raised):
+        if not isinstance(outcome, (Raised, Unstored)):
             self._backoffs.pop(job, None)
             return
         self._failed += 1

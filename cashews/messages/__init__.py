@@ -18,9 +18,9 @@ from cashews.messages.keys import Ping as Ping
 from cashews.messages.keys import RecallMany as RecallMany
 from cashews.messages.keys import Scan as Scan
 from cashews.messages.keys import SetMany as SetMany
-from cashews.messages.loads import UNKNOWN_TAGS as UNKNOWN_TAGS
 from cashews.messages.loads import KnownTags as KnownTags
 from cashews.messages.loads import LoadPermit as LoadPermit
+from cashews.messages.loads import UnknownTags as UnknownTags
 from cashews.messages.locks import HELD as HELD
 from cashews.messages.locks import LockTimeLeft as LockTimeLeft
 from cashews.messages.locks import RenewLock as RenewLock

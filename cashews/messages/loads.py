@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,16 @@ class KnownTags:
     """True if the result may add further tags."""
 
 
-UNKNOWN_TAGS: Final = KnownTags((), more=True)
-"""The tags of a value that is not stored, since its tags could not be worked out."""
+class UnknownTags(KnownTags):
+    """The tags of a value that is not stored, since they could not be worked out; `error` says why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__((), more=True)
+        object.__setattr__(self, "error", error)
+
+    error: Exception
 
 
 class Waits(Protocol):

@@ -9,12 +9,12 @@ from cashews.commands import Command
 from cashews.engine.context import Detector
 from cashews.engine.engine import Engine
 from cashews.guards.locked import Locked
-from cashews.messages import UNKNOWN_TAGS, KnownTags, LoadPermit, Set
+from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
 from cashews.runners.stages import CallLoad, HardTimeout, OverCaches, SoftTimeout, UnderLock
 from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import content_of, worth
-from cashews.strategies.entry import Loaded, Outcome, Raised, Returned
+from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
 
@@ -55,7 +55,7 @@ class Loader:
             return self._target.tagging(call)
         except Exception as error:  # noqa: BLE001  of the user's own callable or argument
             self._uncached.tolerate(error, "tags")
-            return UNKNOWN_TAGS
+            return UnknownTags(error)
 
     def run(self, call: Call) -> Awaitable[object]:
         """Run the function for a call that the cache can do nothing for: nothing is joined, locked or stored."""
@@ -92,8 +92,10 @@ class Loader:
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
-        if cost < plan.min_cost or (beneath is not None and beneath.keys) or permit.tagging is UNKNOWN_TAGS:
+        if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return outcome
+        if isinstance(permit.tagging, UnknownTags):
+            return _unstored(outcome, permit.tagging.error)
         part = "condition"
         try:
             if plan.condition is not None:
@@ -107,6 +109,7 @@ class Loader:
                 await engine.ask(message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
             self._uncached.tolerate(error, part)
+            return _unstored(outcome, error)
         return outcome
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
@@ -119,6 +122,10 @@ class Loader:
     def _durations_of(self, call: Call, result: object) -> tuple[float | None, float | None]:
         plan = self._plan
         return lifetime(plan, call, result, self._engine.random.random), resolve(plan.own_ttl, call, result)
+
+
+def _unstored(outcome: Outcome, error: Exception) -> Outcome:
+    return Unstored(outcome.value, error) if isinstance(outcome, Returned) else outcome
 
 
 def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:

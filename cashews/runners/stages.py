@@ -87,9 +87,7 @@ class UnderLock:
                     self.uncached.tolerate(error, "lock")
         return outcomes[0] if outcomes else await self.load(call, permit)
 
-    async def _load(
-        self, call: Call, permit: LoadPermit, lock: LoadLock, outcomes: list[Outcome], _: Call
-    ) -> None:
+    async def _load(self, call: Call, permit: LoadPermit, lock: LoadLock, outcomes: list[Outcome], _: Call) -> None:
         hold(lock, permit)
         engine, strategy = self.engine, self.strategy
         found = await engine.ask(strategy.read(call.key, ABSENT))

@@ -21,7 +21,7 @@ from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.exceptions import NoKeyError
-from cashews.messages import UNKNOWN_TAGS, DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany
+from cashews.messages import DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
 from cashews.runners.uncached import Uncached
 from cashews.strategies.entry import Chunk, Manifest, Returned
@@ -124,7 +124,8 @@ class StreamRunner:
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
         here = AMBIENT.get()
         for detector in here.detectors if here is not None else ():
-            detector.record(call.key, record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached))
+            record = record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached)
+            detector.record(call.key, record)
         for chunk in pieces(items, CHUNK):
             for item in chunk:
                 yield item
@@ -137,7 +138,7 @@ class StreamRunner:
         engine = self._engine
         recording = Recording(self._most, copy=not engine.backend_of(call.key).shares)
         with engine.permit(call.key, self._tagging(call)) as permit:
-            if permit.tagging is UNKNOWN_TAGS:
+            if isinstance(permit.tagging, UnknownTags):
                 recording.give_up()
             elif permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
@@ -155,7 +156,7 @@ class StreamRunner:
             return self._target.tagging(call)
         except Exception as error:  # noqa: BLE001  of the user's own callable or argument
             self._uncached.tolerate(error, "tags")
-            return UNKNOWN_TAGS
+            return UnknownTags(error)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock

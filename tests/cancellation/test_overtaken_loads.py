@@ -1,12 +1,11 @@
-"""A load is overtaken by every write and removal of its key, and what is overtaken is joined by nobody (guarantees 9, 10)."""
-
-from random import Random
+"""Every write and removal of a key overtakes its loads, and nobody joins an overtaken load (guarantees 9, 10)."""
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.subjects import clock_of, each, subject_of
+from cashews import Command
+from cashews.engine.context import AMBIENT
 
 REMOVALS = {
     "delete": lambda cache: cache.delete("k"),
@@ -22,22 +21,6 @@ WRITES = {
     "set_many": (lambda cache: cache.set_many({"x": 1, "k": "new"}), "new"),
     "incr": (lambda cache: cache.incr("k", 7), 7),
 }
-
-
-@pytest.fixture(params=each(["mem", "redis", "disk"]))
-def subject(request):
-    return subject_of(request)
-
-
-@pytest.fixture
-def clock(subject, monkeypatch):
-    return clock_of(subject, monkeypatch)
-
-
-@pytest.fixture
-async def cache(subject, clock):
-    async with subject.open(clock, random=Random(1)) as opened:
-        yield opened
 
 
 class Slow:
@@ -118,8 +101,6 @@ async def test_a_write_that_is_rolled_back_overtakes_nothing(cache, clock, slow)
 
 
 async def test_a_write_that_is_switched_off_overtakes_nothing(cache, clock, slow):
-    from cashews import Command  # noqa: PLC0415  the only test about switches
-
     cached = cache(90, key="k")(slow)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cached)
@@ -130,15 +111,13 @@ async def test_a_write_that_is_switched_off_overtakes_nothing(cache, clock, slow
     assert await cache.get("k") == "old"
 
 
-async def passing(call, cmd, backend, *args, **kwargs):
+async def passing(call, _cmd, _backend, *args, **kwargs):
     return await call(*args, **kwargs)
 
 
 async def outside(cached):
     """Call a function outside of the transaction that started the task."""
-    from cashews.engine.context import AMBIENT  # noqa: PLC0415  no public way leads out of a transaction
-
-    AMBIENT.set(None)
+    AMBIENT.set(None)  # no public way leads out of a transaction
     await cached()
 
 
@@ -220,8 +199,8 @@ async def test_loads_that_need_many_loads_are_searched_for_cycles_once_each(cach
     """A lattice: each load needs all loads of the next layer at once, so there are 7**7 ways through it."""
     layers = width = 7
 
-    @cache(90, key="{layer}:{number}")
-    async def load(layer, number):
+    @cache(90, key="{layer}:{_number}")
+    async def load(layer, _number):
         await checkpoint()
         if layer == layers:
             return 1
