@@ -246,8 +246,8 @@ class LockedError(CacheError):
 class LockRefusedError(LockedError):
     """A store cannot lock: it refuses a lock though nobody holds it, or it does not answer."""
 
-    def __init__(self, key: str = "") -> None:
-        super().__init__(key, "the store refuses it though nobody holds it")
+    def __init__(self, key: str = "", reason: str = "the store refuses it though nobody holds it") -> None:
+        super().__init__(key, reason)
 
 
 class LockLostError(LockedError):
@@ -256,6 +256,14 @@ class LockLostError(LockedError):
     def __init__(self, key: str = "") -> None:
         self.key = key
         CacheError.__init__(self, f"the lock {key!r} was lost while it was held")
+
+
+class TransactionConflictError(LockedError):
+    """A commit was refused: there are new keys that a pattern would have found which the transaction has read."""
+
+    def __init__(self, key: str = "*") -> None:
+        self.key = key
+        CacheError.__init__(self, f"there are new keys of {key!r} since the transaction read them: run it again")
 
 
 class TransactionError(CacheError):

@@ -13,6 +13,9 @@ from typing import Final
 from cashews._typing import TTL, AnyFunction
 from cashews.exceptions import WrongTTLError
 
+LONGEST: Final = 10_000_000_000.0
+"""The longest duration in seconds, about three centuries: every longer one is taken for it, alike on all stores."""
+
 _DIGITS: Final = 9
 """The most digits before the decimal point, and the most after it; this keeps the arithmetic exact and bounded."""
 
@@ -32,7 +35,8 @@ def seconds(value: object, field: str = "ttl") -> float | None:
 
     A duration is a finite number of seconds, a `timedelta`, or text. Text consists of numbers, each with a unit, from
     the largest unit to the smallest, each unit at most once: ``"1d2h3m50s"``, ``"1.5s"``, ``"500ms"``. The units are
-    w, d, h, m, s and ms, in lower case. A number without a unit, a sign, or a space is an error.
+    w, d, h, m, s and ms, in lower case. A number without a unit, a sign, or a space is an error. A duration above
+    `LONGEST` is taken for that one.
 
     :param field: the name of the argument, for the error
     :raises WrongTTLError: if the value is no duration
@@ -42,7 +46,7 @@ def seconds(value: object, field: str = "ttl") -> float | None:
     result = _number(value)
     if result is None or not math.isfinite(result):
         raise WrongTTLError(value, field)
-    return result
+    return min(result, LONGEST)
 
 
 def _number(value: object) -> float | None:

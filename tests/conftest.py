@@ -30,6 +30,10 @@ MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a directory of one's own is made i
 AGES = 10**9
 """Seconds after which a transaction's locks end: tests move time by years, and each lock is renewed meanwhile."""
 LOOPS = ("asyncio", "trio")
+NEEDED = {"redis": "hiredis", "faults": "hiredis", "disk": "diskcache"}
+"""The directories whose modules import a package of an extra as a whole."""
+MARKS = {"hiredis": "not redis", "diskcache": "not diskcache"}
+"""The package of each extra, and the words of `-m` that leave out the tests that need it."""
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2_000)
@@ -52,8 +56,14 @@ def pytest_configure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave out the directory of a loop that was not asked for: its modules may import that loop."""
+    """Leave out the directories that cannot be imported, if their tests were not asked for either.
+
+    They are those of a loop that was not asked for, and those of an extra that is not installed and not asked for.
+    """
     own = loop_of(collection_path)
+    package = NEEDED.get(collection_path.name) if collection_path.parent == HERE else None
+    if package is not None and MARKS[package] in config.option.markexpr and importlib.util.find_spec(package) is None:
+        return True
     return True if own and own not in loops_asked_for(config) else None
 
 

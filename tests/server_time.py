@@ -6,7 +6,7 @@ far away that nothing expires meanwhile. Each batch that goes to the server is f
 the first works out again what is left of each life, from what the clock says now, and removes what is due; the second
 parks again. The frame has no replies (`CLIENT REPLY SKIP`), so the connection under test does not notice. The requests
 see what is truly left, for the moment that they take; however long the test takes in between, no time passes. Circuits
-keep instants of the server in a hash: these are parked with the key.
+and tallies keep instants of the server in a hash: these are parked with the key.
 
 What remains of real time is the moment between the two scripts. Deadlines are therefore brought to the next multiple of
 10 ms on the clock: what tests use is a multiple already, and the moment is shorter.
@@ -42,9 +42,11 @@ local now = time[1] * 1000 + time[2] / 1000
 local function up(instant) return math.ceil(instant / 10 - 1e-4) * 10 end
 
 local function shift(key, by, round)
-  for _, field in ipairs({'changed', 'until'}) do
-    local instant = tonumber(redis.call('HGET', key, field) or 0)
-    if instant > 0 then redis.call('HSET', key, field, string.format('%.3f', round(instant + by))) end
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field == 'changed' or string.sub(field, 1, 5) == 'until' then
+      local instant = tonumber(redis.call('HGET', key, field))
+      if instant > 0 then redis.call('HSET', key, field, string.format('%.3f', round(instant + by))) end
+    end
   end
 end
 

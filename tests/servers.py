@@ -26,12 +26,29 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0
 """Seconds of real time that a server may take to start, to stop, or to answer one command."""
+LOCK, FENCE, INDEX, RECORD = b"\xfflock", b"\xfffence", b"\xfftag", b"\xffdeleted"
+"""The ends of the keys that a store adds to those of its users, behind the name of a lock or a tag."""
 PATIENTLY = "socket_timeout=30&socket_connect_timeout=30"
 """The options of a client that waits in real time; those of a test about a timeout are its own."""
 ATTEMPTS = 10
 """How often a server is started anew because somebody has taken its port meanwhile."""
 GUARD = 'read -r line; kill -KILL "$1"; rm -r "$2"'
 """Kills the server when the tests' end of the pipe closes, however they end: nothing survives its owner this way."""
+
+
+def lock_of(name: str) -> bytes:
+    """Return the key of a lock on a server."""
+    return name.encode() + LOCK
+
+
+def index_of(tag: str) -> bytes:
+    """Return the key of a tag's index on a server."""
+    return tag.encode() + INDEX
+
+
+def record_of(tag: str) -> bytes:
+    """Return the key of the record of a tag's deletion on a server."""
+    return tag.encode() + RECORD
 
 
 def binaries() -> dict[str, str]:
@@ -57,13 +74,14 @@ def free_port() -> int:
 class Server:
     """A server of one's own: ``with Server() as server: server.command("SET", "k", 1)``.
 
-    It keeps its port when it is started again, and loses what it held. `config` are lines of its configuration, with
-    ``_`` for ``-``: ``Server(requirepass="secret", maxmemory="10mb")``. It listens on the socket file `path` as well.
+    It keeps its port when it is started again, and loses what it held. It listens on the socket file `path` as well.
+    `config` are lines of its configuration, with ``_`` for ``-`` and a tuple for several words:
+    ``Server(requirepass="secret", rename_command=("HELLO", "GREET"))``.
 
     :param binary: the program; one of `binaries()` by default
     """
 
-    def __init__(self, binary: str | None = None, **config: str | int) -> None:
+    def __init__(self, binary: str | None = None, **config: str | int | tuple[str, ...]) -> None:
         self.binary = binary or next(iter(binaries().values()))
         self.config = config
         self.host = "127.0.0.1"
@@ -170,7 +188,9 @@ class Server:
         lines = {"port": port, "bind": self.host, "unixsocket": self.path, "save": "", "appendonly": "no"}
         lines |= {"dir": self._directory, "daemonize": "no", "protected-mode": "no"}
         lines |= {name.replace("_", "-"): value for name, value in self.config.items()}
-        words = [word for name, value in lines.items() for word in (f"--{name}", str(value))]
+        words = []
+        for name, value in lines.items():
+            words += [f"--{name}", *(value if isinstance(value, tuple) else (str(value),))]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.binary, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cashews.exceptions import WrongTTLError
-from cashews.ttl import TTLRule, compile_ttl, seconds
+from cashews.ttl import LONGEST, TTLRule, compile_ttl, seconds
 
 UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -87,7 +87,7 @@ def test_what_is_written_is_what_is_read(amounts):
     in_milliseconds = {**{unit: 1_000 * size for unit, size in UNITS.items()}, "ms": 1}
     text = "".join(f"{amounts[unit]}{unit}" for unit in in_milliseconds if unit in amounts)
     total = sum(amount * in_milliseconds[unit] for unit, amount in amounts.items())
-    assert seconds(text) == total / 1_000
+    assert seconds(text) == min(total / 1_000, LONGEST)
 
 
 @given(st.integers(0, 999_999_999), st.integers(0, 999))
@@ -98,7 +98,12 @@ def test_decimals_are_read_as_python_reads_them(whole, thousandths):
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=999_999)))
 def test_a_timedelta_and_its_text_agree(duration):
     text = f"{duration.days}d{duration.seconds}.{duration.microseconds:06}s"
-    assert seconds(text) == seconds(duration) == duration.total_seconds()
+    assert seconds(text) == seconds(duration) == min(duration.total_seconds(), LONGEST)
+
+
+@pytest.mark.parametrize("given", [1e10, 1e10 + 1, 1e17, 1.7e308, 10**300, "999999999w", timedelta.max], ids=repr)
+def test_a_duration_that_nobody_sees_the_end_of_is_the_longest(given):
+    assert seconds(given) == LONGEST == 1e10
 
 
 @given(st.text(alphabet="0123456789.wdhms -", max_size=12))

@@ -185,6 +185,7 @@ class InvalidateDecorator:
     template: str
     args_map: Mapping[str, str]
     defaults: Mapping[str, object]
+    strict: bool = False
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.
@@ -193,7 +194,9 @@ class InvalidateDecorator:
         :raises WrongKeyError: if the template has a field without a value
         """
         target = Target(async_function(function), _no_key)
-        pieces = pieces_for(function, self.template, self.args_map, self.defaults, default_formatter)
+        pieces = pieces_for(
+            function, self.template, self.args_map, self.defaults, default_formatter, strict=self.strict
+        )
         return cast("AsyncFunction[P, R]", guarded(target, Invalidate(self.engine, pieces)))
 
 

@@ -135,9 +135,8 @@ def disk(url: SplitResult, options: Mapping[str, Any], environment: Environment)
     from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
 
     if url.netloc or url.path.strip("/"):
-        raise WrongOptionError(
-            "url", url.geturl(), "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
-        )
+        allowed = "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
+        raise WrongOptionError("url", _scheme_of(url.geturl()), allowed)
     own = {field.name for field in fields(DiskOptions)}
     others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
     serializer = parse_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
@@ -151,10 +150,10 @@ def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment
     :raises MissingExtraError: if redis or hiredis is not installed
     """
     try:
-        from cashews.backends.redis import RedisOptions, RedisStore, parse_address  # noqa: PLC0415  likewise
+        from cashews.backends.redis import RedisOptions, RedisStore, own_options, parse_address  # noqa: PLC0415  likewise
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "redis", "redis") from error
-    read = parse_options(f"{url.scheme}://", RedisOptions, options)
+    read = parse_options(f"{url.scheme}://", RedisOptions, own_options(options))
     return RedisStore(parse_address(url, read), read, environment)
 
 

@@ -177,7 +177,8 @@ class Refresher(Actor):
             if self._idle is not None and not self._letters:
                 self._idle.set()
             letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
-        self._note(job, outcome)
+        if outcome is not None:
+            self._note(job, outcome)
 
     def end(self) -> None:
         letters, self._letters = self._letters, {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar, overload
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, overload
 
 from anyio.lowlevel import checkpoint
 
@@ -16,12 +17,14 @@ from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.engine.interceptors import Middleware, Switch
+from cashews.engine.interceptors import Middleware, Switch, interceptor_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import Message, Paged
+from cashews.messages import MarkLoad, Message, Paged, Ping, SetLock
 
 R = TypeVar("R")
+STRICT: Final = frozenset({Ping})
+"""The messages whose failure is raised also by a store that suppresses failures: they ask whether it works."""
 
 
 class Route:
@@ -93,7 +96,34 @@ class Route:
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
-        return compose(concerned, self.backend.ask)
+        return compose(concerned, self._core(kind))
+
+    def _core(self, kind: type[Message[Any]]) -> Proceed:
+        """Return the end of a chain."""
+        if kind is SetLock:
+            return self._take_lock
+        return partial(self.backend.ask, strict=True) if kind in STRICT else self.backend.ask
+
+    def _take_lock(self, message: SetLock) -> Awaitable[int]:
+        """Ask the store for a lock, and note where that is: the lock is given back there."""
+        if message.place is not None:
+            message.place.store, message.place.key = self.backend, message.key
+        return self.backend.ask(message)
+
+    async def stored_name(self, key: str) -> str:
+        """Return the name that the middlewares give a key on its way to the store.
+
+        A message that is no public command goes past them, and needs this name.
+        """
+        if not self.middlewares:
+            return key
+        adapted = [interceptor_of(middleware, self.backend) for middleware in self.middlewares]
+        name = await compose([each for each in adapted if each.concerns(MarkLoad.command)], _name_in)(MarkLoad(key))
+        return name if isinstance(name, str) else key
+
+
+async def _name_in(message: MarkLoad) -> str:
+    return message.key
 
 
 def _no_chains() -> tuple[dict[type[Message[Any]], Proceed], ...]:

@@ -30,6 +30,7 @@ from cashews.keys.template import (
     Step,
     Template,
     ends_in_kwargs,
+    needs_end,
     parse_template,
     template_pattern,
 )
@@ -260,12 +261,8 @@ class _KeySource:
     def piece(self, part: str | Field, rest: Template) -> str:
         if isinstance(part, str):
             return repr(part)
-        return f"f'{{{self.text(part)}}}'{self.end(rest)} "
-
-    def end(self, rest: Template) -> str:
-        # In strict keys a colon ends a field, since no text contains one; where there is none, we add a semicolon.
-        ends = not rest or (isinstance(rest[0], str) and rest[0].startswith(":"))
-        return "" if ends or not self.strict else "';'"
+        end = "';'" if self.strict and needs_end(rest) else ""
+        return f"f'{{{self.text(part)}}}'{end} "
 
     def optional_kwargs(self) -> str:
         value = self.root(KWARGS, KWARGS)

@@ -103,6 +103,14 @@ def template_pattern(template: str) -> str:
     return re.sub(r"\*+", "*", "".join([part if isinstance(part, str) else "*" for part in parts]))
 
 
+def needs_end(rest: Template) -> bool:
+    """Say whether a field of a strict key needs a semicolon at its end, given the parts after it.
+
+    A colon ends a field, since no strict text contains one, and so does the star of a pattern.
+    """
+    return bool(rest) and not (isinstance(rest[0], str) and rest[0].startswith((":", "*")))
+
+
 def ends_in_kwargs(parts: Template) -> bool:
     """Say whether a template ends in `:{__kwargs__}`. That colon is left out of the key of a call without any."""
     match parts:

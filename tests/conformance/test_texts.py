@@ -17,6 +17,7 @@ TEXTS = [
     "\ufdd0dc8",
     "\ufdd1",
     "é",
+    "\udcc3\udca9",
     "\U0001f601",
     "dc80",
 ]
@@ -75,7 +76,7 @@ async def test_raw_text_comes_back(cache, subject):
     for text in (*TEXTS, os.fsdecode(b"\xff") * 50_000):
         assert await cache.set_raw("k", text)
         found = await cache.get_raw("k")
-        assert found in (text, os.fsencode(text))
+        assert found in (text, text.encode("utf-8", "surrogatepass"))
         if not subject.served:
             assert found == text
         await cache.delete("k")
@@ -101,7 +102,7 @@ async def test_a_transaction_writes_under_any_text(cache):
         await cache.set_raw("raw", "\udc80")
     assert await cache.get_many(*TEXTS) == tuple(range(len(TEXTS)))
     assert [await cache.set_pop(f"set{number}") for number in range(len(TEXTS))] == [[text] for text in TEXTS]
-    assert await cache.get_raw("raw") in ("\udc80", b"\x80")
+    assert await cache.get_raw("raw") in ("\udc80", b"\xed\xb2\x80")
     async with cache.transaction():
         assert await cache.get_many(*TEXTS) == tuple(range(len(TEXTS)))
 

@@ -1,11 +1,12 @@
 """A user of a server who may do what the security page says, and nothing else, is enough."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cashews import Cache, TransactionMode
+from cashews import Cache, TransactionMode, add_prefix
 
 pytestmark = pytest.mark.redis
 
@@ -18,12 +19,14 @@ def rule(command):
     return "+" + command.lower().replace(" ", "|")
 
 
-@pytest.fixture
-def url(server):
-    """The address of a server, as a user who may send the commands of the page."""
+@pytest.fixture(params=["", "shop:"])
+def opened(server, request):
+    """``opened(**options)``: a cache to enter, of a user who may send the commands of the page, about its own keys."""
+    prefix = request.param
     rules = [rule(command) for command in COMMANDS]
-    server.command("ACL", "SETUSER", "app", "reset", "on", ">nuts", "~*", "&cashews/lock/*", *rules)
-    yield server.patient_url.replace("//", "//app:nuts@")
+    server.command("ACL", "SETUSER", "app", "reset", "on", ">nuts", f"~{prefix}*", f"&{prefix}*", *rules)
+    url = server.patient_url.replace("//", "//app:nuts@")
+    yield partial(Cache.open, url, suppress=False, middlewares=[add_prefix(prefix)] if prefix else [])
     server.command("ACL", "DELUSER", "app")
 
 
@@ -31,8 +34,8 @@ def test_the_page_lists_commands():
     assert {"GET", "EVALSHA", "SUBSCRIBE", "MEMORY USAGE"} <= set(COMMANDS)
 
 
-async def test_values_and_tags(url):
-    async with Cache.open(url, suppress=False, client_name="shop", db=1) as cache:
+async def test_values_and_tags(opened):
+    async with opened(client_name="shop", db=1) as cache:
         await cache.set("a", [1], expire="1h", tags=["t"])
         await cache.set("b", [2], tags=["t"])
         await cache.set_many({"c": 3, "d": 4}, expire=5)
@@ -57,8 +60,8 @@ async def test_values_and_tags(url):
         await cache.clear()
 
 
-async def test_structures_locks_and_guards(url):
-    async with Cache.open(url, suppress=False) as cache:
+async def test_structures_locks_and_guards(opened):
+    async with opened() as cache:
         await cache.set_add("s", "x", "y", expire=10)
         await cache.set_remove("s", "x")
         assert await cache.set_pop("s") == ["y"]
@@ -86,8 +89,8 @@ async def test_structures_locks_and_guards(url):
         assert await known("b") is False
 
 
-async def test_strategies_and_transactions(url):
-    async with Cache.open(url, suppress=False) as cache:
+async def test_strategies_and_transactions(opened):
+    async with opened() as cache:
         decorators = [
             cache("1h", lock=True),
             cache.early("1h"),

@@ -8,6 +8,7 @@ import pytest
 from cashews import Cache, Command
 from cashews.exceptions import LockedError
 from tests.faults.proxy import PATIENCE, until
+from tests.servers import LOCK, lock_of
 
 pytestmark = pytest.mark.redis
 over_protocols = pytest.mark.parametrize("protocol", [3, 2], ids=["told", "not-told"])
@@ -148,9 +149,9 @@ async def test_a_lock_that_is_released_before_we_ask_who_holds_it_was_not_refuse
         if cmd is not Command.SET_LOCK or len(tries) == 5:
             return await call(*args, **kwargs)
         tries.append(1)
-        server.command("SET", "cashews/lock/l", "another")
+        server.command("SET", lock_of("l"), "another")
         reply = await call(*args, **kwargs)
-        server.command("DEL", "cashews/lock/l")
+        server.command("DEL", lock_of("l"))
         return reply
 
     async with opened(server.url, middlewares=[come_and_go]) as cache, cache.lock("l", expire=60) as held:
@@ -171,7 +172,7 @@ async def test_a_lock_whose_reply_is_lost_does_not_stand_in_its_own_way(server, 
                         assert held.fence > 0
                 except LockedError:
                     assert not wait
-            assert server.command("EXISTS", "cashews/lock/l") == 0
+            assert server.command("EXISTS", lock_of("l")) == 0
         assert clock.now() == began
 
 
@@ -187,7 +188,7 @@ async def test_a_release_that_is_not_heard_of_is_found_out(server, proxy, opened
         await resting(one, other)
         proxy.dumb = True  # the message is lost
         first.end.set()
-        await until(lambda: not server.command("EXISTS", "cashews/lock/l"))
+        await until(lambda: not server.command("EXISTS", lock_of("l")))
         proxy.cut()
         proxy.recover()
         await until(lambda: not figures(other)["connected"])
@@ -207,7 +208,7 @@ async def test_a_holder_that_dies_is_succeeded_when_its_lease_ends(server, pair,
     """Guarantee 14: nobody unlocks; the lease ends in the server's time, which the waiter asks for."""
     _, other = pair
     assert await other.ping() == b"PONG"  # so that our time does not pass while it connects
-    server.command("SET", "cashews/lock/l", "dead", "PX", "50")
+    server.command("SET", lock_of("l"), "dead", "PX", "50")
     diary = []
     body = Body(other, "successor", diary)
     async with anyio.create_task_group() as tasks:
@@ -267,7 +268,7 @@ async def test_locks_of_cancelled_bodies_are_given_back(server, pair):
             tasks.start_soon(body, number)
         await until(lambda: len(diary) == 50)
         tasks.cancel_scope.cancel()
-    assert server.command("KEYS", "cashews/lock/l*") == []
+    assert server.command("KEYS", b"l*" + LOCK) == []
 
 
 async def test_who_is_cancelled_while_asking_for_a_lock_leaves_it_to_others(server, pair):
@@ -281,7 +282,7 @@ async def test_who_is_cancelled_while_asking_for_a_lock_leaves_it_to_others(serv
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
         await until(lambda: not figures(one)["in_flight"])
-        assert server.command("EXISTS", "cashews/lock/l") == 0
+        assert server.command("EXISTS", lock_of("l")) == 0
 
 
 # --- locks in an outage that is not suppressed, or on a server that allows little
@@ -392,4 +393,4 @@ async def test_a_lock_may_have_any_name(cache):
             async with cache.lock(name, expire=10) as held:
                 assert held.fence > 0
         assert [key async for key in cache.scan("*")] == []
-        assert not await cache.exists("cashews/lock/")
+        assert await cache.get_keys_count() == 0

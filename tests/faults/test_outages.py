@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from cashews import messages as m
-from cashews.commands import Effect
+from cashews.commands import Command, Effect
 from cashews.exceptions import CacheBackendInteractionError, LockedError
 from tests.engine.test_message_laws import EXAMPLES
 from tests.faults.proxy import PATIENCE, until
@@ -14,6 +14,8 @@ from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 over_all = pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+SUPPRESSED = [message for message in EXAMPLES if not isinstance(message, m.Ping)]
+"""The messages that are answered neutrally; a ping asks whether the store works."""
 SILENT = (m.UnwatchLock,)
 """What needs no server unless something was watched before."""
 
@@ -54,17 +56,17 @@ async def down(proxy, opened):
 
 
 async def test_while_the_server_is_known_to_be_down_every_command_is_neutral_at_once(down, clock, proxy):
-    """Guarantee 22."""
+    """Guarantee 22; D114."""
     await proxy.listen()
     accepted, instant = proxy.accepted, clock.now()
     with anyio.fail_after(PATIENCE):
-        for message in EXAMPLES:
+        for message in SUPPRESSED:
             assert (message, await answer(down, message)) == (message, neutral(message))
     assert (proxy.accepted, clock.now()) == (accepted, instant)
     assert figures(down)["waiting"] == 0
 
 
-@over_all
+@pytest.mark.parametrize("message", SUPPRESSED, ids=lambda message: type(message).__name__)
 async def test_when_the_server_hangs_every_command_is_neutral_within_the_timeout(cache, clock, proxy, message):
     """Guarantee 22."""
     proxy.go_silent()
@@ -83,6 +85,35 @@ async def test_when_the_server_hangs_every_command_is_neutral_within_the_timeout
             await until(lambda: replies)
     assert replies[0][0] == (message.left_open() if message.effect is not Effect.READ else neutral(message))
     assert replies[0][1] <= began + 5
+
+
+async def test_ping_says_that_the_server_is_not_there_though_failures_are_suppressed(down, proxy, clock):
+    """Guarantee 22: health checks ask it."""
+    for _ in range(2):
+        with pytest.raises(CacheBackendInteractionError, match="ping"):
+            await down.ping()
+    with down.disabling(Command.PING):
+        assert await down.ping() == m.Ping().declined()
+    await proxy.listen()
+    await clock.advance(clock.statistics().next_deadline - clock.now())
+    await until(lambda: figures(down)["connected"])
+    assert await down.ping(b"echo") == b"echo"
+
+
+async def test_ping_says_that_the_server_hangs_though_failures_are_suppressed(cache, proxy, clock):
+    """Guarantee 22."""
+    proxy.go_silent()
+    refused = []
+
+    async def ask():
+        with pytest.raises(CacheBackendInteractionError, match="no reply within 5 s"):
+            await cache.ping()
+        refused.append(clock.now())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await clock.advance(5.1)
+        await until(lambda: refused)
 
 
 async def test_a_server_that_never_answers_the_greeting_is_down_in_a_second(clock, proxy, opened):

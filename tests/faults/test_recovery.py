@@ -12,6 +12,7 @@ from cashews import Cache
 from cashews.backends.redis.connection import FIRST_PAUSE, LONGEST_PAUSE
 from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import PATIENCE, until
+from tests.servers import lock_of
 
 pytestmark = pytest.mark.redis
 
@@ -165,9 +166,9 @@ async def test_all_that_listened_listen_again(own_server, opened, clock):
                     taken.append(clock.now())
 
             await cache.ping()
-            own_server.command("SET", "cashews/lock/l", "somebody", "PX", "3600000")
+            own_server.command("SET", lock_of("l"), "somebody", "PX", "3600000")
             tasks.start_soon(wait)
-            await until(lambda: own_server.command("PUBSUB", "NUMSUB", "cashews/lock/l")[1] == 1)
+            await until(lambda: own_server.command("PUBSUB", "NUMSUB", lock_of("l"))[1] == 1)
             await until(lambda: clock.statistics().scopes == 1 and not figures(cache)["in_flight"])
             assert taken == []
             own_server.restart()
@@ -187,9 +188,9 @@ async def test_who_waits_for_a_lock_looks_again_though_nothing_is_heard(own_serv
                 taken.append(clock.now())
 
         await cache.ping()
-        own_server.command("SET", "cashews/lock/l", "somebody", "PX", "3600000")
+        own_server.command("SET", lock_of("l"), "somebody", "PX", "3600000")
         tasks.start_soon(wait)
-        await until(lambda: own_server.command("PUBSUB", "NUMSUB", "cashews/lock/l")[1] == 1)
+        await until(lambda: own_server.command("PUBSUB", "NUMSUB", lock_of("l"))[1] == 1)
         await until(lambda: clock.statistics().scopes == 1 and not figures(cache)["in_flight"])
         own_server.restart()
         await until(lambda: not figures(cache)["connected"])

@@ -12,6 +12,7 @@ from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
 from tests.faults.test_refusals import out_of_memory, read_only, repaired
 from tests.internals import inside
+from tests.servers import LOCK
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
@@ -49,7 +50,7 @@ def stored(server):
 
 
 def locks(server):
-    return server.command("KEYS", "cashews/lock/?*")
+    return server.command("KEYS", b"*" + LOCK)
 
 
 async def write_two(cache):
@@ -112,11 +113,12 @@ async def test_what_could_not_be_read_leads_to_no_commit(proxy, cache, server, c
     assert server.command("GET", "balance") == b"100"
 
 
-async def test_a_wrong_type_is_declined_and_dooms_nothing(cache, server):
-    """Guarantee 22: as outside of a transaction, where it is suppressed."""
+async def test_a_wrong_type_is_raised_though_failures_are_suppressed_and_dooms_nothing(cache, server):
+    """Guarantee 22: it is a mistake of the program."""
     server.command("SADD", "set", "x")
     async with cache.transaction() as tx:
-        assert await cache.incr("set") == 0
+        with pytest.raises(WrongTypeError):
+            await cache.incr("set")
         await cache.set("a", 1)
     assert tx.outcome is CommitOutcome.COMMITTED
     assert server.command("GET", "a") == b"1"

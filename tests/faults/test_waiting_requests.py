@@ -12,6 +12,7 @@ from cashews.backends.redis import inbox
 from cashews.backends.redis.failures import LateError
 from tests.faults.proxy import PATIENCE, until
 from tests.internals import inside
+from tests.servers import lock_of
 
 pytestmark = pytest.mark.redis
 ROOM = 100
@@ -158,7 +159,7 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
         if len(both) == 1:
             await inside(cache).ask(m.UnwatchLock(lock, list))
         await cache.ping()
-        server.command("PUBLISH", f"cashews/lock/{lock}", "")
+        server.command("PUBLISH", lock_of(lock), "")
         await cache.ping()
         assert (number, heard) == (number, [1])
 

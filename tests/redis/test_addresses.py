@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from dataclasses import fields
 from urllib.parse import quote
 
 import pytest
+from anyio.abc import SocketAttribute
 
 from cashews import Cache
 from cashews.backends.redis import RedisOptions
@@ -72,6 +75,18 @@ async def test_a_wrong_password_is_an_error_that_does_not_show_it(own_server, pr
     assert quote(PASSWORD, safe="") not in printed
 
 
+async def test_a_server_that_knows_no_resp3_is_spoken_to_in_resp2(own_server):
+    with own_server(rename_command=("HELLO", "GREET")) as server:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
+            await cache.set("k", 1.5, tags=["t"])
+            assert await cache.get("k") == 1.5
+            assert await cache.incr("n") == 1
+            async with cache.lock("l", 10):
+                assert await cache.is_locked("l")
+            await cache.delete_tags("t")
+            assert await cache.get("k") is None
+
+
 async def test_a_client_has_the_name_it_is_given(server):
     async with Cache.open(server.patient_url, suppress=False, client_name="of-a-test") as cache:
         await cache.ping()
@@ -110,6 +125,12 @@ GIVEN = {
     "retry_on_timeout": True,
     "health_check_interval": 30.0,
     "socket_keepalive": True,
+    "lib_name": "shop",
+    "lib_version": "1.0",
+    "max_value_size": 1_000,
+    "ssl": True,
+    "ssl_min_version": "TLSv1.3",
+    "ssl_ciphers": "HIGH",
     "connections": 2,
     "max_connections": 10,
     "minsize": 1,
@@ -137,6 +158,93 @@ def test_an_option_is_the_same_in_a_url_and_as_a_keyword():
     assert options_of(f"redis://host/?{query}") == options_of("redis://host/", **GIVEN) == RedisOptions(**GIVEN)
 
 
+OFF = {
+    "cache": None,
+    "cache_config": None,
+    "client_side": False,
+    "client_side_prefix": "shop:",
+    "cluster": "0",
+    "decode_responses": False,
+    "encoding": "utf-8",
+    "encoding_errors": "strict",
+    "event_dispatcher": None,
+    "redis_connect_func": None,
+    "retry": None,
+    "retry_on_error": [],
+    "single_connection_client": "false",
+    "socket_read_size": 65_536,
+    "ssl_validate_ocsp": False,
+    "ssl_validate_ocsp_stapled": False,
+}
+"""Options of redis-py and of cashews 7 for modes that are not there, each switched off."""
+
+
+async def test_options_of_others_are_accepted_while_they_are_off(server):
+    async with Cache.open(server.patient_url, suppress=False, **OFF) as cache:
+        assert await cache.set("k", "é")
+        assert await cache.get("k") == "é"
+    query = "&".join(f"{name}={quote(str(value))}" for name, value in OFF.items())
+    assert options_of(f"redis://host/?{query}") == RedisOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("client_side", True),
+        ("cluster", "1"),
+        ("decode_responses", True),
+        ("encoding", "latin-1"),
+        ("retry_on_error", [OSError]),
+        ("single_connection_client", True),
+        ("ssl_validate_ocsp", "yes"),
+    ],
+)
+def test_an_option_of_others_that_is_on_is_an_error_that_names_it(option, value):
+    with pytest.raises(WrongOptionError, match=option):
+        Cache.open("redis://host/", **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"),
+    [
+        *[(given, ssl.CERT_REQUIRED) for given in ("required", "CERT_REQUIRED", ssl.CERT_REQUIRED)],
+        ("optional", ssl.CERT_OPTIONAL),
+        *[(given, ssl.CERT_NONE) for given in ("none", None, ssl.CERT_NONE)],
+    ],
+)
+def test_what_a_server_has_to_show_is_said_as_in_redis_py(given, mode):
+    context = context_of("rediss://host/", ssl_cert_reqs=given)
+    assert (context.verify_mode, context.check_hostname) == (mode, mode is not ssl.CERT_NONE)
+
+
+def test_options_of_tls_reach_its_context():
+    cipher = "ECDHE-RSA-AES256-GCM-SHA384"
+    context = context_of("redis://host/", ssl=True, ssl_min_version="TLSv1.3", ssl_ciphers=cipher)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert "ECDHE-RSA-AES128-GCM-SHA256" not in [each["name"] for each in context.get_ciphers()]
+    assert context_of("rediss://host/", ssl_min_version=ssl.TLSVersion.TLSv1_3).minimum_version == 0x304
+    assert context_of("redis://host/") is None
+
+
+def context_of(url, **keywords):
+    """Return the context of TLS of the store that a URL and keywords make."""
+    (connection,) = inside(Cache.open(url, **keywords)).connections
+    return connection._address.tls
+
+
+async def test_a_connection_has_the_options_it_is_given(server):
+    probes = {socket.TCP_KEEPIDLE: 60}
+    options = {"lib_name": "of-a-test", "lib_version": "1.2", "socket_keepalive": True}
+    url = server.patient_url
+    async with Cache.open(url, suppress=False, socket_keepalive_options=probes, **options) as cache:
+        await cache.ping()
+        listed = server.command("CLIENT", "LIST")
+        assert b"lib-name=" not in listed or b"lib-name=of-a-test lib-ver=1.2" in listed
+        (connection,) = inside(cache).connections
+        raw = connection._link.stream.extra(SocketAttribute.raw_socket)
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
 @pytest.mark.parametrize("url", ["redis://host/?socket_tmieout=1", "rediss://host/?socket_tmieout=1"])
 def test_an_unknown_option_is_an_error_that_lists_the_known_ones(url):
     with pytest.raises(UnknownOptionError) as refused:
@@ -154,6 +262,9 @@ def test_an_unknown_option_is_an_error_that_lists_the_known_ones(url):
         ("wait_for_connection_timeout", 0),
         ("health_check_interval", -1),
         ("connections", 0),
+        ("max_value_size", 0),
+        ("ssl_min_version", "TLSv9"),
+        ("ssl_ciphers", 5),
         ("db", -1),
         ("protocol", 4),
         ("ssl_cert_reqs", "perhaps"),

@@ -172,14 +172,28 @@ async def test_what_others_keep_under_a_key_is_the_wrong_kind_for_its_command(ca
     assert await cache.delete("list") is True
 
 
-async def test_a_suppressed_error_is_neutral_and_logged_once(server, caplog):
-    """D113, D114."""
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda cache: cache.incr("k"),
+        lambda cache: cache.incr("k", expire=10),
+        lambda cache: cache.set_add("k", "a"),
+        lambda cache: cache.set_pop("k"),
+        lambda cache: cache.get_bits("k", 1, 2),
+        lambda cache: cache.incr_bits("k", 1, 2),
+        lambda cache: cache.slice_incr("k", 0, 1, 5),
+        engine(m.Admit("k", 1, 10)),
+        engine(m.EnterCircuit("k", RULES)),
+    ],
+)
+async def test_a_key_of_another_kind_is_a_mistake_that_is_never_suppressed(server, caplog, command):
+    """D113: suppression hid it as a miss."""
     server.command("RPUSH", "k", "a")
     async with Cache.open(server.patient_url) as cache:
-        for _ in range(3):
-            assert await cache.set_add("k", "a") is None
-            assert await cache.get_bits("k", 1, 2) == (0, 0)
-    assert len([record for record in caplog.records if "'k' holds list" in record.getMessage()]) == 2
+        with pytest.raises(WrongTypeError, match="'k' holds list"):
+            await command(cache)
+        assert await cache.get("k", default="absent") == "absent"
+    assert caplog.records == []
 
 
 async def test_commands_that_are_switched_off_ask_nothing(cache, asked):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 
 from cashews import Cache
-from cashews import messages as m
 from cashews.table.tag_index import MOST_MARKS
 from tests.internals import inside
+from tests.servers import RECORD, index_of, record_of
 from tests.subjects import each, on_memory
 
 MANY = 300
@@ -28,7 +30,7 @@ def server(subjects_server):
 @pytest.fixture
 def stored(server):
     """``stored()``: every key on the server but the records of deletions, which the server lets go of by itself."""
-    return lambda: {key for key in server.command("KEYS", "*") if not key.startswith(b"cashews/tag/deleted/")}
+    return lambda: {key for key in server.command("KEYS", "*") if not key.endswith(RECORD)}
 
 
 CYCLES = {
@@ -108,9 +110,13 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, server):
     await cache.set("long", 1, 3600, tags=["t"])
     await cache.set("short", 1, 10, tags=["t", "short"])
 
+    from cashews.backends.redis.wire import pack  # noqa: PLC0415  it needs the extra `redis`
+
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        return await inside(cache).store().ask(m.GetExpire(f"cashews/tag/keys/{tag}"))
+        connection = inside(cache).store()._connections[0]
+        milliseconds = await connection.ask(pack(("PTTL", index_of(tag))))
+        return milliseconds if milliseconds < 0 else ceil(milliseconds / 1000)
 
     assert 3600 <= await left("t") <= 3602
     assert 10 <= await left("short") <= 12
@@ -120,7 +126,7 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, server):
     assert 3600 <= await left("t") <= 3602
     await cache.delete("long")
     assert 10 <= await left("t") <= 12
-    assert server.command("ZCARD", "cashews/tag/keys/t") == 1
+    assert server.command("ZCARD", index_of("t")) == 1
 
 
 OVERWRITES = {
@@ -140,7 +146,7 @@ async def test_a_value_that_is_overwritten_leaves_the_indexes_of_its_tags(cache,
     """Guarantee 18; D66."""
     await cache.set("a", 1, tags=["t"])
     await OVERWRITES[how](cache)
-    assert stored() - {b"cashews/tag/keys/u"} == {b"a"}
+    assert stored() - {index_of("u")} == {b"a"}
 
 
 @on_server
@@ -168,7 +174,7 @@ async def test_expired_keys_are_taken_out_by_those_that_join(cache, clock, serve
     await cache.set("lives", 1, 60, tags=["t"])
     for number in range(15):
         await cache.set("lives", number, 60, tags=["t"])
-    assert server.command("ZRANGE", "cashews/tag/keys/t", 0, -1) == [b"lives"]
+    assert server.command("ZRANGE", index_of("t"), 0, -1) == [b"lives"]
 
 
 @on_server
@@ -189,7 +195,7 @@ async def test_keys_that_another_program_removed_are_not_kept_for_ever(cache, se
     server.command("DEL", *(f"k:{number}" for number in range(60)))
     for number in range(200):
         await cache.set("lives", number, tags=["t"])
-    assert server.command("ZCARD", "cashews/tag/keys/t") < 6
+    assert server.command("ZCARD", index_of("t")) < 6
 
 
 @on_server
@@ -199,7 +205,7 @@ async def test_a_member_that_does_not_carry_the_tag_is_not_deleted(cache, server
     server.command("SET", "a", 5)
     await cache.delete_tags("t")
     assert await cache.get("a") == 5
-    assert server.command("EXISTS", "cashews/tag/keys/t") == 0
+    assert server.command("EXISTS", index_of("t")) == 0
 
 
 @on_server
@@ -212,7 +218,7 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await tags.prune(inside(cache).store()._remote, "u")
+    await tags.prune(inside(cache).store()._remote, b"u")
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 
@@ -220,10 +226,10 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
 @on_server
 async def test_a_deletion_is_remembered_for_an_hour(cache, server, clock):
     await cache.delete_tags("t")
-    assert server.command("EXISTS", "cashews/tag/deleted/t") == 1
+    assert server.command("EXISTS", record_of("t")) == 1
     await clock.advance(3_600)
     await cache.get("frame")
-    assert server.command("EXISTS", "cashews/tag/deleted/t") == 0
+    assert server.command("EXISTS", record_of("t")) == 0
 
 
 @on_server

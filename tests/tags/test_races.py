@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Command
 from cashews import messages as m
 from tests.internals import inside
+from tests.servers import record_of
 from tests.subjects import each, on_memory
 
 LOADS = {
@@ -350,4 +351,4 @@ async def test_neither_a_switch_nor_a_middleware_stands_before_the_mark_of_a_loa
 
 @pytest.fixture
 def server_mark(subjects_server):
-    return lambda tag: int(subjects_server.command("GET", f"cashews/tag/deleted/{tag}"))
+    return lambda tag: int(subjects_server.command("GET", record_of(tag)))

@@ -20,6 +20,7 @@ from cashews import Cache
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import Proxy
+from tests.servers import LOCK
 from tests.subjects import each
 from tests.transactions.workers import ACCOUNTS, BALANCE, Worker, open_accounts, read_pairs
 
@@ -112,7 +113,7 @@ async def test_on_a_server_from_several_processes(server, mode, anyio_backend_na
             await assert_no_lock_was_held_twice(cache, account)
             assert account["lost"] == account["failed"] == 0
             assert await cache.is_locked("resource") is False
-    assert server.command("KEYS", "cashews/lock/?*") == []
+    assert server.command("KEYS", b"*" + LOCK) == []
 
 
 @on_server

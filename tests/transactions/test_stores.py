@@ -9,7 +9,6 @@ from cashews import Cache, add_prefix
 from cashews.exceptions import LockedError, LockLostError, WrongTypeError
 from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
-from tests.server_time import stores_of
 from tests.subjects import each
 
 
@@ -21,6 +20,8 @@ async def cache(subject, clock):
         cache.setup("mem://", prefix="b:")
         cache.setup("mem://")
         if subject.served:
+            from tests.server_time import stores_of  # noqa: PLC0415  it needs the extra `redis`
+
             clock.stores[:] = stores_of(cache)
         yield cache
 

@@ -11,4 +11,5 @@ from __future__ import annotations
 
 from cashews.backends.redis.address import parse_address as parse_address
 from cashews.backends.redis.options import RedisOptions as RedisOptions
+from cashews.backends.redis.options import own_options as own_options
 from cashews.backends.redis.store import RedisStore as RedisStore

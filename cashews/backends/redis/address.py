@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from socket import SO_KEEPALIVE, SOL_SOCKET
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound here: servers listen there
 """Addresses that a server can listen on but no client can connect to, each with the one that is meant."""
 parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
-VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,21 @@ class Address:
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
 
-    async def connect(self, *, keepalive: bool = False) -> ByteStream:
+    async def connect(self, *, keepalive: bool = False, probes: Mapping[int, int] | None = None) -> ByteStream:
         """Open a stream to the server.
 
         :param keepalive: have the operating system probe a silent connection
+        :param probes: options of TCP for these probes, by their numbers in `socket`
         :raises OSError: if no server listens there, or TLS fails
         """
         if self.path is not None:
             return await anyio.connect_unix(self.path)
         stream = await anyio.connect_tcp(self.host, self.port)
         if keepalive:
-            stream.extra(SocketAttribute.raw_socket).setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+            socket = stream.extra(SocketAttribute.raw_socket)
+            socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+            for option, value in (probes or {}).items():
+                socket.setsockopt(IPPROTO_TCP, option, value)
         return stream if self.tls is None else await self._secure(stream, self.tls)
 
     async def _secure(self, stream: ByteStream, tls: ssl.SSLContext) -> ByteStream:
@@ -78,7 +81,7 @@ def parse_address(url: SplitResult, options: RedisOptions) -> Address:
         host=EVERYWHERE.get(host, host),
         port=parts.get("port", 6379),
         path=_socket_file(url, parts),
-        tls=_tls(options) if url.scheme == "rediss" else None,
+        tls=_tls(options) if url.scheme == "rediss" or (options.ssl and url.scheme != "unix") else None,
         db=parts.get("db", 0) if options.db is None else options.db,
         username=options.username or parts.get("username"),
         password=options.password or parts.get("password"),
@@ -107,8 +110,16 @@ def _tls(options: RedisOptions) -> ssl.SSLContext:
         )
     except (OSError, ValueError) as error:
         raise WrongOptionError("ssl_ca_certs", options.ssl_ca_certs, f"a file of certificates ({error})") from None
-    context.check_hostname = options.ssl_check_hostname and options.ssl_cert_reqs != "none"
-    context.verify_mode = VERIFY[options.ssl_cert_reqs]
+    assert options.verify_mode is not None, "options are checked"
+    context.check_hostname = options.ssl_check_hostname and options.verify_mode is not ssl.CERT_NONE
+    context.verify_mode = options.verify_mode
+    if options.least_version is not None:
+        context.minimum_version = options.least_version
+    if options.ssl_ciphers is not None:
+        try:
+            context.set_ciphers(options.ssl_ciphers)
+        except ssl.SSLError as error:
+            raise WrongOptionError("ssl_ciphers", options.ssl_ciphers, f"ciphers of OpenSSL ({error})") from None
     if options.ssl_certfile is not None:
         try:
             # an empty password rather than none: OpenSSL would ask for it at the terminal

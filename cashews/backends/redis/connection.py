@@ -13,6 +13,7 @@ sent once more. A cancelled asker leaves a request to be skipped or a reply to b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -54,6 +55,10 @@ class Connection(Actor):
         self._random = random
         self._backoff = ExponentialBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE)
         self._life = Life(self, ensure_scope)
+        self._left = 0
+        """The number of servers that were left in a row, since each refused a write."""
+        self._stays_until = -math.inf
+        """The instant until which a server is not left for that reason."""
         self._inbox = Inbox()
         self.connects = self.timeouts = self._joined = 0
         self.begin()
@@ -118,25 +123,24 @@ class Connection(Actor):
         if self._down is not None:
             raise failure_of(self._down)
 
-    async def listen(self, channel: str, heard: Callable[[], object]) -> bool:
+    async def listen(self, channel: bytes, heard: Callable[[], object]) -> bool:
         """Have a function called at each message on a channel; says whether that is possible here.
 
         It is also called when a connection has replaced another, on which a message may have been missed.
         """
-        listeners = self._channels.setdefault(channel.encode(), [])
+        listeners = self._channels.setdefault(channel, [])
         listeners.append(heard)
         if len(listeners) == 1 and self._pushes:
             await self.ask(pack(("SUBSCRIBE", channel)), surely=True)  # for those who listen as well
         return self._pushes
 
-    async def unlisten(self, channel: str, heard: Callable[[], object]) -> None:
+    async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
         """End a `listen`, also one that never came to pass."""
-        name = channel.encode()
-        listeners = self._channels.get(name, [])
+        listeners = self._channels.get(channel, [])
         if heard in listeners:
             listeners.remove(heard)
             if not listeners:
-                del self._channels[name]
+                del self._channels[channel]
                 if self._pushes:
                     await self.ask(pack(("UNSUBSCRIBE", channel)), surely=True)
 
@@ -153,8 +157,7 @@ class Connection(Actor):
                 await inbox.bell.wait(self._life.loop)
             failures = 0 if await self._connect_and_serve(inbox) else failures + 1
             if failures:
-                pause = self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
-                await self._clock.sleep_until(self._now() + pause)
+                await self._clock.sleep_until(self._now() + self._pause_after(failures))
 
     async def _connect_and_serve(self, inbox: Inbox) -> bool:
         """Connect, and serve until the link breaks; says whether there was one at all."""
@@ -179,7 +182,9 @@ class Connection(Actor):
     async def _connect(self, inbox: Inbox) -> tuple[Link, bool]:
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
-            stream = await self._address.connect(keepalive=self._options.socket_keepalive)
+            stream = await self._address.connect(
+                keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
+            )
             try:
                 parser, pushes = await shake_hands(stream, self._address, self._options)
             except BaseException:
@@ -194,6 +199,7 @@ class Connection(Actor):
                 options=self._options,
                 hear=self._hear,
                 ping=partial(self._post, PING),
+                should_leave=self._begin_leave,
             )
             return link, pushes
         message = f"no connection within {patience:g} s"
@@ -214,6 +220,26 @@ class Connection(Actor):
         for channel in tuple(self._channels) if pushes else ():
             _ = self._post(pack(("SUBSCRIBE", channel)))  # the reply is nobody's
             self._hear(channel)
+
+    def _begin_leave(self) -> bool:
+        """Say whether a server that refuses writes is to be left now: with pauses, as servers that are down are tried.
+
+        In a pause it stays: it may be the only one there is, and it answers reads.
+        """
+        now = self._now()
+        if now < self._stays_until:
+            return False
+        self._left = 1 if now > self._stays_until + LONGEST_PAUSE else self._left + 1
+        self._stays_until = now + self._pause_after(self._left)
+        return True
+
+    def _pause_after(self, failures: int) -> float:
+        return self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
+
+    def leave(self, error: redis.RedisError) -> None:
+        """Give the link up, if there is one: a reply has shown that it pairs replies with the wrong requests."""
+        if self._link is not None:
+            self._link.give_up(error)
 
     def _recover(self, inbox: Inbox, error: redis.RedisError) -> None:
         options = self._options

@@ -27,7 +27,11 @@ class LateError(redis.TimeoutError):
     """The reply did not come in time: the request may have been carried out, or not."""
 
 
-UNKNOWN: Final = (LostError, LateError)
+class WrongReplyError(redis.InvalidResponse):
+    """The reply is of a type that the request cannot have: the request may have been carried out, or not."""
+
+
+UNKNOWN: Final = (LostError, LateError, WrongReplyError)
 OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
 """Failures that the connection itself has logged already."""
 
@@ -39,6 +43,8 @@ KINDS: Final[dict[str, type[redis.RedisError]]] = {
     "READONLY": redis.ReadOnlyError,
 }
 """The first word of an error reply -> its exception. Any other word is a `ResponseError`. None of them is an outage."""
+NO_MASTER: Final = ("READONLY", "MASTERDOWN", "LOADING")
+"""The first words of the refusals of a write by a server that is no master, or is not ready to be one."""
 CREDENTIALS: Final = ("NOAUTH", "WRONGPASS")
 """The first words of error replies that refuse our credentials."""
 
@@ -49,6 +55,11 @@ def failure_of(reply: Exception) -> redis.RedisError:
         return type(reply)(*reply.args)
     text = str(reply)
     return KINDS.get(text.partition(" ")[0], redis.ResponseError)(text)
+
+
+def wrong_reply(reply: object, expected: str) -> WrongReplyError:
+    """Return the error for a reply of another type than the one that was expected."""
+    return WrongReplyError(f"the reply is of type {type(reply).__name__}, and not {expected}")
 
 
 def broken(trouble: BaseException) -> redis.RedisError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from anyio import EndOfStream
@@ -34,6 +35,10 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
         await _order(stream, parser, "AUTH", *credentials)
     if options.client_name:
         await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
+    for word, value in (("LIB-NAME", options.lib_name), ("LIB-VER", options.lib_version)):
+        if value:
+            with suppress(ResponseError):  # servers before 7.2 do not know it
+                await _order(stream, parser, "CLIENT", "SETINFO", word, value)
     if address.db or not (greeted or credentials):  # at least one reply has to show that it is a Redis server
         await _order(stream, parser, "SELECT", address.db)
     if parser.gets() is not NOTHING:

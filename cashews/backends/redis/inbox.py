@@ -115,15 +115,17 @@ class Inbox:
             in_flight.append(request)
         return [request for request in requests if request not in void] if void else requests
 
-    def answer(self, reply: object) -> None:
-        """Pair a reply with the request that was sent first.
+    def answer(self, reply: object) -> Request:
+        """Pair a reply with the request that was sent first, and return that.
 
         :raises InvalidResponse: if nothing was sent
         """
         if not self._in_flight:
             message = "a reply to nothing"
             raise redis.InvalidResponse(message)
-        self._in_flight.popleft().answer(reply)
+        request = self._in_flight.popleft()
+        request.answer(reply)
+        return request
 
     # --- connections that break
 

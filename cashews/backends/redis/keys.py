@@ -5,6 +5,8 @@ Keys that match a pattern come page by page: the server is never asked for all o
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from cashews import messages as m
@@ -12,25 +14,44 @@ from cashews._typing import ABSENT
 from cashews.backends.encoding import in_slices
 from cashews.backends.redis import scripts, tags
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.layout import INDEX, INTERNAL
+from cashews.backends.redis.layout import INDEX, OURS
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.values import exists
-from cashews.backends.redis.wire import decoded, lifetime, milliseconds, pack
-from cashews.keys.pattern import Pattern, pieces_of
+from cashews.backends.redis.wire import (
+    Word,
+    array,
+    blob,
+    blob_or_none,
+    encoded,
+    integer,
+    is_done,
+    lifetime,
+    milliseconds,
+    pack,
+    text_of,
+)
+from cashews.keys.pattern import pieces_of
 
 PAGE: Final = 1_000
-"""The fewest keys that the server looks at in one turn of a scan."""
+"""The fewest keys that the server looks at in one turn of a scan, and the most that it reads or stores in one turn."""
+WRITE: Final = 1_048_576
+"""About how many bytes of values one request carries: the server keeps them in memory until it has them all."""
 SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\*?[]^"})
 
 
 async def get_many(remote: Remote, message: m.GetMany) -> tuple[object, ...]:
-    return tuple(await _read(remote, message.keys, message.default)) if message.keys else ()
+    return tuple(await _read(remote, message.keys, message.default))
 
 
 async def _read(remote: Remote, keys: tuple[str, ...], default: object) -> list[object]:
-    stored = await remote.at(keys[0]).ask(pack(("MGET", *keys)), reads=True)
-    return await in_slices(_found(remote, key, value, default) for key, value in zip(keys, stored, strict=True))
+    values: list[object] = []
+    for start in range(0, len(keys), PAGE):
+        page = keys[start : start + PAGE]
+        stored = array(await remote.at(page[0]).ask(pack(("MGET", *page)), reads=True), len(page))
+        pairs = zip(page, stored, strict=True)
+        values += await in_slices(_found(remote, key, blob_or_none(value), default) for key, value in pairs)
+    return values
 
 
 async def _found(remote: Remote, key: str, stored: bytes | None, default: object) -> object:
@@ -38,28 +59,57 @@ async def _found(remote: Remote, key: str, stored: bytes | None, default: object
 
 
 async def set_many(remote: Remote, message: m.SetMany) -> None:
-    keys, expire = message.keys, message.expire
+    expire, encode = message.expire, remote.values.encode
     if expire is not None and expire <= 0:
-        return await delete_many(remote, m.DeleteMany(keys))
-    values = await in_slices(remote.values.encode(*pair, expire) for pair in message.pairs.items())
+        return await delete_many(remote, m.DeleteMany(message.keys))
+    pairs = iter(message.pairs.items())
+    while page := list(islice(pairs, PAGE)):
+        values = await in_slices(encode(*pair, expire) for pair in page)
+        stored = dict(zip((key for key, _ in page), values, strict=True))
+        refused = [key for key, value in stored.items() if not remote.fits(value)]
+        await delete_keys(remote, refused)
+        for part in _parts({key: value for key, value in stored.items() if key not in refused}):
+            await _set_part(remote, part, expire)
+    return None
+
+
+def _parts(stored: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """Yield consecutive parts of some pairs, each of about as many bytes as one request carries."""
+    part: dict[str, bytes] = {}
+    size = 0
+    for key, value in stored.items():
+        if part and size + len(value) > WRITE:
+            yield part
+            part, size = {}, 0
+        part[key] = value
+        size += len(value)
+    if part:
+        yield part
+
+
+async def _set_part(remote: Remote, part: dict[str, bytes], expire: float | None) -> None:
+    keys, values = tuple(part), part.values()
     connection = remote.at(keys[0])
     if remote.tags_met:
         await scripts.SET_MANY_TAGGED.ask(connection, keys, lifetime(expire), *values)
     elif expire is not None:
         await scripts.SET_MANY.ask(connection, keys, milliseconds(expire), *values)
     else:
-        pairs = [each for pair in zip(keys, values, strict=True) for each in pair]
-        await connection.ask(pack(("MSET", *pairs)))
-    return None
+        is_done(await connection.ask(pack(("MSET", *(word for pair in part.items() for word in pair)))))
 
 
 async def delete_many(remote: Remote, message: m.DeleteMany) -> None:
-    shares: dict[Connection, list[str]] = {}
-    for key in message.keys:  # on its own connection: behind a value that is on its way to the key
-        shares.setdefault(remote.at(key), []).append(key)
-    for connection, keys in shares.items():
-        for start in range(0, len(keys), MOST_KEYS):
-            await scripts.DELETE.ask(connection, tuple(keys[start : start + MOST_KEYS]))
+    await delete_keys(remote, message.keys)
+
+
+async def delete_keys(remote: Remote, keys: Sequence[str | bytes]) -> None:
+    """Delete keys, each on its own connection: behind a value that is on its way to the key."""
+    for start in range(0, len(keys), MOST_KEYS):
+        shares: dict[Connection, list[str | bytes]] = {}
+        for key in keys[start : start + MOST_KEYS]:
+            shares.setdefault(remote.at(key), []).append(key)
+        for connection, share in shares.items():
+            integer(await scripts.DELETE.ask(connection, tuple(share)))
 
 
 # --- the keys that match a pattern
@@ -84,7 +134,7 @@ class ServerCursor:
 
 async def scan(remote: Remote, message: m.Scan) -> m.Page[str]:
     cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
-    found = await _step(remote, cursor, message.pattern, message.batch_size)
+    found = remote.texts(await _step(remote, cursor, message.pattern, message.batch_size))
     keys = [key for key in dict.fromkeys(found) if key not in cursor.seen]
     cursor.seen.update(keys)
     return m.Page(keys, None if cursor.ended else cursor)
@@ -92,7 +142,7 @@ async def scan(remote: Remote, message: m.Scan) -> m.Page[str]:
 
 async def get_match(remote: Remote, message: m.GetMatch) -> m.Page[tuple[str, object]]:
     page = await scan(remote, m.Scan(message.pattern, message.batch_size, message.cursor))
-    values = await _read(remote, tuple(page.items), ABSENT) if page.items else []
+    values = await _read(remote, tuple(page.items), ABSENT)
     pairs = zip(page.items, values, strict=True)
     return m.Page([(key, value) for key, value in pairs if value is not ABSENT], page.cursor)
 
@@ -101,26 +151,29 @@ async def delete_match(remote: Remote, message: m.DeleteMatch) -> None:
     await remote.flush()
     cursor = ServerCursor()
     while not cursor.ended:
-        keys = await _step(remote, cursor, message.pattern, PAGE)
-        if keys:
-            await delete_many(remote, m.DeleteMany(tuple(keys)))
+        found = await _step(remote, cursor, message.pattern, PAGE)
+        await delete_keys(remote, [text_of(key) or key for key in found])  # keys that are no text go as well
 
 
-async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
-    """Return the next keys of a scan. A pattern without a star matches one key: the server need not look at others."""
+async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[bytes]:
+    """Return the next keys of a scan, as they are stored.
+
+    A pattern without a star matches one key: the server need not look at others.
+    """
     if len(pieces_of(pattern)) == 1:
         key = "".join(pieces_of(pattern))
         cursor.ended = True
-        there = not key.startswith(INTERNAL) and await exists(remote, m.Exists(key))
-        return [key] if there else []
-    return [key for key in await _scan(remote, cursor, pattern, count) if not key.startswith(INTERNAL)]
+        return [encoded(key)] if await exists(remote, m.Exists(key)) else []
+    return [key for key in await scan_page(remote, cursor, glob(pattern), count) if not key.endswith(OURS)]
 
 
-async def _scan(remote: Remote, cursor: ServerCursor, pattern: str, count: int) -> list[str]:
-    words = ("SCAN", cursor.at, "MATCH", glob(pattern), "COUNT", count)
-    cursor.at, found = await remote.first.ask(pack(words), reads=True)
+async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: int) -> list[bytes]:
+    """Return the next keys of the server that match, ours among them."""
+    words = ("SCAN", cursor.at, "MATCH", pattern, "COUNT", count)
+    at, found = array(await remote.first.ask(pack(words), reads=True), 2)
+    cursor.at = blob(at)
     cursor.ended = cursor.at == b"0"
-    return list(map(decoded, found))
+    return [blob(key) for key in array(found)]
 
 
 # --- the whole store
@@ -128,10 +181,10 @@ async def _scan(remote: Remote, cursor: ServerCursor, pattern: str, count: int) 
 
 async def clear(remote: Remote, _: m.Clear) -> None:
     await delete_match(remote, m.DeleteMatch("*"))
-    cursor, indexes = ServerCursor(), Pattern.of((INDEX, ""))
+    cursor = ServerCursor()
     while not cursor.ended:
-        for index in await _scan(remote, cursor, indexes, PAGE):  # pruned, not removed: others write meanwhile
-            await tags.prune(remote, index.removeprefix(INDEX))
+        for index in await scan_page(remote, cursor, b"*" + INDEX, PAGE):  # pruned, not removed: others write meanwhile
+            await tags.prune(remote, index.removesuffix(INDEX))
 
 
 async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:
@@ -140,10 +193,10 @@ async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:
     cursor = ServerCursor()
     while not cursor.ended:
         keys = await _step(remote, cursor, "*", PAGE)
-        seen.update(map(hash, keys))  # not the keys themselves: there may be millions
+        seen.update(map(hash, remote.texts(keys)))  # not the keys themselves: there may be millions
     return len(seen)
 
 
 async def ping(remote: Remote, message: m.Ping) -> bytes:
     words = ("PING",) if message.message is None else ("PING", message.message)
-    return bytes(await remote.first.ask(pack(words)))
+    return blob(await remote.first.ask(pack(words)))

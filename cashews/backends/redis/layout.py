@@ -1,17 +1,21 @@
-"""The layout of a database: which keys are ours, and how a value says which tags it carries.
+"""The layout of a database: the names of keys, ours among them, and the form in which a value carries its tags.
 
 ::
 
-    a user's key               a value, behind a head if it carries tags; or a structure
-    cashews/lock/ + name       the token of the lock's holder
-    cashews/fence              the last fencing number
-    cashews/tag/keys/ + tag    the index of a tag, a sorted set: members are keys, scores are deadlines in milliseconds
-    cashews/tag/deleted/ + tag the record of a tag's deletion: its instant in microseconds of the server
+    a user's key          a value, behind a head if it carries tags; or a structure
+    lock, FF "lock"       the token of the lock's holder
+    lock, FF "fence"      the last fencing number of the lock
+    tag, FF "tag"         the index of a tag, a sorted set: members are keys, scores are deadlines in milliseconds
+    tag, FF "deleted"     the record of a tag's deletion: its instant in microseconds of the server
+
+FF is the byte 255, which no text has in its encoded form: so no key of a user's is one of ours, whatever its text. And
+a name of ours begins with the name that a middleware has made of a lock or tag: under a prefix, all keys have it.
 
 A head is NUL "G", the size of the head (4 bytes), and each tag with its size before it (4 bytes). So a value and its
 tags are written, overwritten, expired, evicted and deleted as one. An index says only where to look. It may have stale
 members, and nothing is deleted that does not carry the tag; no live value is missing from the indexes of its tags. An
-index lives a second longer than its last member, a record for an hour (`lua/shared/tags.lua`).
+index lives a second longer than its last member, a record for an hour (`lua/shared/tags.lua`). The last fencing number
+of a lock lives an hour longer than the lock, for the case that the clock of the server is set back meanwhile.
 """
 
 from __future__ import annotations
@@ -19,20 +23,30 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from cashews.backends.redis.wire import encoded
+from cashews.backends.redis.wire import Word, encoded
+from cashews.exceptions import WrongArgumentError
 
-LOCKS: Final = "cashews/lock/"
-FENCE: Final = "cashews/fence"
-"""The key of the last fencing number. No lock has this key, not even the one with the empty name."""
-TAGS: Final = "cashews/tag/"
-INDEX: Final = TAGS + "keys/"
-INTERNAL: Final = (LOCKS, FENCE, TAGS)
-"""Prefixes of the keys that users do not see."""
+LOCK: Final = b"\xfflock"
+FENCE: Final = b"\xfffence"
+INDEX: Final = b"\xfftag"
+DELETED: Final = b"\xffdeleted"
+OURS: Final = (LOCK, FENCE, INDEX, DELETED)
+"""The ends of the names that no user's key has."""
 HEAD: Final = b"\0G"
 """The first bytes of a head; none of the serializer's forms begins with them."""
 
 _SIZE: Final = Struct(">I")
 _START: Final = len(HEAD) + _SIZE.size
+
+
+def lock_key(name: str) -> bytes:
+    """Return the key of a lock, which is also the channel of its releases."""
+    return encoded(name) + LOCK
+
+
+def fence_key(name: str) -> bytes:
+    """Return the key of the last fencing number of a lock."""
+    return encoded(name) + FENCE
 
 
 def headed(value: bytes, tags: tuple[str, ...]) -> bytes:
@@ -48,3 +62,16 @@ def bare(stored: bytes) -> bytes:
         return stored
     (size,) = _SIZE.unpack_from(stored, len(HEAD))
     return stored[size:] if _START <= size <= len(stored) else stored
+
+
+def raw(value: object) -> Word:
+    """Return the stored form of a raw value. One that looks like a head gets an empty head, which reading takes off.
+
+    :raises WrongArgumentError: if the value is neither bytes, nor text, nor a number
+    """
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, (bytes, str)):
+        raise WrongArgumentError("value", type(value), "bytes, text or a number")
+    stored = encoded(value) if isinstance(value, str) else value
+    return headed(stored, ()) if stored.startswith(HEAD) else stored

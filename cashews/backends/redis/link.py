@@ -17,7 +17,7 @@ from redis import exceptions as redis
 
 from cashews.actors.actor import Life
 from cashews.actors.mailbox import SlotBell
-from cashews.backends.redis.failures import TROUBLE
+from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
 from cashews.backends.redis.inbox import Inbox
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser
@@ -44,6 +44,7 @@ class Link:
         options: RedisOptions,
         hear: Callable[[bytes], None],
         ping: Callable[[], object],
+        should_leave: Callable[[], bool],
     ) -> None:
         self.stream = stream
         self._parser = parser
@@ -56,6 +57,9 @@ class Link:
         self._silence = options.health_check_interval
         self._hear = hear
         self._ping = ping
+        self._should_leave = should_leave
+        self._leaving: redis.RedisError | None = None
+        """Why nothing more is sent: the link ends once everything in flight is answered."""
         self._traffic = SlotBell()
         """Rung by the writer when the first request is in flight."""
         self._tasks: anyio.CancelScope | None = None
@@ -85,7 +89,7 @@ class Link:
 
     async def _write(self) -> None:
         inbox, mailbox, traffic = self._inbox, self._inbox.mailbox, self._traffic
-        while True:
+        while self._leaving is None:
             requests = inbox.batch(self._now(), self._timeout)
             if requests:
                 self._life.note(len(requests))
@@ -103,16 +107,25 @@ class Link:
             try:
                 while (reply := parser.gets()) is not NOTHING:
                     if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
-                        answer(reply)
+                        request = answer(reply)
+                        if reply.__class__ is hiredis.ReplyError and not request.reads:
+                            self._look_at_refusal(reply)
                     elif reply[0] == b"message":
                         self._hear(reply[1])
                     given += 1
                     if given == REPLIES:
                         given = 0
                         await checkpoint()
+                    if self._leaving is not None and not self._inbox.in_flight:
+                        raise self._leaving
             except MALFORMED as error:
                 raise redis.InvalidResponse(*error.args) from error
             parser.feed(await self.stream.receive(CHUNK))
+
+    def _look_at_refusal(self, reply: Exception) -> None:
+        """Leave a server that refuses writes because it is no master, or not ready: the address may lead elsewhere."""
+        if self._leaving is None and str(reply).startswith(NO_MASTER) and self._should_leave():
+            self._leaving = failure_of(reply)
 
     async def _watch(self) -> None:
         """See that no reply takes longer than it may, and that a silent server is still there."""

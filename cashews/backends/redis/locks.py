@@ -8,44 +8,66 @@ from redis.exceptions import NoPermissionError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import FENCE, LOCKS
+from cashews.backends.redis.keys import ServerCursor, glob, scan_page
+from cashews.backends.redis.layout import LOCK, fence_key, lock_key
 from cashews.backends.redis.remote import Remote
-from cashews.backends.redis.wire import lifetime, milliseconds, pack
+from cashews.backends.redis.wire import array, encoded, integer, lifetime, milliseconds, pack
 
 
 async def set_lock(remote: Remote, message: m.SetLock) -> int:
-    key, lease = LOCKS + message.key, message.expire
+    name, lease = message.key, message.expire
     if lease is not None and lease <= 0:
         return 0
-    return int(await scripts.SET_LOCK.ask(remote.at(key), (key, FENCE), message.value, lifetime(lease)))
+    keys = lock_key(name), fence_key(name)
+    return integer(await scripts.SET_LOCK.ask(remote.at(name), keys, message.value, lifetime(lease)))
 
 
 async def renew_lock(remote: Remote, message: m.RenewLock) -> bool:
-    key = LOCKS + message.key
-    return bool(await scripts.RENEW_LOCK.ask(remote.at(key), (key,), message.value, milliseconds(message.expire)))
+    name, lease = message.key, milliseconds(message.expire)
+    keys = lock_key(name), fence_key(name)
+    return integer(await scripts.RENEW_LOCK.ask(remote.at(name), keys, message.value, lease)) == 1
 
 
 async def unlock(remote: Remote, message: m.Unlock) -> bool:
-    key = LOCKS + message.key
-    return bool(await scripts.UNLOCK.ask(remote.at(key), (key,), message.value))
+    keys = lock_key(message.key), fence_key(message.key)
+    return integer(await scripts.UNLOCK.ask(remote.at(message.key), keys, message.value)) == 1
 
 
 async def lock_time_left(remote: Remote, message: m.LockTimeLeft) -> float | None:
-    key = LOCKS + message.key
-    left: int = await remote.at(key).ask(pack(("PTTL", key)), reads=True)
+    return _seconds(integer(await remote.at(message.key).ask(pack(("PTTL", lock_key(message.key))), reads=True)))
+
+
+def _seconds(left: int) -> float | None:
+    """Return the seconds of a PTTL: infinity without expiry, `None` for a key that is gone."""
     if left < 0:
         return math.inf if left == -1 else None
     return max(left, 1) / 1000
 
 
 async def watch_lock(remote: Remote, message: m.WatchLock) -> bool:
-    key = LOCKS + message.key
     try:
-        return await remote.at(key).listen(key, message.wake)
+        return await remote.at(message.key).listen(lock_key(message.key), message.wake)
     except NoPermissionError:  # the server's rules forbid us the channel
         return False
 
 
 async def unwatch_lock(remote: Remote, message: m.UnwatchLock) -> None:
-    key = LOCKS + message.key
-    await remote.at(key).unlisten(key, message.wake)
+    await remote.at(message.key).unlisten(lock_key(message.key), message.wake)
+
+
+async def list_locks(remote: Remote, message: m.ListLocks) -> m.Page[tuple[str, float]]:
+    cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
+    found = await scan_page(remote, cursor, encoded(glob(message.pattern)) + LOCK, message.batch_size)
+    names = remote.texts([key.removesuffix(LOCK) for key in found])
+    new = [name for name in dict.fromkeys(names) if name not in cursor.seen]
+    cursor.seen.update(new)
+    times = array(await scripts.LOCK_TIMES.ask(remote.first, tuple(map(lock_key, new))), len(new)) if new else []
+    held = [
+        (name, left) for name, time in zip(new, times, strict=True) if (left := _seconds(integer(time))) is not None
+    ]
+    return m.Page(held, None if cursor.ended else cursor)
+
+
+async def break_lock(remote: Remote, message: m.BreakLock) -> bool:
+    keys = lock_key(message.key), fence_key(message.key)
+    return integer(await scripts.BREAK_LOCK.ask(remote.at(message.key), keys)) == 1

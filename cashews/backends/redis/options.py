@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+import ssl as tls
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Final
 
 from redis.credentials import CredentialProvider
 
 from cashews.exceptions import WrongOptionError
 from cashews.serialize import SerializerOptions
+
+MODES: Final = frozenset(
+    {
+        *("cache", "cache_config", "client_side", "cluster", "decode_responses", "event_dispatcher"),
+        *("redis_connect_func", "retry", "retry_on_error", "single_connection_client"),
+        *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"),
+    }
+)
+"""Options of redis-py and of cashews 7 for modes that this store does not have: accepted where they are off."""
+WITHOUT_EFFECT: Final = frozenset({"client_side_prefix", "socket_read_size"})
+"""Options of theirs that change nothing here."""
+ENCODING: Final = {"encoding": ("utf-8", "utf8"), "encoding_errors": ("strict",)}
+"""Options of redis-py with the only values that this store can follow, in lower case."""
+OFF: Final = frozenset({"", "0", "false", "no", "off", "none", "[]", "()"})
+"""The texts of values that mean off, in lower case."""
+VERIFY: Final = {"required": tls.CERT_REQUIRED, "optional": tls.CERT_OPTIONAL, "none": tls.CERT_NONE}
+
+
+def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that `RedisOptions` has, of all those that redis-py and cashews 7 know.
+
+    :raises WrongOptionError: if another option asks for a mode that this store does not have
+    """
+    own: dict[str, Any] = {}
+    for name, value in given.items():
+        text = str(value).strip().lower()
+        if name in MODES and text not in OFF:
+            raise WrongOptionError(name, text, "off: this store has no such mode")
+        if name in ENCODING and text not in ENCODING[name]:
+            raise WrongOptionError(name, value, repr(ENCODING[name][0]))
+        if name not in MODES | WITHOUT_EFFECT | ENCODING.keys():
+            own[name] = value
+    return own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +54,9 @@ class RedisOptions(SerializerOptions):
     `wait_for_connection_timeout`: the wait of a request for a connection, the shorter of both; then the server is taken
     to be down. `retry_on_timeout`: a read that timed out is asked once more. `health_check_interval`: the silence after
     which the connection is tested, 0 for never. `connections`: the number of multiplexed connections; one is nearly
-    always best. `max_connections` and `minsize` are accepted and have no effect. `suppress`: a failure of the server is
-    answered neutrally instead of raised.
+    always best. `max_value_size`: the bytes of the largest value that the server takes; a larger one is not stored.
+    `max_connections` and `minsize` are accepted and have no effect. `suppress`: a failure of the server is answered
+    neutrally instead of raised. `ssl`: TLS as with ``rediss://``.
     """
 
     db: int | None = None
@@ -28,6 +64,8 @@ class RedisOptions(SerializerOptions):
     password: str | None = field(default=None, repr=False)
     credential_provider: CredentialProvider | None = field(default=None, repr=False)
     client_name: str | None = None
+    lib_name: str | None = None
+    lib_version: str | None = None
     protocol: int = 3
     suppress: bool = True
     socket_timeout: float = 5.0
@@ -36,17 +74,22 @@ class RedisOptions(SerializerOptions):
     retry_on_timeout: bool = False
     health_check_interval: float = 0.0
     socket_keepalive: bool = False
+    socket_keepalive_options: Mapping[int, int] | None = None
     connections: int = 1
+    max_value_size: int = 512 * 1024 * 1024
     max_connections: int | None = None
     minsize: int | None = None
+    ssl: bool = False
     ssl_ca_certs: str | None = None
     ssl_ca_path: str | None = None
     ssl_ca_data: str | None = field(default=None, repr=False)
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_password: str | None = field(default=None, repr=False)
-    ssl_cert_reqs: Literal["required", "optional", "none"] = "required"
+    ssl_cert_reqs: str | tls.VerifyMode | None = "required"
     ssl_check_hostname: bool = True
+    ssl_min_version: tls.TLSVersion | str | None = None
+    ssl_ciphers: str | None = None
 
     def __post_init__(self) -> None:
         self.check_serializer()
@@ -56,12 +99,40 @@ class RedisOptions(SerializerOptions):
                 raise WrongOptionError(name, seconds, "seconds above 0")
         if self.health_check_interval < 0:
             raise WrongOptionError("health_check_interval", self.health_check_interval, "seconds from 0")
-        if self.connections < 1:
-            raise WrongOptionError("connections", self.connections, "an integer from 1")
+        for name in ("connections", "max_value_size"):
+            if getattr(self, name) < 1:
+                raise WrongOptionError(name, getattr(self, name), "an integer from 1")
         if self.db is not None and self.db < 0:
             raise WrongOptionError("db", self.db, "an integer from 0")
         if self.protocol not in {2, 3}:
             raise WrongOptionError("protocol", self.protocol, "2 or 3")
+        self._check_tls()
+
+    def _check_tls(self) -> None:
+        """Check the options of TLS that have several forms.
+
+        :raises WrongOptionError: if one of them has no such form
+        """
+        if self.verify_mode is None:
+            raise WrongOptionError("ssl_cert_reqs", self.ssl_cert_reqs, ", ".join(map(repr, VERIFY)))
+        if self.ssl_min_version is not None and self.least_version is None:
+            names = ", ".join([version.name for version in tls.TLSVersion if version > 0])
+            raise WrongOptionError("ssl_min_version", self.ssl_min_version, names)
+
+    @property
+    def verify_mode(self) -> tls.VerifyMode | None:
+        """Which certificates the server may have, `None` for a wrong `ssl_cert_reqs`."""
+        if isinstance(self.ssl_cert_reqs, tls.VerifyMode):
+            return self.ssl_cert_reqs
+        return VERIFY.get(str(self.ssl_cert_reqs).lower().removeprefix("cert_"))
+
+    @property
+    def least_version(self) -> tls.TLSVersion | None:
+        """The lowest version of TLS, `None` for none or a wrong `ssl_min_version`."""
+        if isinstance(self.ssl_min_version, tls.TLSVersion):
+            return self.ssl_min_version
+        name = str(self.ssl_min_version).replace(".", "_").lower()
+        return next((version for version in tls.TLSVersion if version.name.lower() == name), None)
 
     @property
     def patience(self) -> float:

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from redis.exceptions import RedisError
+
+from cashews._log import logger
 from cashews.backends.encoding import Values
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import bare
-from cashews.backends.redis.wire import pack
+from cashews.backends.redis.wire import Word, pack, text_of
 
 
 class Remote:
     """The connections to a server, the codec of its values, and whether values with tags have been met there.
 
     Every command is a function `command(remote, message)` in one of the six rooms.
+
+    :param most: the bytes of the largest value that the server takes
     """
 
-    __slots__ = ("_connections", "first", "tags_met", "values")
+    __slots__ = ("_connections", "_most", "first", "refused", "tags_met", "unreadable", "values")
 
-    def __init__(self, connections: Sequence[Connection], values: Values) -> None:
+    def __init__(self, connections: Sequence[Connection], values: Values, most: int) -> None:
         self._connections = connections
+        self._most = most
         self.first = connections[0]
         """The connection for requests that are about no single key."""
         self.values = values
         self.tags_met = False
         """Whether a value with tags was read or stored here. From then on an overwritten value leaves its indexes."""
+        self.refused = 0
+        """The number of values that were too large to be sent."""
+        self.unreadable = 0
+        """The number of keys, members and tags that were met and are no text: another program has written them."""
 
-    def at(self, key: str) -> Connection:
+    def at(self, key: str | bytes) -> Connection:
         """Return the connection that carries all requests about a key, in their order."""
         connections = self._connections
         return self.first if len(connections) == 1 else connections[hash(key) % len(connections)]
@@ -36,6 +46,30 @@ class Remote:
         value = bare(stored)
         self.tags_met = self.tags_met or value is not stored
         return value
+
+    def fits(self, value: Word) -> bool:
+        """Say whether the server takes a value of this size; count one that it does not, and log the first.
+
+        The server would close the connection in the midst of it, with the requests of all others.
+        """
+        if not isinstance(value, (bytes, str)) or len(value) <= self._most:
+            return True
+        self.refused += 1
+        if self.refused == 1:
+            logger.warning("redis: a value of %d bytes is not stored: `max_value_size` is %d", len(value), self._most)
+        return False
+
+    def texts(self, stored: Iterable[bytes]) -> list[str]:
+        """Return the texts in their stored forms; what is no text is left out, and counted."""
+        texts = [text_of(each) for each in stored]
+        found = [text for text in texts if text is not None]
+        self.unreadable += len(texts) - len(found)
+        return found
+
+    def leave(self, error: RedisError) -> None:
+        """Give all connections up: one has carried a reply that cannot belong to its request."""
+        for connection in self._connections:
+            connection.leave(error)
 
     async def flush(self) -> None:
         """Wait until the server has carried out everything that was sent before on another connection than the first.

@@ -32,7 +32,7 @@ class Script:
         self._digest = sha1(self.source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
 
     async def ask(
-        self, connection: Connection, keys: tuple[str, ...], *arguments: Word, permit: LoadPermit | None = None
+        self, connection: Connection, keys: tuple[Word, ...], *arguments: Word, permit: LoadPermit | None = None
     ) -> Any:
         """Run the script and return its reply; `None` if the permit is void when its turn comes."""
         operands = (len(keys), *keys, *arguments)
@@ -73,6 +73,8 @@ SET_ADD: Final = Script("set_add")
 SET_LOCK: Final = Script("set_lock")
 RENEW_LOCK: Final = Script("renew_lock")
 UNLOCK: Final = Script("unlock")
+BREAK_LOCK: Final = Script("break_lock")
+LOCK_TIMES: Final = Script("lock_times")
 # tags
 GET_KEY_TAGS: Final = Script("get_key_tags")
 DELETE_TAG: Final = Script("delete_tag")

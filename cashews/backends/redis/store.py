@@ -17,7 +17,7 @@ from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis import keys, locks, structures, tags, transactions, values
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.failures import OUTAGE, UNKNOWN
+from cashews.backends.redis.failures import OUTAGE, UNKNOWN, WrongReplyError
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.wire import encoded
@@ -40,11 +40,9 @@ class RedisStore(Backend):
             for _ in range(options.connections)
         ]
         self._values = Values(options, self)
-        self._remote = Remote(self._connections, self._values)
+        self._remote = Remote(self._connections, self._values, options.max_value_size)
         self._failing: dict[type[m.Message[Any]], str] = {}
         """Messages that the server refuses, each with its reason."""
-        self._mistaken: set[type[m.Message[Any]]] = set()
-        """Messages that have met a key of another kind: their successes at other keys do not change that."""
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
@@ -62,10 +60,18 @@ class RedisStore(Backend):
         try:
             reply: R = await COMMANDS[message.__class__](self._remote, message)
         except redis.RedisError as error:
-            return await self._failed(message, error, suppress=self._suppress and not strict)
+            return await self._failed(
+                message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
+            )
         if self._failing:
             self._failing.pop(message.__class__, None)
         return reply
+
+    async def settle(self) -> None:
+        try:
+            await self._remote.flush()
+        except redis.RedisError as error:
+            raise self._failure(m.Ping(), error) from error
 
     def as_raw(self, value: object) -> object:
         return encoded(str(value)) if isinstance(value, (str, int, float)) else value
@@ -79,8 +85,10 @@ class RedisStore(Backend):
         if message.__class__ in VALUE_READS and "WRONGTYPE" in str(error):
             nothing: R = message.declined()
             return nothing
+        if isinstance(error, WrongReplyError):
+            self._remote.leave(error)
         failure = await self._explained(message, error)
-        if isinstance(failure, CounterOverflowError):  # the caller's own arithmetic
+        if isinstance(failure, (CounterOverflowError, WrongTypeError)):  # a mistake in the caller's program
             raise failure from None
         if not isinstance(error, OUTAGE):
             self._note(message, failure)
@@ -110,13 +118,8 @@ class RedisStore(Backend):
     def _note(self, message: m.Message[R], failure: Exception) -> None:
         """Log a refusal of the server, once for each kind of message until it works again."""
         kind = type(message)
-        if isinstance(failure, WrongTypeError):
-            known = kind in self._mistaken
-            self._mistaken.add(kind)
-        else:
-            known = self._failing.get(kind) == str(failure)
+        if self._failing.get(kind) != str(failure):
             self._failing[kind] = str(failure)
-        if not known:
             logger.error("%s", failure)
 
     @property
@@ -127,7 +130,8 @@ class RedisStore(Backend):
     def statistics(self) -> Mapping[str, int]:
         figures = [connection.statistics() for connection in self._connections]
         total = {name: sum(each[name] for each in figures) for name in figures[0]}
-        return {**total, "decode_failures": self._values.failures}
+        remote = self._remote
+        return {**total, "refused": remote.refused, "decode_failures": self._values.failures + remote.unreadable}
 
     async def close(self) -> None:
         for connection in self._connections:
@@ -162,6 +166,8 @@ COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[
     m.LockTimeLeft: locks.lock_time_left,
     m.WatchLock: locks.watch_lock,
     m.UnwatchLock: locks.unwatch_lock,
+    m.ListLocks: locks.list_locks,
+    m.BreakLock: locks.break_lock,
     m.SetTagged: tags.set_tagged,
     m.GetKeyTags: tags.get_key_tags,
     m.MarkLoad: tags.mark_load,

@@ -7,8 +7,9 @@ from typing import Final
 from cashews import messages as m
 from cashews.backends.redis import scripts
 from cashews.backends.redis.remote import Remote
-from cashews.backends.redis.wire import decoded, lifetime, milliseconds, pack
+from cashews.backends.redis.wire import array, integer, lifetime, milliseconds, number, pack
 from cashews.structures.kinds import COUNTER_MAX
+from cashews.ttl import LONGEST
 
 WIDE: Final = 53
 """From this many bits on a field is answered in two parts: numbers of scripts have 53 bits."""
@@ -28,10 +29,11 @@ async def _bits(remote: Remote, message: m.GetBits | m.IncrBits, by: int | str) 
     if not message.indexes:
         return ()
     key, size, indexes = message.key, message.size, message.indexes
-    fields = await scripts.BITS.ask(remote.at(key), (key,), size, by, *indexes)
+    reply = await scripts.BITS.ask(remote.at(key), (key,), size, by, *indexes)
+    fields = array(reply, len(indexes))
     if size < WIDE:
-        return tuple(fields)
-    return tuple([high << LOW | low for high, low in fields])
+        return tuple(map(integer, fields))
+    return tuple([integer(high) << LOW | integer(low) for high, low in [array(field, 2) for field in fields]])
 
 
 async def slice_incr(remote: Remote, message: m.SliceIncr) -> int:
@@ -39,18 +41,18 @@ async def slice_incr(remote: Remote, message: m.SliceIncr) -> int:
     if most < 1:
         return most + 1
     window = message.start, message.end, most, lifetime(message.expire)
-    return int(await scripts.SLICE_INCR.ask(remote.at(key), (key,), *window))
+    return integer(await scripts.SLICE_INCR.ask(remote.at(key), (key,), *window))
 
 
 async def admit(remote: Remote, message: m.Admit) -> bool:
     key, rules = message.key, (message.limit, milliseconds(message.period), lifetime(message.ban))
-    return bool(await scripts.ADMIT.ask(remote.at(key), (key,), *rules))
+    return integer(await scripts.ADMIT.ask(remote.at(key), (key,), *rules)) == 1
 
 
 async def enter_circuit(remote: Remote, message: m.EnterCircuit) -> float | None:
     rules = _rules(message.rules)
     entered = await scripts.ENTER_CIRCUIT.ask(remote.at(message.key), (message.key,), *rules)
-    return None if entered is None else float(entered)
+    return None if entered is None else number(entered)
 
 
 async def report_circuit(remote: Remote, message: m.ReportCircuit) -> None:
@@ -60,8 +62,13 @@ async def report_circuit(remote: Remote, message: m.ReportCircuit) -> None:
 
 def _rules(rules: m.CircuitRules) -> tuple[float | str, ...]:
     """Return the rules of a circuit as scripts take them."""
-    half_open_ttl = "" if rules.half_open_ttl is None else rules.half_open_ttl * 1000
-    return (rules.errors_rate, rules.period * 1000, rules.ttl * 1000, half_open_ttl, rules.min_calls)
+    half_open_ttl = "" if rules.half_open_ttl is None else _exact(rules.half_open_ttl)
+    return (rules.errors_rate, _exact(rules.period), _exact(rules.ttl), half_open_ttl, rules.min_calls)
+
+
+def _exact(seconds: float) -> float:
+    """Return a duration in milliseconds, with their fractions."""
+    return min(seconds, LONGEST) * 1000
 
 
 async def set_add(remote: Remote, message: m.SetAdd) -> None:
@@ -72,9 +79,12 @@ async def set_add(remote: Remote, message: m.SetAdd) -> None:
 
 async def set_remove(remote: Remote, message: m.SetRemove) -> None:
     if message.values:
-        await remote.at(message.key).ask(pack(("SREM", message.key, *message.values)))
+        integer(await remote.at(message.key).ask(pack(("SREM", message.key, *message.values))))
 
 
 async def set_pop(remote: Remote, message: m.SetPop) -> list[str]:
-    members = await remote.at(message.key).ask(pack(("SPOP", message.key, message.count)))
-    return list(map(decoded, members))
+    while popped := array(await remote.at(message.key).ask(pack(("SPOP", message.key, message.count)))):
+        members = remote.texts(popped)
+        if members:  # else none of them is text: others may be
+            return members
+    return []

@@ -8,7 +8,7 @@ from cashews.backends.redis.layout import headed
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.values import remove_instead, replace
-from cashews.backends.redis.wire import decoded, pack
+from cashews.backends.redis.wire import array, integer, number, pack
 
 
 async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
@@ -16,17 +16,19 @@ async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
     if message.expire is not None and message.expire <= 0:
         return await remove_instead(remote, message)
     value = await remote.values.encode(message.key, message.value, message.expire)
+    if not remote.fits(value):
+        return await remove_instead(remote, message)
     return await replace(remote, message, headed(value, message.tags), message.since, message.tags)
 
 
 async def get_key_tags(remote: Remote, message: m.GetKeyTags) -> tuple[str, ...]:
-    return tuple(map(decoded, await scripts.GET_KEY_TAGS.ask(remote.at(message.key), (message.key,))))
+    return tuple(remote.texts(array(await scripts.GET_KEY_TAGS.ask(remote.at(message.key), (message.key,)))))
 
 
 async def mark_load(remote: Remote, message: m.MarkLoad) -> int:
     """Answer the server's time in microseconds."""
-    seconds, microseconds = await remote.at(message.key).ask(pack(("TIME",)), reads=True)
-    return int(seconds) * 1_000_000 + int(microseconds)
+    seconds, microseconds = array(await remote.at(message.key).ask(pack(("TIME",)), reads=True), 2)
+    return int(number(seconds)) * 1_000_000 + int(number(microseconds))
 
 
 async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
@@ -34,12 +36,12 @@ async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
     for tag in message.tags:
         left, begins = 1, 1
         while left:
-            left = await scripts.DELETE_TAG.ask(remote.at(tag), (), tag, MOST_KEYS, begins)
+            left = integer(await scripts.DELETE_TAG.ask(remote.at(tag), (), tag, MOST_KEYS, begins))
             begins = 0
 
 
-async def prune(remote: Remote, tag: str) -> None:
+async def prune(remote: Remote, tag: bytes) -> None:
     """Take the keys out of a tag's index that do not carry the tag."""
     place = 0
     while place >= 0:
-        place = await scripts.PRUNE_TAG.ask(remote.at(tag), (), tag, place, MOST_KEYS)
+        place = integer(await scripts.PRUNE_TAG.ask(remote.first, (), tag, place, MOST_KEYS))

@@ -8,27 +8,25 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.encoding import UNREADABLE, in_slices
-from cashews.backends.redis.layout import FENCE, LOCKS, bare, headed
+from cashews.backends.redis.layout import bare, headed, lock_key, raw
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import COMMIT, PEEK
-from cashews.backends.redis.wire import Word, decoded, lifetime, raw
-
-OUTCOMES: Final = {1: m.CommitOutcome.COMMITTED, 0: m.CommitOutcome.LOST}
+from cashews.backends.redis.wire import Word, array, blob, integer, lifetime
 
 
 async def peek(remote: Remote, message: m.Peek) -> m.State:
     key = message.key
-    kind, found, left, tags = await PEEK.ask(remote.at(key), (key,))
-    remaining = None if left < 0 else left / 1000
+    kind, found, left, tags = array(await PEEK.ask(remote.at(key), (key,)), 4)
+    remaining = None if integer(left) < 0 else left / 1000
     if kind == b"none":
         return m.State()
     if kind == b"set":
-        return m.State(members=frozenset(map(decoded, found)), left=remaining)
+        return m.State(members=frozenset(remote.texts(array(found))), left=remaining)
     if kind != b"string":
-        return m.State(foreign=kind.decode(), left=remaining)
-    value = await remote.values.decode(key, bare(found), ABSENT)
+        return m.State(foreign=blob(kind).decode("utf-8", "replace"), left=remaining)
+    value = await remote.values.decode(key, bare(blob(found)), ABSENT)
     foreign = UNREADABLE if value is ABSENT else ""
-    return m.State(value, foreign=foreign, left=remaining, tags=tuple(map(decoded, tags)))
+    return m.State(value, foreign=foreign, left=remaining, tags=tuple(remote.texts(array(tags))))
 
 
 async def commit(remote: Remote, message: m.Commit) -> m.CommitOutcome:
@@ -37,28 +35,34 @@ async def commit(remote: Remote, message: m.Commit) -> m.CommitOutcome:
     words += (len(message.tags), *message.tags)
     for write in await in_slices(_words_of(remote, write) for write in message.writes):
         words += (len(write), *write)
-    locks = tuple(LOCKS + name for name, _ in message.locks)
-    return OUTCOMES[await COMMIT.ask(remote.first, (FENCE, *locks, *message.keys), *words)]
+    locks = [lock_key(name) for name, _ in message.locks]
+    reply = integer(await COMMIT.ask(remote.first, (*locks, *message.keys), *words))
+    return m.CommitOutcome.COMMITTED if reply else m.CommitOutcome.LOST
 
 
 async def _words_of(remote: Remote, write: m.Write) -> tuple[Word, ...]:
     """Return a write in the words of the script; no words if its permit is void."""
+    if isinstance(write, m.SetRaw):
+        value = raw(write.value)
+        return _set(write, value) if remote.fits(value) else _delete(write)
     if not isinstance(write, m.Set):
         return WORDS[write.__class__](write)
     if write.permit is not None and write.permit.void:
         return ()
     value = await remote.values.encode(write.key, write.value, write.expire)
+    if not remote.fits(value):
+        return _delete(write)
     if not isinstance(write, m.SetTagged):
-        return "set", write.key, value, lifetime(write.expire), ""
+        return _set(write, value)
     since = "" if write.since is None else write.since
     return "set", write.key, headed(value, write.tags), lifetime(write.expire), since, *write.tags
 
 
-def _set_raw(write: m.SetRaw) -> tuple[Word, ...]:
-    return "set", write.key, raw(write.value), lifetime(write.expire), ""
+def _set(write: m.Set | m.SetRaw, value: Word) -> tuple[Word, ...]:
+    return "set", write.key, value, lifetime(write.expire), ""
 
 
-def _delete(write: m.Delete) -> tuple[Word, ...]:
+def _delete(write: m.Set | m.SetRaw | m.Delete) -> tuple[Word, ...]:
     return "del", write.key
 
 
@@ -79,7 +83,6 @@ def _set_remove(write: m.SetRemove) -> tuple[Word, ...]:
 
 
 WORDS: Final[Mapping[type[m.Write], Callable[[Any], tuple[Word, ...]]]] = {
-    m.SetRaw: _set_raw,
     m.Delete: _delete,
     m.Incr: _incr,
     m.Expire: _expire,

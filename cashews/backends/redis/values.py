@@ -8,9 +8,20 @@ from redis.exceptions import ResponseError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import HEAD
+from cashews.backends.redis.failures import wrong_reply
+from cashews.backends.redis.layout import HEAD, raw
 from cashews.backends.redis.remote import Remote
-from cashews.backends.redis.wire import Word, lifetime, milliseconds, pack, raw
+from cashews.backends.redis.wire import (
+    Word,
+    array,
+    blob,
+    blob_or_none,
+    integer,
+    is_done,
+    lifetime,
+    milliseconds,
+    pack,
+)
 from cashews.serialize import Pending
 from cashews.strategies.entry import Entry
 from cashews.structures.kinds import counter
@@ -21,24 +32,26 @@ async def get(remote: Remote, message: m.Get) -> object:
     stored = await remote.at(key).ask(pack(("GET", key)), reads=True)
     if stored is None:
         return default
+    if stored.__class__ is not bytes:
+        raise wrong_reply(stored, "bytes")
     if stored.startswith(HEAD):
         stored = remote.bare(stored)
     found = remote.values.decode_plain(key, stored, default)
-    return await remote.values.decode_pending(key, found, default) if isinstance(found, Pending) else found
+    return await remote.values.decode_pending(key, found, default) if type(found) is Pending else found
 
 
 async def get_hit(remote: Remote, message: m.GetHit) -> object:
-    stored, hits = await scripts.GET_HIT.ask(remote.at(message.key), (message.key,))
-    if stored is None:
+    stored, hits = array(await scripts.GET_HIT.ask(remote.at(message.key), (message.key,)), 2)
+    if blob_or_none(stored) is None:
         return message.default
     found = await remote.values.decode(message.key, remote.bare(stored), message.default)
     if isinstance(found, Entry):
-        found.hits = hits
+        found.hits = integer(hits)
     return found
 
 
 async def get_raw(remote: Remote, message: m.GetRaw) -> object:
-    stored = await remote.at(message.key).ask(pack(("GET", message.key)), reads=True)
+    stored = blob_or_none(await remote.at(message.key).ask(pack(("GET", message.key)), reads=True))
     return message.default if stored is None else remote.bare(stored)
 
 
@@ -49,6 +62,8 @@ async def set_(remote: Remote, message: m.Set) -> bool:
     value = remote.values.encode_plain(key, message.value)
     if value is None:
         value = await remote.values.encode(key, message.value, expire)
+    if not remote.fits(value):
+        return await remove_instead(remote, message)
     if remote.tags_met:
         return await replace(remote, message, value)
     words: tuple[Word, ...] = ("SET", key, value)
@@ -56,7 +71,7 @@ async def set_(remote: Remote, message: m.Set) -> bool:
         words += ("PX", milliseconds(expire))
     if exist is not None:
         words += ("XX" if exist else "NX",)
-    return await remote.at(key).ask(pack(words), permit=permit) is not None
+    return is_done(await remote.at(key).ask(pack(words), permit=permit))
 
 
 async def replace(
@@ -70,11 +85,11 @@ async def replace(
     exist = "" if message.exist is None else "XX" if message.exist else "NX"
     operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
     reply = await scripts.SET_TAGGED.ask(remote.at(message.key), (message.key,), *operands, permit=message.permit)
-    return reply is not None
+    return reply is not None and integer(reply) == 1
 
 
 async def remove_instead(remote: Remote, message: m.Set) -> bool:
-    """Carry out a `Set` of a value that has no time to live."""
+    """Carry out a `Set` of a value that has no time to live, or is too large: the value before it is outdated."""
     if message.exist is not False and (message.permit is None or not message.permit.void):
         await delete(remote, m.Delete(message.key))
     return False
@@ -82,14 +97,14 @@ async def remove_instead(remote: Remote, message: m.Set) -> bool:
 
 async def set_raw(remote: Remote, message: m.SetRaw) -> bool:
     key, value, expire = message.key, raw(message.value), message.expire
-    if expire is not None and expire <= 0:
+    if (expire is not None and expire <= 0) or not remote.fits(value):
         await delete(remote, m.Delete(key))
-    elif remote.tags_met:
+        return False
+    if remote.tags_met:
         await scripts.SET_MANY_TAGGED.ask(remote.at(key), (key,), lifetime(expire), value)
-    else:
-        lasting = () if expire is None else ("PX", milliseconds(expire))
-        await remote.at(key).ask(pack(("SET", key, value, *lasting)))
-    return expire is None or expire > 0
+        return True
+    lasting = () if expire is None else ("PX", milliseconds(expire))
+    return is_done(await remote.at(key).ask(pack(("SET", key, value, *lasting))))
 
 
 async def incr(remote: Remote, message: m.Incr) -> int:
@@ -97,36 +112,49 @@ async def incr(remote: Remote, message: m.Incr) -> int:
     connection, key = remote.at(message.key), (message.key,)
     try:
         if message.expire is None:
-            return int(await connection.ask(pack(("INCRBY", message.key, message.value))))
-        return int(await scripts.INCR.ask(connection, key, message.value, milliseconds(message.expire)))
+            return integer(await connection.ask(pack(("INCRBY", message.key, message.value))))
+        return _digits(await scripts.INCR.ask(connection, key, message.value, milliseconds(message.expire)))
     except ResponseError as error:
         if "not an integer" not in str(error):
             raise
-        return int(await scripts.INCR_TAGGED.ask(connection, key, message.value))
+        return _digits(await scripts.INCR_TAGGED.ask(connection, key, message.value))
+
+
+def _digits(reply: object) -> int:
+    """Return the integer in a reply of decimal digits.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    try:
+        return int(blob(reply))
+    except ValueError:
+        raise wrong_reply(reply, "digits") from None
 
 
 async def exists(remote: Remote, message: m.Exists) -> bool:
-    return bool(await remote.at(message.key).ask(pack(("EXISTS", message.key)), reads=True))
+    return integer(await remote.at(message.key).ask(pack(("EXISTS", message.key)), reads=True)) > 0
 
 
 async def delete(remote: Remote, message: m.Delete) -> bool:
-    return bool(await scripts.DELETE.ask(remote.at(message.key), (message.key,)))
+    return integer(await scripts.DELETE.ask(remote.at(message.key), (message.key,))) > 0
 
 
 async def expire(remote: Remote, message: m.Expire) -> bool:
-    return bool(await scripts.EXPIRE.ask(remote.at(message.key), (message.key,), lifetime(message.timeout)))
+    reply = await scripts.EXPIRE.ask(remote.at(message.key), (message.key,), lifetime(message.timeout))
+    return integer(reply) == 1
 
 
 async def get_expire(remote: Remote, message: m.GetExpire) -> int:
-    left: int = await remote.at(message.key).ask(pack(("PTTL", message.key)), reads=True)
+    left = integer(await remote.at(message.key).ask(pack(("PTTL", message.key)), reads=True))
     return left if left < 0 else max(1, math.ceil(left / 1000))
 
 
 async def get_size(remote: Remote, message: m.GetSize) -> int:
-    return await remote.at(message.key).ask(pack(("MEMORY", "USAGE", message.key)), reads=True) or 0
+    reply = await remote.at(message.key).ask(pack(("MEMORY", "USAGE", message.key)), reads=True)
+    return 0 if reply is None else integer(reply)
 
 
 async def kind_of(remote: Remote, key: str) -> str:
     """Return the kind of a key's value: the name of its type here, or of its type on the server."""
-    kind: bytes = await remote.at(key).ask(pack(("TYPE", key)), reads=True)
-    return type(await get(remote, m.Get(key))).__name__ if kind == b"string" else kind.decode()
+    kind = blob(await remote.at(key).ask(pack(("TYPE", key)), reads=True))
+    return type(await get(remote, m.Get(key))).__name__ if kind == b"string" else kind.decode("utf-8", "replace")

@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 import hiredis
 
-from cashews.exceptions import WrongArgumentError
+from cashews.backends.redis.failures import wrong_reply
+from cashews.ttl import LONGEST
 
 Word: TypeAlias = str | bytes | int | float
 
@@ -47,16 +48,16 @@ def pack(words: tuple[Word, ...]) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """Return text as UTF-8. Bytes that `decoded` has escaped become the same bytes again."""
+    """Return text as UTF-8, in which a lone surrogate has three bytes of its own: no two texts have the same bytes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text_of(stored: bytes) -> str | None:
+    """Return the text that `encoded` has made these bytes of, `None` if they are of another program's making."""
     try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a character
-        return text.encode("utf-8", "surrogatepass")
-
-
-def decoded(stored: bytes) -> str:
-    """Return stored bytes as text. Bytes that are no UTF-8, which other programs may have written, are escaped."""
-    return stored.decode("utf-8", "surrogateescape")
+        return stored.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
 
 
 def parser() -> Parser:
@@ -66,7 +67,7 @@ def parser() -> Parser:
 
 def milliseconds(seconds: float) -> int:
     """Return a duration in milliseconds: at least one, unless no time is left."""
-    return max(1, round(seconds * 1000)) if seconds > 0 else 0
+    return max(1, round(min(seconds, LONGEST) * 1000)) if seconds > 0 else 0
 
 
 def lifetime(expire: float | None) -> int | str:
@@ -74,11 +75,64 @@ def lifetime(expire: float | None) -> int | str:
     return "" if expire is None else milliseconds(expire)
 
 
-def raw(value: object) -> bytes | str | int | float:
-    """Return a value that can be stored without encoding it.
+# --- replies of one type
 
-    :raises WrongArgumentError: if it cannot
+
+def integer(reply: object) -> int:
+    """Return a reply that is an integer.
+
+    :raises WrongReplyError: if it is anything else
     """
-    if isinstance(value, (bytes, str, int, float)):
-        return value
-    raise WrongArgumentError("value", value, "bytes, text or a number")
+    if type(reply) is int:
+        return reply
+    raise wrong_reply(reply, "an integer")
+
+
+def blob(reply: object) -> bytes:
+    """Return a reply that is bytes.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    if type(reply) is bytes:
+        return reply
+    raise wrong_reply(reply, "bytes")
+
+
+def blob_or_none(reply: object) -> bytes | None:
+    """Return a reply that is bytes, or `None` for an absent value.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    return None if reply is None else blob(reply)
+
+
+def number(reply: object) -> float:
+    """Return a reply that is a number in decimal text.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    text = blob(reply)
+    try:
+        return float(text)
+    except ValueError:
+        raise wrong_reply(reply, "a number") from None
+
+
+def array(reply: object, size: int | None = None) -> list[Any]:
+    """Return a reply that is a list or a set, of this size if one is given, as a list.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    if reply.__class__ in {list, set} and (size is None or len(cast("list[Any]", reply)) == size):
+        return list(cast("list[Any]", reply))
+    raise wrong_reply(reply, "a list" if size is None else f"a list of {size}")
+
+
+def is_done(reply: object) -> bool:
+    """Say whether a reply means that a command was carried out: "OK"; `None` is the reply for the contrary.
+
+    :raises WrongReplyError: if it is anything else
+    """
+    if reply is None or reply == b"OK":
+        return reply is not None
+    raise wrong_reply(reply, "OK")

@@ -9,7 +9,7 @@ import hiredis
 import pytest
 
 from cashews.backends.redis import scripts
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, index_of
 
 SOON = 60_000
 """A time to live in milliseconds that no test outlasts."""
@@ -56,7 +56,7 @@ def index(server):
     """``index("t")``: the members of a tag's index, each with its score."""
 
     def read(tag):
-        flat = server.command("ZRANGE", f"cashews/tag/keys/{tag}", 0, -1, "WITHSCORES")
+        flat = server.command("ZRANGE", index_of(tag), 0, -1, "WITHSCORES")
         return dict(zip(flat[::2], map(float, flat[1::2]), strict=True))
 
     return read

@@ -58,6 +58,7 @@ def test_every_script_of_the_store_has_a_file():
     assert sorted(made) == SCRIPTS
 
 
-def test_prefixes_are_the_same_in_lua_and_in_python():
+def test_names_are_the_same_in_lua_and_in_python():
     tags = (FOLDER / "shared" / "tags.lua").read_text()
-    assert f"local INDEX, DELETED = '{layout.INDEX}', '{layout.TAGS}deleted/'\n" in tags
+    index, deleted = [name.replace(b"\xff", b"\\255").decode() for name in (layout.INDEX, layout.DELETED)]
+    assert f"local INDEX, DELETED = '{index}', '{deleted}'" in tags

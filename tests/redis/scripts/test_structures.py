@@ -62,7 +62,25 @@ def test_slice_incr_forgets_the_period_before(run, server):
     assert run("slice_incr", ["k"], 1, 11, 3, SOON) == 3
     assert run("slice_incr", ["k"], 1, 11, 3, SOON) == 4
     assert run("slice_incr", ["k"], 11, 21, 3, SOON) == 1
-    assert server.command("ZCARD", "k") == 1
+    assert server.command("ZRANGE", "k", 0, -1) == [b"span 10", b"21:0"]
+
+
+def test_slice_incr_keeps_the_events_of_the_longest_window(run, server):
+    """Each window counts as if it were alone; a refused event has its window remembered, too."""
+    for end in (10, 50, 90):
+        assert run("slice_incr", ["k"], end - 100, end, 9, SOON) == (10, 50, 90).index(end) + 1
+    assert run("slice_incr", ["k"], 95, 100, 9, SOON) == 1
+    assert run("slice_incr", ["k"], 1, 101, 9, SOON) == 5
+    assert run("slice_incr", ["k"], -900, 101, 5, SOON) == 6
+    assert run("slice_incr", ["k"], 200, 205, 9, SOON) == 1
+    assert run("slice_incr", ["k"], -700, 300, 9, SOON) == 7
+    assert server.command("ZRANGE", "k", 0, 0) == [b"span 1001"]
+
+
+def test_slice_incr_has_the_log_live_long_enough_and_never_shorter(run, server):
+    run("slice_incr", ["k"], 0, 10, 9, 10 * SOON)
+    run("slice_incr", ["k"], 9, 10, 9, SOON)
+    assert server.command("PTTL", "k") in LONGER
 
 
 def test_slice_incr_counts_events_of_one_instant_each(run, server):
@@ -99,28 +117,44 @@ def test_admit_admits_up_to_the_limit_in_one_period(run, server):
     assert server.command("PTTL", "k") in LIVE
 
 
-def test_admit_counts_anew_in_the_next_period(run, server, expired):
-    expired("SET", "k", 100)
+def test_admit_counts_anew_in_the_next_period(run, server, expired, now):
+    expired("HSET", "k", f"calls {SOON}", 100)
     assert [run("admit", ["k"], 1, SOON, 5 * SOON) for _ in range(2)] == [1, 0]
-    expired("SET", "k", 2)
+    server.command("HSET", "k", f"until {SOON}", f"{now() - 1:.3f}")
     assert run("admit", ["k"], 1, SOON, 5 * SOON) == 1
-    assert server.command("PTTL", "k") in LIVE
+    assert server.command("HGET", "k", f"calls {SOON}") == b"1"
 
 
-def test_admit_counts_a_ban_from_the_first_refusal(run, server):
+def test_admit_counts_a_ban_from_the_first_refusal(run, server, now):
+    def ends():
+        return float(server.command("HGET", "k", f"until {SOON}"))
+
     assert run("admit", ["k"], 1, SOON, 5 * SOON) == 1
+    assert ends() <= now() + SOON
     assert server.command("PTTL", "k") in LIVE
+    before = now()
     assert run("admit", ["k"], 1, SOON, 5 * SOON) == 0
+    banned = ends()
+    assert before + 5 * SOON - 1 <= banned <= now() + 5 * SOON
     assert server.command("PTTL", "k") in LONGER
-    server.command("PEXPIRE", "k", SOON)
     assert run("admit", ["k"], 1, SOON, 5 * SOON) == 0
-    assert server.command("PTTL", "k") in LIVE
+    assert ends() == banned
+
+
+def test_admit_counts_each_period_as_if_it_were_alone(run, server):
+    """Guarantee 5: no window is reset by another, and none counts the calls of another."""
+    answers = [(run("admit", ["k"], 3, SOON, ""), run("admit", ["k"], 2, 10 * SOON, "")) for _ in range(4)]
+    assert answers == [(1, 1), (1, 1), (1, 0), (0, 0)]
+    assert server.command("PTTL", "k") in LONGER
+    assert run("admit", ["k"], 5, 2 * SOON, "") == 1
+    assert server.command("PTTL", "k") in LONGER
 
 
 def test_admit_refuses_other_values(run, server):
     server.commands(("SET", "text", "abc"), ("RPUSH", "list", "a"))
-    for key in ("text", "list"):
-        with pytest.raises(hiredis.ReplyError, match=r"WRONGTYPE|not an integer"):
+    run("enter_circuit", ["circuit"], 50, 1_000, 1_000, "", 1)
+    for key in ("text", "list", "circuit"):
+        with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
             run("admit", [key], 2, SOON, "")
 
 
@@ -233,12 +267,16 @@ def test_a_circuit_closes_after_its_time(enter, circuit, now, half_open_ttl, ago
     assert circuit()["phase"] == "closed"
 
 
-def test_circuits_refuse_other_types(enter, report, server):
+def test_circuits_refuse_other_types(run, enter, report, server):
     server.command("SET", "k", 1)
     with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
         enter()
     with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
         report(0, failed=True)
+    server.command("DEL", "k")
+    run("admit", ["k"], 2, SOON, "")
+    with pytest.raises(hiredis.ReplyError, match="WRONGTYPE"):
+        enter()
 
 
 # --- set_add

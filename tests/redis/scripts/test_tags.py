@@ -6,11 +6,12 @@ import pytest
 
 from cashews.backends.redis.layout import headed
 from tests.redis.scripts.conftest import LIVE, SOON, microseconds
+from tests.servers import index_of, record_of
 
 pytestmark = pytest.mark.redis
 
 HOUR = 3_600_000_000
-RECORD = "cashews/tag/deleted/t"
+RECORD = record_of("t")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_set_tagged_stores_a_value_and_joins_the_indexes(store, server, index, n
     assert server.command("PTTL", "k") in LIVE
     for tag in "tu":
         assert before + SOON - 1 <= index(tag)[b"k"] <= now() + SOON + 1
-        assert SOON < server.command("PTTL", f"cashews/tag/keys/{tag}") <= SOON + 1_001
+        assert SOON < server.command("PTTL", index_of(tag)) <= SOON + 1_001
 
 
 def test_set_tagged_without_a_time_to_live_has_its_index_stay(store, server, index):
@@ -42,9 +43,9 @@ def test_set_tagged_without_a_time_to_live_has_its_index_stay(store, server, ind
     store("k", "t", ttl="")
     assert server.command("PTTL", "k") == -1
     assert index("t")[b"k"] == float("inf")
-    assert server.command("PTTL", "cashews/tag/keys/t") == -1
+    assert server.command("PTTL", index_of("t")) == -1
     store("k", "t")
-    assert 0 < server.command("PTTL", "cashews/tag/keys/t") <= SOON + 1_001
+    assert 0 < server.command("PTTL", index_of("t")) <= SOON + 1_001
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_set_tagged_stores_only_over_a_value_or_only_where_there_is_none(store, 
     if there:
         server.command("SET", "k", "old")
     assert store("k", "t", exist=exist) == stored
-    assert server.command("EXISTS", "cashews/tag/keys/t") == bool(stored)
+    assert server.command("EXISTS", index_of("t")) == bool(stored)
     assert server.command("GET", "k") == (headed(b"v", ("t",)) if stored else b"old" if there else None)
 
 
@@ -93,14 +94,14 @@ def test_set_tagged_stores_no_load_that_began_before_the_records(store, server):
 
 
 def test_set_tagged_takes_stale_members_out_of_the_index(store, server, index):
-    server.command("ZADD", "cashews/tag/keys/t", 1, "x", 2, "y", 3, "z")
+    server.command("ZADD", index_of("t"), 1, "x", 2, "y", 3, "z")
     store("k", "t")
     assert list(index("t")) == [b"k"]
 
 
 def test_set_tagged_without_expiry_takes_stale_members_out_wherever_they_are(store, server, index):
     for number in range(9):
-        server.command("ZADD", "cashews/tag/keys/t", "+inf", f"x{number}")
+        server.command("ZADD", index_of("t"), "+inf", f"x{number}")
     for _ in range(200):
         store("k", "t", ttl="")
     assert b"k" in index("t")
@@ -140,7 +141,7 @@ def test_delete_tag_removes_its_carriers_in_steps(run, store, server, index):
     assert run("delete_tag", [], "t", 2, "0") == 1
     assert run("delete_tag", [], "t", 2, "0") == 0
     assert list(index("u")) == [b"other"]
-    assert sorted(server.command("KEYS", "*")) == sorted([b"other", b"cashews/tag/keys/u", RECORD.encode()])
+    assert sorted(server.command("KEYS", "*")) == sorted([b"other", index_of("u"), RECORD])
 
 
 def test_delete_tag_remembers_its_beginning_for_an_hour(run, server):
@@ -155,11 +156,11 @@ def test_delete_tag_remembers_its_beginning_for_an_hour(run, server):
 def test_delete_tag_leaves_members_that_do_not_carry_the_tag(run, store, server):
     store("k", "t")
     server.command("SET", "k", headed(b"v", ("u",)))
-    server.command("ZADD", "cashews/tag/keys/t", 1, "list", 2, "never")
+    server.command("ZADD", index_of("t"), 1, "list", 2, "never")
     server.command("RPUSH", "list", "a")
     assert run("delete_tag", [], "t", 500, "1") == 0
     assert server.command("EXISTS", "k", "list") == 2
-    assert server.command("EXISTS", "cashews/tag/keys/t") == 0
+    assert server.command("EXISTS", index_of("t")) == 0
 
 
 # --- prune_tag
@@ -180,7 +181,7 @@ def test_prune_tag_has_the_index_live_as_long_as_its_last_member(run, store, ser
     store("long", "t", ttl=10 * SOON)
     server.command("DEL", "long")
     assert run("prune_tag", [], "t", 0, 500) == -1
-    assert 0 < server.command("PTTL", "cashews/tag/keys/t") <= SOON + 1_001
+    assert 0 < server.command("PTTL", index_of("t")) <= SOON + 1_001
     server.command("DEL", "k")
     assert run("prune_tag", [], "t", 0, 500) == -1
     assert server.command("DBSIZE") == 0

@@ -7,10 +7,11 @@ import pytest
 
 from cashews.backends.redis.layout import headed
 from tests.redis.scripts.conftest import FOR_EVER, LIVE, SOON, evaluated, microseconds
+from tests.servers import lock_of, record_of
 
 pytestmark = pytest.mark.redis
 
-FENCE = "cashews/fence"
+LOCK_A, LOCK_B = lock_of("a"), lock_of("b")
 LARGEST = 2**63 - 1
 
 
@@ -19,7 +20,7 @@ def arguments(locks, writes, tags=()):
     words = [len(locks), *locks.values(), len(tags), *tags]
     for write in writes:
         words += [len(write), *write]
-    return [FENCE, *locks, *(write[1] for write in writes if write)], words
+    return [*locks, *(write[1] for write in writes if write)], words
 
 
 @pytest.fixture
@@ -114,36 +115,30 @@ def test_commit_counts_behind_heads_and_begins_anew_after_expired_counters(commi
 
 
 def test_commit_releases_its_locks_and_tells_their_channels(commit, server, listening):
-    server.commands(("SET", "cashews/lock/a", "one"), ("SET", "cashews/lock/b", "two"))
-    locks = {"cashews/lock/a": "one", "cashews/lock/b": "two"}
-    with listening("cashews/lock/b") as messages:
+    server.commands(("SET", LOCK_A, "one"), ("SET", LOCK_B, "two"))
+    locks = {LOCK_A: "one", LOCK_B: "two"}
+    with listening(LOCK_B) as messages:
         assert commit(("set", "k", b"v", "", ""), locks=locks) == 1
         assert messages() == [b""]
-    assert sorted(server.command("KEYS", "*")) == [FENCE.encode(), b"k"]
+    assert sorted(server.command("KEYS", "*")) == [b"k"]
 
 
 @pytest.mark.parametrize("token", ["another", None])
 def test_commit_applies_nothing_if_a_lock_is_lost(commit, server, token):
     """Guarantee 16."""
-    server.command("SET", "cashews/lock/a", "one")
+    server.command("SET", LOCK_A, "one")
     if token is not None:
-        server.command("SET", "cashews/lock/b", token)
+        server.command("SET", LOCK_B, token)
     before = sorted(server.command("KEYS", "*"))
-    locks = {"cashews/lock/a": "one", "cashews/lock/b": "two"}
+    locks = {LOCK_A: "one", LOCK_B: "two"}
     assert commit(("set", "k", b"v", "", ""), locks=locks, tags=("t",)) == 0
     assert sorted(server.command("KEYS", "*")) == before
 
 
 def test_commit_applies_nothing_if_a_lease_has_expired(commit, server, expired):
-    expired("SET", "cashews/lock/a", "one")
-    assert commit(("set", "k", b"v", "", ""), locks={"cashews/lock/a": "one"}) == 0
+    expired("SET", LOCK_A, "one")
+    assert commit(("set", "k", b"v", "", ""), locks={LOCK_A: "one"}) == 0
     assert server.command("EXISTS", "k") == 0
-
-
-def test_commit_keeps_the_last_fencing_number(commit, server):
-    server.command("SET", FENCE, 123)
-    assert commit(("set", "k", b"v", "", "")) == 1
-    assert server.command("GET", FENCE) == b"123"
 
 
 # --- commit: tags
@@ -156,19 +151,19 @@ def test_commit_deletes_tags_before_it_writes(commit, run, server, index):
     assert server.command("EXISTS", "old", "new") == 1
     assert (list(index("t")), index("u")) == ([b"new"], {})
     for tag in ("t", "never"):
-        assert before <= int(server.command("GET", f"cashews/tag/deleted/{tag}")) <= microseconds(server)
+        assert before <= int(server.command("GET", record_of(tag))) <= microseconds(server)
 
 
 def test_commit_deletes_more_carriers_than_one_step_has(commit, server):
     fill = """
         for i = 1, 2500 do
             redis.call('SET', 'k' .. i, ARGV[1])
-            redis.call('ZADD', 'cashews/tag/keys/t', '+inf', 'k' .. i)
+            redis.call('ZADD', 't\\255tag', '+inf', 'k' .. i)
         end
     """
     server.command("EVAL", fill, 0, headed(b"v", ("t",)))
     assert commit(tags=("t",)) == 1
-    assert sorted(server.command("KEYS", "*")) == [FENCE.encode(), b"cashews/tag/deleted/t"]
+    assert sorted(server.command("KEYS", "*")) == [record_of("t")]
 
 
 def test_commit_stores_no_load_that_a_deletion_has_overtaken(commit, run, server):
@@ -206,13 +201,12 @@ def test_commit_applies_nothing_if_one_write_is_refused(commit, server, refused)
         ("SET", "largest", LARGEST),
         ("SET", "tagged", headed(str(LARGEST).encode(), ("t",)), "PX", SOON),
         ("SET", "counter", 5, "PX", SOON),
-        ("SET", "cashews/lock/a", "one"),
-        ("SET", FENCE, 1),
+        ("SET", LOCK_A, "one"),
     )
     before = {key: server.command("DUMP", key) for key in server.command("KEYS", "*")}
     writes = [("set", "k", b"v", "", ""), ("incr", "counter", 1, ""), ("incr", "new", 1, ""), write, ("del", "counter")]
     with pytest.raises(hiredis.ReplyError, match=reason):
-        commit(*writes, locks={"cashews/lock/a": "one"}, tags=("t",))
+        commit(*writes, locks={LOCK_A: "one"}, tags=("t",))
     assert {key: server.command("DUMP", key) for key in server.command("KEYS", "*")} == before
     assert all(server.command("PTTL", key) in LIVE for key in ("counter", "tagged"))
 
@@ -227,9 +221,9 @@ def test_commit_answers_the_first_refusal(commit, server, refused):
 
 def test_commit_applies_nothing_if_memory_runs_out(own_server):
     with own_server() as server:
-        server.commands(("SET", "k", 1), ("SET", "cashews/lock/a", "one"))
+        server.commands(("SET", "k", 1), ("SET", LOCK_A, "one"))
         server.command("CONFIG", "SET", "maxmemory", 1)
-        keys, words = arguments({"cashews/lock/a": "one"}, [("del", "k"), ("set", "l", b"v", "", "")])
+        keys, words = arguments({LOCK_A: "one"}, [("del", "k"), ("set", "l", b"v", "", "")])
         with pytest.raises(hiredis.ReplyError, match="OOM"):
             evaluated(server, "commit", keys, *words)
-        assert sorted(server.command("KEYS", "*")) == [b"cashews/lock/a", b"k"]
+        assert sorted(server.command("KEYS", "*")) == [LOCK_A, b"k"]

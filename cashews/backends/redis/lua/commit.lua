@@ -1,12 +1,12 @@
 -- Requires: time, tags, members
 -- Applies the writes of a transaction and releases its locks, if each is still held; else applies nothing.
--- KEYS: the last fencing number, the locks, the keys. ARGV: the number of locks, their tokens, the number of tags to
--- delete, these tags, then each write behind the number of its words: 0 words for a write that is not to be applied.
--- Answers 1, or 0 if a lock is not held by its token. An error means that nothing was applied.
+-- KEYS: the locks, the keys. ARGV: the number of locks, their tokens, the number of tags to delete, these tags, then
+-- each write behind the number of its words: 0 words for a write that is not to be applied. Answers 1, or 0 if a lock is
+-- not held by its token. An error means that nothing was applied.
 
 local locks = tonumber(ARGV[1])
 for i = 1, locks do
-  if redis.call('GET', KEYS[i + 1]) ~= ARGV[i + 1] then return 0 end
+  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then return 0 end
 end
 local tags = tonumber(ARGV[locks + 2])
 local writes, at = {}, locks + tags + 3
@@ -17,11 +17,19 @@ while at <= #ARGV do
   at = at + #words + 1
 end
 
--- Whatever the server can refuse is provoked here, before anything is applied. Out of memory: a write of what is there.
-if #writes + tags > 0 then redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0') end
+-- Whatever the server can refuse is provoked here, before anything is applied. Out of memory: a write of no bytes, which
+-- changes nothing and makes no key.
+local function refused(key)
+  local reply = redis.pcall('SETRANGE', key, 0, '')
+  return type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) and reply
+end
+local first = writes[1] and writes[1][2] or tags > 0 and ARGV[locks + 3] .. DELETED
+local refusal = first and refused(first)
+if refusal then return refusal end
+
 -- Another kind of value: the types are compared. An overflow: counters are changed, and then put back.
 local wrong_type = redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value')
-local refusal, removed, counted = nil, {}, {}
+local removed, counted = {}, {}
 for _, words in ipairs(writes) do
   local verb, key = words[1], words[2]
   if verb == 'del' then
@@ -85,10 +93,10 @@ end
 for i = 1, tags do
   local tag = ARGV[locks + 2 + i]
   remember_deletion(tag)
-  while redis.call('EXISTS', INDEX .. tag) == 1 do delete_carriers(tag, 1000) end
+  while redis.call('EXISTS', tag .. INDEX) == 1 do delete_carriers(tag, 1000) end
 end
 for _, words in ipairs(writes) do apply[words[1]](words[2], words) end
-for i = 2, locks + 1 do
+for i = 1, locks do
   redis.call('DEL', KEYS[i])
   redis.pcall('PUBLISH', KEYS[i], '')
 end

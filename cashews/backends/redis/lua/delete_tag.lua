@@ -5,4 +5,4 @@
 local tag = ARGV[1]
 if ARGV[3] == '1' then remember_deletion(tag) end
 delete_carriers(tag, tonumber(ARGV[2]))
-return redis.call('ZCARD', INDEX .. tag)
+return redis.call('ZCARD', tag .. INDEX)

@@ -3,9 +3,9 @@
 -- ARGV: the tag, the member to begin with, how many members to look at. Answers where to go on, -1 at the end.
 
 local tag, from, many = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local members = redis.call('ZRANGE', INDEX .. tag, from, from + many - 1)
+local members = redis.call('ZRANGE', tag .. INDEX, from, from + many - 1)
 for _, key in ipairs(members) do
-  if has(tags_of(key), tag) then from = from + 1 else redis.call('ZREM', INDEX .. tag, key) end
+  if has(tags_of(key), tag) then from = from + 1 else redis.call('ZREM', tag .. INDEX, key) end
 end
 extend_index(tag)
 return #members < many and -1 or from

@@ -5,6 +5,7 @@ local rate, period, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local half_open_ttl, min_calls = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = microseconds() / 1000
 local kept = redis.call('HMGET', KEYS[1], 'phase', 'changed', 'until', 'calls', 'failures', 'tries')
+if not kept[1] and redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('WRONGTYPE no circuit') end
 local circuit = {
   phase = kept[1] or 'closed', changed = tonumber(kept[2] or 0), till = tonumber(kept[3] or 0),
   calls = tonumber(kept[4] or 0), failures = tonumber(kept[5] or 0), tries = tonumber(kept[6] or 0),

@@ -1,7 +1,7 @@
 -- The tags of values. `cashews.backends.redis.layout` draws the head of a value, the indexes and the records.
 -- The invariant of every script: no live value is missing from the index of one of its tags.
 
-local INDEX, DELETED = 'cashews/tag/keys/', 'cashews/tag/deleted/'
+local INDEX, DELETED = '\255tag', '\255deleted' -- behind the tag
 local REMEMBERED = 3600 -- seconds for which a deletion is remembered; a longer load is not stored under a tag
 
 -- Returns the tags that a key's value carries, and the size of their head: 0 if there is none.
@@ -29,18 +29,18 @@ end
 
 -- Has an index live a second longer than its last member, for ever if that one does.
 local function extend_index(tag)
-  local last = redis.call('ZRANGE', INDEX .. tag, -1, -1, 'WITHSCORES')[2]
+  local last = redis.call('ZRANGE', tag .. INDEX, -1, -1, 'WITHSCORES')[2]
   if last == 'inf' then
-    redis.call('PERSIST', INDEX .. tag)
+    redis.call('PERSIST', tag .. INDEX)
   elseif last then
-    redis.call('PEXPIREAT', INDEX .. tag, string.format('%.0f', last + 1000))
+    redis.call('PEXPIREAT', tag .. INDEX, string.format('%.0f', last + 1000))
   end
 end
 
 -- Takes a key out of the indexes of all `tags` that are not among the `kept` ones.
 local function leave_indexes(key, tags, kept)
   for _, tag in ipairs(tags) do
-    if not has(kept, tag) and redis.call('ZREM', INDEX .. tag, key) == 1 then extend_index(tag) end
+    if not has(kept, tag) and redis.call('ZREM', tag .. INDEX, key) == 1 then extend_index(tag) end
   end
 end
 
@@ -48,16 +48,16 @@ end
 local function drop_stale(tag, keys)
   for _, key in ipairs(keys) do
     if has(tags_of(key), tag) then return end
-    redis.call('ZREM', INDEX .. tag, key)
+    redis.call('ZREM', tag .. INDEX, key)
   end
 end
 
 -- Puts a key into the indexes of its tags. Each time a few stale members go: there are never many more than live ones.
 local function join_indexes(key, tags, deadline)
   for _, tag in ipairs(tags) do
-    redis.call('ZADD', INDEX .. tag, deadline, key)
-    drop_stale(tag, redis.call('ZRANGE', INDEX .. tag, 0, 3))
-    if deadline == '+inf' then drop_stale(tag, redis.call('ZRANDMEMBER', INDEX .. tag, 2)) end
+    redis.call('ZADD', tag .. INDEX, deadline, key)
+    drop_stale(tag, redis.call('ZRANGE', tag .. INDEX, 0, 3))
+    if deadline == '+inf' then drop_stale(tag, redis.call('ZRANDMEMBER', tag .. INDEX, 2)) end
     extend_index(tag)
   end
 end
@@ -73,26 +73,26 @@ local function overtaken(tags, since)
   if since == '' then return false end
   if microseconds() - since > REMEMBERED * 1000000 then return true end
   for _, tag in ipairs(tags) do
-    local deleted = redis.call('GET', DELETED .. tag)
+    local deleted = redis.call('GET', tag .. DELETED)
     if deleted and tonumber(deleted) >= tonumber(since) then return true end
   end
   return false
 end
 
 local function remember_deletion(tag)
-  redis.call('SET', DELETED .. tag, string.format('%.0f', microseconds()), 'EX', REMEMBERED)
+  redis.call('SET', tag .. DELETED, string.format('%.0f', microseconds()), 'EX', REMEMBERED)
 end
 
 -- Deletes the values that carry a tag among the first members of its index, `most` of them, and these members.
 local function delete_carriers(tag, most)
-  for _, key in ipairs(redis.call('ZRANGE', INDEX .. tag, 0, most - 1)) do
+  for _, key in ipairs(redis.call('ZRANGE', tag .. INDEX, 0, most - 1)) do
     local tags = tags_of(key)
     if has(tags, tag) then
       leave_indexes(key, tags, {tag})
       redis.call('UNLINK', key)
     end
   end
-  redis.call('ZREMRANGEBYRANK', INDEX .. tag, 0, most - 1)
+  redis.call('ZREMRANGEBYRANK', tag .. INDEX, 0, most - 1)
 end
 
 -- Stores a value under its tags by SET with the words given. Answers 1, or false if SET refuses.
