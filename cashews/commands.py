@@ -45,5 +45,7 @@ class Command(enum.Enum):
     SET_LOCK = "set_lock"
     UNLOCK = "unlock"
     IS_LOCKED = "is_locked"
+    LOCKS = "locks"
+    BREAK_LOCK = "break_lock"
     PING = "ping"
     CLEAR = "clear"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 
 
@@ -9,10 +10,19 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def unstable_key(kind: str) -> str:
-    """Return the sentence about a key that is made of a memory address, with the cures."""
+class Doubt(enum.Enum):
+    """The reasons for which the text of a value cannot tell it from all others."""
+
+    ADDRESS = "is a memory address"
+    PARTIAL = "shows only a part of it"
+    OTHERS = "may be that of other values, too"
+    NAME = "is the name of another class, too"
+
+
+def unstable_key(kind: str, doubt: Doubt) -> str:
+    """Return the sentence about a text that is no identity, with the cures."""
     return (
-        f"the text of {kind} in a cache key is a memory address: define {kind}.__str__, register a type_format for it,"
+        f"the text of {kind} in a cache key {doubt.value}: define {kind}.__str__, register a type_format for it,"
         " name the fields of the key, or leave self out with noself"
     )
 
@@ -119,7 +129,8 @@ class WrongKeyError(CacheError, ValueError):
 
     def __init__(self, function: str, field: str, reason: str) -> None:
         self.function, self.field, self.reason = function, field, reason
-        super().__init__(f"key template of {function}: field {{{field}}}: {reason}")
+        place = f"field {{{field}}}" if "{" not in field else repr(field)
+        super().__init__(f"key template of {function}: {place}: {reason}")
 
 
 class WrongTagError(CacheError, ValueError):
@@ -138,20 +149,44 @@ class WrongTokenError(CacheError, ValueError):
         super().__init__(f"no field {field!r} in the JWT: {reason}")
 
 
-class UnstableKeyError(CacheError, TypeError):
-    """With strict keys: the text of an object is its memory address, which another object may have later."""
+class UnstableKeyError(WrongKeyError, TypeError):
+    """The text of an argument cannot tell it from all others: a memory address, or a part of the argument.
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        super().__init__(unstable_key(kind))
+    Such an argument is part of no key. Commands, guards and strict keys raise this; cached functions run uncached.
+    """
+
+    def __init__(self, kind: str, doubt: Doubt = Doubt.ADDRESS, function: str = "") -> None:
+        self.kind, self.doubt = kind, doubt
+        self.function, self.field, self.reason = function, "", unstable_key(kind, doubt)
+        CacheError.__init__(self, f"key of {function}: {self.reason}" if function else self.reason)
 
 
 class UnstableKeyWarning(UserWarning):
-    """The text of an object is its memory address, which another object may have later."""
+    """A key that is shown has a text that cannot tell its value from all others; calls with it are not cached."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        super().__init__(unstable_key(kind))
+    def __init__(self, kind: str, doubt: Doubt = Doubt.ADDRESS) -> None:
+        self.kind, self.doubt = kind, doubt
+        super().__init__(unstable_key(kind, doubt))
+
+
+class NoKeyError(WrongKeyError):
+    """A call can have no key: an argument has no text that is its own, or lacks a field of the template."""
+
+    def __init__(self, function: str, reason: str, field: str = "") -> None:
+        self.function, self.field, self.reason = function, field, reason
+        CacheError.__init__(self, f"no key for a call of {function}: {reason}")
+
+
+class SharedKeyError(WrongKeyError):
+    """With strict keys: another function has the default key of a decorated one already."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        self.function, self.field, self.reason = function, "", reason
+        CacheError.__init__(self, reason)
+
+
+class SharedKeyWarning(UserWarning):
+    """Two functions have the same default key, so each gets what is stored for the other."""
 
 
 class NotAsyncError(CacheError, TypeError):
@@ -211,8 +246,8 @@ class LockedError(CacheError):
 class LockRefusedError(LockedError):
     """A store cannot lock: it refuses a lock though nobody holds it, or it does not answer."""
 
-    def __init__(self, key: str = "") -> None:
-        super().__init__(key, "the store refuses it though nobody holds it")
+    def __init__(self, key: str = "", reason: str = "the store refuses it though nobody holds it") -> None:
+        super().__init__(key, reason)
 
 
 class LockLostError(LockedError):
@@ -221,6 +256,14 @@ class LockLostError(LockedError):
     def __init__(self, key: str = "") -> None:
         self.key = key
         CacheError.__init__(self, f"the lock {key!r} was lost while it was held")
+
+
+class TransactionConflictError(LockedError):
+    """A commit was refused: there are new keys that a pattern would have found which the transaction has read."""
+
+    def __init__(self, key: str = "*") -> None:
+        self.key = key
+        CacheError.__init__(self, f"there are new keys of {key!r} since the transaction read them: run it again")
 
 
 class TransactionError(CacheError):
@@ -240,11 +283,14 @@ class LoadTimeoutError(CacheError, TimeoutError):
 
 
 class LoadCancelledError(CacheError):
-    """A function that ran in the background raised the cancellation of the event loop by itself."""
+    """A function that ran in the background ended its task: by the event loop's cancellation, or by SystemExit.
+
+    `__cause__` is the exception that it raised.
+    """
 
     def __init__(self, key: str = "") -> None:
         self.key = key
-        super().__init__(f"the load of {key!r} was cancelled from within")
+        super().__init__(f"the load of {key!r} was ended from within")
 
 
 class RateLimitError(CacheError):

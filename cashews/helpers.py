@@ -23,6 +23,7 @@ from cashews.messages import (
     GetKeysCount,
     GetKeyTags,
     GetMatch,
+    ListLocks,
     Matching,
     Message,
     Page,
@@ -59,7 +60,7 @@ class AddPrefix(Interceptor):
         reply = await proceed(message.rename(self._pattern))
         if isinstance(message, Scan):
             return Page([key[length:] for key in reply.items], reply.cursor)
-        if isinstance(message, GetMatch):
+        if isinstance(message, (GetMatch, ListLocks)):
             return Page([(key[length:], value) for key, value in reply.items], reply.cursor)
         return reply
 

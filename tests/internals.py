@@ -15,8 +15,8 @@ class Internals:
     """The inside of one cache."""
 
     def __init__(self, cache: Cache) -> None:
-        self._cache: Any = cache
-        self._engine: Any = self._cache._engine
+        self._engine: Any = cache._engine
+        self._tags: Any = cache._tag_rules
 
     # --- asking
 
@@ -77,23 +77,23 @@ class Internals:
 
     def wait_graph(self, prefix: str = "") -> Any:
         """Return the keys that transactions hold and wait for, on the store under a prefix."""
-        return next(route.graph for route in self._engine.routes if route.prefix == prefix)
+        return self._engine.routes.at(prefix).graph
 
     def tags_of(self, key: str) -> tuple[str, ...]:
         """Return the tags that registered templates give a key."""
-        return self._cache._tag_rules.of(key)
+        return self._tags.of(key)
 
     # --- how much is held
 
     @property
     def chains(self) -> int:
         """How many composed chains of interceptors the routes remember."""
-        return sum(len(route._chains) for route in self._engine.routes)
+        return sum(len(chains) for route in self._engine.routes for chains in route._chains)
 
     @property
     def tag_rules(self) -> int:
         """How many rules are registered for tags."""
-        return len(self._cache._tag_rules.rules)
+        return len(self._tags.rules)
 
     @property
     def rests(self) -> int:

@@ -74,13 +74,14 @@ def free_port() -> int:
 class Server:
     """A server of one's own: ``with Server() as server: server.command("SET", "k", 1)``.
 
-    It keeps its port when it is started again, and loses what it held. `config` are lines of its configuration, with
-    ``_`` for ``-``: ``Server(requirepass="secret", maxmemory="10mb")``. It listens on the socket file `path` as well.
+    It keeps its port when it is started again, and loses what it held. It listens on the socket file `path` as well.
+    `config` are lines of its configuration, with ``_`` for ``-`` and a tuple for several words:
+    ``Server(requirepass="secret", rename_command=("HELLO", "GREET"))``.
 
     :param binary: the program; one of `binaries()` by default
     """
 
-    def __init__(self, binary: str | None = None, **config: str | int) -> None:
+    def __init__(self, binary: str | None = None, **config: str | int | tuple[str, ...]) -> None:
         self.binary = binary or next(iter(binaries().values()))
         self.config = config
         self.host = "127.0.0.1"
@@ -187,7 +188,9 @@ class Server:
         lines = {"port": port, "bind": self.host, "unixsocket": self.path, "save": "", "appendonly": "no"}
         lines |= {"dir": self._directory, "daemonize": "no", "protected-mode": "no"}
         lines |= {name.replace("_", "-"): value for name, value in self.config.items()}
-        words = [word for name, value in lines.items() for word in (f"--{name}", str(value))]
+        words = []
+        for name, value in lines.items():
+            words += [f"--{name}", *(value if isinstance(value, tuple) else (str(value),))]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.binary, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

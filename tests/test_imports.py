@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import cashews
 
 OPTIONAL = {
@@ -38,6 +40,7 @@ def test_import_pulls_in_nothing_optional():
     assert OPTIONAL.isdisjoint(loaded)
 
 
+@pytest.mark.timed
 def test_import_takes_little_more_than_anyio_alone():
     """Both in turn, the best of each: a slow moment of the machine meets both alike. Compiled, as pip installs it."""
     compileall.compile_dir(Path(cashews.__file__).parent, quiet=1)

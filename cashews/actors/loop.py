@@ -78,6 +78,10 @@ class Loop(ABC):
     def here(self) -> bool:
         """Whether the calling code runs in this loop."""
 
+    @abstractmethod
+    def task(self) -> object:
+        """Return the calling task; the loop is the one that it runs in."""
+
 
 class AsyncioReplySlot(ReplySlot[T]):
     """A reply slot on asyncio: a future.
@@ -161,6 +165,7 @@ class AsyncioLoop(Loop):
         self._loop = loop
         self._new_future = loop.create_future
         self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
+        self._current_task = sys.modules["asyncio"].current_task
         self.thread = get_ident()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -171,6 +176,9 @@ class AsyncioLoop(Loop):
     @property
     def here(self) -> bool:
         return self._running_loop() is self._loop
+
+    def task(self) -> object:
+        return self._current_task(self._loop)
 
     def reply_slot(self) -> ReplySlot[Any]:
         return AsyncioReplySlot(self._new_future())
@@ -214,6 +222,9 @@ class TrioLoop(Loop):
             return self._current_token() is self._token
         except RuntimeError:  # no run of trio in this thread
             return False
+
+    def task(self) -> object:
+        return sys.modules["trio"].lowlevel.current_task()
 
     def reply_slot(self) -> ReplySlot[Any]:
         return TrioReplySlot(self._lowlevel)

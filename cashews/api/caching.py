@@ -42,7 +42,7 @@ class DecoratorAPI(Face):
     def _caching(
         self, strategy: Strategy, key: str | None, prefix: str, plan: Plan, common: Common
     ) -> CachingDecorator:
-        keying = self._keying(key, prefix, tags=parse_tags(common.tags))
+        keying = self._keying(key, prefix, tags=parse_tags(common.tags), answers=True)
         return CachingDecorator(self._engine, strategy, keying, plan)
 
     def __call__(
@@ -254,7 +254,7 @@ class DecoratorAPI(Face):
         :param tags: as for the other decorators; the result is the list of the items
         """
         plan = _plan(ttl, None, condition, time_condition, Common(jitter=jitter))
-        keying = self._keying(key, prefix, tags=parse_tags(tags))
+        keying = self._keying(key, prefix, tags=parse_tags(tags), answers=True)
         return IteratorDecorator(self._engine, keying, plan, integer("max_items", max_items, 1))
 
 

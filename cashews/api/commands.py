@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar, overload
 
 from cashews import messages as m
@@ -21,8 +20,6 @@ from cashews._arguments import (
 )
 from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
-from cashews.commands import Command
-from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.locked import LEASE
@@ -268,32 +265,52 @@ class CommandAPI(Face):
         self,
         key: str,
         expire: Duration | None = None,
+        wait: bool = True,  # noqa: FBT001, FBT002  users of cashews 7 give it by position
         *,
-        wait: bool = True,
         timeout: Duration | None = None,
         renew: bool = True,
         check_interval: float = 0,
-    ) -> AbstractAsyncContextManager[HeldLock, bool | None]:
+    ) -> LockContext:
         """Return ``async with cache.lock(key, expire) as held``: the body runs alone, waiters follow in their order.
 
         The lease is renewed while the body runs. If it is lost all the same, since the store was out of reach for
         longer, the body is cancelled and the block raises LockedError. `held.fence` grows from one holder to the next.
-        While `Command.SET_LOCK` is switched off the body runs without the lock, and `held.fence` is 0.
+        While `Command.SET_LOCK` is switched off the body runs without the lock, and `held.fence` is 0. One object may
+        be entered by many tasks, each of which takes the lock in its turn.
 
         :param expire: the lease, 60 seconds if `None`: for how long a process that was killed blocks others
         :param wait: raise instead of waiting, if `False`
-        :param timeout: how long to wait at most, `None` for as long as it takes
+        :param timeout: how long entering may take at most, `None` for ever; with 0 the lock is tried once
         :param renew: let others in when the lease has passed, if `False`, whether the body runs or not
         :param check_interval: has no effect: waiters are woken, they do not poll
         :raises WrongArgumentError: if the lease is 0 or negative
-        :raises LockedError: on entering, if the lock is held and `wait` is `False`, if it was not free within
-            `timeout`, or if the store refuses it; on leaving, if it was lost
+        :raises LockedError: on entering, if this task holds the lock already, if another holds it and `wait` is
+            `False`, or if it was not free within `timeout`; on leaving, if it was lost
+        :raises LockRefusedError: on entering, if the store refuses the lock, or does not answer
         """
         given, patience = positive_duration("expire", expire), non_negative_duration("timeout", timeout)
-        if self._engine.is_off(Command.SET_LOCK, text("key", key)):
-            return nullcontext(HeldLock(key, "", 0, None))
-        lock = self._locks.claim(key, LEASE if given is None else given, renew=renew)
-        return LockContext(self._locks, lock, wait=wait, timeout=patience)
+        lease = LEASE if given is None else given
+        if not isinstance(wait, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
+            raise WrongArgumentError("wait", wait, "True or False")
+        return LockContext(self._locks, text("key", key), lease, wait=wait, renew=renew, timeout=patience)
+
+    def locks(self, pattern: str = "*", batch_size: int = 100) -> AsyncIterator[tuple[str, float]]:
+        """Iterate over the locks that are held, by whichever process: pairs of a key and the seconds it has left.
+
+        They are infinite for a lock without a lease. The locks of transactions are among them.
+        """
+        return self._engine.pages(m.ListLocks(text("pattern", pattern), integer("batch_size", batch_size, 1)))
+
+    async def break_lock(self, key: str) -> bool:
+        """Free a lock, whoever holds it, and wake its first waiter; says whether it was held.
+
+        It is for locks that nobody gives back. A body that runs under the lock is ended when its lease is to be
+        renewed.
+        """
+        broken = await self._engine.ask(m.BreakLock(text("key", key)))
+        if broken:
+            self._locks.wake(key)
+        return broken
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""

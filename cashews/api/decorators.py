@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -14,9 +14,8 @@ from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import Bloom, BloomShape, DualBloom
 from cashews.guards.guard import Guard, guarded
 from cashews.guards.invalidate import Invalidate, pieces_for
-from cashews.keys.compile import default_template, get_cache_key_template
+from cashews.keys.compile import get_cache_key_template
 from cashews.keys.formatter import default_formatter
-from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, parse_template
 from cashews.messages import Delete
 from cashews.runners.call import Plan, Target
@@ -44,7 +43,7 @@ class BloomDecorator:
         target = self.keying.target(async_function(function))
         bloom = Bloom(self.engine, stored_name(function, self.keying, self.shape), self.shape, self.check)
         run: Any = guarded(target, bloom)
-        run.key, run.set = target.key, partial(_put, bloom, target)
+        run.key, run.set = self.keying.shown_key_of(function), partial(_put, bloom, target)
         return cast("Filtered[P, R]", run)
 
 
@@ -72,7 +71,7 @@ class DualBloomDecorator:
         target = self.keying.target(async_function(function))
         name = stored_name(function, self.keying, self.yes, self.no)
         run: Any = guarded(target, DualBloom(self.engine, name, self.yes, self.no, self.strict))
-        run.key = target.key
+        run.key = self.keying.shown_key_of(function)
         return cast("Callable[P, Coroutine[Any, Any, R | bool]]", run)
 
 
@@ -106,23 +105,26 @@ class CachingDecorator:
         """
         target = self.keying.target(async_function(function))
         runner = Runner(self.engine, target, self.strategy, self.plan)
-        return equip(runner, target, self.engine)
+        return equip(runner, target, self.engine, self.keying.shown_key_of(function))
 
 
-def equip(runner: Runner, target: Target, engine: Engine) -> Cached[Any, Any]:
+def equip(runner: Runner, target: Target, engine: Engine, key: Callable[..., str]) -> Cached[Any, Any]:
     """Return the cached function with its methods `key`, `invalidate`, `refresh` and `peek`."""
 
     async def invalidate(*args: object, **kwargs: object) -> bool:
-        return await engine.ask(Delete(target.key(*args, **kwargs)))
+        call = target.call_if_keyed(args, kwargs)
+        return call is not None and await engine.ask(Delete(call.key))
 
     async def refresh(*args: object, **kwargs: object) -> object:
-        return await runner.refresh(target.call(args, kwargs))
+        call = target.call_if_keyed(args, kwargs)
+        return await (runner.run(args, kwargs) if call is None else runner.refresh(call))
 
     async def peek(*args: object, **kwargs: object) -> object:
-        return await runner.peek(target.call(args, kwargs), None)
+        call = target.call_if_keyed(args, kwargs)
+        return None if call is None else await runner.peek(call, None)
 
     cached: Any = runner.decorated()
-    cached.key, cached.invalidate, cached.refresh, cached.peek = target.key, invalidate, refresh, peek
+    cached.key, cached.invalidate, cached.refresh, cached.peek = key, invalidate, refresh, peek
     return cast("Cached[Any, Any]", cached)
 
 
@@ -142,14 +144,14 @@ class IteratorDecorator:
         :raises WrongKeyError: if the key template does not fit it
         """
         generator = async_generator_function(function)
-        key = self.keying.key_of(function)
+        target = self.keying.target(generator)
 
         async def invalidate(*args: object, **kwargs: object) -> bool:
-            return await self.engine.ask(Delete(key(*args, **kwargs)))
+            call = target.call_if_keyed(args, kwargs)
+            return call is not None and await self.engine.ask(Delete(call.key))
 
-        target = Target(generator, key, self.keying.tags_of(function), self.keying.rules)
         stream: Any = StreamRunner(self.engine, target, self.plan, self.most).decorated()
-        stream.key, stream.invalidate = key, invalidate
+        stream.key, stream.invalidate = self.keying.shown_key_of(function), invalidate
         return cast("CachedIterator[P, R]", stream)
 
 
@@ -168,12 +170,10 @@ class GuardDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the key template does not fit it
         """
-        keying = self.keying
-        if self.per_function and keying.template is None:
-            keying = replace(keying, template=default_template(function, signature_of(function).parameters))
+        keying = self.keying.per_function(function) if self.per_function else self.keying
         target = keying.target(async_function(function))
         run: Any = guarded(target, self.guard)
-        run.key = target.key
+        run.key = keying.shown_key_of(function)
         return cast("AsyncFunction[P, R]", run)
 
 
@@ -185,6 +185,7 @@ class InvalidateDecorator:
     template: str
     args_map: Mapping[str, str]
     defaults: Mapping[str, object]
+    strict: bool = False
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.
@@ -193,7 +194,9 @@ class InvalidateDecorator:
         :raises WrongKeyError: if the template has a field without a value
         """
         target = Target(async_function(function), _no_key)
-        pieces = pieces_for(function, self.template, self.args_map, self.defaults, default_formatter)
+        pieces = pieces_for(
+            function, self.template, self.args_map, self.defaults, default_formatter, strict=self.strict
+        )
         return cast("AsyncFunction[P, R]", guarded(target, Invalidate(self.engine, pieces)))
 
 

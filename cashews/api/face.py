@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cashews.api.keying import Keying
 from cashews.engine.engine import Engine
+from cashews.keys.names import Claims
 from cashews.keys.tags import Tag, TagRules
 from cashews.runners.defaults import default_loader
 
@@ -19,12 +20,19 @@ class Face:
         self._locks = engine.locks
         self._strict = strict_keys
         self._tag_rules = TagRules()
+        self._claims = Claims()
         self._default_loader = default_loader(engine)
         self._default_errors: tuple[type[Exception], ...] = (Exception,)
         """The failures that `failover` covers if it is not told."""
 
     def _keying(
-        self, template: str | None, prefix: str, *, tags: tuple[Tag, ...] = (), argument: str = "key"
+        self,
+        template: str | None,
+        prefix: str,
+        *,
+        tags: tuple[Tag, ...] = (),
+        argument: str = "key",
+        answers: bool = False,
     ) -> Keying:
         """Return the maker of a decorator's keys; `argument` is the decorator's name for its template."""
         return Keying(
@@ -34,4 +42,6 @@ class Face:
             argument=argument,
             tags=tags,
             rules=self._tag_rules,
+            answers=answers,
+            claims=self._claims,
         )

@@ -197,7 +197,7 @@ class GuardAPI(Face):
         names = mapping("args_map", args_map or {})
         texts("args_map", tuple(names.values()))
         values = mapping("defaults", defaults or {})
-        return InvalidateDecorator(self._engine, text("key_template", key_template), names, values)
+        return InvalidateDecorator(self._engine, text("key_template", key_template), names, values, self._strict)
 
 
 def _period(period: TTL) -> Compiled:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
-from cashews.exceptions import NotAsyncError
-from cashews.keys.compile import compile_key
+from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning
+from cashews.keys.compile import compile_key, template_of
 from cashews.keys.formatter import Formatter, default_formatter
+from cashews.keys.names import Claims, Subject, subject_of, without_textless
 from cashews.keys.tags import Tag, TagMaker, TagRules, compile_tags
 from cashews.runners.call import Target
 
@@ -37,14 +39,18 @@ class Keying:
     tags: tuple[Tag, ...] = ()
     rules: TagRules | None = None
     """The cache's tags by key."""
+    answers: bool = False
+    """True: calls of one key answer each other, so a strict key has to name every parameter."""
+    claims: Claims = field(default_factory=Claims)
+    """The functions that have the default keys of the cache."""
 
     def __post_init__(self) -> None:
         if self.template is not None:
             text(self.argument, self.template)
         text("prefix", self.prefix)
 
-    def target(self, function: Callable[..., Awaitable[Any]]) -> Target:
-        """Return an async function with the makers of its keys and tags.
+    def target(self, function: Callable[..., Any]) -> Target:
+        """Return a function with the makers of its keys and tags.
 
         :raises WrongKeyError: if a template does not fit it
         """
@@ -58,10 +64,33 @@ class Keying:
         return compile_tags(function, self.tags, self.formatter)
 
     def key_of(self, function: Callable[..., object]) -> Callable[..., str]:
-        """Return the function that makes the keys of a function's calls.
+        """Return the function that makes the keys of a function's calls; it raises NoKeyError where there is none.
 
         :raises WrongKeyError: if the template does not fit it
+        :raises SharedKeyError: if another function has this default key, and keys are strict
         """
+        if self.template is None:
+            subject = self._subject(function)
+            self._claim(function, subject, template_of(subject, None, self.prefix, noself=self.noself))
+        return self._compiled(function, in_use=True)
+
+    def shown_key_of(self, function: Callable[..., object]) -> Callable[..., str]:
+        """Return the function that shows the keys of a function's calls, those that cannot be used, too."""
+        return self._compiled(function, in_use=False)
+
+    def per_function(self, function: Callable[..., object]) -> Keying:
+        """Return the settings for one key for all calls of a function, unless there is a template.
+
+        :raises SharedKeyError: if another function has this default key, and keys are strict
+        """
+        if self.template is not None:
+            return self
+        subject = self._subject(function)
+        template = template_of(replace(subject, parameters=subject.brought), None)
+        self._claim(function, subject, f"{self.prefix}:{template}")
+        return replace(self, template=template, noself=False)
+
+    def _compiled(self, function: Callable[..., object], *, in_use: bool) -> Callable[..., str]:
         return compile_key(
             function,
             self.template,
@@ -69,7 +98,21 @@ class Keying:
             noself=self.noself,
             formatter=self.formatter,
             strict=self.strict,
+            in_use=in_use,
+            answers=self.answers,
         )
+
+    def _subject(self, function: Callable[..., object]) -> Subject:
+        subject = subject_of(function)
+        return subject if self.answers else without_textless(subject, self.formatter.plain_text)
+
+    def _claim(self, function: Callable[..., object], subject: Subject, template: str) -> None:
+        """Say that two functions have one default key, once per key."""
+        if (told := self.claims.rival(template, function, subject.left_out)) is None:
+            return
+        if self.strict:
+            raise SharedKeyError(subject.name, told)
+        warnings.warn(SharedKeyWarning(told), stacklevel=5)
 
 
 def async_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

@@ -94,9 +94,7 @@ class TransactionContext:
 class TransactionAPI(Face):
     """The command ``cache.transaction()``."""
 
-    def transaction(
-        self, mode: TransactionMode = TransactionMode.LOCKED, timeout: Duration = TIMEOUT
-    ) -> TransactionContext:
+    def transaction(self, mode: TransactionMode | None = None, timeout: Duration = TIMEOUT) -> TransactionContext:
         """Return ``async with cache.transaction() as tx``, or a decorator: a block whose writes are applied at its end.
 
         All its writes are applied in one step or, if the block ends with an exception, none is. Until then only the
@@ -104,12 +102,14 @@ class TransactionAPI(Face):
         bits, windows, rate limits, circuits and locks commands act as they do outside. A block in a block joins the
         outer one.
 
-        :param mode: `FAST` applies all writes in one step, and does no more. `LOCKED` also locks every key that is read
-            or written, until the end. `SERIALIZABLE` also lets only one transaction of this mode run at a time.
+        :param mode: `FAST` applies all writes in one step, and does no more. `LOCKED`, for which `None` stands, also
+            locks every key that is read or written, until the end. `SERIALIZABLE` also lets only one transaction of
+            this mode run at a time.
         :param timeout: how long the block waits for all its locks together; also the lease of the locks, after which
             those of a killed process are free
         :raises WrongArgumentError: if the mode is none, or the timeout is not above 0
         """
+        mode = TransactionMode.LOCKED if mode is None else mode
         if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("mode", mode, "members of TransactionMode")
         seconds = TIMEOUT if timeout is TIMEOUT else positive_duration("timeout", timeout)

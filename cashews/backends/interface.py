@@ -76,6 +76,9 @@ class Backend(Asks, ABC):
         :raises CacheBackendInteractionError: if the store cannot be reached, or refuses
         """
 
+    async def settle(self) -> None:
+        """Wait until every write that was asked for before has been served: a scan finds its value then."""
+
     def as_raw(self, value: object) -> object:
         """Return what a raw read of a raw value would answer."""
         return value

@@ -40,6 +40,11 @@ class AmbientTransaction(Protocol):
         ...
 
 
+SWITCHED_OFF, INVALIDATING, IN_TRANSACTION = 1, 2, 4
+CONCERNS = 8
+"""The number of combinations of these bits."""
+
+
 @dataclass(slots=True)
 class Ambient:
     """The settings of one context, for all caches. It is a value: a change makes a new one."""
@@ -55,10 +60,17 @@ class Ambient:
 
     Messages may go straight to it.
     """
+    concerns: int = field(init=False)
+    """Which parts are there, as bits: they decide which interceptors a message has to pass."""
 
     def __post_init__(self) -> None:
         plain = len(self.transactions) == 1 and not self.off and self.invalidating is None
         self.sole = self.transactions[0] if plain else None
+        self.concerns = (
+            (SWITCHED_OFF if self.off else 0)
+            | (INVALIDATING if self.invalidating is not None else 0)
+            | (IN_TRANSACTION if self.transactions else 0)
+        )
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)

@@ -15,13 +15,14 @@ from anyio.lowlevel import checkpoint
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
-from cashews.backends.interface import NOT_NOW, Asks, Backend, Environment, NotNowType
+from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
 from cashews.engine.coordinator.coordinator import Coordinator
+from cashews.engine.coordinator.lock_stores import LockStores, OneStore
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
@@ -42,7 +43,7 @@ CLOSE_GRACE = 10.0
 """Seconds that closing may take once it is shielded from cancellation."""
 
 
-class Engine(Asks, TransactionHost):
+class Engine(LockStores, TransactionHost):
     """The routes, the scope, and `ask`: everything between the face of a cache and its stores.
 
     It is *resting* until something needs a task, then *hosted* by the event loop or *open* in a block of the user's,
@@ -71,7 +72,7 @@ class Engine(Asks, TransactionHost):
         """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
         self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
-        self.locks = self.coordinator.locks_of(self, self._outlives, self._is_plain)
+        self.locks = self.coordinator.locks_of(self)
         self._watcher = Watcher(self.rebuild)
         self._invalidator = Invalidator(self.permits)
 
@@ -120,6 +121,8 @@ class Engine(Asks, TransactionHost):
 
     async def _ask_each(self, message: Message[R]) -> R:
         """Pass a message about several keys to each route that it concerns."""
+        if self._sole is not None:  # a million keys are not looked at one by one
+            return await self._sole.ask(message)
         if message.covers is not None:
             parts = [(message, route) for route in self.routes.matching(message.covers)]
         else:
@@ -186,7 +189,7 @@ class Engine(Asks, TransactionHost):
         backend = factory(Environment(self.clock, self.random, self._ensure_scope, self.rebuild))
         self._closed = False
         self.refresher.resume()
-        locks, graph = self.coordinator.locks_of(backend, lambda _: backend.outlives), self.coordinator.wait_graph()
+        locks, graph = self.coordinator.locks_of(OneStore(backend)), self.coordinator.wait_graph()
         route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=graph)
         route.middlewares = tuple(middlewares)
         self._retire(self.routes.mount(route))
@@ -308,11 +311,7 @@ class Engine(Asks, TransactionHost):
             *(service for route in self.routes for service in route.backend.services),
         ]
 
-    def _outlives(self, key: str) -> bool:
-        """Say whether the store of a key keeps locks beyond this process."""
-        return (self._sole or self.routes.of(key)).backend.outlives
-
-    def _is_plain(self, key: str) -> bool:
+    def is_plain(self, key: str) -> bool:
         """Say whether no middleware stands before the store of a key."""
         return not (self._sole or self.routes.of(key)).middlewares
 

@@ -15,6 +15,7 @@ from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.actors.mailbox import Letter, Mailbox, SlotBell
+from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LoadCancelledError
 from cashews.keys.context import carried, context_values
@@ -138,7 +139,7 @@ class Refresher(Actor):
     async def work(self) -> None:
         async with anyio.create_task_group() as workers:
             for _ in range(WORKERS):
-                workers.start_soon(self._serve, self._mailbox, self._bell, self._letters)
+                start_soon(workers, self._serve, self._mailbox, self._bell, self._letters)
 
     async def _serve(self, mailbox: Mailbox[Refresh], bell: SlotBell, letters: dict[str, Refresh]) -> None:
         loop = self._life.loop
@@ -157,17 +158,18 @@ class Refresher(Actor):
                     outcome = await letter.run()
             else:
                 outcome = await letter.run()
-        except Exception as error:  # noqa: BLE001  of a condition or a store; a worker outlives it
-            outcome = Raised(error)
-        except anyio.get_cancelled_exc_class():
+        except (GeneratorExit, KeyboardInterrupt):  # of a loop that was closed, and of the user's at the keyboard
+            raise
+        except BaseException as error:  # noqa: BLE001  SystemExit, too, is this refresh's; a worker outlives it
             await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
-            outcome = Raised(LoadCancelledError(letter.key))
+            outcome = Raised(_failure(error, letter.key))
         finally:
             letters.pop(letter.key, None)
             if self._idle is not None and not self._letters:
                 self._idle.set()
             letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
-        self._note(letter.key, outcome)
+        if outcome is not None:
+            self._note(letter.key, outcome)
 
     def end(self) -> None:
         letters, self._letters = self._letters, {}
@@ -210,3 +212,12 @@ class Refresher(Actor):
     def actor(self) -> ActorStatistics:
         """The figures of the actor."""
         return self._life.statistics("refresher", len(self._mailbox))
+
+
+def _failure(error: BaseException, key: str) -> Exception:
+    """Return the failure of a refresh; one that is no Exception is the cause of it."""
+    if isinstance(error, Exception):
+        return error
+    failure = LoadCancelledError(key)
+    failure.__cause__ = error
+    return failure

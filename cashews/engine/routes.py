@@ -14,13 +14,13 @@ from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
-from cashews.engine.context import AMBIENT
+from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptor_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import MarkLoad, Message, Paged, Ping
+from cashews.messages import MarkLoad, Message, Paged, Ping, SetLock
 
 R = TypeVar("R")
 STRICT: Final = frozenset({Ping})
@@ -35,7 +35,7 @@ class Route:
     """
 
     __slots__ = (
-        *("_chains", "_interceptors", "_plain"),
+        *("_chains", "_interceptors"),
         *("backend", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
     )
 
@@ -58,10 +58,8 @@ class Route:
         """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
-        self._plain: dict[type[Message[Any]], Proceed] = {}
-        """The chain of each type of message where the context adds nothing."""
-        self._chains: dict[tuple[type[Message[Any]], bool, bool, bool], Proceed] = {}
-        """The chains where it does: at most eight for each type of message, since only facts about this route count."""
+        self._chains: tuple[dict[type[Message[Any]], Proceed], ...] = _no_chains()
+        """The chains by the parts of the context that concern this route, and by the type of message."""
 
     def __repr__(self) -> str:
         return f"<Route {self.prefix!r} -> {self.backend.name}>"
@@ -69,7 +67,7 @@ class Route:
     def rebuild(self) -> None:
         """Work out again which turns are served in place."""
         interceptors = self._interceptors(self)
-        self._plain, self._chains = {}, {}
+        self._chains = _no_chains()
         self.turns = {
             kind: turn
             for kind, turn in self.backend.turns.items()
@@ -87,20 +85,30 @@ class Route:
     def chain(self, kind: type[Message[Any]]) -> Proceed:
         """Return the chain of a message of this type in the current context."""
         here = AMBIENT.get()
-        if here is None or not (here.off or here.transactions or here.invalidating is not None):
-            chain = self._plain.get(kind)
-            if chain is None:
-                chain = self._plain[kind] = self._compose(kind)
-            return chain
-        concern = (kind, self.switch.is_off(kind.command), here.invalidating is not None, bool(here.transactions))
-        chain = self._chains.get(concern)
+        concerns = 0 if here is None else here.concerns
+        if concerns & SWITCHED_OFF and not self.switch.is_off(kind.command):
+            concerns ^= SWITCHED_OFF
+        chains = self._chains[concerns]
+        chain = chains.get(kind)
         if chain is None:
-            chain = self._chains[concern] = self._compose(kind)
+            chain = chains[kind] = self._compose(kind)
         return chain
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
-        return compose(concerned, partial(self.backend.ask, strict=True) if kind in STRICT else self.backend.ask)
+        return compose(concerned, self._core(kind))
+
+    def _core(self, kind: type[Message[Any]]) -> Proceed:
+        """Return the end of a chain."""
+        if kind is SetLock:
+            return self._take_lock
+        return partial(self.backend.ask, strict=True) if kind in STRICT else self.backend.ask
+
+    def _take_lock(self, message: SetLock) -> Awaitable[int]:
+        """Ask the store for a lock, and note where that is: the lock is given back there."""
+        if message.place is not None:
+            message.place.store, message.place.key = self.backend, message.key
+        return self.backend.ask(message)
 
     async def stored_name(self, key: str) -> str:
         """Return the name that the middlewares give a key on its way to the store.
@@ -116,6 +124,10 @@ class Route:
 
 async def _name_in(message: MarkLoad) -> str:
     return message.key
+
+
+def _no_chains() -> tuple[dict[type[Message[Any]], Proceed], ...]:
+    return tuple([{} for _ in range(CONCERNS)])
 
 
 class Routes(Sequence[Route]):

@@ -13,7 +13,7 @@ from cashews.guards.guard import Guard
 from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter
 from cashews.keys.pattern import Pattern
-from cashews.keys.template import Field, parse_template
+from cashews.keys.template import Field, needs_end, parse_template
 from cashews.messages import Delete, DeleteMatch
 from cashews.runners.call import Call
 
@@ -42,16 +42,24 @@ def pieces_for(
     args_map: Mapping[str, str],
     defaults: Mapping[str, object],
     formatter: Formatter,
+    *,
+    strict: bool = False,
 ) -> tuple[Callable[..., str], ...]:
     """Return the key functions of a template's pieces.
 
     :param args_map: the parameters that stand for fields of other names
     :param defaults: the values of the fields that no parameter stands for
+    :param strict: the keys are strict ones
     :raises WrongKeyError: if a field is neither a parameter nor in one of the two
     """
-    compiled = partial(compile_key, function, formatter=formatter)
-    fill = partial(_filled, args_map=args_map, defaults=defaults, formatter=formatter)
-    text = "".join(part if isinstance(part, str) else fill(part) for part in _parts(template))
+    compiled = partial(compile_key, function, formatter=formatter, strict=strict, answers=False)
+    form = formatter.strict_text if strict else formatter.text
+    parts = parse_template(template)
+    filled = [_filled(part, args_map, defaults, form) for part in parts]
+    for index, part in enumerate(parts, start=1):
+        if strict and _is_default(part, args_map, defaults) and needs_end(parts[index:]):
+            filled[index - 1] += ";"
+    text = "".join(filled)
     try:
         return tuple(compiled(piece) for piece in text.split("*"))
     except WrongKeyError as error:
@@ -59,14 +67,19 @@ def pieces_for(
         raise WrongKeyError(error.function, error.field, reason) from None
 
 
-def _parts(template: str) -> list[str | Field]:
-    return [_doubled(part) if isinstance(part, str) else part for part in parse_template(template)]
+def _is_default(part: str | Field, args_map: Mapping[str, str], defaults: Mapping[str, object]) -> bool:
+    return isinstance(part, Field) and part.root in defaults and part.root not in args_map
 
 
-def _filled(field: Field, args_map: Mapping[str, str], defaults: Mapping[str, object], formatter: Formatter) -> str:
-    if field.root in defaults and field.root not in args_map:
-        return _doubled(formatter.text(defaults[field.root]))
-    return "{" + args_map.get(field.root, field.root) + field.source[len(field.root) :] + "}"
+def _filled(
+    part: str | Field, args_map: Mapping[str, str], defaults: Mapping[str, object], form: Callable[[object], str]
+) -> str:
+    """Return the template of a part: the text of a default stands in the place of its field."""
+    if isinstance(part, str):
+        return _doubled(part)
+    if _is_default(part, args_map, defaults):
+        return _doubled(form(defaults[part.root]))
+    return "{" + args_map.get(part.root, part.root) + part.source[len(part.root) :] + "}"
 
 
 def _doubled(text: str) -> str:

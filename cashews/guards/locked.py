@@ -35,9 +35,10 @@ class Locked(Guard):
         locks, key = self.locks, call.key
         if self.engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
-        lock = locks.claim(key, resolve_positive("ttl", self.lease, call))
+        lease = resolve_positive("ttl", self.lease, call)
+        lock = locks.claim(key, lease)
         if not locks.take_in_place(lock):
-            async with LockContext(locks, lock, wait=self.wait, insist=self.insist):
+            async with LockContext(locks, key, lease, wait=self.wait, insist=self.insist):
                 return await proceed(call)
         try:
             return await proceed(call)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import keyword
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from inspect import Parameter, Signature, ismethod
+from inspect import Parameter, Signature
+from textwrap import indent
 from types import FunctionType
-from typing import cast
+from typing import Final, NoReturn, cast
 
-from cashews.exceptions import WrongKeyError
+from cashews.exceptions import NoKeyError, UnstableKeyError, WrongKeyError
 from cashews.keys.context import context_values
 from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter
+from cashews.keys.kinds import Text
+from cashews.keys.names import STARRED, Owner, Subject, subject_of, without_textless
 from cashews.keys.signatures import annotations_of, signature_of, unknown_attribute
 from cashews.keys.template import (
     ARGS,
@@ -27,31 +30,36 @@ from cashews.keys.template import (
     Step,
     Template,
     ends_in_kwargs,
+    needs_end,
     parse_template,
     template_pattern,
 )
+from cashews.keys.text import PlainText, TextForm
 
 __all__ = ["compile_key", "default_template", "get_cache_key_template", "template_pattern"]
 
-_STARRED: dict[object, str] = {Parameter.VAR_POSITIONAL: ARGS, Parameter.VAR_KEYWORD: KWARGS}
 RESULT = "result"
 """The root of fields that stand for the result of the call, unless a parameter has this name."""
-_CONVERSIONS = {"r": repr, "s": str, "a": ascii}
-_FAILURES = (AttributeError, LookupError, TypeError, ValueError)
+_CONVERSIONS: Final[dict[str, Text]] = {"r": repr, "s": str, "a": ascii}
 
 
-def default_template(function: Callable[..., object], exclude: Container[str] = ()) -> str:
+def default_template(function: Callable[..., object], exclude: Container[str | None] = ()) -> str:
     """Return a template made of a function's module, its name and its parameters except for the excluded ones."""
-    names = [name for name in signature_of(function).parameters if name not in exclude]
-    return _default_template(function, names)
+    subject = subject_of(function)
+    return _literal(subject.place) + subject.fields(exclude)
 
 
 def get_cache_key_template(
     function: Callable[..., object], key: str | None = None, prefix: str = "", *, noself: bool = False
 ) -> str:
     """Return the template of a decorated function's keys: the given one, or the default one, behind the prefix."""
-    template = key if key is not None else _default_template(function, _key_names(function, noself=noself))
-    return f"{prefix}:{template}" if prefix else template
+    return template_of(subject_of(function), key, prefix, noself=noself)
+
+
+def template_of(subject: Subject, key: str | None, prefix: str = "", *, noself: bool = False) -> str:
+    """Return the template of a function's keys: the given one, or the default one, behind the prefix."""
+    head, rest = _template(subject, key, prefix, noself=noself)
+    return head + rest
 
 
 def compile_key(
@@ -63,57 +71,62 @@ def compile_key(
     formatter: Formatter = default_formatter,
     strict: bool = False,
     result: bool = False,
+    in_use: bool = False,
+    answers: bool = True,
 ) -> Callable[..., str]:
     """Return a function that makes keys; it takes the same arguments as the decorated function.
 
     :param template: the template of the keys; `None` for the default template of the function
-    :param noself: leave the first parameter of a method out of the default template
+    :param noself: leave the first parameter of a method out of the default template, and name its class
     :param strict: give different keys to different arguments, and refuse objects that have no text of their own
     :param result: make a function that takes the result of the call before the arguments, for ``{result.id}``
+    :param in_use: raise NoKeyError at a call that can have no key; otherwise its key is shown, with a warning
+    :param answers: calls of one key answer each other: a template of strict keys has to name each parameter, and the
+        object of a bound method is part of the default key, even if it has no text of its own
     :raises WrongKeyError: if the template does not fit the function
     """
-    text = get_cache_key_template(function, template, prefix, noself=noself)
-    return _KeySource(function, formatter, strict, result).compiled(text)
+    subject = subject_of(function)
+    if not answers:
+        subject = without_textless(subject, formatter.plain_text)
+    head, rest = _template(subject, template, prefix, noself=noself)
+    source = _KeySource(function, subject, formatter, strict=strict, result=result, in_use=in_use)
+    left_out = subject.owner if noself else None
+    if noself and template is None and left_out is not None:
+        return source.compiled(head, rest, left_out)
+    if template is not None:
+        _check_parameters(subject, rest, left_out, whole=answers and strict and in_use)
+    return source.compiled(head, rest)
 
 
-def _key_names(function: Callable[..., object], *, noself: bool) -> list[str]:
-    names = list(signature_of(function).parameters)
-    return names[1:] if noself and _has_owner(function, names) else names
+def _template(subject: Subject, key: str | None, prefix: str, *, noself: bool) -> tuple[str, str]:
+    """Return the template of the prefix and the function's name, and the template of the rest."""
+    before = f"{prefix}:" if prefix else ""
+    if key is not None:
+        return before, key
+    return before + _literal(subject.place), subject.fields({subject.owner} if noself else ())
 
 
-def _has_owner(function: Callable[..., object], names: list[str]) -> bool:
-    # The signature of a bound method has no parameter for its owner.
-    return not ismethod(function) and (_is_method(_named(function)) or names[:1] in (["self"], ["cls"]))
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
-def _default_template(function: Callable[..., object], names: list[str]) -> str:
-    parameters = signature_of(function).parameters
-    place = f"{_module(function)}{':' if _is_method(_named(function)) else '.'}{_named(function)}"
-    fields = [_default_field(parameters[name]) for name in names]
-    return ":".join([place.replace("{", "{{").replace("}", "}}"), *fields])
+def _check_parameters(subject: Subject, template: str, left_out: str | None, *, whole: bool) -> None:
+    """Check that a user's template names the parameters that it should.
 
-
-def _default_field(parameter: Parameter) -> str:
-    starred = _STARRED.get(parameter.kind)
-    return f"{{{starred}}}" if starred else f"{parameter.name}:{{{parameter.name}}}"
-
-
-def _is_method(qualname: str) -> bool:
-    return "." in qualname.rpartition("<locals>.")[2]
-
-
-def _plain_function(function: Callable[..., object]) -> Callable[..., object]:
-    return _plain_function(function.func) if isinstance(function, functools.partial) else function
-
-
-def _named(function: Callable[..., object]) -> str:
-    function = _plain_function(function)
-    return getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def _module(function: Callable[..., object]) -> str:
-    function = _plain_function(function)
-    return getattr(function, "__module__", None) or type(function).__module__
+    :param left_out: the parameter that the user has told us to leave out
+    :param whole: the template has to name each other parameter
+    """
+    fields = [part for part in parse_template(template, subject.name) if isinstance(part, Field)]
+    named = {root for part in fields for root in part.roots}
+    if left_out in named:
+        raise WrongKeyError(subject.name, template, f"the key names {left_out!r}, which noself leaves out")
+    if not whole:
+        return
+    parameters = subject.signature.parameters.values()
+    missing = [one.name for one in parameters if named.isdisjoint({one.name, STARRED.get(one.kind, one.name)})]
+    if missing := [name for name in missing if name != left_out]:
+        reason = f"it leaves out {', '.join(missing)}; with strict_keys a key names every parameter"
+        raise WrongKeyError(subject.name, template, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,30 @@ class _Blame:
     field: str
 
     def __call__(self, error: Exception) -> WrongKeyError:
-        return WrongKeyError(self.function, self.field, f"{type(error).__name__}: {error}")
+        return WrongKeyError(self.function, self.field, _told(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """The errors of a key in use: with strict keys they say all, otherwise they quote no argument."""
+
+    function: str
+    strict: bool
+
+    def __call__(self, error: Exception) -> NoReturn:
+        if isinstance(error, UnstableKeyError):
+            error = UnstableKeyError(error.kind, error.doubt, self.function)
+        if self.strict:
+            raise error if isinstance(error, WrongKeyError) else WrongKeyError(self.function, "", _told(error))
+        field = error.field if isinstance(error, WrongKeyError) else ""
+        while isinstance(error, WrongKeyError) and error.field and error.__cause__ is not None:
+            error = cast("Exception", error.__cause__)
+        reason = error.reason if isinstance(error, UnstableKeyError) else type(error).__name__
+        raise NoKeyError(self.function, f"field {{{field}}}: {reason}" if field else reason, field)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 @dataclass(slots=True)
@@ -136,24 +172,31 @@ class _KeySource:
     """
 
     function: Callable[..., object]
+    subject: Subject
     formatter: Formatter
     strict: bool
     result: bool
-    signature: Signature = field(init=False)
-    name: str = field(init=False)
+    in_use: bool
+    form: TextForm = field(init=False)
+    plain: PlainText = field(init=False)
     mark: str = field(init=False, default="_")
     lines: list[str] = field(init=False, default_factory=list[str])
     names: dict[str, object] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.signature = signature_of(self.function)
-        self.name = f"{_module(self.function)}.{_named(self.function)}"
-        while any(name.startswith(self.mark) for name in self.signature.parameters):
+        while any(name.startswith(self.mark) for name in self.subject.signature.parameters):
             self.mark += "_"
-        form = self.formatter.form(strict=self.strict)
-        self.names = {"__name__": _module(self.function)}
-        self.bind(text=form.by_type, result=form.result, failures=_FAILURES, context=context_values)
-        self.bind(format=format, getattr=getattr)
+        shown = not (self.strict or self.in_use)
+        self.form = self.formatter.form(strict=self.strict, shown=shown)
+        self.plain = self.formatter.plain(shown=shown)
+        self.names = {"__name__": self.subject.module}
+        self.bind(text=self.form.by_type, result=self.form.result, shown=self.form.shown, context=context_values)
+        self.bind(format=format, getattr=getattr, type=type, failure=Exception, missing=(AttributeError, LookupError))
+        self.bind(refuse=_Refusal(self.name, self.strict))
+
+    @property
+    def name(self) -> str:
+        return self.subject.name
 
     def bind(self, **values: object) -> None:
         """Make values available to the source under their names behind the mark."""
@@ -165,17 +208,32 @@ class _KeySource:
         self.names[name] = value
         return name
 
-    def compiled(self, template: str) -> Callable[..., str]:
-        pieces = "".join(self.pieces(parse_template(template, self.name)))
-        body = "\n ".join([*self.lines, f"return {pieces or repr('')}"])
-        head = f"def {self.mark}key{self.bare_signature()}:"
-        exec(compile(f"{head}\n {body}", f"<key of {self.name}>", "exec"), self.names)  # noqa: S102  names and literals only
+    def compiled(self, head: str, rest: str, left_out: str | None = None) -> Callable[..., str]:
+        """Compile a template that is given in two parts.
+
+        :param left_out: the parameter for the object of a method, whose class is named between the parts
+        """
+        if left_out is None:
+            pieces = self.pieces(parse_template(head + rest, self.name))
+        else:
+            first, second = parse_template(head, self.name), parse_template(rest, self.name)
+            pieces = [*self.pieces(first), self.owner(left_out), *self.pieces(second)]
+        body = "\n".join([*self.lines, f"return {''.join(pieces) or repr('')}"])
+        if self.in_use or self.strict:
+            error = f"{self.mark}error"
+            body = f"try:\n{indent(body, ' ')}\nexcept {self.mark}failure as {error}: {self.mark}refuse({error})"
+        source = f"def {self.mark}key{self.bare_signature()}:\n{indent(body, ' ')}"
+        exec(compile(source, f"<key of {self.name}>", "exec"), self.names)  # noqa: S102  names and literals only
         return self.finished(cast("FunctionType", self.names[f"{self.mark}key"]))
+
+    def owner(self, name: str) -> str:
+        home = f"{self.subject.module}.{self.subject.qualname.rpartition('.')[0]}"
+        return f"f'{{{self.bound(Owner(home, self.form.report))}({self.root(name, name)})}}'"
 
     def bare_signature(self) -> Signature:
         bare = [
             parameter.replace(annotation=Parameter.empty, default=Parameter.empty)
-            for parameter in self.signature.parameters.values()
+            for parameter in self.subject.signature.parameters.values()
         ]
         if self.result:
             bare.insert(0, Parameter(f"{self.mark}outcome", Parameter.POSITIONAL_ONLY))
@@ -183,12 +241,12 @@ class _KeySource:
 
     def finished(self, key: FunctionType) -> Callable[..., str]:
         """Give the key function the defaults of the decorated one, and its name, for a `TypeError` at a wrong call."""
-        parameters = self.signature.parameters.values()
+        parameters = self.subject.signature.parameters.values()
         defaults = {one.name: one.default for one in parameters if one.default is not Parameter.empty}
         named = {one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
         key.__defaults__ = tuple([value for name, value in defaults.items() if name not in named])
         key.__kwdefaults__ = {name: value for name, value in defaults.items() if name in named}
-        key.__qualname__ = _named(self.function)
+        key.__qualname__ = self.subject.qualname
         key.__name__ = key.__qualname__.rpartition(".")[2]
         return key
 
@@ -203,12 +261,8 @@ class _KeySource:
     def piece(self, part: str | Field, rest: Template) -> str:
         if isinstance(part, str):
             return repr(part)
-        return f"f'{{{self.text(part)}}}'{self.end(rest)} "
-
-    def end(self, rest: Template) -> str:
-        # In strict keys a colon ends a field, since no text contains one; where there is none, we add a semicolon.
-        ends = not rest or (isinstance(rest[0], str) and rest[0].startswith(":"))
-        return "" if ends or not self.strict else "';'"
+        end = "';'" if self.strict and needs_end(rest) else ""
+        return f"f'{{{self.text(part)}}}'{end} "
 
     def optional_kwargs(self) -> str:
         value = self.root(KWARGS, KWARGS)
@@ -217,7 +271,7 @@ class _KeySource:
         return f"f'{{{text}}}'"
 
     def text_of(self, value: str) -> str:
-        return f"{self.mark}text[{value}.__class__]({value})"
+        return f"{self.mark}text[{self.mark}type({value})]({value})"
 
     def text(self, part: Field) -> str:
         """Return the expression of a field's text.
@@ -229,32 +283,39 @@ class _KeySource:
         if part.is_plain and value.isidentifier():
             return self.text_of(value)
         local = f"{self.mark}value{len(self.lines)}"
+        if part.call:
+            self.guard(part, f"{local} = {self.mark}result({self.called(value, part, part.call, local)})")
+            return local
         if part.conversion or part.spec:
-            self.guard(part, f"{local} = {self.mark}result({self.transformed(value, part)})")
+            self.guard(part, f"{local} = {value}\n {local} = {self.mark}result({self.formatted(local, part)})")
             return local
         self.guard(part, f"{local} = {value}")
         return self.text_of(local)
 
-    def guard(self, part: Field, statement: str) -> None:
+    def guard(self, part: Field, statements: str) -> None:
         error, blame = f"{self.mark}error", self.bound(_Blame(self.name, part.source))
         self.lines.append(
-            f"try: {statement}\n except {self.mark}failures as {error}: raise {blame}({error}) from {error}"
+            f"try:\n {statements}\nexcept {self.mark}failure as {error}: raise {blame}({error}) from {error}"
         )
 
     def root(self, name: str, source: str) -> str:
         """Return the expression of a field's root."""
-        parameters = self.signature.parameters
-        starred = {_STARRED[one.kind]: one.name for one in parameters.values() if one.kind in _STARRED}
+        parameters, bound = self.subject.signature.parameters, self.subject.bound
+        starred = {STARRED[one.kind]: one.name for one in parameters.values() if one.kind in STARRED}
+        name = starred.get(name, name)
         if name in parameters:
-            return name
-        if name in starred:
-            return starred[name]
+            if parameters[name].kind not in STARRED or not bound.get(name):
+                return name
+            form = "(*{}, *{})" if parameters[name].kind is Parameter.VAR_POSITIONAL else "{{**{}, **{}}}"
+            return form.format(self.bound(bound[name]), name)
+        if name in bound:
+            return self.bound(bound[name])
         if self.result and name == RESULT:
             return f"{self.mark}outcome"
         if name == CONTEXT:
             return f"{self.mark}context()"
         if KWARGS in starred and name != ARGS:
-            return f"{starred[KWARGS]}[{name!r}]"
+            return f"{self.root(KWARGS, source)}[{name!r}]"
         raise WrongKeyError(self.name, source, f"no such parameter; parameters: {', '.join(parameters) or 'none'}")
 
     def stepped(self, value: str, step: Step) -> str:
@@ -264,47 +325,68 @@ class _KeySource:
         return f"{value}.{step.name}" if is_plain else f"{self.mark}getattr({value}, {step.name!r})"
 
     def check_attributes(self, part: Field) -> None:
-        parameter = self.signature.parameters.get(part.root)
+        parameter = self.subject.signature.parameters.get(part.root)
         returned = parameter is None and self.result and part.root == RESULT
         # The annotations of *args and **kwargs describe their items, not the parameters themselves.
-        if not part.steps or ((parameter is None or parameter.kind in _STARRED) and not returned):
+        if not part.steps or ((parameter is None or parameter.kind in STARRED) and not returned):
             return
         if reason := unknown_attribute(annotations_of(self.function).get("return" if returned else part.root), part):
             raise WrongKeyError(self.name, part.source, reason)
 
-    def transformed(self, value: str, part: Field) -> str:
-        """Return the expression of a value with its conversion, and its function or format specification, applied."""
-        if part.conversion:
-            value = f"{self.bound(_CONVERSIONS[part.conversion])}({value})"
-        if part.call:
-            return self.called(value, part, part.call)
-        return f"{self.mark}format({value}, {part.spec!r})" if part.spec else value
+    def formatted(self, value: str, part: Field) -> str:
+        """Return the expression of a value with its conversion and its format specification applied."""
+        text = f"{self.bound(_CONVERSIONS[part.conversion])}({value})" if part.conversion else value
+        text = f"{self.mark}format({text}, {part.spec!r})" if part.spec else text
+        return f"{self.mark}shown({value}, {text})"
 
-    def called(self, value: str, part: Field, call: FunctionCall) -> str:
+    def called(self, value: str, part: Field, call: FunctionCall, local: str) -> str:
+        """Return the expression of a function's result."""
         function = self.formatter.functions.get(call.name)
         if function is None:
             known = ", ".join(sorted(self.formatter.functions))
             raise WrongKeyError(self.name, part.source, f"no function {call.name!r}; functions: {known}")
-        self.check_call(function, call, part)
-        first = {Takes.VALUE: value, Takes.TEXT: f"{self.bound(self.formatter.text)}({value})"}
-        form = f"{self.bound(self.formatter.form(strict=self.strict))}({value})"
-        arguments = [first.get(function.takes, form), *map(self.bound, call.arguments)]
+        positional, keywords = function.split(call.arguments)
+        self.check_call(function, part, positional, keywords)
+        if function.takes is Takes.OPTIONAL:
+            self.lines.append(f"try: {local} = {value}\nexcept {self.mark}missing: {local} = None")
+            value = local
+        if part.conversion:
+            value = f"{self.bound(_CONVERSIONS[part.conversion])}({value})"
+        first = {Takes.TEXT: f"{self.bound(self.plain)}({value})", Takes.FORM: f"{self.bound(self.form)}({value})"}
+        arguments = [first.get(function.takes, value), *map(self.argument, positional)]
+        arguments += [f"{name}={self.argument(text)}" for name, text in keywords.items()]
         return f"{self.bound(function.call)}({', '.join(arguments)})"
 
-    def check_call(self, function: TemplateFunction, call: FunctionCall, part: Field) -> None:
+    def argument(self, argument: object) -> str:
+        """Return the expression of a function's argument: a literal, or the plain text of a nested field."""
+        if not isinstance(argument, Field):
+            return self.bound(argument)
+        self.check_attributes(argument)
+        value = functools.reduce(self.stepped, argument.steps, self.root(argument.root, argument.source))
+        if argument.call:
+            raise WrongKeyError(self.name, argument.source, "a nested field has no function of its own")
+        if argument.conversion or argument.spec:
+            return self.formatted(value, argument)
+        return f"{self.bound(self.plain)}({value})"
+
+    def check_call(
+        self, function: TemplateFunction, part: Field, positional: tuple[object, ...], keywords: Mapping[str, object]
+    ) -> None:
         """Refuse arguments at decoration that the function would refuse at every call."""
         try:
-            _check_arity(function.call, call.arguments)
-            if function.check is not None:
-                function.check(*call.arguments)
+            _check_arity(function.call, positional, keywords)
+            if function.check is not None and not any(isinstance(one, Field) for one in positional):
+                function.check(*positional, **keywords)
         except (TypeError, ValueError) as error:
-            raise WrongKeyError(self.name, part.source, f"{call.name}: {error}") from error
+            raise WrongKeyError(self.name, part.source, f"{part.call and part.call.name}: {error}") from error
 
 
-def _check_arity(function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+def _check_arity(
+    function: Callable[..., object], positional: tuple[object, ...], keywords: Mapping[str, object]
+) -> None:
     try:
         accepted = signature_of(function)
     except ValueError:
         # Some builtins have no signature.
         return
-    accepted.bind(None, *arguments)
+    accepted.bind(None, *positional, **keywords)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import enum
 import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from cashews._typing import ABSENT
-from cashews.exceptions import WrongTokenError
-from cashews.keys.text import PlainText, StrictText, Text, TextForm
+from cashews.keys.exact import Digest, ExactText
+from cashews.keys.kinds import Text
+from cashews.keys.signatures import signature_of
+from cashews.keys.text import PlainText, TextForm, Warned, refuse
+from cashews.keys.tokens import Tokens
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,7 +24,8 @@ class Takes(enum.Enum):
 
     VALUE = "the value itself"
     TEXT = "the plain text of the value"
-    FORM = "the text of the value as it would stand in the key: in strict keys the strict text"
+    FORM = "the text of the value as it would stand in the key: in strict keys the exact text"
+    OPTIONAL = "the value itself, `None` if an attribute or item on the way to it is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,64 @@ class TemplateFunction:
     check: Callable[..., object] | None
     """Called at decoration with the arguments in the template; raises `ValueError` or `TypeError` for wrong ones."""
 
+    def split(self, arguments: tuple[object, ...]) -> tuple[tuple[object, ...], Mapping[str, object]]:
+        """Return the arguments by position and by keyword: ``name=text`` is a keyword if the function has the name."""
+        names = _parameters(self.call)
+        keywords: dict[str, object] = {}
+        for argument in arguments:
+            name, is_given, text = argument.partition("=") if isinstance(argument, str) else ("", "", "")
+            if is_given and name.strip() in names:
+                keywords[name.strip()] = text.strip()
+        return arguments[: len(arguments) - len(keywords)], keywords
+
+
+def _parameters(function: Callable[..., object]) -> Container[str]:
+    try:
+        return list(signature_of(function).parameters)[1:]
+    except ValueError:  # some builtins have no signature
+        return ()
+
 
 class Formatter:
     """The functions of templates and the text formats of types, as one set that caches can share."""
 
     def __init__(self) -> None:
         self.functions: dict[str, TemplateFunction] = {}
+        self.tokens = Tokens()
         self._types: dict[type, Text] = {}
-        self.text = PlainText(self._types)
-        self.strict_text = StrictText(self._types)
+        self._digest = Digest()
+        self.text = PlainText(self._types, Warned(), self._digest)
+        """The plain text of values, for keys that are shown: it warns where a key for use is refused."""
+        self.plain_text = PlainText(self._types, refuse, self._digest)
+        """The plain text of values, for keys in use."""
+        self.strict_text = ExactText(self._types, refuse, self._digest, strict=True)
 
-    def form(self, *, strict: bool) -> TextForm:
+    def form(self, *, strict: bool, shown: bool = False) -> TextForm:
         """Return the function that turns values into text, for strict or for ordinary keys."""
-        return self.strict_text if strict else self.text
+        return self.strict_text if strict else self.plain(shown=shown)
+
+    def plain(self, *, shown: bool = False) -> PlainText:
+        """Return the function that turns values into plain text, for keys that are shown or for keys in use."""
+        return self.text if shown else self.plain_text
+
+    def set_digest_key(self, key: bytes) -> None:
+        """Set the key of the digests that stand in keys for masked secrets and for arrays: up to 64 bytes.
+
+        Without it everybody who can read the keys of a store can try passwords. All processes that share a store need
+        the same.
+        """
+        self._digest.key = key
+
+    def register_jwt_key(self, name: str, key: Any, *, algorithms: Iterable[str]) -> None:
+        """Give a name to a key that verifies tokens in templates: ``{token:jwt(sub, key=name)}``.
+
+        A token that does not verify, or has expired, makes no key: the function runs, and nothing is stored.
+
+        :param key: a secret or a public key, as PyJWT takes it
+        :param algorithms: the algorithms that are accepted, such as ``["HS256"]``; never those that a token names
+        :raises MissingExtraError: if PyJWT is not installed
+        """
+        self.tokens.register(name, key, algorithms)
 
     def register(
         self,
@@ -75,8 +122,8 @@ class Formatter:
 
     def _register_type(self, kind: type, function: Function) -> Function:
         self._types[kind] = function
-        self.text.by_type.clear()
-        self.strict_text.by_type.clear()
+        for form in (self.text, self.text.exact, self.plain_text, self.plain_text.exact, self.strict_text):
+            form.by_type.clear()
         return function
 
 
@@ -93,21 +140,14 @@ def _get(value: Any, name: object, default: object = ABSENT) -> object:
         return default
 
 
-def _jwt(token: str, field: str) -> object:
-    # The token is not verified: the key only separates users, and the decorated function has to check the token itself.
-    try:
-        return _jwt_payload(token)[field]
-    except KeyError:
-        raise WrongTokenError(field, "its payload has no such field") from None
-    except (ValueError, TypeError, RecursionError):
-        # The original exceptions quote the token, so they are not chained.
-        raise WrongTokenError(field, "not three parts with a JSON object in the middle") from None
+class Missing(str):
+    """The text that a template gives for a value that is missing; strict keys tell it from a value of this text."""
+
+    __slots__ = ()
 
 
-def _jwt_payload(token: str) -> dict[str, object]:
-    _, payload, _ = token.split(".")
-    fields: dict[str, object] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return fields
+def _default(value: object, text: object = "") -> object:
+    return Missing(text) if value is None else value
 
 
 default_formatter: Final = Formatter()
@@ -118,6 +158,7 @@ default_formatter.functions.update(
     lower=TemplateFunction(str.lower, Takes.TEXT, None),
     upper=TemplateFunction(str.upper, Takes.TEXT, None),
     hash=TemplateFunction(_digest, Takes.FORM, partial(_digest, "")),
-    jwt=TemplateFunction(_jwt, Takes.TEXT, None),
+    jwt=TemplateFunction(default_formatter.tokens, Takes.TEXT, default_formatter.tokens.check),
     get=TemplateFunction(_get, Takes.VALUE, None),
+    default=TemplateFunction(_default, Takes.OPTIONAL, None),
 )

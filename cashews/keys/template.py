@@ -20,7 +20,7 @@ _PATH: Final = re.compile(rf"(?P<root>@|[^\W\d]\w*)(?P<steps>(?:{re.sub(r'[?]P<[
 _STEPS: Final = re.compile(_STEP)
 # A format specification that looks like a name is a function; any other one is left to the value's own __format__.
 _CALL: Final = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\((?P<arguments>.*)\))?", re.DOTALL)
-_ARGUMENT: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"])+""")
+_ARGUMENT: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\{[^{}]*\}|[^,'"])+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class FunctionCall:
 
     name: str
     arguments: tuple[object, ...]
+    """Literals and fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,14 @@ class Field:
         """True if the field is a root alone."""
         return self.source == self.root
 
+    call: FunctionCall | None
+    """The function call after the colon, `None` if there is none."""
+
     @property
-    def call(self) -> FunctionCall | None:
-        """The function call in the field, `None` if there is none."""
-        match = _CALL.fullmatch(self.spec)
-        return match and FunctionCall(match["name"], tuple(_arguments(match["arguments"] or "")))
+    def roots(self) -> tuple[str, ...]:
+        """The root of the field, and those of the fields in its function call."""
+        nested = self.call.arguments if self.call else ()
+        return (self.root, *(one.root for one in nested if isinstance(one, Field)))
 
 
 Template: TypeAlias = "tuple[str | Field, ...]"
@@ -97,6 +101,14 @@ def template_pattern(template: str) -> str:
     if ends_in_kwargs(parts):
         parts = (*parts[:-2], str(parts[-2])[:-1], parts[-1])
     return re.sub(r"\*+", "*", "".join([part if isinstance(part, str) else "*" for part in parts]))
+
+
+def needs_end(rest: Template) -> bool:
+    """Say whether a field of a strict key needs a semicolon at its end, given the parts after it.
+
+    A colon ends a field, since no strict text contains one, and so does the star of a pattern.
+    """
+    return bool(rest) and not (isinstance(rest[0], str) and rest[0].startswith((":", "*")))
 
 
 def ends_in_kwargs(parts: Template) -> bool:
@@ -140,9 +152,15 @@ def _field(path: str, spec: str, conversion: str, function: str) -> Field:
         raise WrongKeyError(function, source, "a field is a parameter's name, then .attribute or [item]")
     if conversion not in {"", "r", "s", "a"}:
         raise WrongKeyError(function, source, f"the conversion !{conversion} is not one of !r, !s, !a")
-    if "{" in spec:
-        raise WrongKeyError(function, source, "fields cannot be nested")
-    return Field(source, match["root"], tuple(map(_step, _STEPS.finditer(match["steps"]))), conversion, spec)
+    call = _CALL.fullmatch(spec)
+    parsed = call and FunctionCall(call["name"], tuple(_arguments(call["arguments"] or "", source, function)))
+    if parsed is None and "{" in spec:
+        raise _nested(source, function)
+    return Field(source, match["root"], tuple(map(_step, _STEPS.finditer(match["steps"]))), conversion, spec, parsed)
+
+
+def _nested(source: str, function: str) -> WrongKeyError:
+    return WrongKeyError(function, source, "a nested field is a whole argument of a function, and has none itself")
 
 
 def _step(match: re.Match[str]) -> Step:
@@ -152,9 +170,19 @@ def _step(match: re.Match[str]) -> Step:
     return Item(int(key) if key.isdecimal() else key)
 
 
-def _arguments(arguments: str) -> Iterator[object]:
+def _arguments(arguments: str, source: str, function: str) -> Iterator[object]:
     for match in _ARGUMENT.finditer(arguments):
-        yield _literal(match[0].strip())
+        argument = match[0].strip()
+        if "{" not in argument or argument[0] in "'\"":
+            yield _literal(argument)
+            continue
+        try:
+            (before, path, spec, conversion), *after = string.Formatter().parse(argument)
+        except ValueError as error:
+            raise WrongKeyError(function, source, str(error)) from error
+        if before or path is None or after or "{" in (spec or ""):
+            raise _nested(source, function)
+        yield _field(path, spec or "", conversion or "", function)
 
 
 def _literal(argument: str) -> object:

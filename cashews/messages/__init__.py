@@ -21,6 +21,9 @@ from cashews.messages.keys import SetMany as SetMany
 from cashews.messages.loads import KnownTags as KnownTags
 from cashews.messages.loads import LoadPermit as LoadPermit
 from cashews.messages.locks import HELD as HELD
+from cashews.messages.locks import BreakLock as BreakLock
+from cashews.messages.locks import ListLocks as ListLocks
+from cashews.messages.locks import LockPlace as LockPlace
 from cashews.messages.locks import LockTimeLeft as LockTimeLeft
 from cashews.messages.locks import RenewLock as RenewLock
 from cashews.messages.locks import SetLock as SetLock

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
 from cashews.commands import Command, Effect
-from cashews.messages.message import OneKey
+from cashews.messages.message import OneKey, Paged
 
 HELD: Final = -1
 """The reply to `SetLock` if another token holds the lock."""
+
+
+class LockPlace:
+    """The store that a lock was asked of, and the key of the lock there: middlewares may have renamed it.
+
+    The end of the chain notes them. A lock is given back there even if the chain does not let its `Unlock` through.
+    """
+
+    __slots__ = ("key", "store")
+
+    def __init__(self) -> None:
+        self.store: Any = None
+        """The backend; `None` if the message was served without passing a chain."""
+        self.key = ""
 
 
 @dataclass(slots=True)
@@ -23,8 +37,10 @@ class SetLock(OneKey[int]):
 
     value: str
     expire: float | None = None
+    place: LockPlace | None = field(default=None, compare=False, repr=False)
     command: ClassVar[Command] = Command.SET_LOCK
     effect: ClassVar[Effect] = Effect.LOCK
+    hidden: ClassVar[frozenset[str]] = frozenset({"place"})
 
     def declined(self) -> int:
         return 0
@@ -93,3 +109,22 @@ class UnwatchLock(OneKey[None]):
 
     def declined(self) -> None:
         return None
+
+
+@dataclass(slots=True)
+class ListLocks(Paged["tuple[str, float]"]):
+    """Read the next page of the locks that are held: their keys, and for how many seconds they still are."""
+
+    command: ClassVar[Command] = Command.LOCKS
+    effect: ClassVar[Effect] = Effect.LOCK
+
+
+@dataclass(slots=True)
+class BreakLock(OneKey[bool]):
+    """Free a lock, whichever token holds it; the reply says whether one did."""
+
+    command: ClassVar[Command] = Command.BREAK_LOCK
+    effect: ClassVar[Effect] = Effect.LOCK
+
+    def declined(self) -> bool:
+        return False

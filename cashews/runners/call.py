@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cashews.engine.engine import Engine
+from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
 from cashews.strategies.conditions import Condition
@@ -40,9 +41,16 @@ class Target:
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Return a call and its key.
 
-        :raises WrongKeyError: if an argument does not have the attribute or item that the template names
+        :raises WrongKeyError: if it can have none; a NoKeyError unless keys are strict
         """
         return Call(args, kwargs, self.key(*args, **kwargs))
+
+    def call_if_keyed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
+        """Return a call and its key, `None` if it can have no key; nothing is stored for such a call."""
+        try:
+            return self.call(args, kwargs)
+        except NoKeyError:
+            return None
 
     def invoke(self, call: Call) -> Awaitable[Any]:
         """Run the function."""

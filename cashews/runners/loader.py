@@ -47,6 +47,10 @@ class Loader:
         join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
         return self._engine.load(call.key, partial(self._load, call), self._target.tagging(call), join=join)
 
+    def run(self, call: Call) -> Awaitable[object]:
+        """Run the function for a call that can have no key: nothing is joined, locked or stored."""
+        return self._invoke(call)
+
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
         return self._engine.refresh(call.key, partial(self._load_behind, call))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -10,9 +10,11 @@ from cashews._typing import ABSENT, AbsentType, assert_never
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.engine.context import AMBIENT, Detector
 from cashews.engine.engine import Engine
+from cashews.exceptions import NoKeyError
 from cashews.messages import Recall
 from cashews.runners.call import Call, Plan, Target, answer_of, record_of
 from cashews.runners.loader import Loader
+from cashews.runners.unkeyed import Unkeyed
 from cashews.strategies.conditions import content_of
 from cashews.strategies.entry import Entry, Outcome, Raised
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
@@ -30,31 +32,48 @@ class Runner:
         self._strategy = strategy
         self._plan = plan
         self._loader = Loader(engine, target, strategy, plan)
+        self._unkeyed = Unkeyed(target.function)
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call. A fresh bare value is served by a straight line."""
         # The only read that is not `await engine.ask(...)`: a hit takes 0.80 µs this way, and 0.85 µs the other.
         key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
-        answer, call = self.answer, Call
+        answer, call, run_alone = self.answer, Call, self._run_alone
 
         if self._strategy.covers is not None:
             load_or_serve, covered = self._load_or_serve, self._strategy.covers
 
             @wraps(self._target.function)
             async def run(*args: Any, **kwargs: Any) -> Any:
-                return await load_or_serve(call(args, kwargs, key_of(*args, **kwargs)), covered)
+                try:
+                    keyed = call(args, kwargs, key_of(*args, **kwargs))
+                except NoKeyError as error:
+                    alone = run_alone(error, args, kwargs)
+                else:
+                    return await load_or_serve(keyed, covered)
+                return await alone
 
             return run
 
         @wraps(self._target.function)
         async def cached(*args: Any, **kwargs: Any) -> Any:
-            key = key_of(*args, **kwargs)
-            found = in_place(read(key, ABSENT))
-            if found.__class__ in JUDGED:
-                return await answer(call(args, kwargs, key), found)
-            return found
+            try:
+                key = key_of(*args, **kwargs)
+            except NoKeyError as error:
+                alone = run_alone(error, args, kwargs)
+            else:
+                found = in_place(read(key, ABSENT))
+                if found.__class__ in JUDGED:
+                    return await answer(call(args, kwargs, key), found)
+                return found
+            return await alone  # not in the handler: an error of the function has no context of ours
 
         return cached
+
+    async def _run_alone(self, error: NoKeyError, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run the function for a call that can have no key, and say so once."""
+        self._unkeyed(error)
+        return await self.run(args, kwargs)
 
     async def answer(self, call: Call, found: object) -> Any:
         """Answer a call, given the finding of a read in place."""
@@ -124,6 +143,10 @@ class Runner:
             return default
         outcome = outcome_of(found)
         return outcome.fresh() if isinstance(outcome, Raised) else outcome.value
+
+    async def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run the function for a call that can have no key."""
+        return await self._loader.run(Call(args, kwargs, ""))
 
     async def refresh(self, call: Call) -> Any:
         """Run the function, store its outcome and return it."""

@@ -7,7 +7,7 @@ are read before the first item is replayed: a chunk that has been evicted makes 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,8 +20,10 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
+from cashews.exceptions import NoKeyError
 from cashews.messages import DeleteMany, LoadPermit, Recall, RecallMany, SetMany
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
+from cashews.runners.unkeyed import Unkeyed
 from cashews.strategies.entry import Chunk, Manifest, Returned
 
 Item = TypeVar("Item")
@@ -75,7 +77,7 @@ class StreamRunner:
         self._engine = engine
         self._target = target
         self._function: Source = target.function
-        self._key = target.key
+        self._unkeyed = Unkeyed(target.function)
         self._plan = plan
         self._most = most
 
@@ -84,13 +86,21 @@ class StreamRunner:
 
         @wraps(self._function)
         async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            call = Call(args, kwargs, self._key(*args, **kwargs))
-            found = await self._remembered(call.key)
-            async with aclosing(self._record(call) if found is None else self._replay(call, found)) as items:
+            async with aclosing(await self._items(args, kwargs)) as items:
                 async for item in items:
                     yield item
 
         return stream
+
+    async def _items(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """Return the items of a call: of a stored run, or of a new one."""
+        try:
+            call = self._target.call(args, kwargs)
+        except NoKeyError as error:
+            self._unkeyed(error)
+            return self._function(*args, **kwargs)
+        found = await self._remembered(call.key)
+        return self._record(call) if found is None else self._replay(call, found)
 
     # --- a stored run
 

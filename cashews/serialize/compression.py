@@ -18,6 +18,10 @@ from cashews.serialize.optional import load
 _GZIP_WINDOW: Final = 31
 """The `wbits` with which zlib reads the format of gzip."""
 _LEVEL: Final = 6
+STEP: Final = 256 * 1024
+"""The bytes that one step of a decompression brings at most: about a millisecond."""
+CHUNK: Final = 64 * 1024
+"""The bytes that a decompressor is given at a time."""
 
 Compress = Callable[[bytes], bytes]
 
@@ -43,34 +47,71 @@ def _gzip(payload: bytes) -> bytes:
     return gzip.compress(payload, _LEVEL, mtime=0)
 
 
-def expanded(key: str, packed: bytes, limit: int) -> bytes:
-    """Return bytes in decompressed form, unchanged if they are not compressed.
+class Expansion:
+    """The decompression of one stream, in steps: a few bytes may expand to many, and others want to run meanwhile."""
+
+    __slots__ = ("_given", "_key", "_limit", "_packed", "_parts", "_size", "_stream")
+
+    def __init__(self, key: str, stream: Any, packed: bytes, limit: int) -> None:
+        self._key = key
+        self._stream = stream
+        self._packed = memoryview(packed)
+        self._given = 0
+        """The number of bytes that the stream was given: a chunk at a time, as it may return what is left of one."""
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def step(self) -> bool:
+        """Decompress up to `STEP` bytes, never more than one byte beyond the limit; returns whether that was all.
+
+        :raises DecodeError: if the data are incomplete, followed by other data, or larger than the limit
+        """
+        stream, end = self._stream, min(self._size + STEP, self._limit + 1)
+        while not stream.eof and self._size < end:
+            chunk = self._next_chunk()
+            part: bytes = stream.decompress(chunk, end - self._size)
+            if not (part or chunk) and self._is_starved:
+                raise DecodeError(self._key, "its compressed data are incomplete")
+            self._parts.append(part)
+            self._size += len(part)
+        if self._size > self._limit:
+            raise DecodeError(self._key, too_large(self._limit))
+        if stream.eof and (stream.unused_data or self._given < len(self._packed)):
+            raise DecodeError(self._key, "its compressed data are followed by others")
+        return bool(stream.eof)
+
+    def _next_chunk(self) -> bytes | memoryview:
+        """Return the input that the stream has not used, or the next; nothing while it has more output (zstd)."""
+        unused: bytes = getattr(self._stream, "unconsumed_tail", b"")
+        if unused or not self._is_hungry:
+            return unused
+        chunk = self._packed[self._given : self._given + CHUNK]
+        self._given += len(chunk)
+        return chunk
+
+    @property
+    def _is_hungry(self) -> bool:
+        """True if the stream cannot go on without more input; only zstd tells."""
+        return bool(getattr(self._stream, "needs_input", True))
+
+    @property
+    def _is_starved(self) -> bool:
+        """True if the stream wants more input than there is."""
+        return self._is_hungry and self._given >= len(self._packed)
+
+    def payload(self) -> bytes:
+        """Return everything, once the last step is done."""
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def expansion_of(key: str, packed: bytes, limit: int) -> Expansion | None:
+    """Return the decompression that bytes need, `None` if they are not compressed.
 
     :param limit: the largest number of decompressed bytes
-    :raises DecodeError: if the data are damaged, incomplete, followed by other data, or larger than the limit
     """
-    expand = _EXPANDERS.get(packed[:2])
-    return packed if expand is None else expand(key, packed, limit)
-
-
-def _inflated(key: str, packed: bytes, limit: int, *, window: int) -> bytes:
-    return _bounded(key, zlib.decompressobj(window), packed, limit)
-
-
-def _unzstd(key: str, packed: bytes, limit: int) -> bytes:
-    return _bounded(key, _zstd().ZstdDecompressor(), packed, limit)
-
-
-def _bounded(key: str, stream: Any, packed: bytes, limit: int) -> bytes:
-    """Decompress one whole stream, and never more than one byte beyond the limit."""
-    payload: bytes = stream.decompress(packed, limit + 1)
-    if len(payload) > limit:
-        raise DecodeError(key, too_large(limit))
-    if not stream.eof:
-        raise DecodeError(key, "its compressed data are incomplete")
-    if stream.unused_data:
-        raise DecodeError(key, "its compressed data are followed by others")
-    return payload
+    stream_of = _STREAMS.get(packed[:2])
+    return None if stream_of is None else Expansion(key, stream_of(), packed, limit)
 
 
 def too_large(limit: int) -> str:
@@ -78,10 +119,14 @@ def too_large(limit: int) -> str:
     return f"it is larger than {limit} bytes"
 
 
-_EXPANDERS: Mapping[bytes, Callable[[str, bytes, int], bytes]] = {
-    b"\x1f\x8b": partial(_inflated, window=_GZIP_WINDOW),
+def _unzstd() -> Any:
+    return _zstd().ZstdDecompressor()
+
+
+_STREAMS: Mapping[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": partial(zlib.decompressobj, _GZIP_WINDOW),
     # The headers of zlib's four levels. Neither the output of a codec nor the name of a class begins like one of them.
-    **dict.fromkeys((b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"), partial(_inflated, window=zlib.MAX_WBITS)),
+    **dict.fromkeys((b"x\x01", b"x\x5e", b"x\x9c", b"x\xda"), partial(zlib.decompressobj, zlib.MAX_WBITS)),
     b"\x28\xb5": _unzstd,
 }
-"""The function that decompresses data, by their first two bytes."""
+"""The function that returns a new decompressor for data, by their first two bytes."""

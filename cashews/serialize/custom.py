@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 from cashews._arguments import runnable
 from cashews.exceptions import WrongArgumentError
-from cashews.strategies.entry import Entry, Raised
+from cashews.serialize.compression import Expansion
+from cashews.strategies.entry import Entry, Raised, Returned
 
 Encoder = Callable[..., Awaitable[bytes]]
 """``await encoder(value, backend, key, expire)``"""
@@ -30,14 +31,17 @@ class Custom:
 
 @dataclass(slots=True)
 class Pending:
-    """A stored value that still has to be decoded by the user's decoder.
+    """A stored value that still has to be decompressed further, or decoded by the user's decoder.
 
-    `entry` is set if the value belongs to an entry; it is that entry, still without the value.
+    `entry` is set if the value belongs to an entry; it is that entry, still without the value. `hits` are its hits, as
+    far as they are known apart from it. Either `expansion` is set or `custom` and `payload`.
     """
 
-    custom: Custom
-    payload: bytes
+    custom: Custom | None = None
+    payload: bytes = b""
     entry: Entry | None = None
+    expansion: Expansion | None = None
+    hits: int | None = None
 
 
 _customs: dict[type, Custom] = {}
@@ -57,6 +61,10 @@ def register_type(klass: type, encoder: Encoder, decoder: Decoder) -> None:
     if not isinstance(cast("object", klass), type) or klass in NATIVE:
         raise WrongArgumentError("klass", klass, "a class other than int and bytes")
     custom = Custom(_name_of(klass), runnable("encoder", encoder), runnable("decoder", decoder))
+    try:
+        hash(klass)
+    except TypeError:
+        raise WrongArgumentError("klass", klass, "a class with a hash") from None
     for same_name in [each for each in _customs if _name_of(each) == custom.name]:
         del _customs[same_name]
     _customs[klass] = custom
@@ -70,9 +78,12 @@ def custom_of(value: object) -> Custom | None:
     """Return the registered type of a value, or of an entry's value; `None` if its class is not registered."""
     if not _customs:
         return None
-    if isinstance(value, Entry):
-        value = None if isinstance(value.outcome, Raised) else value.outcome.value
-    return _customs.get(type(value))
+    if type(value) is Entry:
+        value = None if type(value.outcome) is Raised else cast("Returned", value.outcome).value
+    try:
+        return _customs.get(type(value))
+    except TypeError:  # its metaclass has no hash
+        return None
 
 
 def custom_by_name(name: str) -> Custom | None:

@@ -114,7 +114,9 @@ class Forms:
 
     def _write_entry(self, entry: Entry) -> bytes:
         outcome = entry.outcome
-        return self._entry_head(entry) + self.write(outcome if isinstance(outcome, Raised) else outcome.value)
+        return self._entry_head(entry) + self.write(
+            outcome if type(outcome) is Raised else cast("Returned", outcome).value
+        )
 
     def _entry_head(self, entry: Entry) -> bytes:
         return _ENTRY_HEAD.pack(_ENTRY, entry.deadline, entry.cost)
@@ -172,16 +174,16 @@ class Forms:
         if inner.startswith(_ENTRY):
             raise DecodeError(key, "it is an entry of an entry")
         value = self.read(key, inner)
-        if isinstance(value, Pending):
+        if type(value) is Pending:
             value.entry = Entry(Returned(None), deadline, cost)
             return value
-        return Entry(value if isinstance(value, Raised) else Returned(value), deadline, cost)
+        return Entry(value if type(value) is Raised else Returned(value), deadline, cost)
 
     def _read_raised(self, key: str, body: bytes) -> Raised:
         error = self.load(body[len(_RAISED) :])
-        if not isinstance(error, Exception):
+        if not issubclass(type(error), Exception):
             raise DecodeError(key, "it is no exception")
-        return Raised(error)
+        return Raised(cast("Exception", error))
 
     def _read_manifest(self, key: str, body: bytes) -> Manifest:
         _, chunks, count, size = cast("tuple[bytes, int, int, int]", _MANIFEST_HEAD.unpack_from(body))

@@ -12,11 +12,11 @@ The layers of a stored value, from the outside in:
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize.codecs import codec_of
-from cashews.serialize.compression import compress_of, expanded, too_large
+from cashews.serialize.compression import Expansion, compress_of, expansion_of, too_large
 from cashews.serialize.custom import Custom, Pending
 from cashews.serialize.forms import HITS, HITS_PREFIX, HITS_SIZE, Forms, integer_in
 from cashews.serialize.options import SerializerOptions
@@ -25,6 +25,8 @@ from cashews.strategies.entry import Entry, Raised, Returned
 
 _BEYOND_DIGITS: Final = 0x3A
 _NO_BYTE: Final = -1
+STEPS: Final = 4
+"""The steps of a decompression that are done at once; what takes more is `Pending`."""
 _PLAIN: Final = frozenset({type(None), bool, float, str, list, tuple, dict})
 """The types that only the codec writes, without a form."""
 
@@ -105,7 +107,7 @@ class Serializer:
     # --- reading
 
     def decode(self, key: str, stored: bytes) -> object:
-        """Return a stored value; for a custom type `Pending`, which `finish()` completes.
+        """Return a stored value; `Pending` for a custom type or one that takes long, which `finish()` completes.
 
         A signature is verified before anything is decompressed or decoded.
 
@@ -120,12 +122,28 @@ class Serializer:
         except Exception as error:
             raise DecodeError(key, type(error).__name__ if stored else "it is empty") from error
 
+    def resume(self, key: str, pending: Pending) -> object:
+        """Return a value whose decompression was pending; `Pending` for a custom type, or while there is more to do.
+
+        :raises DecodeError: if the bytes cannot be decompressed, recognised or decoded
+        """
+        expansion = pending.expansion
+        try:
+            if expansion is not None and not expansion.step():
+                return pending
+            return pending if expansion is None else self._read(key, expansion, pending.hits)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(key, type(error).__name__) from error
+
     async def finish(self, key: str, pending: Pending, backend: object = None) -> object:
-        """Return a value of a custom type, or the entry that contains it.
+        """Return a value of a custom type, or the entry that contains it; its decompression is over.
 
         :param backend: handed to the decoder
         :raises DecodeError: if the decoder fails
         """
+        assert pending.custom is not None
         try:
             value = await pending.custom.decoder(pending.payload, backend, key)
         except DecodeError as error:  # raised by the user's decoder, perhaps without the key
@@ -144,23 +162,38 @@ class Serializer:
         return self._opened(key, stored)
 
     def _counted(self, key: str, stored: bytes) -> object:
-        found = self._opened(key, stored[HITS.stop :])
-        entry = found.entry if isinstance(found, Pending) else found
-        if not isinstance(entry, Entry):
-            raise DecodeError(key, "it has hits and is no entry")
-        entry.hits = int.from_bytes(stored[HITS], "big")
-        return found
+        return self._opened(key, stored[HITS.stop :], int.from_bytes(stored[HITS], "big"))
 
-    def _opened(self, key: str, sealed: bytes) -> object:
+    def _opened(self, key: str, sealed: bytes, hits: int | None = None) -> object:
         if self._signature is not None:
             sealed = self._signature.open(key, sealed)
         elif sealed.startswith(SIGNED):
             raise DecodeError(key, "it is signed, and no secret is set")
-        return self._forms.read(key, expanded(key, sealed, self._options.size_limit))
+        expansion = expansion_of(key, sealed, self._options.size_limit)
+        if expansion is None:
+            return self._with_hits(key, self._forms.read(key, sealed), hits)
+        for _ in range(STEPS):
+            if expansion.step():
+                return self._read(key, expansion, hits)
+        return Pending(expansion=expansion, hits=hits)
+
+    def _read(self, key: str, expansion: Expansion, hits: int | None) -> object:
+        return self._with_hits(key, self._forms.read(key, expansion.payload()), hits)
+
+    @staticmethod
+    def _with_hits(key: str, found: object, hits: int | None) -> object:
+        """Give an entry its number of hits, if that is stored apart from it."""
+        if hits is not None:
+            entry = found.entry if type(found) is Pending else found
+            if type(entry) is not Entry:
+                raise DecodeError(key, "it has hits and is no entry")
+            entry.hits = hits
+        return found
 
 
 def content_of(value: object) -> object:
     """Return the user's object in a value to store: the result or exception inside an entry, or the value itself."""
-    if isinstance(value, Entry):
-        value = value.outcome if isinstance(value.outcome, Raised) else value.outcome.value
-    return value.error if isinstance(value, Raised) else value
+    if type(value) is Entry:
+        outcome = value.outcome
+        value = outcome if type(outcome) is Raised else cast("Returned", outcome).value
+    return value.error if type(value) is Raised else value

@@ -106,4 +106,4 @@ class Circuit:
         self.phase, self.changed, self.until = phase, now, until
         self.calls = self.failures = self.tries = 0
         if phase is Phase.OPEN:
-            self.forget_at = until + (rules.half_open_ttl or 0.0) + rules.ttl + rules.period
+            self.forget_at = max(self.forget_at, until + (rules.half_open_ttl or 0.0) + rules.ttl + rules.period)

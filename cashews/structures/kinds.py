@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections.abc import Iterable
 from typing import Final
 
 from cashews.exceptions import CounterOverflowError, WrongTypeError
@@ -41,15 +42,29 @@ class Bits(bytearray):
 
 
 class Window(list[float]):
-    """A window of events: the instants of those that were admitted, in order."""
+    """A window of events: the instants of those that were admitted, in order.
+
+    Windows of several lengths may share one: an event stays until it has left the longest of them.
+    """
+
+    __slots__ = ("lease", "span")
+
+    def __init__(self, events: Iterable[float] = (), span: float = 0.0, lease: float = 0.0) -> None:
+        super().__init__(events)
+        self.span = span
+        """The length of the longest window that was asked for."""
+        self.lease = lease
+        """The longest time to live that was asked for: the longest window needs the events of all."""
 
     def admit(self, start: float, end: float, limit: int) -> int:
         """Count an event at `end` among those after `start`; returns `limit` + 1 if that many were there already."""
-        del self[: bisect_right(self, start)]
-        if len(self) >= limit:
+        self.span = max(self.span, end - start)
+        del self[: bisect_right(self, min(start, end - self.span))]
+        inside = len(self) - bisect_right(self, start)
+        if inside >= limit:
             return limit + 1
         insort(self, end)
-        return len(self)
+        return inside + 1
 
 
 class Tally:
@@ -76,7 +91,7 @@ class Foreign:
 
 def kind_of(value: object) -> str:
     """Return the name of a value's kind, for error messages."""
-    return value.kind if isinstance(value, Foreign) else type(value).__name__
+    return value.kind if type(value) is Foreign else type(value).__name__
 
 
 def integer(key: str, value: object) -> int:

@@ -71,3 +71,12 @@ class LockHolders:
         """Return for how many seconds a lock is still held, `None` if it is free."""
         holder = self._holders.get(key)
         return None if holder is None or holder.deadline <= now else holder.deadline - now
+
+    def force(self, key: str, now: float) -> bool:
+        """Free a lock; says whether it was held."""
+        holder = self._holders.pop(key, None)
+        return holder is not None and holder.deadline > now
+
+    def keys(self) -> list[str]:
+        """Return the keys of all locks, expired ones among them."""
+        return list(self._holders)

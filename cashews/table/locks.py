@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cashews import messages as m
-from cashews.table.keyspace import Table
+from cashews.keys.pattern import matcher
+from cashews.table.keyspace import PAGE, Table, TableCursor
 
 
 def set_lock(table: Table, message: m.SetLock, now: float) -> int:
@@ -29,3 +30,14 @@ def watch_lock(table: Table, message: m.WatchLock, now: float) -> bool:
 
 def unwatch_lock(table: Table, message: m.UnwatchLock, now: float) -> None:
     return None
+
+
+def break_lock(table: Table, message: m.BreakLock, now: float) -> bool:
+    return table.locks.force(message.key, now)
+
+
+def list_locks(table: Table, message: m.ListLocks, now: float) -> m.Page[tuple[str, float]]:
+    cursor = message.cursor if isinstance(message.cursor, TableCursor) else TableCursor(table.locks.keys())
+    keys = filter(matcher(message.pattern), cursor.take(PAGE))
+    held = [(key, left) for key in keys if (left := table.locks.seconds_left(key, now)) is not None]
+    return m.Page(held, cursor if cursor.keys else None)

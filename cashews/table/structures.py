@@ -24,7 +24,7 @@ def find_structure(table: Table, key: str, kind: type[Structure], now: float) ->
     slot = table.find(key, now)
     if slot is None:
         return None
-    if not isinstance(slot.value, kind):
+    if type(slot.value) is not kind:  # a value of a user's may pretend to be of another class
         raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
     return slot.value
 
@@ -63,16 +63,20 @@ def incr_bits(table: Table, message: m.IncrBits, now: float) -> tuple[int, ...]:
 def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
+    is_new = table.find(message.key, now) is None
     window = _ensure_structure(table, message.key, Window, now)
     count = window.admit(message.start, message.end, message.maxvalue)
     if count <= message.maxvalue and message.expire is not None:
-        table.set_deadline(table.structures[message.key], message.expire, now)
+        window.lease = max(window.lease, message.expire)
+        slot = table.structures[message.key]
+        if is_new or slot.deadline < now + window.lease:
+            table.set_deadline(slot, window.lease, now)
     return count
 
 
 def admit(table: Table, message: m.Admit, now: float) -> bool:
     slot = table.structures.get(message.key)
-    if slot is None or slot.deadline <= now or slot.value.__class__ is not Tally:
+    if slot is None or slot.deadline <= now or type(slot.value) is not Tally:
         slot = _first_call(table, message, now)
     tally = cast("Tally", slot.value)
     tally.calls += 1
@@ -112,7 +116,7 @@ def report_circuit(table: Table, message: m.ReportCircuit, now: float) -> None:
 
 def _circuit(table: Table, key: str, now: float) -> Slot:
     slot = table.structures.get(key)
-    if slot is None or slot.deadline <= now or slot.value.__class__ is not Circuit:
+    if slot is None or slot.deadline <= now or type(slot.value) is not Circuit:
         _ensure_structure(table, key, Circuit, now)
         slot = table.structures[key]
     return slot

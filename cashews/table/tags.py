@@ -25,10 +25,3 @@ def get_key_tags(table: Table, message: m.GetKeyTags, now: float) -> tuple[str, 
 
 def mark_load(table: Table, message: m.MarkLoad, now: float) -> int:
     return table.tag_index.mark
-
-
-def delete_tags(table: Table, tags: tuple[str, ...], now: float) -> None:
-    """Remove every value that carries one of the tags, in this turn."""
-    doomed = table.doom(tags)
-    while table.delete_doomed(doomed, now):
-        pass

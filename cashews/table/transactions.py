@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from cashews import messages as m
@@ -10,12 +10,12 @@ from cashews._typing import ABSENT
 from cashews.structures.kinds import Foreign, Members, counter, integer
 from cashews.table.keyspace import NEVER, Table
 from cashews.table.structures import find_structure, set_add, set_remove
-from cashews.table.tags import delete_tags, set_tagged
-from cashews.table.values import delete, expire, incr, set_, set_raw
+from cashews.table.tags import set_tagged
+from cashews.table.values import delete, expire, incr, require_storable, set_, set_raw
 from cashews.table.wheel import Slot
 
-CHECKED: Final = frozenset({m.Incr, m.SetAdd, m.SetRemove, m.Delete})
-"""Writes that can fail on the stored type, and `Delete`, which clears the way: checked before a commit applies any."""
+STEP: Final = 500
+"""How many writes one step of a commit handles."""
 
 
 def peek(table: Table, message: m.Peek, now: float) -> m.State:
@@ -47,34 +47,56 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
 
     :raises WrongTypeError: if one does not fit the stored type
     :raises CounterOverflowError: if one would take its counter out of range
+    :raises EncodeError: if a value can be used only once
+    """
+    steps = commit_in_steps(table, message, now)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            outcome: m.CommitOutcome = end.value
+            return outcome
+
+
+def commit_in_steps(table: Table, message: m.Commit, now: float) -> Generator[None, None, m.CommitOutcome]:
+    """Apply all writes or none, as `commit` does, with a pause after every step of a millisecond.
+
+    Whoever pauses lets nobody see the table meanwhile.
     """
     holders, locks = table.locks, message.locks
     if locks and not all(holders.is_held(key, token, now) for key, token in locks):
         return m.CommitOutcome.LOST
-    checked = [write for write in message.writes if write.__class__ in CHECKED]
-    if checked:
-        _check(table, checked, now)
+    yield from _check(table, message.writes, now)
     if message.tags:
-        delete_tags(table, message.tags, now)
-    for write in message.writes:
+        doomed = table.doom(message.tags)
+        while table.delete_doomed(doomed, now):
+            yield
+    for count, write in enumerate(message.writes, start=1):
         WRITES[write.__class__](table, write, now)
+        if not count % STEP:
+            yield
     for key, token in locks:
         holders.release(key, token, now)
     return m.CommitOutcome.COMMITTED
 
 
-def _check(table: Table, writes: Iterable[m.Write], now: float) -> None:
+def _check(table: Table, writes: Iterable[m.Write], now: float) -> Iterator[None]:
     """Raise the error that the writes would raise, one after the other, and change nothing."""
     counters: dict[str, int] = {}
     removed: set[str] = set()
-    for write in writes:
+    for count, write in enumerate(writes, start=1):
+        if not count % STEP:
+            yield
         if isinstance(write, m.Delete):
             removed.add(write.key)
+        elif isinstance(write, (m.Set, m.SetRaw)):
+            require_storable(write.key, write.value)
         elif isinstance(write, m.Incr):
+            counter(write.key, write.value)
             slot = table.find(write.key, now)
             before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
             counters[write.key] = counter(write.key, before + write.value)
-        elif write.key not in removed:
+        elif isinstance(write, (m.SetAdd, m.SetRemove)) and write.key not in removed:
             find_structure(table, write.key, Members, now)
 
 

@@ -37,6 +37,8 @@ TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] 
     m.LockTimeLeft: locks.lock_time_left,
     m.WatchLock: locks.watch_lock,
     m.UnwatchLock: locks.unwatch_lock,
+    m.ListLocks: locks.list_locks,
+    m.BreakLock: locks.break_lock,
     m.SetTagged: tags.set_tagged,
     m.GetKeyTags: tags.get_key_tags,
     m.MarkLoad: tags.mark_load,

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import math
 from sys import getsizeof
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Final
 
 from cashews import messages as m
+from cashews.exceptions import EncodeError
 from cashews.messages.values import Cause
-from cashews.strategies.entry import Entry
+from cashews.strategies.entry import Entry, Returned
 from cashews.structures.kinds import counter, integer
 from cashews.table.keyspace import NEVER, Table
+
+ONCE: Final = (
+    "it can be used only once, so nobody could be served from the cache; store a list of its items or its result"
+)
+"""The reason for which generators and coroutines are refused."""
+
+
+def require_storable(key: str, value: object) -> None:
+    """Refuse a value that can be used only once, by itself or as the value of an entry.
+
+    :raises EncodeError: if it is a generator or a coroutine
+    """
+    if type(value) is Entry:
+        outcome = value.outcome
+        value = outcome.value if type(outcome) is Returned else None
+    kind = type(value)
+    if kind is GeneratorType or kind is CoroutineType or kind is AsyncGeneratorType:
+        raise EncodeError(key, value, "the memory store", ONCE)
 
 
 def get(table: Table, message: m.Get | m.GetRaw, now: float) -> object:
@@ -26,13 +47,16 @@ def get(table: Table, message: m.Get | m.GetRaw, now: float) -> object:
 
 def get_hit(table: Table, message: m.GetHit, now: float) -> object:
     found = get(table, message, now)
-    if not isinstance(found, Entry):
+    if type(found) is not Entry:
         return found
     found.hits += 1
     return Entry(found.outcome, found.deadline, found.cost, found.hits)
 
 
 def set_(table: Table, message: m.Set, now: float) -> bool:
+    kind = type(message.value)  # the types are not in a set: a metaclass may have no hash
+    if kind is Entry or kind is GeneratorType or kind is CoroutineType or kind is AsyncGeneratorType:
+        require_storable(message.key, message.value)
     slot = table.values.get(message.key)
     if slot is not None and slot.deadline <= now:
         table.drop(slot, Cause.EXPIRED)
@@ -49,9 +73,10 @@ def set_raw(table: Table, message: m.SetRaw, now: float) -> bool:
 
 
 def incr(table: Table, message: m.Incr, now: float) -> int:
+    counter(message.key, message.value)
     slot = table.find(message.key, now)
     if slot is None:
-        value = counter(message.key, message.value)
+        value = message.value
         table.store(None, message.key, value, message.expire, now)
         return value
     slot.value = value = counter(message.key, integer(message.key, slot.value) + message.value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
 import pytest
 
 from cashews.actors.actor import Actor, Life
@@ -89,6 +92,23 @@ class Echo(Actor):
 @pytest.fixture
 def echo():
     return Echo()
+
+
+@pytest.fixture
+def by_hand():
+    """``by_hand()``: an event loop that the test runs and closes; its pending tasks are left as they are."""
+    loops = []
+
+    def new():
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
+        loops.append(loop)
+        return loop
+
+    yield new
+    for loop in loops:
+        loop.close()
+    gc.collect()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 
 import anyio
 import pytest
@@ -163,23 +162,6 @@ async def test_a_cancelled_asker_leaves_a_letter_that_is_skipped(echo, clock):
 
 
 # --- other loops
-
-
-@pytest.fixture
-def by_hand():
-    """``by_hand()``: an event loop that the test runs and closes; its pending tasks are left as they are."""
-    loops = []
-
-    def new():
-        loop = asyncio.new_event_loop()
-        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
-        loops.append(loop)
-        return loop
-
-    yield new
-    for loop in loops:
-        loop.close()
-    gc.collect()
 
 
 async def served(echo, word, runs):

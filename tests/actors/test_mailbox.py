@@ -218,8 +218,9 @@ async def test_askers_are_let_in_in_order_and_none_waits_while_there_is_room(ste
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_who_is_cancelled_after_he_was_called_in_passes_the_place_on(anyio_backend):  # noqa: ARG001  on asyncio alone
+async def test_who_is_cancelled_after_he_was_called_in_passes_the_place_on(anyio_backend):
     """By asyncio's own `Task.cancel()`: nothing else cancels a task that is about to go on."""
+    assert anyio_backend == "asyncio"
     clock, mailbox = VirtualClock(), Mailbox(1, CountedBell())
     mailbox.post(told("first"))
     asking = [asyncio.ensure_future(mailbox.room(current_loop())) for _ in range(3)]

@@ -46,6 +46,16 @@ async def test_a_step_out_of_range_creates_no_counter(cache, by):
     assert not await cache.exists("k")
 
 
+@pytest.mark.parametrize("value", [-1, "text"])
+@pytest.mark.parametrize("by", [MOST + 1, LEAST - 1])
+async def test_a_step_out_of_range_is_an_overflow_whatever_the_key_holds(cache, value, by):
+    """Guarantee 26."""
+    await cache.set("k", value)
+    with pytest.raises(CounterOverflowError):
+        await cache.incr("k", by)
+    assert await cache.get("k") == value
+
+
 @pytest.mark.parametrize(("value", "by", "result"), [(MOST - 1, 1, MOST), (LEAST + 1, -1, LEAST), (LEAST, MOST, -1)])
 async def test_the_whole_range_can_be_reached(cache, value, by, result):
     """Guarantee 26."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from cashews import messages as m
 from cashews.exceptions import LockedError
+from tests.internals import inside
 
 
 async def test_a_lock_is_taken_once(cache):
@@ -251,3 +253,18 @@ async def test_waiting_ends_at_its_timeout(cache, clock):
     assert not await cache.is_locked("k")
     async with cache.lock("k", expire=10, timeout=0):
         assert await cache.is_locked("k")
+
+
+@pytest.mark.no_transaction
+async def test_a_lease_is_renewed_by_the_token_that_holds_the_lock(cache, clock):
+    """Guarantee 14."""
+    assert await cache.set_lock("k", "mine", 10)
+    await clock.advance(5)
+    assert not await inside(cache).ask(m.RenewLock("k", "yours", 100.0))
+    assert not await inside(cache).ask(m.RenewLock("free", "mine", 100.0))
+    assert await inside(cache).ask(m.RenewLock("k", "mine", 10.0))
+    await clock.advance(9)
+    assert await cache.is_locked("k")
+    await clock.advance(1.5)
+    assert not await cache.is_locked("k")
+    assert not await inside(cache).ask(m.RenewLock("k", "mine", 10.0))

@@ -123,6 +123,77 @@ async def test_each_admitted_event_renews_the_time_to_live(cache, clock):
     assert await cache.get_expire("k") == 4
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_windows_of_several_lengths_on_one_key_each_count_what_is_in_them(cache, clock, seed):
+    """Against counting all admitted events. The longest window comes first: before it, no event is kept for it."""
+    random, events, spans = Random(seed), [], [60.0, 2.0, 10.0]
+    for turn in range(150):
+        await clock.advance(random.choice([0, 0, 0.5, 1, 4]))
+        now, span, limit = clock.now(), random.choice(spans) if turn else spans[0], random.choice([2, 5, 20])
+        inside = sum(now - span < event <= now for event in events)
+        if inside < limit:
+            events.append(now)
+        assert await cache.slice_incr("k", now - span, now, limit, expire=span) == min(inside, limit) + 1
+
+
+async def test_a_window_is_kept_for_the_longest_time_that_was_asked_for(cache):
+    await cache.slice_incr("k", 0, 1, 5, expire=100)
+    await cache.slice_incr("k", 0, 2, 5, expire=1)
+    assert await cache.get_expire("k") == 100
+    await cache.slice_incr("k", 0, 3, 5)
+    assert await cache.get_expire("k") == 100
+    await cache.slice_incr("k", 0, 4, 5, expire=1_000)
+    assert await cache.get_expire("k") == 1_000
+
+
+@pytest.mark.no_transaction
+async def test_the_time_that_a_user_gives_a_window_counts(cache, clock):
+    await cache.slice_incr("k", 0, 1, 5, expire=10)
+    await cache.expire("k", 1_000)
+    await cache.slice_incr("k", 0, 2, 5, expire=10)
+    assert await cache.get_expire("k") == 1_000
+    await clock.advance(500)
+    assert await cache.slice_incr("k", 0, 3, 5, expire=10) == 3
+
+
+# --- tallies
+
+
+@pytest.mark.no_transaction
+@pytest.mark.parametrize("periods", [[100, 10], [10, 100], [100, 99.9, 50, 0.5]])
+async def test_a_tally_that_meets_other_periods_goes_on_until_its_own_ends(cache, clock, periods):
+    """A period may depend on the call: the seconds until midnight, for instance."""
+    admit = cache._engine.ask
+    assert [await admit(m.Admit("k", 3, periods[n % len(periods)])) for n in range(8)] == [True] * 3 + [False] * 5
+    await clock.advance(periods[0])
+    assert [await admit(m.Admit("k", 1, 10)) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.no_transaction
+async def test_a_ban_is_no_shorter_for_other_periods(cache, clock):
+    admit = cache._engine.ask
+    assert [await admit(m.Admit("k", 1, 5, ban=1_000)) for _ in range(2)] == [True, False]
+    await clock.advance(500)
+    assert await admit(m.Admit("k", 1, 5, ban=10)) is False
+
+
+# --- circuits
+
+
+@pytest.mark.no_transaction
+async def test_a_circuit_is_remembered_for_the_longest_time_of_its_rules(cache, clock):
+    long, short = m.CircuitRules(1, period=5, ttl=1_000), m.CircuitRules(1, period=5, ttl=1)
+    ask = cache._engine.ask
+    for _ in range(2):
+        entered = await ask(m.EnterCircuit("k", long))
+        if entered is not None:
+            await ask(m.ReportCircuit("k", long, entered, failed=True))
+    await clock.advance(500)
+    assert await ask(m.EnterCircuit("k", short)) is None
+    await ask(m.ReportCircuit("k", short, clock.now(), failed=True))
+    assert await ask(m.EnterCircuit("k", long)) is None
+
+
 # --- sets
 
 

@@ -9,7 +9,9 @@ from random import Random
 
 import pytest
 
-from cashews.exceptions import WrongArgumentError
+from cashews.exceptions import EncodeError, WrongArgumentError, WrongTypeError
+from cashews.strategies.entry import Entry, Raised, Returned
+from cashews.structures.kinds import Members
 
 
 class Colour(enum.IntEnum):
@@ -299,3 +301,101 @@ async def test_size_is_some_bytes_for_a_value_and_none_for_an_absent_one(cache, 
     assert await cache.get_size("l") > small + 5_000
     await clock.advance(1)
     assert await cache.get_size("k") == 0
+
+
+# --- values that cannot be stored, and classes that mislead
+
+
+async def _coroutine():
+    return 1
+
+
+async def _agen():
+    yield 1
+
+
+def _coroutine_closed_later():
+    coroutine = _coroutine()
+    return coroutine, coroutine.close
+
+
+ONCE = {
+    "generator": lambda: ((number for number in range(3)), None),
+    "coroutine": _coroutine_closed_later,
+    "async generator": lambda: (_agen(), None),
+}
+
+
+async def _write_in_a_transaction(cache, pairs):
+    async with cache.transaction():
+        for key, value in pairs.items():
+            await cache.set(key, value)
+
+
+@pytest.mark.no_transaction
+@pytest.mark.parametrize("kind", ONCE)
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_value_that_can_be_used_only_once_is_refused(cache, kind, inside):
+    value, close = ONCE[kind]()
+    try:
+        await cache.set("k", "before")
+        stored = Entry(Returned(value), 1e12) if inside else value
+        for store in (cache.set("k", stored), cache.set("k", stored, exist=True), cache.set_many({"k": stored})):
+            with pytest.raises(EncodeError, match=f"'k'.*{kind.replace(' ', '_')}"):
+                await store
+        with pytest.raises(EncodeError):
+            await _write_in_a_transaction(cache, {"other": 1, "k": stored})
+        assert await cache.get_many("k", "other") == ("before", None)
+    finally:
+        if close is not None:
+            close()
+
+
+class NoHash(type):
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OfNoHash(metaclass=NoHash):
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Pretends:
+    """An object that claims to be of another class, or fails when it is asked."""
+
+    def __init__(self, claims):
+        self.claims = claims
+
+    @property
+    def __class__(self):
+        if self.claims is None:
+            raise RuntimeError
+        return self.claims
+
+    def __reduce__(self):
+        return Pretends, (self.claims,)
+
+
+@pytest.mark.parametrize("claims", [None, Entry, Raised, int, bytes, str, Members])
+async def test_a_value_that_pretends_to_be_of_another_class_is_a_value(cache, claims):
+    await cache.set("k", Pretends(claims))
+    found = await cache.get("k")
+    assert type(found) is Pretends
+    assert found.claims is claims
+    assert type((await cache.get_many("k"))[0]) is Pretends
+    with pytest.raises(WrongTypeError):
+        await cache.incr("k")
+    with pytest.raises(WrongTypeError):
+        await cache.set_pop("k")
+    assert await cache.get_size("k") > 0
+
+
+@pytest.mark.no_transaction
+async def test_a_value_whose_class_has_no_hash_is_stored_or_refused(cache):
+    value = OfNoHash()
+    try:
+        await cache.set("k", value)
+    except EncodeError:
+        assert await cache.get("k") is None
+    else:
+        assert type(await cache.get("k")) is OfNoHash

@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-from queue import SimpleQueue
 
 import anyio
 import pytest
@@ -12,7 +11,8 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache
 from cashews.actors.loop import current_loop
-from cashews.backends.disk.lane import Stay
+from cashews.actors.thread import ActorThread
+from cashews.backends.disk.lane import ThreadBell
 from cashews.exceptions import CacheClosedError
 from tests.disk.conftest import writing
 
@@ -115,20 +115,24 @@ def test_hosted_in_one_loop_after_another(directory):
 
 @pytest.mark.parametrize("steps", range(5))
 def test_a_thread_ends_with_its_loop_however_far_it_has_come(steps):
-    """The end of asyncio's loop cancels through shields; it must not wait for a thread that never begins."""
+    """The end of asyncio's loop cancels through shields."""
 
     async def main():
-        bell = SimpleQueue()
-        stay = asyncio.ensure_future(Stay(bell.get, current_loop())())
+        nonlocal thread
+        thread = ActorThread(bell.wait, bell, current_loop(), "waits")
+        thread.start()
+        waiting = asyncio.ensure_future(thread.wait())
         for _ in range(steps):
             await checkpoint()
-        stay.cancel()
-        bell.put(None)
-        done, _ = await asyncio.wait([stay], timeout=10)
+        waiting.cancel()
+        bell.stop()
+        done, _ = await asyncio.wait([waiting], timeout=10)
         assert done
 
+    bell, thread = ThreadBell(), None
     asyncio.run(main())
-    assert ends()
+    thread.finish()
+    assert "waits" not in [each.name for each in threading.enumerate()]
 
 
 PROGRAM = """

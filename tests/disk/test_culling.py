@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from cashews import messages as m
+from cashews.backends.disk.culling import MOST_CULLED, MOST_SWEPT, cull
 from cashews.backends.disk.locks import set_lock
-from cashews.backends.disk.shelf import MOST_CULLED, MOST_SWEPT
 from tests.disk.conftest import figures
 from tests.internals import inside
 from tests.subjects import rows_in
@@ -87,7 +87,7 @@ async def test_what_leaves_is_counted(opened, clock):
 
 def test_what_is_taken_back_is_not_counted(shelf):
     shelf.put("old", 1, 1.0, 0.0)
-    shelf.cull(2.0)
+    cull(shelf, 2.0)
     shelf.roll_back()
     shelf.begin_writing()
     shelf.commit()
@@ -103,9 +103,9 @@ def test_one_batch_sweeps_a_bounded_number_and_the_next_goes_on(shelf, kind):
         else:
             shelf.put_structure(f"k{number}", "tally", 1, 1.0)
     left = "SELECT COUNT(*) FROM cashews_" + kind  # noqa: S608  a table of the test
-    shelf.cull(2.0)
+    cull(shelf, 2.0)
     assert shelf.sql(left).fetchone() == (1,)
-    shelf.cull(2.0)
+    cull(shelf, 2.0)
     assert shelf.sql(left).fetchone() == (0,)
 
 
@@ -113,7 +113,7 @@ def test_one_batch_culls_a_bounded_number(shelf):
     """Guarantee 25; however many it stores."""
     for number in range(MOST_CULLED + 1):
         shelf.put(f"k{number}", number, 1.0, 0.0)
-    shelf.cull(2.0)
+    cull(shelf, 2.0)
     assert shelf.sql("SELECT COUNT(*) FROM Cache").fetchone() == (1,)
 
 
@@ -172,3 +172,45 @@ async def test_the_file_of_a_large_value_goes_with_it(cache, clock, directory):
     await clock.advance(10)
     await cache.set("small", 1)
     assert files() == 0
+
+
+@pytest.mark.parametrize("shards", [0, 2])
+@pytest.mark.parametrize("size", [ROOM - 98_000, ROOM, 10 * ROOM])
+@pytest.mark.parametrize("store", ["set", "set_raw", "set_many", "transaction", "tagged", "as text"])
+async def test_a_value_that_cannot_fit_is_refused_and_evicts_nothing(opened, shards, size, store):
+    """Guarantee 27; its key is absent then, since the earlier value has been replaced."""
+    async with opened(size_limit=ROOM * max(1, shards), shards=shards) as cache:
+        await cache.set_many({f"k{number}": number for number in range(10)})
+        value = bytes(size)
+        if store == "set":
+            assert await cache.set("k0", value) is False
+        elif store == "set_raw":
+            assert await cache.set_raw("k0", value) is False
+        elif store == "set_many":
+            await cache.set_many({"k0": value})
+        elif store == "tagged":
+            assert await cache.set("k0", value, tags=["t"]) is False
+        elif store == "as text":
+            assert await cache.set_raw("k0", "é" * (size // 2)) is False
+        else:
+            async with cache.transaction():
+                await cache.set("k0", value)
+        assert await cache.get_many(*(f"k{number}" for number in range(10))) == (None, *range(1, 10))
+        assert not await cache.exists("k0")
+        assert figures(cache)["refused"] == 1
+        assert figures(cache)["evicted"] == 0
+
+
+async def test_what_just_fits_is_stored(opened):
+    async with opened(size_limit=ROOM) as cache:
+        await cache.set("k0", 0)
+        large = ROOM - 99_000
+        assert await cache.set("k1", bytes(large)) is True
+        assert await cache.get_many("k0", "k1") == (0, bytes(large))
+
+
+@pytest.mark.parametrize("options", [{"eviction_policy": "none"}, {"cull_limit": 0}])
+async def test_without_eviction_nothing_is_refused(opened, options):
+    async with opened(size_limit=ROOM, **options) as cache:
+        assert await cache.set("k", bytes(ROOM)) is True
+        assert await cache.get("k") == bytes(ROOM)

@@ -103,13 +103,12 @@ async def test_a_directory_that_cannot_be_used_is_answered_neutrally_if_that_is_
         assert await cache.incr("k") == 0
 
 
-async def test_a_file_that_is_no_database_is_an_error_and_stays(opened, directory):
+async def test_a_file_that_is_no_database_is_set_aside_as_it_is(opened, directory):
     directory.mkdir()
     (directory / "cache.db").write_bytes(b"something else " * 1_000)
     async with opened() as cache:
-        with pytest.raises(CacheBackendInteractionError, match="not a database"):
-            await cache.set("k", 1)
-    assert (directory / "cache.db").read_bytes() == b"something else " * 1_000
+        assert await cache.set("k", 1)
+    assert (directory / "cache.db.damaged1").read_bytes() == b"something else " * 1_000
 
 
 async def test_another_process_that_writes_for_too_long_is_an_error(opened, directory):
@@ -142,3 +141,28 @@ async def test_a_value_whose_file_has_gone_is_absent(opened, directory):
         assert await cache.get("k") is None
         assert await cache.set("k", "again")
         assert await cache.get("k") == "again"
+
+
+@pytest.mark.parametrize("fault", ["missing", "cut"])
+async def test_a_value_whose_file_has_a_fault_is_absent_for_every_command(opened, directory, fault):
+    """Guarantee 24."""
+    async with opened(disk_min_file_size=1) as cache:
+        for key in ("k", "set if absent", "counter", "transaction"):
+            await cache.set(key, "text", tags=["t"])
+        for path in directory.rglob("*.val"):
+            path.unlink() if fault == "missing" else path.write_bytes(b"x")
+        assert await cache.get("k") is None
+        assert await cache.exists("k") is False
+        assert await cache.get_expire("k") == -2
+        assert await cache.get_size("k") == 0
+        assert await cache.expire("k", 10) is False
+        assert await cache.get_key_tags("k") == ()
+        assert [key async for key in cache.scan("*")] == []
+        assert await cache.set("k", "other", exist=True) is False
+        assert await cache.set_add("k", "member") is None
+        assert await cache.set("set if absent", "other", exist=False) is True
+        assert await cache.incr("counter") == 1
+        async with cache.transaction():
+            assert await cache.exists("transaction") is False
+            assert await cache.incr("transaction") == 1
+        assert await cache.delete("k") is True

@@ -7,6 +7,7 @@ import diskcache
 import pytest
 
 from cashews import messages as m
+from cashews.backends.disk.culling import cull
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import FailedError
 from cashews.backends.disk.orphans import MOST_FILES, NAMED
@@ -233,7 +234,7 @@ def test_a_file_is_no_orphan_if_its_row_comes_back(shelf, directory):
     os.utime(path, (0, 0))
     shelf.begin_writing()
     shelf.drop(shelf.any_row("k"))
-    shelf.cull(10_000.0)
+    cull(shelf, 10_000.0)
     shelf.roll_back()
     shelf.begin_reading()
     assert shelf.value(shelf.row("k", 0.0)) == b"x" * 50_000

@@ -292,3 +292,20 @@ async def test_what_we_make_is_the_users_own_from_the_directory_on(opened, tmp_p
     made = [path.parent for path in (tmp_path / "above").rglob("cache.db")]
     assert [path.stat().st_mode & 0o777 for path in {tmp_path / "above" / "cache", *made}] == [0o700] * (1 + shards)
     assert (tmp_path / "above").stat().st_mode & 0o777 == 0o777
+
+
+@pytest.mark.parametrize("shards", [0, 2])
+async def test_files_are_the_users_own_in_a_directory_that_is_open_to_all(opened, directory, shards):
+    before = os.umask(0)
+    try:
+        directory.mkdir(mode=0o777)
+        async with opened(shards=shards, disk_min_file_size=100) as cache:
+            await cache.set_many({f"k{number}": bytes(1_000) for number in range(10)})
+            files = [path for path in directory.rglob("*") if path.is_file()]
+            modes = {path.name.rpartition("-")[2]: path.stat().st_mode & 0o777 for path in files}
+            folders = {path.stat().st_mode & 0o777 for path in directory.rglob("*") if path.is_dir()}
+    finally:
+        os.umask(before)
+    assert {"cache.db", "wal", "shm"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+    assert folders == {0o700}

@@ -63,6 +63,8 @@ EXAMPLES = [
     m.Unlock("lock", "token"),
     m.LockTimeLeft("lock"),
     m.LockTimeLeft("free"),
+    m.ListLocks("*", 10),
+    m.BreakLock("lock"),
     m.WatchLock("lock", list),
     m.UnwatchLock("lock", list),
     m.Peek("value"),

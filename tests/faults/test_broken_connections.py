@@ -355,6 +355,7 @@ async def test_a_large_reply_does_not_stall_the_loop(server, stall):
     assert stall[0] < 0.02
 
 
+@pytest.mark.timed
 async def test_many_keys_at_once_do_not_stall_the_loop(server, stall):
     """Guarantee 25."""
     values = {f"key:{number}": {"number": number, "text": "x" * 50} for number in range(10_000)}

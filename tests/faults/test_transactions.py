@@ -113,11 +113,12 @@ async def test_what_could_not_be_read_leads_to_no_commit(proxy, cache, server, c
     assert server.command("GET", "balance") == b"100"
 
 
-async def test_a_wrong_type_is_declined_and_dooms_nothing(cache, server):
-    """Guarantee 22: as outside of a transaction, where it is suppressed."""
+async def test_a_wrong_type_is_raised_though_failures_are_suppressed_and_dooms_nothing(cache, server):
+    """Guarantee 22: it is a mistake of the program."""
     server.command("SADD", "set", "x")
     async with cache.transaction() as tx:
-        assert await cache.incr("set") == 0
+        with pytest.raises(WrongTypeError):
+            await cache.incr("set")
         await cache.set("a", 1)
     assert tx.outcome is CommitOutcome.COMMITTED
     assert server.command("GET", "a") == b"1"

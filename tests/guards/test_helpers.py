@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit
+from cashews import Cache, Command, add_prefix, all_keys_lower, fast_condition, memory_limit, with_exceptions
 from cashews import messages as m
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.pattern import Pattern
@@ -66,7 +66,9 @@ async def use_everything(cache):
         "set_pop": await cache.set_pop("Set"),
         "set_lock": await cache.set_lock("Lock", "token", 10),
         "is_locked": await cache.is_locked("Lock"),
+        "locks": [key async for key, _ in cache.locks("L*")],
         "unlock": await cache.unlock("Lock", "token"),
+        "break_lock": await cache.break_lock("Lock"),
         "set_tagged": await cache.set("Tagged", 1, tags=["t", "u"]),
         "get_key_tags": await cache.get_key_tags("Tagged"),
         "delete_tags": await cache.delete_tags("u", "v"),
@@ -268,6 +270,24 @@ def test_limits_that_allow_nothing_are_refused(limits, argument):
     with pytest.raises(WrongArgumentError) as refused:
         memory_limit(*limits)
     assert refused.value.argument == argument
+
+
+@on_memory
+@pytest.mark.parametrize(("size", "runs"), [(getsizeof(LookupError()), 1), (getsizeof(LookupError()) - 1, 2)])
+async def test_a_memory_limit_is_about_a_remembered_exception_too(clock, subject, size, runs):
+    ran = []
+
+    async with subject.open(clock, middlewares=(memory_limit(max_bytes=size),)) as cache:
+
+        @cache(ttl=60, key="k", condition=with_exceptions(LookupError))
+        async def fail():
+            ran.append(1)
+            raise LookupError
+
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                await fail()
+    assert len(ran) == runs
 
 
 @on_memory

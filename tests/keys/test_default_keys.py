@@ -83,15 +83,15 @@ def test_every_kind_of_parameter_has_its_place(function, rest):
     assert default_template(function) == f"{__name__}.{function.__name__}{rest}"
 
 
-def test_a_partial_has_the_name_of_its_function():
-    assert default_template(functools.partial(get_pair, 1)) == f"{__name__}.get_pair:b:{{b}}"
+def test_a_partial_has_the_name_and_all_parameters_of_its_function():
+    assert default_template(functools.partial(get_pair, 1)) == f"{__name__}.get_pair:a:{{a}}:b:{{b}}"
 
 
-def test_a_callable_object_has_the_name_of_its_class():
+def test_a_callable_object_has_the_name_of_its_class_and_its_own_text():
     class Getter:
         async def __call__(self, a): ...
 
-    assert default_template(Getter()).endswith("<locals>.Getter:a:{a}")
+    assert default_template(Getter()).endswith("<locals>.Getter:self:{self}:a:{a}")
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,10 @@ def test_annotations_need_not_exist():
 
 def test_a_bound_method_is_called_without_self():
     class Client:
+        def __str__(self):
+            return "me"
+
         async def get(self, a): ...
 
-    assert compile_key(Client().get)(1).endswith(":test_a_bound_method_is_called_without_self.<locals>.Client.get:a:1")
+    name = "test_a_bound_method_is_called_without_self.<locals>.Client.get"
+    assert compile_key(Client().get)(1).endswith(f":{name}:self:me:a:1")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cashews import Cache
 from cashews.exceptions import CacheError, UnstableKeyError, WrongKeyError
 from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, default_formatter
@@ -138,3 +139,37 @@ def test_registered_texts_and_functions_hold_for_strict_keys_too():
     name = f"{__name__}.{Point.__qualname__}"
     assert compile_key(get, "{x}", strict=True, formatter=formatter)(Point()) == f"{name}(1%3A2)"
     assert compile_key(get, "{x:first}", strict=True, formatter=formatter)(":a") == "%3A"
+
+
+# --- removing the values of strict keys
+
+
+async def removed(key, template, *args, args_map=None, defaults=None):
+    """Say whether a call of a function that invalidates a template removes the value of the call `get(1, "a:b")`."""
+    async with Cache.open("mem://", strict_keys=True) as cache:
+        runs = []
+
+        @cache("1m", key=key)
+        async def get(x, y):
+            runs.append((x, y))
+
+        @cache.invalidate(template, args_map=args_map, defaults=defaults)
+        async def update(x, y="a:b"): ...
+
+        await get(1, "a:b")
+        await update(*args)
+        await get(1, "a:b")
+        return len(runs) == 2
+
+
+@pytest.mark.parametrize("key", ["k:{x}:{y}", "k-{x}-{y}-", "{x}{y}k", "{y}:{x}"])
+async def test_a_template_removes_the_values_of_strict_keys(key):
+    assert await removed(key, key, 1)
+    assert not await removed(key, key, "1")
+    assert not await removed(key, key, 1, "a")
+    other = key.replace("{x}", "{z}")
+    assert await removed(key, other, "no", args_map={"y": "y"}, defaults={"z": 1})
+    assert not await removed(key, other, "no", args_map={"y": "y"}, defaults={"z": "1"})
+    assert await removed(key, other, 1, args_map={"z": "x"})
+    assert await removed(key, key.replace("{y}", "*"), 1)
+    assert not await removed(key, key.replace("{y}", "*"), "1")

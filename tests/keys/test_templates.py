@@ -6,12 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
+import jwt
 import pytest
 
+from cashews.exceptions import WrongArgumentError, WrongKeyError
 from cashews.keys.compile import compile_key
-from cashews.keys.formatter import Formatter, default_formatter
+from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter
 
 
 @dataclass
@@ -181,3 +184,90 @@ def test_the_annotation_of_kwargs_is_that_of_their_values():
 
     key = compile_key(function, "{args[0].name}:{me.name}:{kwargs.__class__.__name__}")
     assert key(User(), me=User()) == "Dmitry:Dmitry:dict"
+
+
+# --- nested fields, and values that are missing
+
+
+def test_a_nested_field_is_an_argument_of_a_function(formatter):
+    formatter.register("join")(lambda text, *more: "+".join([text, *map(str, more)]))
+
+    async def function(a, b, c=3): ...
+
+    key = compile_key(function, "{a:join({b})}-{a:join(x, {b.name}, 7, {c!r}, {c:>3})}", formatter=formatter)
+    assert key("a", User()).startswith("a+") is True
+    assert key("a", User()).endswith("-a+x+Dmitry+7+3+  3")
+    assert compile_key(function, "{a:join({b})}", formatter=formatter)(1, [2, 3]) == "1+2:3"
+    assert compile_key(function, "{a:get({b}, '{c}')}")({"x": 1}, "x") == "1"
+    assert compile_key(function, "{a:get({b}, '{c}')}")({"x": 1}, "y") == "{c}"
+
+
+def test_a_nested_field_is_escaped_in_strict_keys():
+    async def function(a, b): ...
+
+    key = compile_key(function, "{a:get({b})}", strict=True, in_use=True)
+    assert key({"x:y": "1:2"}, "x:y") == "1%3A2"
+
+
+@pytest.mark.parametrize(
+    ("template", "call", "expected"),
+    [
+        ("{x:default(nobody)}", None, "nobody"),
+        ("{x:default(nobody)}", "me", "me"),
+        ("{x:default(nobody)}", "", ""),
+        ("{x:default(nobody)}", [1, 2], "1:2"),
+        ("{x.name:default('no one')}", User(), "Dmitry"),
+        ("{x.nick.first:default('no one')}", User(), "no one"),
+        ("{x[a]:default(none)}", {}, "none"),
+        ("{x[a]:default(none)}", {"a": 1}, "1"),
+        ("{x[3]:default(0)}", [1], "0"),
+        ("{x[a]:default}", {}, ""),
+        ("{@[nobody]:default(anonymous)}", 1, "anonymous"),
+    ],
+)
+def test_a_default_stands_for_a_value_that_is_missing(template, call, expected):
+    assert key_of(template, call) == expected
+
+
+def test_a_default_stands_for_a_keyword_that_is_not_given():
+    async def function(**kwargs): ...
+
+    key = compile_key(function, "{lang:default(en)}")
+    assert (key(), key(lang="de"), key(other=1)) == ("en", "de", "en")
+
+
+def test_strict_keys_tell_a_default_from_a_value():
+    assert key_of("{x:default(nobody)}", None, strict=True) != key_of("{x:default(nobody)}", "nobody", strict=True)
+    assert key_of("{x:default(5)}", 5, strict=True) != key_of("{x:default(5)}", None, strict=True)
+
+
+# --- tokens that are verified
+
+SECRET = "a secret of sixty-four bytes" + "." * 36
+
+
+def signed(secret=SECRET, algorithm="HS256", **payload):
+    return jwt.encode(payload, secret, algorithm)
+
+
+def test_a_token_is_verified_before_a_field_of_it_is_part_of_a_key(formatter):
+    formatter.tokens.register("main", SECRET, ["HS256"])
+    formatter.functions["jwt"] = TemplateFunction(formatter.tokens, Takes.TEXT, formatter.tokens.check)
+    key = partial(key_of, "{x:jwt(sub, key=main)}", formatter=formatter)
+    assert key(signed(sub="me")) == "me"
+    assert key(signed(sub="me", aud="us", exp=2**40)) == "me"
+    forged = [token(sub="me"), signed("x" * 64, sub="me"), signed(sub="me", exp=1), "x"]
+    for one in [*forged, signed(algorithm="HS512", sub="me"), signed(su="me"), signed(sub="me")[:-2]]:
+        with pytest.raises(WrongKeyError) as told:
+            key(one)
+        assert one not in str(told.value) or one == "x"
+        assert SECRET not in str(told.value)
+
+
+def test_the_key_of_a_token_has_a_name(formatter):
+    with pytest.raises(WrongKeyError, match=r"no key 'main'.*register_jwt_key"):
+        key_of("{x:jwt(sub, key=main)}", "")
+    with pytest.raises(WrongArgumentError, match="algorithms"):
+        formatter.register_jwt_key("main", SECRET, algorithms=["none"])
+    with pytest.raises(WrongArgumentError, match="name"):
+        formatter.register_jwt_key("not a name", SECRET, algorithms=["HS256"])

@@ -96,7 +96,7 @@ def template_for(annotation, template):
         ("{userid}", "no such parameter; parameters: user_id, other"),
         ("{__args__}", "no such parameter"),
         ("{__kwargs__}", "no such parameter"),
-        ("{user_id:nope}", "no function 'nope'; functions: get, hash, jwt, len, lower, upper"),
+        ("{user_id:nope}", "no function 'nope'; functions: default, get, hash, jwt, len, lower, upper"),
         ("{user_id:nope(1)}", "no function 'nope'"),
         ("{user_id:hash(sha0)}", "sha0"),
         ("{user_id:hash(shake_128)}", "hash"),

@@ -75,6 +75,18 @@ async def test_a_wrong_password_is_an_error_that_does_not_show_it(own_server, pr
     assert quote(PASSWORD, safe="") not in printed
 
 
+async def test_a_server_that_knows_no_resp3_is_spoken_to_in_resp2(own_server):
+    with own_server(rename_command=("HELLO", "GREET")) as server:
+        async with Cache.open(server.patient_url, suppress=False) as cache:
+            await cache.set("k", 1.5, tags=["t"])
+            assert await cache.get("k") == 1.5
+            assert await cache.incr("n") == 1
+            async with cache.lock("l", 10):
+                assert await cache.is_locked("l")
+            await cache.delete_tags("t")
+            assert await cache.get("k") is None
+
+
 async def test_a_client_has_the_name_it_is_given(server):
     async with Cache.open(server.patient_url, suppress=False, client_name="of-a-test") as cache:
         await cache.ping()

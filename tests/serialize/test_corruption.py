@@ -12,14 +12,17 @@ import tracemalloc
 import zlib
 from functools import cache
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cashews._typing import ABSENT
 from cashews.backends.encoding import Values
 from cashews.exceptions import DecodeError
-from cashews.serialize import Serializer, SerializerOptions, compression, register_type
+from cashews.serialize import Pending, Serializer, SerializerOptions, compression, register_type
+from cashews.serialize import serializer as serializer_module
 from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
 
 OPTIONS = [
@@ -52,9 +55,12 @@ VALUES = [
 def value_or_decode_error(serializer, stored):
     """Return a value, or the one error that may be raised."""
     try:
-        return serializer.decode("key", stored)
+        found = serializer.decode("key", stored)
+        while type(found) is Pending and found.expansion is not None:
+            found = serializer.resume("key", found)
     except DecodeError as error:
         return error
+    return found
 
 
 def named(options):
@@ -228,6 +234,40 @@ def test_what_expands_to_just_the_limit_is_read(kind):
     stored = {"gzip": gzip.compress, "zlib": zlib.compress, "zstd": zstd.compress}[kind](b"bytes:" + bytes(94))
     assert Serializer(SerializerOptions(size_limit=100)).decode("key", stored) == bytes(94)
     assert "larger" in str(value_or_decode_error(Serializer(SerializerOptions(size_limit=99)), stored))
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+async def test_others_run_while_a_bomb_is_expanded(kind):
+    """Guarantee 25; with each step a bounded number of bytes."""
+    values = Values(SerializerOptions(), None)
+    looks = 0
+
+    async def look():
+        nonlocal looks
+        while True:
+            await checkpoint()
+            looks += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        assert await values.decode("key", bomb(kind), "default") == "default"
+        tasks.cancel_scope.cancel()
+    assert values.failures == 1
+    assert looks >= 128 * MEGABYTE // compression.STEP - serializer_module.STEPS - 1
+
+
+@pytest.mark.parametrize("content", [bytes(3 * MEGABYTE), b"".join(map(str.encode, map(str, range(600_000))))])
+@pytest.mark.parametrize("secret", [None, "secret"])
+@pytest.mark.parametrize("kind", ["gzip", "zlib", "zstd"])
+async def test_values_of_several_steps_come_back(kind, secret, content):
+    options = SerializerOptions(compress_type=kind, secret=secret)
+    values = Values(options, None)
+    entry = Entry(Returned(content), 1.0, 2.0, 3)
+    for value in (content, entry, {"a": content}, Manifest("run", (content, 1), 0, 2)):
+        stored = await values.encode("key", value, None)
+        assert await values.decode("key", stored, None) == value
+        assert await values.decode("key", stored[:-1], "absent") == "absent"
+        assert await values.decode("key", stored + b"x", "absent") == "absent"
 
 
 # --- on its way to a store

@@ -33,6 +33,17 @@ def test_what_is_not_installed_is_an_error_at_setup_that_names_the_extra(monkeyp
 
 
 @pytest.mark.parametrize(
+    ("url", "module", "extra"), [("redis://", "redis", "redis"), ("disk://", "diskcache", "diskcache")]
+)
+def test_a_store_that_is_not_installed_is_an_error_at_setup(monkeypatch, url, module, extra):
+    for name in [name for name in sys.modules if name.startswith(f"cashews.backends.{extra.removesuffix('cache')}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"install it with: pip install cashews\[{extra}\]"):
+        Cache().setup(url)
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
         ("pickle_type", "yaml"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -477,6 +480,21 @@ async def test_a_lock_that_another_has_taken_refuses_the_commit(cache, server, m
     assert tx.outcome is CommitOutcome.ABORTED
     assert await cache.get_many("k", "j") == (None, None)
     assert server.command("KEYS", b"*" + LOCK) == [lock_of("k:transaction")]
+
+
+@pytest.mark.parametrize("subject", each(["disk", "disk-sharded-signed"]), indirect=True)
+@isolated
+async def test_a_lock_that_is_gone_from_the_files_refuses_the_commit(cache, subject, mode):
+    """Guarantee 16: tokens are compared in the transaction that applies the writes."""
+    with pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
+        async with cache.transaction(mode) as tx:
+            await cache.set("j", 1)
+            await cache.set("k", 1)
+            for path in subject.options["directory"].rglob("cache.db"):
+                with closing(sqlite3.connect(path)) as connection, connection:
+                    connection.execute("DELETE FROM cashews_locks")
+    assert tx.outcome is CommitOutcome.ABORTED
+    assert await cache.get_many("k", "j") == (None, None)
 
 
 @on_server

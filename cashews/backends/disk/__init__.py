@@ -8,8 +8,8 @@
   several files whole.
 * `shelf` is one open file with its transaction; `values`, `structures`, `locks`, `tags`, `keys` and `transactions` are
   the turns on it.
-* `files` knows the files of diskcache, `schema` creates them, `orphans` finds leftovers, `busy` waits for other
-  processes.
+* `files` knows the files of diskcache, `rows` what is in them; `schema` creates them, `damage` sets damaged ones aside,
+  `culling` bounds them, `orphans` finds leftovers, `busy` waits for other processes.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast
 from cashews import messages as m
 from cashews.backends.disk import keys, tags, transactions
 from cashews.backends.disk.busy import BusyError
+from cashews.backends.disk.damage import is_damage
 from cashews.backends.disk.files import File, shard_of
 from cashews.backends.disk.lane import Part, Server
 from cashews.backends.disk.ledger import APPLIED, Ledger
@@ -72,6 +73,15 @@ class ShelfServer(Server):
         for shard in shards:
             self._begin_writing(shard)
         self._ledger.skip_to(max([self._shelves[shard].mark(APPLIED) for shard in shards]))
+
+    def _set_damaged_aside(self, shards: Sequence[int], error: Exception) -> bool:
+        """Set the damaged ones of some files aside after an error; returns whether another attempt is worth it."""
+        if not is_damage(error):
+            return False
+        if len(shards) == 1:
+            return self._shelves[shards[0]].set_aside(error)
+        were_damaged = [self._shelves[shard].set_aside_if_damaged(error) for shard in shards]
+        return any(were_damaged)
 
     def hurry(self) -> None:
         for shelf in self._shelves:

@@ -49,7 +49,7 @@ class DiskValues(NativeValues):
         """Return the value of a stored form. Numbers and text were stored raw, and are their own value."""
         if isinstance(stored, bytes):
             found = self.decode_plain(key, stored, default)
-            return await self.decode_pending(key, found, default) if isinstance(found, Pending) else found
+            return await self.decode_pending(key, found, default) if type(found) is Pending else found
         if stored is ABSENT or (self._signed and not isinstance(stored, int)):
             return default
         return stored

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Final, TypeAlias, cast
@@ -21,8 +22,10 @@ from zlib import adler32
 
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
 
+from cashews._log import logger
 from cashews.backends.disk.busy import SLICE, Patience
-from cashews.backends.disk.schema import LASTING, complete, complete_settings, pragma
+from cashews.backends.disk.damage import is_damage, set_aside
+from cashews.backends.disk.schema import LASTING, complete, complete_settings, pragma, sound_settings
 
 Stored: TypeAlias = bytes | str | int | float
 """The types that diskcache stores without pickling them."""
@@ -37,9 +40,17 @@ TOUCHES: Final = 10_000
 
 NAME: Final = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 """The names that diskcache gives to the files of values. A row with any other name is ignored: it may lead anywhere."""
+LONE: Final = re.compile("[\ud800-\udfff]")
 BACKSLASH: Final = "\\"
 TRIES: Final = 10
 """The attempts to create a file. Another process may remove its directory just before, because it is empty."""
+
+PRIVATE: Final = 0o600
+PRIVATE_DIRECTORY: Final = 0o700
+_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+"""The flag without which Windows changes the ends of lines."""
+DECODE: Final = partial(str, encoding="utf-8", errors="surrogateescape")
+"""The decoder of text in a file. Bytes that are not UTF-8 become lone surrogates, which our own text never has."""
 
 _POLICIES = cast("Mapping[str, Mapping[str, str | None]]", core.EVICTION_POLICY)
 
@@ -88,6 +99,12 @@ class File:
         """Rows that were read, each with the instant, for an eviction policy that records reads."""
         self.expired = self.evicted = 0
         """The numbers of values that were removed because they had expired, and to make room."""
+        self.refused = 0
+        """The number of values that were refused because they alone would have filled the file."""
+        self.unreadable = 0
+        """The number of keys that scans have met and that are not UTF-8."""
+        self.damaged = 0
+        """The number of damaged files that were set aside."""
 
     def identity(self) -> Identity | None:
         """Return the identity of the file that has our path now, `None` if there is none."""
@@ -111,19 +128,52 @@ class File:
             if self.identity() is None:
                 self._create()
             identity = self.identity()  # before opening: if the file is replaced in between, the next look notices
-            connection, settings = self._open()
+            try:
+                connection, settings = self._open()
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if not (is_damage(error) and self._set_aside(identity, error)):
+                    raise
+                self._create()  # damage in the new file is raised: the disk is at fault
+                identity = self.identity()
+                connection, settings = self._open()
         return connection, settings, identity
 
+    def set_aside(self, identity: Identity | None, error: Exception) -> bool:
+        """Rename a damaged file, so that the next connection creates another; its content stays for whoever wants it.
+
+        :param identity: the file that is damaged: another at our path, which somebody has created meanwhile, stays
+        :returns: whether our path is free for a new file, or has one
+        """
+        with self._lock:
+            return self._set_aside(identity, error)
+
+    def _set_aside(self, identity: Identity | None, error: Exception) -> bool:
+        if identity is None or self.identity() != identity:
+            return True
+        try:
+            aside = set_aside(self._path)
+        except OSError as refusal:
+            logger.error("disk: a damaged file (%s) cannot be set aside: %s", error, refusal)
+            return False
+        self.damaged += 1
+        logger.error("disk: a damaged file (%s) was set aside as %s", error, aside)
+        return True
+
     def _create(self) -> None:
-        """Create the file. New directories are open to the user only: diskcache would unpickle values of others."""
+        """Create the file, readable and writable by the user only, as are new directories.
+
+        diskcache would unpickle values of others. SQLite gives its own further files the permissions of this one.
+        """
         first, *others = self._directories
-        Path(first).mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(first).mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         for directory in others:
-            Path(directory).mkdir(mode=0o700, exist_ok=True)
+            Path(directory).mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE))
         self._open()[0].close()
 
     def _open(self) -> tuple[sqlite3.Connection, FileSettings]:
         connection = sqlite3.connect(self._path, timeout=SLICE, isolation_level=None, cached_statements=256)
+        connection.text_factory = DECODE
         try:
             settings = self._settings(connection)
             for name, value in settings.pragmas.items():
@@ -142,12 +192,18 @@ class File:
             except sqlite3.OperationalError as error:
                 if settings is None or "readonly" not in str(error):
                     raise
-        return _in_force(connection, {**settings, **self._given})
+        return _in_force(connection, sound_settings({**settings, **self._given}))
 
     def count_culled(self, expired: int, evicted: int) -> None:
         """Add to the numbers of removed values; only the writing thread calls this."""
         self.expired += expired
         self.evicted += evicted
+
+    def count_refused(self) -> None:
+        """Count a value that can never fit, and log the first."""
+        self.refused += 1
+        if self.refused == 1:
+            logger.warning("disk: a value is not stored, because it alone would take all of `size_limit`")
 
     # --- large values
 
@@ -164,11 +220,11 @@ class File:
     def _created(self, path: Path) -> BinaryIO:
         for _ in range(TRIES):
             with suppress(FileNotFoundError):
-                return path.open("xb")
+                return _open_new(path)
             for directory in (path.parent.parent, path.parent):
                 with suppress(FileExistsError, FileNotFoundError):
-                    directory.mkdir()
-        return path.open("xb")
+                    directory.mkdir(mode=PRIVATE_DIRECTORY)
+        return _open_new(path)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -177,6 +233,13 @@ class File:
         """
         with self._path_of(name).open("rb", buffering=0) as file:
             return file.read()
+
+    def has(self, name: str, size: int) -> bool:
+        """Say whether a file exists in its full size."""
+        try:
+            return self._path_of(name).stat().st_size == size
+        except OSError:
+            return False
 
     def overwrite(self, name: str, at: int, content: bytes) -> None:
         """Replace some bytes of a file in place, if the file still exists."""
@@ -194,6 +257,11 @@ class File:
 
     def _path_of(self, name: str) -> Path:
         return Path(f"{self.directory}/{name.replace(BACKSLASH, '/')}")
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """Create a file that only the user can read and write."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, PRIVATE), "wb")
 
 
 def _in_force(connection: sqlite3.Connection, settings: Mapping[str, Any]) -> FileSettings:
@@ -215,6 +283,21 @@ def _in_force(connection: sqlite3.Connection, settings: Mapping[str, Any]) -> Fi
 def is_name(name: object) -> bool:
     """Say whether diskcache could have given this name to the file of a value."""
     return isinstance(name, str) and NAME.fullmatch(name) is not None
+
+
+def is_sound(found: object) -> bool:
+    """Say whether something from a file is text, and UTF-8 there."""
+    return isinstance(found, str) and (found.isascii() or LONE.search(found) is None)
+
+
+def encoded(text: str) -> bytes:
+    """Return the bytes that text has in a file, also those that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def is_live(deadline: object, now: float) -> bool:
+    """Say whether a deadline is yet to come. One that is no number has passed."""
+    return deadline is None or (isinstance(deadline, (float, int)) and deadline > now)
 
 
 def is_readable(mode: int, name: object) -> bool:

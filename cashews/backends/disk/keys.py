@@ -12,7 +12,7 @@ from typing import ClassVar, Final, TypeAlias
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.disk.escaping import escape, unescape
-from cashews.backends.disk.files import is_readable
+from cashews.backends.disk.files import encoded, is_live, is_readable, is_sound
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import delete, get, store
 from cashews.commands import Command, Effect
@@ -23,10 +23,11 @@ PAGE: Final = 1_000
 """The most keys that one turn examines."""
 TABLES: Final = ("Cache", "cashews_kept")
 ROWS: Final = (
-    "SELECT key, rowid, expire_time, mode, filename FROM Cache WHERE ",
-    "SELECT key, rowid, deadline, 1, NULL FROM cashews_kept WHERE ",
+    "SELECT key, rowid, expire_time, mode, filename, size FROM Cache WHERE ",
+    "SELECT key, rowid, deadline, 1, NULL, 0 FROM cashews_kept WHERE ",
 )
-FROM, AFTER = ("key >= ?", "key > ?")
+FROM, AFTER = ("key >= +CAST(? AS TEXT)", "key > +CAST(? AS TEXT)")
+"""The beginnings of a page, given as bytes: a key may be no UTF-8. Without the plus SQLite would not use its index."""
 LIMITED: Final = " ORDER BY key LIMIT ?"
 FOREIGN: Final = "(raw = 0 OR typeof(key) <> 'text' OR mode = 4)"
 """The condition for rows that count as absent. SQLite uses their index only for the same words as in the schema."""
@@ -79,6 +80,9 @@ It is a plain tuple, because the garbage collector does not track tuples of such
 page would make it traverse all objects of the process again and again, while the event loop waits.
 """
 
+Row: TypeAlias = "tuple[object, int, float | None, int, str | None, int]"
+"""The key of a row, its number, its deadline, and the mode, the file and the file's size of its value."""
+
 # --- several given keys
 
 
@@ -106,23 +110,31 @@ def _examine(
     head, matches = escape(pieces_of(pattern)[0]), matcher(pattern)
     newest = _newest(shelf, cursor) if cursor.newest is None else cursor.newest
     found: list[Found] = []
-    for examined, (key, rowid, deadline, mode, filename) in enumerate(_rows(shelf, head, cursor), start=1):
+    for examined, row in enumerate(_rows(shelf, head, cursor), start=1):
+        key, rowid, filename = row[0], row[1], row[4]
         if not (isinstance(key, str) and key.startswith(head)):
             break
         if rowid <= newest and matches(unescape(key)):
-            live = is_readable(mode, filename) and (deadline is None or deadline > now)
-            found.append((key, rowid, filename, live))
+            found.append((key, rowid, filename, _is_live(shelf, row, now)))
         if examined == PAGE or len(found) == wanted:
             return found, replace(cursor, after=key, newest=newest)
     more = cursor.table + 1 < len(TABLES)
     return found, FileCursor(cursor.shard, cursor.table + 1) if more else None
 
 
-def _rows(shelf: Shelf, head: str, cursor: FileCursor) -> Iterable[tuple[object, int, float | None, int, str | None]]:
+def _is_live(shelf: Shelf, row: Row, now: float) -> bool:
+    """Say whether a row is live and readable. A key that is not UTF-8 is nobody's; it is counted."""
+    key, _, deadline, mode, filename, size = row
+    if not is_sound(key):
+        shelf.file.unreadable += 1
+        return False
+    return is_live(deadline, now) and is_readable(mode, filename) and shelf.has_value(filename, size)
+
+
+def _rows(shelf: Shelf, head: str, cursor: FileCursor) -> Iterable[Row]:
     """Return the next rows, including those that the scan skips as too new, since they count towards the bound, too."""
-    begins = cursor.after is None
-    statement = ROWS[cursor.table] + (FROM if begins else AFTER) + LIMITED
-    return shelf.sql(statement, (head if begins else cursor.after, PAGE))
+    statement = ROWS[cursor.table] + (FROM if cursor.after is None else AFTER) + LIMITED
+    return shelf.sql(statement, (encoded(head if cursor.after is None else cursor.after), PAGE))
 
 
 def _newest(shelf: Shelf, cursor: FileCursor) -> int:

@@ -1,4 +1,4 @@
-"""The lane actor: it owns a worker thread, which takes everything that waits as one batch.
+"""The lane actor: it owns a thread, which takes everything that waits as one batch.
 
 The thread stays for as long as the lane works: to hand a function to a pool and wait for it takes twice as long as to
 wake a thread that waits. Its bell is a queue, since a stream of the event loop wakes no thread. Replies come back by
@@ -7,19 +7,19 @@ one call into the event loop for each batch.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
-from anyio import to_thread
 
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.actors.mailbox import Bell, Letter, Mailbox
+from cashews.actors.thread import ActorThread, Rest, ThreadSignals
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError
 from cashews.messages import Message
@@ -70,29 +70,38 @@ class Server(Protocol):
         ...
 
 
-class ThreadBell(Bell):
+class Signal(enum.Enum):
+    """A signal to a thread, besides a rest."""
+
+    RING = "ring"
+    STOP = "stop"
+
+
+class ThreadBell(Bell, ThreadSignals):
     """A bell that a thread waits for; it may be rung before the thread is there."""
 
     def __init__(self) -> None:
         self.asleep = True
-        self._rings: SimpleQueue[bool] = SimpleQueue()
+        self._signals: SimpleQueue[Signal | Rest] = SimpleQueue()
 
     def ring(self) -> None:
         self.asleep = False
-        self._rings.put(True)
+        self._signals.put(Signal.RING)
 
     def stop(self) -> None:
-        """Have the thread serve the letters that wait, and end."""
-        self._rings.put(False)
+        self._signals.put(Signal.STOP)
 
-    def wait(self) -> bool:
-        """Block until the bell is rung; says whether the thread is to go on after this batch.
+    def rest(self, rest: Rest) -> None:
+        self._signals.put(rest)
+
+    def wait(self) -> Signal | Rest:
+        """Block until there is a signal, and return it.
 
         The thread looks for letters after this, so a letter that comes from now on rings again.
         """
-        goes_on = self._rings.get()
+        signal = self._signals.get()
         self.asleep = True
-        return goes_on
+        return signal
 
 
 class Lane(Actor):
@@ -163,16 +172,17 @@ class Lane(Actor):
     async def work(self) -> None:
         server, bell, loop = self._new_server(), self._bell, self._life.loop
         self._draining, self._drained = draining, drained = anyio.Event(), anyio.Event()
+        thread = ActorThread(partial(self._reside, server, bell, self._mailbox, loop), bell, loop, "cashews disk lane")
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(Stay(partial(self._reside, server, bell, self._mailbox, loop), loop))
-                try:
-                    await draining.wait()
-                except BaseException:  # the scope is cancelled
-                    server.hurry()
-                    raise
-                finally:
-                    bell.stop()
+            thread.start()
+            try:
+                await draining.wait()
+            except BaseException:  # the scope is cancelled
+                server.hurry()
+                raise
+            finally:
+                bell.stop()
+                await thread.wait()
         finally:
             drained.set()
 
@@ -192,14 +202,17 @@ class Lane(Actor):
 
     def _reside(self, server: Server, bell: ThreadBell, mailbox: Mailbox[Part], loop: Loop) -> None:
         """Serve everything that waits whenever the bell rings, until it says stop."""
-        goes_on = True
+        signal: Signal | Rest = Signal.RING
         try:
-            while goes_on:
-                goes_on = bell.wait()
+            while signal is not Signal.STOP:
+                signal = bell.wait()
                 while mailbox.waiting:
                     batch = mailbox.take(BATCH)
                     _serve(server, batch)
                     loop.post(partial(self._deliver, mailbox, batch))  # an empty one, too: there is room again
+                if isinstance(signal, Rest):
+                    server.close()  # files that are open, and locks of files, are not for two processes
+                    signal.take()
         finally:
             server.close()
 
@@ -236,31 +249,3 @@ def _serve(server: Server, parts: Sequence[Part]) -> None:
     except Exception as error:  # noqa: BLE001  a failure is the askers', never the lane's death
         logger.exception("a batch was not served")
         fail(parts, error)
-
-
-class Stay:
-    """A function that runs in a thread for as long as it likes; whoever waits for it leaves no thread behind."""
-
-    def __init__(self, function: Callable[[], None], loop: Loop) -> None:
-        self._function = function
-        self._loop = loop
-        self._begun = Lock()
-        """Held by the thread once it has begun, or by the loop so that it never does."""
-        self._over = anyio.Event()
-
-    async def __call__(self) -> None:
-        """Run to the end, whatever is cancelled meanwhile; it counts against no other's limit of threads."""
-        with anyio.CancelScope(shield=True):
-            try:
-                await to_thread.run_sync(self._run, limiter=anyio.CapacityLimiter(1))
-            except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
-                if not self._begun.acquire(blocking=False):
-                    await self._over.wait()
-                raise
-
-    def _run(self) -> None:
-        if self._begun.acquire(blocking=False):
-            try:
-                self._function()
-            finally:
-                self._loop.post(self._over.set)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 
 from cashews import messages as m
+from cashews.backends.disk.escaping import unescape
+from cashews.backends.disk.keys import PAGE, FileCursor
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import deadline_in
+from cashews.keys.pattern import matcher
 
 MICRO = 1_000_000
+NEXT = "SELECT key, deadline FROM cashews_locks WHERE key > ? ORDER BY key LIMIT ?"
 FENCE = "fence"
 """The name of the mark that holds the last fencing number."""
 
@@ -68,3 +72,21 @@ def time_left(shelf: Shelf, key: str, now: float) -> float | None:
     if deadline is None:
         return math.inf
     return deadline - now if deadline > now else None
+
+
+def break_lock(shelf: Shelf, message: m.BreakLock, now: float) -> bool:
+    was_held = time_left(shelf, message.key, now) is not None
+    shelf.sql("DELETE FROM cashews_locks WHERE key = ?", (message.key,))
+    return was_held
+
+
+def list_locks(shelf: Shelf, message: m.ListLocks, now: float) -> m.Page[tuple[str, float]]:
+    cursor = message.cursor if isinstance(message.cursor, FileCursor) else FileCursor()
+    rows = shelf.sql(NEXT, (cursor.after or "", PAGE)).fetchall()
+    matches = matcher(message.pattern)
+    held = [
+        (key, math.inf if deadline is None else deadline - now)
+        for key, deadline in rows
+        if matches(unescape(key)) and (deadline is None or deadline > now)
+    ]
+    return m.Page(held, FileCursor(cursor.shard, after=rows[-1][0]) if len(rows) == PAGE else None)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cashews import messages as m
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
+from cashews.backends.disk.damage import is_damage
 from cashews.backends.disk.files import File
 from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
@@ -30,6 +31,7 @@ READS: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.GetSize: values.get_size,
     m.GetBits: structures.get_bits,
     m.LockTimeLeft: locks.lock_time_left,
+    m.ListLocks: locks.list_locks,
     m.Peek: transactions.peek,
     m.GetKeysCount: keys.get_keys_count,
 }
@@ -47,36 +49,64 @@ class Reader(ShelfServer):
         super().__init__(files)
         self._locking = False
         """Set while an attempt locks the files that it reads. A value is absent if its file is missing even then."""
+        self._replaceable = 0
+        """The times that a damaged file may yet be set aside for this batch."""
+        self._has_replaced = False
+        """Set by an attempt that has set a damaged file aside."""
 
     def serve(self, letters: Sequence[Part]) -> None:
         """Give each letter its outcome; after a missing file it is served again as a whole, at another instant."""
-        for attempt in range(1, ATTEMPTS + 1):
-            self._locking = attempt == ATTEMPTS
+        attempts, self._replaceable = ATTEMPTS, len(self._shelves)
+        while letters:
+            attempts -= 1
+            self._locking = attempts == 0
+            self._has_replaced = False
             super().serve(letters)
             letters = [letter for letter in letters if isinstance(letter.outcome, GoneError)]
-            if not letters:
-                return
+            if self._has_replaced:  # on a new file they have all their attempts again
+                attempts, self._replaceable = ATTEMPTS, self._replaceable - 1
 
     def _serve_shards(self, by_shard: Mapping[int, Sequence[Part]]) -> None:
         try:
             opened = self._begin_snapshot(by_shard)
         except Exception as error:  # noqa: BLE001  if no transaction can begin, every part fails
             self._roll_back_all(error)
+            again = self._set_damaged_aside(sorted({0, *by_shard}), error)
             for parts in by_shard.values():
-                fail(parts, error)
+                self._fail(parts, error, again=again)
             return
         for shard, parts in by_shard.items():
-            shelf = self._shelves[shard]
-            shelf.missing_is_absent = self._locking
+            self._shelves[shard].missing_is_absent = self._locking
             for part in parts:
-                self._read(shelf, part)
+                self._read(self._shelves[shard], part)
         self._end_snapshot(opened)
+        for shard, parts in by_shard.items():
+            self._replace_if_damaged(shard, [part for part in parts if is_damage(part.outcome)])
+
+    def _replace_if_damaged(self, shard: int, parts: Sequence[Part]) -> None:
+        """Set a file aside if parts have failed because of its damage."""
+        if parts:
+            again = self._set_damaged_aside([shard], parts[0].outcome)
+            self._fail(parts, parts[0].outcome, again=again)
 
     def _read(self, shelf: Shelf, part: Part) -> None:
+        """Give a part its outcome; an error that shows damage is the outcome for the moment."""
         try:
             serve_turn(READS, shelf, part)
         except Exception as error:  # noqa: BLE001  a part that fails leaves the others of the batch alone
-            fail([part], error)
+            if is_damage(error):
+                part.outcome = error
+            else:
+                fail([part], error)
+
+    def _fail(self, parts: Sequence[Part], error: Exception, *, again: bool) -> None:
+        """Have parts fail, or have them served again in the next attempt if there is one."""
+        if again and self._replaceable:
+            self._has_replaced = True
+            for part in parts:
+                part.outcome = GoneError()
+        else:
+            fail(parts, error)
 
     def _begin_snapshot(self, shards: Iterable[int]) -> Sequence[Shelf]:
         """Begin to read files, all as they were at one instant: no commit over several files came in between."""

@@ -63,7 +63,15 @@ LASTING: Final = ("sqlite_auto_vacuum", "sqlite_journal_mode")
 """The pragmas that SQLite stores in the file, in the order in which they are set; others are set per connection."""
 MARK_VERSION: Final = "INSERT OR IGNORE INTO cashews_marks (name, value) VALUES ('schema', ?)"
 
+JOURNAL_MODES: Final = ("wal", "delete", "truncate", "persist", "memory", "off")
+COUNTS: Final[Mapping[str, str]] = {
+    "count": "SELECT COUNT(*) FROM Cache",
+    "size": "SELECT COALESCE(SUM(size), 0) FROM Cache",
+}
+"""The settings in which triggers of diskcache count the rows, and the bytes of the files of values."""
+
 _DEFAULTS = cast("Mapping[str, Any]", core.DEFAULT_SETTINGS)
+_POLICIES = cast("Mapping[str, object]", core.EVICTION_POLICY)
 
 
 class _Initializer(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
@@ -89,7 +97,22 @@ def complete_settings(connection: sqlite3.Connection) -> dict[str, Any] | None:
     if not names.issuperset(OURS):
         return None
     marked = connection.execute("SELECT 1 FROM cashews_marks WHERE name = 'schema'").fetchone()
-    return None if marked is None else _settings(connection, names)
+    settings = {} if marked is None else _settings(connection, names)
+    return settings if settings.keys() >= COUNTS.keys() else None
+
+
+def sound_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings; each one without a sensible value in the file has the default of diskcache."""
+    sound = {name: value for name, value in settings.items() if _is_sound(name, value)}
+    return {**_DEFAULTS, **sound}
+
+
+def _is_sound(name: str, value: object) -> bool:
+    if name == "eviction_policy":
+        return value in _POLICIES
+    if name == "sqlite_journal_mode":
+        return value in JOURNAL_MODES
+    return type(value) is int and name.isidentifier()
 
 
 def complete(connection: sqlite3.Connection, given: Mapping[str, object]) -> dict[str, Any]:
@@ -97,7 +120,8 @@ def complete(connection: sqlite3.Connection, given: Mapping[str, object]) -> dic
 
     :raises sqlite3.OperationalError: if another process has the file locked, or it cannot be changed
     """
-    wanted = {**_DEFAULTS, **_settings(connection, _names_in(connection)), **given}
+    stored = _settings(connection, _names_in(connection))
+    wanted = sound_settings({**stored, **given})
     for name in LASTING:
         _set_pragma(connection, name[len("sqlite_") :], wanted[name])
     connection.execute("BEGIN IMMEDIATE")
@@ -105,6 +129,8 @@ def complete(connection: sqlite3.Connection, given: Mapping[str, object]) -> dic
         _Initializer(connection, given)
         for statement in STATEMENTS:
             connection.execute(statement)
+        for name in COUNTS.keys() - stored.keys():
+            connection.execute(f"UPDATE Settings SET value = ({COUNTS[name]}) WHERE key = ?", (name,))  # noqa: S608  ours
         connection.execute(MARK_VERSION, (VERSION,))
         return _settings(connection, _names_in(connection))
 

@@ -11,13 +11,27 @@ import sqlite3
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.backends.disk.busy import Patience
-from cashews.backends.disk.files import BINARY, RAW, TEXT, File, FileSettings, Identity, Stored, is_readable
+from cashews.backends.disk.damage import is_damage
+from cashews.backends.disk.files import (
+    BINARY,
+    RAW,
+    TEXT,
+    File,
+    FileSettings,
+    Identity,
+    Sql,
+    Stored,
+    is_live,
+    is_readable,
+    is_sound,
+)
 from cashews.backends.disk.orphans import Orphans
+from cashews.backends.disk.rows import StructureRow, ValueRow
 from cashews.exceptions import CacheError, WrongTypeError
 
 FIND: Final = "SELECT rowid, expire_time, mode, filename, value, size FROM Cache WHERE key = ? AND raw = 1"
@@ -34,42 +48,18 @@ PUT_STRUCTURE: Final = (
     "INSERT INTO cashews_kept (key, kind, deadline, content) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET deadline = excluded.deadline, content = excluded.content"
 )
-EXPIRED: Final = (
-    "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?"
-)
-SWEEP_INTERVAL: Final = 1.0
-"""The least seconds between two sweeps of expired structures and locks."""
-SWEEPS: Final = (
-    "DELETE FROM cashews_kept WHERE rowid IN (SELECT rowid FROM cashews_kept WHERE deadline <= ? LIMIT ?)",
-    "DELETE FROM cashews_locks WHERE key IN (SELECT key FROM cashews_locks WHERE deadline <= ? LIMIT ?)",
-)
+SPARE_PAGES: Final = 4
+"""The pages of a file beyond one for each table and index: SQLite's own, and those that a value fills in part."""
 AT_A_TIME: Final = 500
 """The most rows that one statement removes; older versions of SQLite take 999 parameters."""
-MOST_SWEPT: Final = 1_000
-"""The most structures, and the most locks, that one sweep removes; the next batch continues."""
-MOST_CULLED: Final = 5_000
-"""The most values that one batch culls, however many it has stored: other askers wait for the batch."""
 
 
-class ValueRow(NamedTuple):
-    """A value as a row of diskcache's table."""
-
-    rowid: int
-    deadline: float | None
-    mode: int
-    filename: str | None
-    value: Stored | None
-    size: int
-    """The bytes of its file."""
-
-
-class StructureRow(NamedTuple):
-    """A structure as a row of our table."""
-
-    rowid: int
-    kind: str
-    deadline: float | None
-    content: bytes | int | None
+def room_for_one(settings: FileSettings, sql: Sql) -> float:
+    """Return the bytes that a single value can have without being evicted itself."""
+    if settings.eviction_sql is None or not settings.cull_limit:
+        return math.inf
+    tables: int = sql("SELECT COUNT(*) FROM sqlite_master WHERE rootpage > 0").fetchone()[0]
+    return settings.size_limit - (tables + SPARE_PAGES) * settings.page_size
 
 
 class GoneError(Exception):
@@ -88,12 +78,15 @@ class Shelf:
         self.connects = 0
         """The number of connections so far: another number means another connection, perhaps to another file."""
         self._patience = Patience(file.timeout)
-        self._orphans: Orphans
+        self.orphans: Orphans
+        self.room: float
+        """The bytes that a single value may have."""
         self._obsolete: list[str] = []
         """The files of values to remove after a commit."""
         self._created: list[str] = []
         """The files of values to remove after a rollback."""
-        self._sweep_at = -math.inf
+        self.sweep_at = -math.inf
+        """The instant from which on expired structures and locks are swept again."""
         self.missing_is_absent = True
         """If set, a value is absent when its file is missing; otherwise it raises `GoneError`, to be read again."""
         self.stored = 0
@@ -116,8 +109,9 @@ class Shelf:
             self.file.touched.clear()
         self._connection, self._settings, self._opened = self.file.connect(self._patience)
         self.connects += 1
-        self._orphans = Orphans(self.file.directory)
+        self.orphans = Orphans(self.file.directory)
         self.sql = self._connection.execute
+        self.room = room_for_one(self._settings, self.sql)
 
     @property
     def settings(self) -> FileSettings:
@@ -202,6 +196,24 @@ class Shelf:
             raise
         self.sql("RELEASE cashews_commit")
 
+    def set_aside_if_damaged(self, error: Exception) -> bool:
+        """Have SQLite examine the whole file, and set it aside if it is damaged; returns whether it was."""
+        before = self.file.damaged
+        self.close()
+        try:
+            self.open()  # which sets aside a file that cannot even be opened
+            (verdict,) = self.sql("PRAGMA quick_check(1)").fetchone()
+        except (sqlite3.Error, UnicodeDecodeError) as found:
+            return is_damage(found) and self.set_aside(found)
+        if verdict != "ok":
+            return self.set_aside(error)
+        return self.file.damaged > before
+
+    def set_aside(self, error: Exception) -> bool:
+        """Set the damaged file aside; returns whether the next use finds or creates another one."""
+        self.close()
+        return self.file.set_aside(self._opened, error)
+
     def close(self) -> None:
         """Close the connection; the next use opens another one."""
         if self._connection is not None:
@@ -218,9 +230,22 @@ class Shelf:
     def row(self, key: str, now: float) -> ValueRow | None:
         """Find the row of a value that is live and can be read."""
         found = self.sql(FIND, (key,)).fetchone()
-        if found is None or (found[1] is not None and found[1] <= now) or not is_readable(found[2], found[3]):
+        if found is None or not is_live(found[1], now) or not is_readable(found[2], found[3]):
+            return None
+        if found[4].__class__ is str and not is_sound(found[4]):
             return None
         return ValueRow(*found)
+
+    def has_value(self, filename: str | None, size: int) -> bool:
+        """Say whether a value is there: in its row, or in a whole file of its own.
+
+        :raises GoneError: if its file is missing or incomplete, and `missing_is_absent` is not set
+        """
+        if filename is None or self.file.has(filename, size):
+            return True
+        if self.missing_is_absent:
+            return False
+        raise GoneError
 
     def value(self, row: ValueRow) -> Stored | Absent:
         """Return the value of a row.
@@ -269,7 +294,7 @@ class Shelf:
     def tags(self, key: str) -> tuple[str, ...]:
         """Return the tags of a value, in the order in which they were given."""
         found = self.sql("SELECT tag FROM cashews_tags WHERE key = ? ORDER BY place", (key,))
-        return tuple([tag for (tag,) in found])
+        return tuple([tag for (tag,) in found if is_sound(tag)])
 
     def change(self, row: ValueRow, value: Stored) -> None:
         """Replace the value in a row by another small one; the deadline stays."""
@@ -280,6 +305,10 @@ class Shelf:
         self.sql("DELETE FROM Cache WHERE rowid = ?", (row.rowid,))
         self._remove_after_commit(row.filename)
 
+    def remove_after_commit(self, filenames: Iterable[str]) -> None:
+        """Remove files of values once the transaction is committed: a rollback may restore their rows."""
+        self._obsolete += filenames
+
     def _remove_after_commit(self, filename: str | None) -> None:
         if filename is not None:
             self._obsolete.append(filename)
@@ -289,7 +318,7 @@ class Shelf:
     def structure(self, key: str, now: float) -> StructureRow | None:
         """Find the live structure of a key."""
         found = self.sql(FIND_STRUCTURE, (key,)).fetchone()
-        if found is None or (found[2] is not None and found[2] <= now):
+        if found is None or not is_live(found[2], now):
             return None
         return StructureRow(*found)
 
@@ -301,7 +330,7 @@ class Shelf:
         found = self.structure(key, now)
         if found is None:
             row = self.row(key, now)
-            if row is not None:
+            if row is not None and self.has_value(row.filename, row.size):
                 raise WrongTypeError(key, type(row.value).__name__, kind)
         elif found.kind != kind:
             raise WrongTypeError(key, found.kind, kind)
@@ -323,8 +352,9 @@ class Shelf:
     # --- values or structures
 
     def find(self, key: str, now: float) -> ValueRow | StructureRow | None:
-        """Find the live value or structure of a key."""
-        return self.row(key, now) or self.structure(key, now)
+        """Find the live value or structure of a key. A value whose file is missing is absent."""
+        row = self.row(key, now)
+        return row if row is not None and self.has_value(row.filename, row.size) else self.structure(key, now)
 
     def set_deadline(self, found: ValueRow | StructureRow, deadline: float | None) -> None:
         """Change the deadline of a value or structure."""
@@ -344,35 +374,7 @@ class Shelf:
         """Store a number under a name."""
         self.sql("INSERT OR REPLACE INTO cashews_marks (name, value) VALUES (?, ?)", (name, value))
 
-    # --- culling
-
-    def cull(self, now: float) -> None:
-        """Remove expired rows, and values beyond the size limit: at most `cull_limit` values for each one stored."""
-        if now >= self._sweep_at or now < self._sweep_at - SWEEP_INTERVAL:
-            self._sweep(now)
-        limit = min(self.stored * self._settings.cull_limit, MOST_CULLED)
-        if not limit:
-            return
-        expired = self.sql(EXPIRED, (now, limit)).fetchall()
-        self.drop_all("Cache", expired)
-        self.expired = len(expired)
-        self._evict(limit - len(expired))
-
-    def _sweep(self, now: float) -> None:
-        swept = [self.sql(sweep, (now, MOST_SWEPT)).rowcount for sweep in SWEEPS]
-        self._sweep_at = now if MOST_SWEPT in swept else now + SWEEP_INTERVAL
-        self._obsolete += self._orphans.find(self.sql, now)  # after the commit only: a rollback may restore the row
-
-    def _evict(self, limit: int) -> None:
-        """Evict one value at a time; stop as soon as the file is below `size_limit`."""
-        select = self._settings.eviction_sql
-        while limit > 0 and select is not None and self.volume() >= self._settings.size_limit:
-            evicted = self.sql(select.format(fields="rowid, filename", now=0), (1,)).fetchall()
-            if not evicted:
-                return
-            self.drop_all("Cache", evicted)
-            self.evicted += 1
-            limit -= 1
+    # --- many rows
 
     def drop_all(self, table: str, rows: list[tuple[int, str | None]]) -> None:
         """Remove rows of a table, each given by its number and the name of its file.
@@ -384,9 +386,3 @@ class Shelf:
             places = ",".join("?" * len(some))
             self.sql(f"DELETE FROM {table} WHERE rowid IN ({places})", [rowid for rowid, _ in some])  # noqa: S608  a table of ours
         self._obsolete += [filename for _, filename in rows if filename is not None]
-
-    def volume(self) -> int:
-        """Return the bytes that the file takes, together with the files of its large values."""
-        pages: int = self.sql("PRAGMA page_count").fetchone()[0] - self.sql("PRAGMA freelist_count").fetchone()[0]
-        size: int = self.sql("SELECT value FROM Settings WHERE key = 'size'").fetchone()[0]
-        return pages * self._settings.page_size + size

@@ -26,6 +26,7 @@ from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import CarrierCursor, DeleteCarriers
 from cashews.backends.disk.writing import WRITES, Writer
+from cashews.backends.encoding import PART, Presence, in_parts
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.serialize import SerializerOptions
@@ -46,9 +47,11 @@ class DiskStore(Backend):
         clock, ensure_scope = environment.clock, environment.ensure_scope
         self._reads = Lane(lambda: Escaping(Reader(self._files)), clock, ensure_scope)
         self._writes = Lane(lambda: Escaping(Writer(self._files)), clock, ensure_scope)
+        self._presence = Presence(self._ask_about_key, self._peek)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
+            **self._presence.serve,
             m.Get: self._get,
             m.Recall: self._get,
             m.GetHit: self._get_hit,
@@ -57,11 +60,13 @@ class DiskStore(Backend):
             m.RecallMany: self._get_many,
             m.GetMatch: self._get_match,
             m.Scan: self._scan,
+            m.ListLocks: self._list_locks,
             m.Set: self._set,
             m.SetTagged: self._set_tagged,
             m.DeleteTags: self._delete_tags,
             m.SetRaw: self._set_raw,
             m.SetMany: self._set_many,
+            m.DeleteMany: self._delete_many,
             m.Incr: self._incr,
             m.DeleteMatch: self._delete_match,
             m.Clear: self._clear,
@@ -130,7 +135,9 @@ class DiskStore(Backend):
             "largest_batch": max(reads["largest_batch"], writes["largest_batch"]),
             "expired": sum(file.expired for file in files),
             "evicted": sum(file.evicted for file in files),
-            "decode_failures": self._values.failures,
+            "refused": sum(file.refused for file in files),
+            "damaged": sum(file.damaged for file in files),
+            "decode_failures": self._values.failures + sum(file.unreadable for file in files),
         }
 
     async def close(self) -> None:
@@ -150,6 +157,14 @@ class DiskStore(Backend):
         return message.default if stored is ABSENT else stored
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
+        if len(message.keys) <= PART:
+            return await self._get_some(message)
+        values: list[object] = []
+        for keys in in_parts(message.keys):
+            values += await self._get_some(m.GetMany(tuple(keys), message.default))
+        return tuple(values)
+
+    async def _get_some(self, message: m.GetMany) -> tuple[object, ...]:
         found = await self._reads.ask(message)
         return tuple(await self._values.many_from_stored(message.keys, found, message.default))
 
@@ -161,16 +176,33 @@ class DiskStore(Backend):
         page = await self._reads.ask(message)
         return m.Page(page.items, self._next_cursor(message, page.cursor))
 
+    async def _list_locks(self, message: m.ListLocks) -> m.Page[tuple[str, float]]:
+        page = await self._reads.ask(message)
+        return m.Page(page.items, self._next_cursor(message, page.cursor))
+
     def _next_cursor(self, message: m.Paged[Any], cursor: object) -> object:
         """Return the cursor that a scan goes on from; after the end of a file it is the beginning of the next."""
         shard = message.cursor.shard if isinstance(message.cursor, FileCursor) else 0
         return FileCursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
+    async def _ask_about_key(self, message: m.Message[R]) -> R:
+        lane = self._reads if message.__class__ in READS else self._writes
+        return await lane.ask(message)
+
     async def _set(self, message: m.Set) -> bool:
+        if message.exist is not None:
+            decided = await self._presence.decided(message)
+            if decided is None:
+                return False
+            message = decided
         value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.permit))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
+        decided = await self._presence.decided(message)
+        if decided is None:
+            return False
+        message = decided
         value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(replace(message, value=value))
 
@@ -178,8 +210,13 @@ class DiskStore(Backend):
         return await self._writes.ask(replace(message, value=self._values.raw_to_stored(message.value)))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        pairs = await self._values.pairs_to_stored(message.pairs, message.expire)
-        await self._writes.ask(m.SetMany(pairs, message.expire))
+        for keys in in_parts(tuple(message.pairs)):
+            pairs = await self._values.pairs_to_stored({key: message.pairs[key] for key in keys}, message.expire)
+            await self._writes.ask(m.SetMany(pairs, message.expire))
+
+    async def _delete_many(self, message: m.DeleteMany) -> None:
+        for keys in in_parts(message.keys):
+            await self._writes.ask(m.DeleteMany(tuple(keys)))
 
     async def _incr(self, message: m.Incr) -> int:
         counter(message.key, message.value)
@@ -209,6 +246,12 @@ class DiskStore(Backend):
                 cursor = await self._writes.ask(DeleteCarriers(message.tags, cursor))
 
     # --- transactions
+
+    async def settle(self) -> None:
+        try:
+            await self._writes.ask(m.Unlock("", ""))  # which changes nothing, behind everything that waits in its lane
+        except FailedError as error:
+            self._failed(m.Unlock("", ""), error, suppress=False)
 
     async def _peek(self, message: m.Peek) -> m.State:
         return await self._values.state_from_stored(message.key, await self._reads.ask(message))

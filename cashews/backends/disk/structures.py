@@ -8,18 +8,32 @@ from struct import Struct
 from typing import Final, cast
 
 from cashews import messages as m
-from cashews.backends.disk.shelf import Shelf, StructureRow
+from cashews.backends.disk.files import encoded, is_sound
+from cashews.backends.disk.rows import StructureRow
+from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import deadline_in
 from cashews.structures.circuit import LONG_AGO, Circuit, Phase
 from cashews.structures.kinds import Window
 
 BITS, WINDOW, TALLY, CIRCUIT, MEMBERS = "bits", "window", "tally", "circuit", "members"
+ALL: Final = -1
+"""No limit, in SQLite's words."""
 PART: Final = 4_096
 """The bytes of a page: a bit field is stored as one row per page."""
 CIRCUIT_FORMAT: Final = Struct(">Bdddqqq")
+WINDOW_MARK: Final = b"w"
+"""The first byte of a window's content. Earlier versions wrote the events alone, which are eight bytes each."""
+WINDOW_HEAD: Final = Struct(">ddd")
+"""The length of the longest window, the longest time to live, and the instant of the last write; the events follow."""
+TALLY_FORMAT: Final = Struct(">qd")
+"""The number of calls, and the instant of the last write. Earlier versions wrote the number alone, as an integer."""
+SKEW: Final = 10.0
+"""The seconds by which a row may have been written later than now: letters of several processes arrive in any order.
+Beyond that the clock was set back, and the row is void, since it might shut everybody out for years."""
 PHASES: Final = (Phase.CLOSED, Phase.OPEN, Phase.HALF_OPEN)
 ADD_PART: Final = "INSERT OR REPLACE INTO cashews_parts (key, part, content) VALUES (?, ?, ?)"
-DROP_PART: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = ?"
+DROP_MEMBER: Final = "DELETE FROM cashews_parts WHERE key = ? AND part = +CAST(? AS TEXT)"
+"""Its second parameter are bytes, since a member that another program or a fault has changed may be no UTF-8."""
 
 
 def _writer(shelf: Shelf, found: StructureRow | None) -> Callable[[str, str, bytes | int, float | None], None]:
@@ -101,33 +115,56 @@ def incr_bits(shelf: Shelf, message: m.IncrBits, now: float) -> tuple[int, ...]:
 def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
-    found = _current(shelf.structure_of_kind(message.key, WINDOW, now), now, message.expire)
-    window = Window() if found is None else Window(array("d", cast("bytes", found.content)))
+    found, window = _window(shelf.structure_of_kind(message.key, WINDOW, now), now)
     count = window.admit(message.start, message.end, message.maxvalue)
     deadline = None if found is None else found.deadline
     if count <= message.maxvalue and message.expire is not None:
-        deadline = deadline_in(message.expire, now)
-    _writer(shelf, found)(message.key, WINDOW, array("d", window).tobytes(), deadline)
+        window.lease = max(window.lease, message.expire)
+        deadline = _later(found, deadline_in(window.lease, now))
+    _writer(shelf, found)(message.key, WINDOW, _window_content(window, now), deadline)
     return count
 
 
-def _current(found: StructureRow | None, now: float, longest: float | None) -> StructureRow | None:
-    """Return a structure if its deadline is within `longest` seconds; else the clock was set back, and it is void."""
-    if found is None or found.deadline is None or longest is None or found.deadline <= now + longest:
-        return found
-    return None
+def _window(found: StructureRow | None, now: float) -> tuple[StructureRow | None, Window]:
+    """Return a row and its window; no row and a new window if the row was written at a later time than now."""
+    content = b"" if found is None else cast("bytes", found.content)
+    if not content.startswith(WINDOW_MARK):
+        return found, Window(array("d", content))
+    span, lease, written = WINDOW_HEAD.unpack_from(content, len(WINDOW_MARK))
+    if written > now + SKEW:
+        return None, Window()
+    return found, Window(array("d", content[len(WINDOW_MARK) + WINDOW_HEAD.size :]), span, lease)
+
+
+def _window_content(window: Window, now: float) -> bytes:
+    return WINDOW_MARK + WINDOW_HEAD.pack(window.span, window.lease, now) + array("d", window).tobytes()
+
+
+def _later(found: StructureRow | None, deadline: float | None) -> float | None:
+    """Return the later one of two deadlines: windows of several lengths may share a row."""
+    if found is None:
+        return deadline
+    return None if found.deadline is None or deadline is None else max(found.deadline, deadline)
 
 
 def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
-    found = _current(shelf.structure_of_kind(message.key, TALLY, now), now, max(message.period, message.ban or 0))
-    if found is None:
-        calls, deadline = 1, deadline_in(message.period, now)
-    else:
-        calls, deadline = cast("int", found.content) + 1, found.deadline
+    found, calls = _tally(shelf.structure_of_kind(message.key, TALLY, now), now)
+    deadline = deadline_in(message.period, now) if found is None else found.deadline
+    calls += 1
     if calls == message.limit + 1 and message.ban is not None:
         deadline = deadline_in(message.ban, now)
-    _writer(shelf, found)(message.key, TALLY, calls, deadline)
+    _writer(shelf, found)(message.key, TALLY, TALLY_FORMAT.pack(calls, now), deadline)
     return calls <= message.limit
+
+
+def _tally(found: StructureRow | None, now: float) -> tuple[StructureRow | None, int]:
+    """Return a row and its number of calls; no row and 0 if the row was written at a later time than now."""
+    if found is None:
+        return None, 0
+    if isinstance(found.content, int):
+        return found, found.content
+    calls, written = TALLY_FORMAT.unpack(cast("bytes", found.content))
+    return (None, 0) if written > now + SKEW else (found, calls)
 
 
 # --- circuits
@@ -192,13 +229,19 @@ def set_pop(shelf: Shelf, message: m.SetPop, now: float) -> list[str]:
     found = shelf.structure_of_kind(message.key, MEMBERS, now)
     if found is None:
         return []
-    popped = members(shelf, message.key, message.count)
+    popped = _any_members(shelf, message.key, message.count)
     _drop_members(shelf, found, message.key, popped)
-    return popped
+    sound = list(filter(is_sound, popped))
+    return sound if sound or not popped else set_pop(shelf, message, now)
 
 
-def members(shelf: Shelf, key: str, count: int = -1) -> list[str]:
-    """Return up to `count` members of a set, all of them by default."""
+def members(shelf: Shelf, key: str) -> list[str]:
+    """Return the members of a set."""
+    return list(filter(is_sound, _any_members(shelf, key, ALL)))
+
+
+def _any_members(shelf: Shelf, key: str, count: int) -> list[str]:
+    """Return up to `count` members of a set, those that are not UTF-8 included."""
     found = shelf.sql("SELECT part FROM cashews_parts WHERE key = ? LIMIT ?", (key, count))
     return [part for (part,) in found]
 
@@ -206,6 +249,6 @@ def members(shelf: Shelf, key: str, count: int = -1) -> list[str]:
 def _drop_members(shelf: Shelf, found: StructureRow, key: str, values: tuple[str, ...] | list[str]) -> None:
     """Remove members of a set, and the set itself if it is empty then."""
     for member in values:
-        shelf.sql(DROP_PART, (key, member))
-    if not members(shelf, key, 1):
+        shelf.sql(DROP_MEMBER, (key, encoded(member)))
+    if not _any_members(shelf, key, 1):
         shelf.drop_structure(found)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from cashews import messages as m
+from cashews.backends.disk.files import is_sound
+from cashews.backends.disk.rows import ValueRow
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.values import set_
 from cashews.commands import Command, Effect
@@ -71,7 +73,7 @@ def _were_deleted(shelf: Shelf, tags: tuple[str, ...], since: int) -> bool:
 
 
 def get_key_tags(shelf: Shelf, message: m.GetKeyTags, now: float) -> tuple[str, ...]:
-    return () if shelf.row(message.key, now) is None else shelf.tags(message.key)
+    return shelf.tags(message.key) if isinstance(shelf.find(message.key, now), ValueRow) else ()
 
 
 def mark_load(shelf: Shelf, _: m.MarkLoad, now: float) -> int:  # noqa: ARG001  like every turn
@@ -111,6 +113,7 @@ def _delete_from(shelf: Shelf, tags: tuple[str, ...], cursor: CarrierCursor) -> 
         shelf.drop_all("Cache", [(rowid, filename) for _, rowid, filename in rows])
         left -= len(rows)
         if not left:
-            return CarrierCursor(cursor.shard, number, rows[-1][0])
+            last = next((key for key, _, _ in reversed(rows) if is_sound(key)), after)
+            return CarrierCursor(cursor.shard, number, last)
         after = None
     return None

@@ -12,7 +12,8 @@ from cashews.backends.disk import structures as s
 from cashews.backends.disk import values as v
 from cashews.backends.disk.files import shard_of
 from cashews.backends.disk.locks import is_held, release
-from cashews.backends.disk.shelf import Shelf, ValueRow
+from cashews.backends.disk.rows import ValueRow
+from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.tags import delete_tags, set_tagged
 
 

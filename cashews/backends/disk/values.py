@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT, Absent
+from cashews.backends.disk.culling import fits
 from cashews.backends.disk.files import BINARY, Stored
-from cashews.backends.disk.shelf import Shelf, StructureRow, ValueRow
+from cashews.backends.disk.rows import StructureRow, ValueRow
+from cashews.backends.disk.shelf import Shelf
 from cashews.exceptions import CounterOverflowError, WrongTypeError
 from cashews.serialize import HITS, HITS_PREFIX, next_hits
 from cashews.structures.kinds import counter
 
+INTEGER: Final = re.compile(rb"-?[0-9]+")
+DIGITS: Final = 20
+"""The most bytes of an integer of 64 bits, in decimal."""
 STRUCTURE_SIZE: Final = (
     "SELECT SUM(LENGTH(CAST(part AS BLOB)) + IFNULL(LENGTH(content), 0)) FROM cashews_parts"
     " WHERE key = (SELECT key FROM cashews_kept WHERE rowid = ?)"
@@ -58,11 +64,18 @@ def deadline_in(expire: float | None, now: float) -> float | None:
 
 
 def store(shelf: Shelf, key: str, value: object, expire: float | None, now: float) -> bool:
-    """Store a value and return `True`; without a time to live, delete the key and return `False`."""
+    """Store a value and return `True`; without a time to live or room for it, delete the key and return `False`.
+
+    What the key held goes in either case: to serve it in place of a value that was refused would be wrong.
+    """
     if expire is not None and expire <= 0:
         delete(shelf, m.Delete(key), now)
         return False
     assert isinstance(value, (bytes, str, int, float))
+    if not fits(shelf, value):
+        shelf.file.count_refused()
+        delete(shelf, m.Delete(key), now)
+        return False
     shelf.put(key, value, deadline_in(expire, now), now)
     return True
 
@@ -101,8 +114,10 @@ def integer_in(key: str, found: ValueRow | StructureRow) -> int:
         raise WrongTypeError(key, found.kind, "an integer")
     if type(found.value) is int:
         return found.value
-    if isinstance(found.value, bytes) and found.value.removeprefix(b"-").isdigit():
-        raise CounterOverflowError(key)
+    if isinstance(found.value, bytes) and INTEGER.fullmatch(found.value):  # beyond 64 bits, or stored raw
+        if len(found.value) > DIGITS:
+            raise CounterOverflowError(key)
+        return counter(key, int(found.value))
     raise WrongTypeError(key, "bytes" if found.mode == BINARY else "another value", "an integer")
 
 

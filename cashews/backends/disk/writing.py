@@ -11,6 +11,7 @@ from cashews._log import logger
 from cashews.backends.disk import keys, locks, structures, tags, transactions, values
 from cashews.backends.disk.batches import ShelfServer, ShelfTurn, roll_back, serve_turn
 from cashews.backends.disk.busy import BusyError
+from cashews.backends.disk.culling import cull
 from cashews.backends.disk.lane import Part, fail
 from cashews.backends.disk.ledger import APPLIED
 from cashews.exceptions import CacheError
@@ -40,6 +41,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.SetLock: locks.set_lock,
     m.RenewLock: locks.renew_lock,
     m.Unlock: locks.unlock,
+    m.BreakLock: locks.break_lock,
     m.Commit: transactions.commit,
 }
 """The turns that write, one after the other in one lane."""
@@ -65,24 +67,33 @@ class Writer(ShelfServer):
             self._serve_shard(shard, parts)
 
     def _serve_shard(self, shard: int, parts: Sequence[Part]) -> None:
-        shelf = self._shelves[shard]
+        """Give parts their outcomes. If their file is damaged, it is set aside, and they are served on a new one."""
+        begun, error = self._attempt(shard, parts)
+        for _ in range(1 + bool(shard)):  # the first file may have to be replaced, too
+            if error is not None and self._set_damaged_aside([shard] if begun else sorted({0, shard}), error):
+                begun, error = self._attempt(shard, parts)
+        if error is None:
+            return
+        if not begun or len(parts) == 1 or isinstance(error, BusyError):
+            fail(parts, error)
+            return
+        for part in parts:  # each in a transaction of its own: only the part that fails is refused
+            self._serve_shard(shard, [part])
+
+    def _attempt(self, shard: int, parts: Sequence[Part]) -> tuple[bool, Exception | None]:
+        """Serve parts in one transaction; returns whether it could begin, and the error that has ended it."""
+        shelf, begun = self._shelves[shard], False
         try:
             self._begin_writing(shard)
-        except Exception as error:  # noqa: BLE001  if no transaction can begin, every part fails
-            roll_back(shelf, error)
-            return fail(parts, error)
-        try:
+            begun = True
             for part in parts:
                 serve_turn(WRITES, shelf, part)
-            shelf.cull(parts[-1].now)
+            cull(shelf, parts[-1].now)
             self._commit(shard)
         except Exception as error:  # noqa: BLE001  any failure is told to the askers
             roll_back(shelf, error)
-            if len(parts) == 1 or isinstance(error, BusyError):
-                return fail(parts, error)
-            for part in parts:  # each in a transaction of its own: only the part that fails is refused
-                self._serve_shard(shard, [part])
-        return None
+            return begun, error
+        return True, None
 
     def _begin_writing(self, shard: int) -> None:
         super()._begin_writing(shard)
@@ -98,8 +109,17 @@ class Writer(ShelfServer):
     # --- commits over several files
 
     def _serve_commit(self, letter: Part, parts: Mapping[int, m.Commit]) -> None:
-        """Give a commit over several files its outcome."""
+        """Give a commit over several files its outcome. Damaged files are set aside, and it is served once more."""
         shards = sorted({0, *parts})
+        error = self._attempt_commit(letter, parts, shards)
+        for _ in shards:
+            if error is not None and self._set_damaged_aside(shards, error):
+                error = self._attempt_commit(letter, parts, shards)
+        if error is not None:
+            fail([letter], error)
+
+    def _attempt_commit(self, letter: Part, parts: Mapping[int, m.Commit], shards: Sequence[int]) -> Exception | None:
+        """Give a commit its outcome, or return the error for which it has none."""
         failure: Exception | None = None
         try:
             letter.outcome = self._commit_parts(shards, parts, letter.now)
@@ -107,9 +127,9 @@ class Writer(ShelfServer):
             letter.outcome = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001  any failure is told to the asker
             failure = error
-            fail([letter], error)
         for shard in shards:
             roll_back(self._shelves[shard], failure)
+        return failure
 
     def _commit_parts(self, shards: Sequence[int], parts: Mapping[int, m.Commit], now: float) -> m.CommitOutcome:
         self._begin_writing_all(shards)
@@ -117,7 +137,7 @@ class Writer(ShelfServer):
             return m.CommitOutcome.LOST
         applied = {shard: transactions.apply(self._shelves[shard], part, now) for shard, part in parts.items()}
         for shard in parts:
-            self._shelves[shard].cull(now)
+            cull(self._shelves[shard], now)
         others = {shard: part for shard, part in applied.items() if shard}
         number = self._ledger.enter(others.items(), now)
         for shard in others:

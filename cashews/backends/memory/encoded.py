@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from anyio.lowlevel import checkpoint
+
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import NativeValues
+from cashews.backends.encoding import PART, NativeValues, Presence, in_parts
 from cashews.backends.interface import Environment, Turn
 from cashews.backends.memory.store import MemoryOptions, MemoryStore
 from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
@@ -49,7 +51,9 @@ class EncodedStore(MemoryStore):
     def __init__(self, options: MemoryOptions, serializer: SerializerOptions, environment: Environment) -> None:
         super().__init__(replace(options, copy="share"), environment)
         self._values = CountedValues(serializer, self)
+        self._presence = Presence(super().ask, self._peek)
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
+            **self._presence.serve,
             m.Get: self._get,
             m.Recall: self._get,
             m.GetHit: self._get_hit,
@@ -82,42 +86,54 @@ class EncodedStore(MemoryStore):
 
     # --- values
 
-    def _take(self, message: m.Message[R]) -> R:
-        """Serve the turn of a message about what is kept."""
-        reply: R = super().turns[type(message)](message, self._clock.now())
-        return reply
+    async def _take(self, message: m.Message[R]) -> R:
+        """Serve a message about what is kept."""
+        return await super().ask(message)
 
     async def _get(self, message: m.Get) -> object:
-        kept = self._take(m.Get(message.key, ABSENT))
+        kept = await self._take(m.Get(message.key, ABSENT))
         return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_hit(self, message: m.GetHit) -> object:
-        kept = self._take(m.Get(message.key, ABSENT))
+        kept = await self._take(m.Get(message.key, ABSENT))
         if isinstance(kept, Counted):
             kept.hit()
         return await self._values.from_stored(message.key, kept, message.default)
 
     async def _get_raw(self, message: m.GetRaw) -> object:
-        kept = self._take(message)
+        kept = await self._take(message)
         return bytes(kept) if isinstance(kept, Counted) else kept
 
     async def _get_many(self, message: m.GetMany) -> tuple[object, ...]:
-        found = self._take(replace(message, default=ABSENT))
-        return tuple(await self._values.many_from_stored(message.keys, found, message.default))
+        values: list[object] = []
+        for keys in in_parts(message.keys):
+            if values:
+                await checkpoint()
+            found = await self._take(m.GetMany(tuple(keys), ABSENT))
+            values += await self._values.many_from_stored(keys, found, message.default)
+        return tuple(values)
 
     async def _get_match(self, message: m.GetMatch) -> m.Page[tuple[str, object]]:
-        page = self._take(message)
+        page = await self._take(message)
         return replace(page, items=await self._values.pairs_from_stored(page.items))
 
     async def _set(self, message: m.Set) -> bool:
+        decided = await self._presence.decided(message)
+        if decided is None:
+            return False
+        message = decided
         kept = await self._values.to_stored(message.key, message.value, message.expire)
-        return self._take(replace(message, value=kept))
+        return await self._take(replace(message, value=kept))
 
     async def _set_many(self, message: m.SetMany) -> None:
-        self._take(replace(message, pairs=await self._values.pairs_to_stored(message.pairs, message.expire)))
+        for keys in in_parts(tuple(message.pairs)):
+            pairs = {key: message.pairs[key] for key in keys}
+            await self._take(m.SetMany(await self._values.pairs_to_stored(pairs, message.expire), message.expire))
+            if len(keys) == PART:  # others may follow
+                await checkpoint()
 
     async def _peek(self, message: m.Peek) -> m.State:
-        return await self._values.state_from_stored(message.key, self._take(message))
+        return await self._values.state_from_stored(message.key, await self._take(message))
 
     async def _commit(self, message: m.Commit) -> m.CommitOutcome:
-        return self._take(await self._values.commit_to_stored(message))
+        return await self._take(await self._values.commit_to_stored(message))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from cashews import messages as m
 from cashews.actors.mailbox import Letter
+from cashews.backends.interface import NOT_NOW, Turn
 from cashews.table.keyspace import Table
+
+PART: Final = 1_000
+"""The most keys that one turn serves of a message that names its keys: a millisecond or two."""
 
 
 class Errand(Letter):
@@ -92,6 +97,81 @@ class Counting(Errand):
 
     def reply(self, now: float) -> int:
         return self._table.count(now)
+
+
+class Parts(Errand):
+    """A message about more keys than one turn can serve: each turn serves some of them, as a message of its own."""
+
+    __slots__ = ("_keys", "_message", "_serve", "_served")
+    pauses = True
+
+    def __init__(self, table: Table, message: Many, serve: Turn) -> None:
+        super().__init__(table)
+        self._message = message
+        self._serve = serve
+        self._keys: Sequence[str] = list(message.pairs) if isinstance(message, m.SetMany) else message.keys
+        self._served = 0
+
+    def turn(self, now: float) -> bool:
+        keys = self._keys[self._served : self._served + PART]
+        self._served += PART
+        self._take(self._serve(self._part(keys), now))
+        return self._served >= len(self._keys)
+
+    def _part(self, keys: Sequence[str]) -> Many:
+        """Return the message about some of the keys; pairs that the asker has removed meanwhile are left out."""
+        message = self._message
+        if isinstance(message, m.SetMany):
+            pairs = message.pairs
+            return replace(message, pairs={key: pairs[key] for key in keys if key in pairs})
+        return replace(message, many=tuple(keys))
+
+    def _take(self, reply: object) -> None:
+        """Take the reply to a part."""
+
+
+class ReadingParts(Parts):
+    """The reading of many keys; nobody wants the rest once its asker has gone."""
+
+    __slots__ = ("_found",)
+    told = False
+
+    def __init__(self, table: Table, message: Many, serve: Turn) -> None:
+        super().__init__(table, message, serve)
+        self._found: list[object] = []
+
+    def _take(self, reply: object) -> None:
+        self._found += cast("tuple[object, ...]", reply)
+
+    def reply(self, now: float) -> tuple[object, ...]:
+        return tuple(self._found)
+
+
+Many: TypeAlias = "m.GetMany | m.SetMany | m.DeleteMany"
+IN_PARTS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, Turn], Errand]]] = {
+    m.GetMany: ReadingParts,
+    m.RecallMany: ReadingParts,
+    m.SetMany: Parts,
+    m.DeleteMany: Parts,
+}
+"""The errand of each message about many keys that takes several turns if they are more than one turn can serve."""
+
+
+def is_long(message: m.Message[Any]) -> bool:
+    """Say whether a message is about more keys than one turn can serve."""
+    if isinstance(message, m.SetMany):
+        return len(message.pairs) > PART
+    return isinstance(message, m.ManyKeys) and len(message.keys) > PART
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A turn in place, unless it would take too long: such a message has to be asked."""
+
+    turn: Turn
+
+    def __call__(self, message: Many, now: float) -> object:
+        return NOT_NOW if is_long(message) else self.turn(message, now)
 
 
 ERRANDS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any], Errand]]] = {

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
@@ -25,11 +26,12 @@ from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import ReplySlot, current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
-from cashews.backends.interface import Backend, Environment, Turn
-from cashews.backends.memory.errands import ERRANDS, Clearing, Errand
-from cashews.exceptions import WrongOptionError
+from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
+from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
+from cashews.exceptions import EncodeError, WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.keyspace import Table
+from cashews.table.transactions import STEP, commit_in_steps
 from cashews.table.turns import TURNS
 
 R = TypeVar("R")
@@ -72,10 +74,31 @@ class CopyIn:
 
     def __call__(self, message: m.Set | m.SetRaw | m.SetMany | m.Commit, now: float) -> object:
         if isinstance(message, m.Commit):
-            return self.turn(replace(message, writes=deepcopy(message.writes)), now)
+            writes = tuple([_with_copy(write) for write in message.writes])
+            return self.turn(replace(message, writes=writes), now)
         if isinstance(message, m.SetMany):
-            return self.turn(replace(message, pairs=deepcopy(dict(message.pairs))), now)
-        return self.turn(replace(message, value=deepcopy(message.value)), now)
+            memo: dict[int, object] = {}
+            pairs = {key: _copied_in(key, value, memo) for key, value in message.pairs.items()}
+            return self.turn(replace(message, pairs=pairs), now)
+        return self.turn(_with_copy(message), now)
+
+
+def _with_copy(write: m.Write) -> Any:
+    """Return a write of a copy of its value; a write without a value as it is."""
+    if isinstance(write, (m.Set, m.SetRaw)):
+        return replace(write, value=_copied_in(write.key, write.value))
+    return write
+
+
+def _copied_in(key: str, value: object, memo: dict[int, object] | None = None) -> object:
+    """Return a deep copy of a value to store.
+
+    :raises EncodeError: if it cannot be copied
+    """
+    try:
+        return deepcopy(value, memo)
+    except Exception as error:
+        raise EncodeError(key, value, "copying it", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +110,25 @@ class CopyOut:
     def __call__(self, message: m.Get | m.GetRaw | m.GetMany | m.GetMatch | m.Peek, now: float) -> object:
         reply = self.turn(message, now)
         if isinstance(message, m.Peek):
-            return deepcopy(reply)
+            return replace(reply, value=_copied_out(reply.value, ABSENT))
         if isinstance(message, m.GetMatch):  # the cursor stays what it is
-            return replace(reply, items=deepcopy(reply.items))
-        return deepcopy(reply, {id(message.default): message.default})
+            pairs = [(key, _copied_out(value, ABSENT)) for key, value in reply.items]
+            return replace(reply, items=[pair for pair in pairs if pair[1] is not ABSENT])
+        if isinstance(message, m.GetMany):
+            memo: dict[int, object] = {}
+            return tuple([_copied_out(value, message.default, memo) for value in reply])
+        return _copied_out(reply, message.default)
+
+
+def _copied_out(value: object, default: object, memo: dict[int, object] | None = None) -> object:
+    """Return a deep copy of a stored value, the default for one that cannot be copied any more."""
+    if value is default:
+        return default
+    try:
+        return deepcopy(value, memo)
+    except Exception as error:  # noqa: BLE001  the user's code: the value counts as absent
+        logger.warning("a stored value of type %s cannot be copied, and counts as absent: %s", type(value), error)
+        return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +167,16 @@ class MemoryStore(Backend, Actor):
         if options.copy == "deep":
             self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}
             self._plain |= {kind: CopyOut(self._plain[kind]) for kind in COPIED_OUT}
+        self._whole = {kind: self._plain[kind] for kind in IN_PARTS}
+        self._plain |= {kind: Short(turn) for kind, turn in self._whole.items()}
         self._turns = self._plain
+        self._shut: anyio.Event | None = None
+        """Set at the end of a long commit, during which nobody sees the table."""
         self.begin()
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
-        return self._turns
+        return self._turns if self._shut is None else {}
 
     @property
     def shares(self) -> bool:
@@ -145,10 +187,51 @@ class MemoryStore(Backend, Actor):
         return False
 
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
+        while self._shut is not None:
+            await self._shut.wait()
         turn = self._turns.get(type(message))
+        if isinstance(message, m.Commit) and (len(message.writes) > STEP or message.tags):
+            return cast("R", await self._commit_in_steps(message))
         if turn is not None:
-            return cast("R", turn(message, self._clock.now()))
+            reply = turn(message, self._clock.now())
+            if reply is not NOT_NOW:
+                return cast("R", reply)
+            kind = type(message)
+            return cast("R", await self._run(IN_PARTS[kind](self._table, message, self._whole[kind])))
         return cast("R", await self._run(ERRANDS[type(message)](self._table, message)))
+
+    # --- long commits
+
+    async def _commit_in_steps(self, message: m.Commit) -> m.CommitOutcome:
+        """Apply many writes, and let other tasks run in between; those that ask this store wait until it is over."""
+        if self._options.copy == "deep":
+            message = replace(message, writes=deepcopy(message.writes))
+        self._shut = over = anyio.Event()
+        self._turns_changed()
+        try:
+            return await self._take_steps(commit_in_steps(self._table, message, self._clock.now()))
+        finally:
+            self._shut = None
+            over.set()
+            self._turns_changed()
+            self._tell_removals()
+
+    async def _take_steps(self, steps: Generator[None, None, R]) -> R:
+        """Take all steps of a long turn, whatever is cancelled, and return its reply."""
+        interrupted: BaseException | None = None
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                if interrupted is not None:
+                    raise interrupted from None
+                return cast("R", end.value)
+            self._tell_removals()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await checkpoint()
+            except anyio.get_cancelled_exc_class() as error:  # asyncio's own goes through shields, once
+                interrupted = error
 
     @property
     def actors(self) -> tuple[ActorStatistics, ...]:

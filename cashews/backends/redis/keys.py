@@ -164,10 +164,11 @@ async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) 
         key = "".join(pieces_of(pattern))
         cursor.ended = True
         return [encoded(key)] if await exists(remote, m.Exists(key)) else []
-    return [key for key in await _scan(remote, cursor, glob(pattern), count) if not key.endswith(OURS)]
+    return [key for key in await scan_page(remote, cursor, glob(pattern), count) if not key.endswith(OURS)]
 
 
-async def _scan(remote: Remote, cursor: ServerCursor, pattern: Word, count: int) -> list[bytes]:
+async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: int) -> list[bytes]:
+    """Return the next keys of the server that match, ours among them."""
     words = ("SCAN", cursor.at, "MATCH", pattern, "COUNT", count)
     at, found = array(await remote.first.ask(pack(words), reads=True), 2)
     cursor.at = blob(at)
@@ -182,7 +183,7 @@ async def clear(remote: Remote, _: m.Clear) -> None:
     await delete_match(remote, m.DeleteMatch("*"))
     cursor = ServerCursor()
     while not cursor.ended:
-        for index in await _scan(remote, cursor, b"*" + INDEX, PAGE):  # pruned, not removed: others write meanwhile
+        for index in await scan_page(remote, cursor, b"*" + INDEX, PAGE):  # pruned, not removed: others write meanwhile
             await tags.prune(remote, index.removesuffix(INDEX))
 
 

@@ -17,6 +17,7 @@ from redis import exceptions as redis
 
 from cashews.actors.actor import Life
 from cashews.actors.mailbox import SlotBell
+from cashews.actors.scope import start_soon
 from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
 from cashews.backends.redis.inbox import Inbox
 from cashews.backends.redis.options import RedisOptions
@@ -71,9 +72,9 @@ class Link:
         """Serve the inbox until the link breaks."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks.cancel_scope
-            tasks.start_soon(self._unless_broken, self._read)
-            tasks.start_soon(self._unless_broken, self._write)
-            tasks.start_soon(self._unless_broken, self._watch)
+            start_soon(tasks, self._unless_broken, self._read)
+            start_soon(tasks, self._unless_broken, self._write)
+            start_soon(tasks, self._unless_broken, self._watch)
 
     async def _unless_broken(self, task: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -8,9 +8,10 @@ from redis.exceptions import NoPermissionError
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import fence_key, lock_key
+from cashews.backends.redis.keys import ServerCursor, glob, scan_page
+from cashews.backends.redis.layout import LOCK, fence_key, lock_key
 from cashews.backends.redis.remote import Remote
-from cashews.backends.redis.wire import integer, lifetime, milliseconds, pack
+from cashews.backends.redis.wire import array, encoded, integer, lifetime, milliseconds, pack
 
 
 async def set_lock(remote: Remote, message: m.SetLock) -> int:
@@ -33,7 +34,11 @@ async def unlock(remote: Remote, message: m.Unlock) -> bool:
 
 
 async def lock_time_left(remote: Remote, message: m.LockTimeLeft) -> float | None:
-    left = integer(await remote.at(message.key).ask(pack(("PTTL", lock_key(message.key))), reads=True))
+    return _seconds(integer(await remote.at(message.key).ask(pack(("PTTL", lock_key(message.key))), reads=True)))
+
+
+def _seconds(left: int) -> float | None:
+    """Return the seconds of a PTTL: infinity without expiry, `None` for a key that is gone."""
     if left < 0:
         return math.inf if left == -1 else None
     return max(left, 1) / 1000
@@ -48,3 +53,21 @@ async def watch_lock(remote: Remote, message: m.WatchLock) -> bool:
 
 async def unwatch_lock(remote: Remote, message: m.UnwatchLock) -> None:
     await remote.at(message.key).unlisten(lock_key(message.key), message.wake)
+
+
+async def list_locks(remote: Remote, message: m.ListLocks) -> m.Page[tuple[str, float]]:
+    cursor = message.cursor if isinstance(message.cursor, ServerCursor) else ServerCursor()
+    found = await scan_page(remote, cursor, encoded(glob(message.pattern)) + LOCK, message.batch_size)
+    names = remote.texts([key.removesuffix(LOCK) for key in found])
+    new = [name for name in dict.fromkeys(names) if name not in cursor.seen]
+    cursor.seen.update(new)
+    times = array(await scripts.LOCK_TIMES.ask(remote.first, tuple(map(lock_key, new))), len(new)) if new else []
+    held = [
+        (name, left) for name, time in zip(new, times, strict=True) if (left := _seconds(integer(time))) is not None
+    ]
+    return m.Page(held, None if cursor.ended else cursor)
+
+
+async def break_lock(remote: Remote, message: m.BreakLock) -> bool:
+    keys = lock_key(message.key), fence_key(message.key)
+    return integer(await scripts.BREAK_LOCK.ask(remote.at(message.key), keys)) == 1

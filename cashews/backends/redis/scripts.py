@@ -73,6 +73,8 @@ SET_ADD: Final = Script("set_add")
 SET_LOCK: Final = Script("set_lock")
 RENEW_LOCK: Final = Script("renew_lock")
 UNLOCK: Final = Script("unlock")
+BREAK_LOCK: Final = Script("break_lock")
+LOCK_TIMES: Final = Script("lock_times")
 # tags
 GET_KEY_TAGS: Final = Script("get_key_tags")
 DELETE_TAG: Final = Script("delete_tag")

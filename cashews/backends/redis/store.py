@@ -67,6 +67,12 @@ class RedisStore(Backend):
             self._failing.pop(message.__class__, None)
         return reply
 
+    async def settle(self) -> None:
+        try:
+            await self._remote.flush()
+        except redis.RedisError as error:
+            raise self._failure(m.Ping(), error) from error
+
     def as_raw(self, value: object) -> object:
         return encoded(str(value)) if isinstance(value, (str, int, float)) else value
 
@@ -160,6 +166,8 @@ COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[
     m.LockTimeLeft: locks.lock_time_left,
     m.WatchLock: locks.watch_lock,
     m.UnwatchLock: locks.unwatch_lock,
+    m.ListLocks: locks.list_locks,
+    m.BreakLock: locks.break_lock,
     m.SetTagged: tags.set_tagged,
     m.GetKeyTags: tags.get_key_tags,
     m.MarkLoad: tags.mark_load,

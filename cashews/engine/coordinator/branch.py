@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
-from cashews._typing import ABSENT
-from cashews.backends.interface import NOT_NOW, Backend, NotNowType
+from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
-from cashews.engine.coordinator.overlay import Overlay
+from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
+from cashews.engine.coordinator.pattern_reads import PatternReads
+from cashews.engine.coordinator.slices import SLICE, in_slices
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockLostError
-from cashews.keys.pattern import matcher
 
 R = TypeVar("R")
 
@@ -26,23 +27,11 @@ class OvertakenError(Exception):
     """A command was served while another task committed or rolled back the same transaction: it is served again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScanPosition:
-    """The position of a scan: the keys that the transaction wrote before it come first, then those of the store."""
-
-    own: frozenset[str]
-    """The keys that were written before the scan."""
-    left: tuple[str, ...] = ()
-    """The matching ones of them that have yet to come."""
-    at: object | None = None
-    """The cursor of the store."""
-
-
 class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_commit", "_locks", "_now", "_overlay", "_owner", "_store"),
+        *("_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
         *("outcome", "waits"),
     )
 
@@ -54,9 +43,8 @@ class Branch:
         self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
         self._now = clock.now
         self._overlay = Overlay()
-        self._commit = None if self._locks.shared else store.turns.get(m.Commit)
-        """The turn that commits in place."""
-        self.waits = self._commit is None
+        self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)
+        self.waits = self._locks.shared or m.Commit not in store.turns
         """Whether the store has to be waited for."""
         self.outcome = m.CommitOutcome.ABORTED
         """The fate of the writes, once the transaction has ended."""
@@ -119,45 +107,30 @@ class Branch:
         return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
 
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
-        """Read the next page."""
-        place = message.cursor
-        if not isinstance(place, ScanPosition):
-            written = self._overlay.written
-            place = ScanPosition(frozenset(written), tuple(filter(matcher(message.pattern), written)))
-        if place.left:
-            keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
-            own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
-            return m.Page(self._as_they_are_here(own), replace(place, left=left))
-        page = await self._store.ask(replace(message, cursor=place.at), strict=True)
-        items = [item for item in page.items if _key_of(item) not in place.own]
-        if self._overlay.deleted_tags:
-            items = [item for item in items if not await self._has_gone(_key_of(item))]
-        return m.Page(self._as_they_are_here(items), page.cursor and replace(place, at=page.cursor))
-
-    async def _has_gone(self, key: str) -> bool:
-        tags = await self._store.ask(m.GetKeyTags(key), strict=True)
-        return self._overlay.deletes(tags) and not self._overlay.wrote(key)
-
-    def _as_they_are_here(self, items: list[Any]) -> list[Any]:
-        """Return the keys, or the pairs, as the transaction sees them: with its values, without the keys it deleted."""
-        now, overlay, here = self._now(), self._overlay, list[Any]()
-        for item in items:
-            if not overlay.wrote(_key_of(item)):
-                here.append(item)
-            elif isinstance(item, str):
-                here += [item] if overlay.answer(m.Exists(item), now) else []
-            elif (value := overlay.answer(m.Get(item[0], ABSENT), now)) is not ABSENT:
-                here.append((item[0], value))
-        return here
+        return await self._patterns.page(message)
 
     async def count(self, message: m.GetKeysCount) -> int:
-        if self._overlay.deleted_tags:
-            return len(await self._matching("*"))
+        if self._locks.isolated:
+            await self._patterns.check_count()
+        if self._locks.isolated or self._overlay.deleted_tags:
+            return await self._patterns.count()
         count = await self._ask_store(message)
-        for key in self._overlay.written:
+        async for key in in_slices(self._overlay.written):
             before = await self._ask_store(m.Exists(key))
             count += self._overlay.answer(m.Exists(key), self._now()) - before
         return count
+
+    @property
+    def unproven(self) -> bool:
+        """Whether keys were read by a pattern, and others may have come since that it would find."""
+        return self._patterns.unproven
+
+    async def prove(self) -> None:
+        """Make sure that the keys which were read by a pattern are all the keys that it finds.
+
+        :raises TransactionConflictError: if they are not
+        """
+        await self._patterns.prove()
 
     # --- writing
 
@@ -203,7 +176,7 @@ class Branch:
 
     async def set_many(self, message: m.SetMany) -> None:
         await self._locks.lock(message.keys)
-        for key, value in message.pairs.items():
+        async for key, value in in_slices(message.pairs.items()):
             self._overwrite(m.Set(key, value, message.expire))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
@@ -226,23 +199,21 @@ class Branch:
 
     async def delete_many(self, message: m.DeleteMany) -> None:
         await self._locks.lock(set(message.keys))
-        for key in message.keys:
+        async for key in in_slices(message.keys):
             self._overwrite(m.Delete(key))
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
-        """Delete the keys that match now; keys that others write before the commit stay."""
-        await self.delete_many(m.DeleteMany(await self._matching(message.covers)))
+        """Delete the keys that match now; keys that others write before the commit stay.
 
-    async def _matching(self, pattern: str) -> tuple[str, ...]:
-        """Return the keys that match now."""
-        scan = m.Scan(pattern)
-        keys: dict[str, None] = {}
-        while True:
-            page = await self.page(scan)
-            keys.update(dict.fromkeys(page.items))
-            if page.cursor is None:
-                return tuple(keys)
-            scan = m.Scan(pattern, cursor=page.cursor)
+        Values that are on their way to the store when this is asked for count as written before.
+        """
+        await self._store.settle()
+        scan: m.Scan | None = m.Scan(message.covers)
+        while scan is not None:
+            page = await self._patterns.next_page(scan)
+            await self.delete_many(m.DeleteMany(tuple(page.items)))
+            scan = None if page.cursor is None else m.Scan(message.covers, cursor=page.cursor)
+            await checkpoint()
 
     async def delete_tags(self, message: m.DeleteTags) -> None:
         """Delete the values that carry the tags, at the commit; their keys are not locked until then."""
@@ -258,40 +229,63 @@ class Branch:
         :raises CacheBackendInteractionError: if the store fails; `error.unknown` says that it may have applied them
         """
         self.outcome = m.CommitOutcome.ABORTED
-        now, overlay = self._now(), self._overlay
-        writes, tags = overlay.writes(now), tuple(overlay.deleted_tags)
-        if self._commit is None:
-            await self._commit_there(writes, tags)
+        turn = self._turn_of_commit
+        if turn is None:
+            await self._commit_there()
             return self.outcome
+        now, overlay = self._now(), self._overlay
         try:
+            writes, tags = tuple(overlay.writes(now)), tuple(overlay.deleted_tags)
             if writes or tags:
-                self._commit(m.Commit((), writes, tags), now)
+                turn(m.Commit((), writes, tags), now)
             self.outcome = m.CommitOutcome.COMMITTED
         finally:
-            self._overlay = Overlay()
+            self._begin_anew()
             self._locks.release()
         return self.outcome
 
-    async def _commit_there(self, writes: tuple[m.Write, ...], tags: tuple[str, ...]) -> None:
-        """Apply the writes in a store that has to be waited for; it compares the tokens of the locks.
+    @property
+    def _turn_of_commit(self) -> Turn | None:
+        """The turn that commits in place; `None` if the commit is long, or has to be waited for."""
+        overlay = self._overlay
+        is_long = overlay.deleted_tags or len(overlay) > SLICE or len(self._locks.held) > SLICE
+        return None if self._locks.shared or is_long else self._store.turns.get(m.Commit)
+
+    @property
+    def commits_in_place(self) -> bool:
+        """Whether the commit has to wait for nothing."""
+        return self._turn_of_commit is not None
+
+    async def _commit_there(self) -> None:
+        """Apply the writes in slices, or in a store that has to be waited for; it compares the tokens of the locks.
 
         Commands of other tasks that come meanwhile belong to the time after the commit.
         """
-        self._overlay = Overlay()
+        overlay = self._overlay
+        self._begin_anew()
         held = self._locks.detach()
         locks = [lock for lock in held.values() if lock is not None]
-        message = m.Commit(tuple([(lock.key, lock.token) for lock in locks]), writes, tags)
-        with self._locks.releasing(held):
+        async with self._locks.releasing(held):
             try:
-                self.outcome = await self._committed(message)
+                tokens = tuple([(lock.key, lock.token) for lock in locks])
+                self.outcome = await self._committed(m.Commit(tokens, *await self._changes(overlay)))
             finally:
                 if self.outcome is m.CommitOutcome.COMMITTED:
-                    self._locks.note_released(locks)
+                    await self._locks.note_released(locks)
                 else:
                     await self._locks.give_back(locks)
         if self.outcome is m.CommitOutcome.LOST:
             self.outcome = m.CommitOutcome.ABORTED
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+
+    async def _changes(self, overlay: Overlay) -> tuple[tuple[m.Write, ...], tuple[str, ...]]:
+        """Return the writes and the deleted tags of an overlay, for a commit now."""
+        began = self._now()
+        writes = [write async for write in in_slices(overlay.writes(began))]
+        passed = self._now() - began
+        if passed > MOMENT:
+            writes = [later(write, passed) async for write in in_slices(writes)]
+        return tuple(writes), tuple(overlay.deleted_tags)
 
     async def _committed(self, message: m.Commit) -> m.CommitOutcome:
         if not (message.writes or message.locks or message.tags):
@@ -319,30 +313,30 @@ class Branch:
     @property
     def written(self) -> bool:
         """Whether anything was written since the beginning, or the last commit or rollback."""
-        return bool(self._overlay.written or self._overlay.deleted_tags)
+        return bool(len(self._overlay) or self._overlay.deleted_tags)
 
     async def take_turn(self, name: str) -> None:
         """Take the lock that lets one transaction run at a time."""
         await self._locks.hold(name)
 
     def forget(self) -> None:
-        """Forget the writes."""
+        """Forget the writes, and the patterns that were read."""
         self.outcome = m.CommitOutcome.ABORTED
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._overlay = Overlay()
+        self._patterns.forget()
 
     async def release(self) -> None:
         """Give the locks back, and forget the writes."""
-        self._overlay = Overlay()
+        self._begin_anew()
         if self._locks.shared:
             held = self._locks.detach()
-            with self._locks.releasing(held):
+            async with self._locks.releasing(held):
                 await self._locks.give_back([lock for lock in held.values() if lock is not None])
         else:
             self._locks.release()
-
-
-def _key_of(item: str | tuple[str, object]) -> str:
-    return item if isinstance(item, str) else item[0]
 
 
 Serve: TypeAlias = Callable[[Branch, Any], Awaitable[Any]]

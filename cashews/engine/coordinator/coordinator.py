@@ -8,10 +8,13 @@ from threading import get_ident
 from typing import NamedTuple
 from weakref import WeakSet
 
+import anyio
+
 from cashews.actors.loop import Loop, current_loop
-from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import Keeper
+from cashews.engine.coordinator.lock_stores import LockStores
+from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
 from cashews.exceptions import EventLoopError
@@ -32,36 +35,32 @@ class CoordinatorStatistics(NamedTuple):
     restarts: int
 
 
-def _always(_key: str) -> bool:
-    return True
-
-
 class Coordinator:
     """Owns the queues of waiters, the wait-for graph of transactions, and the leases of one engine.
 
     Its turns are served in place, each in the task that wants or has a lock: joining a queue, taking a key, handing one
-    over. Its own task renews leases.
+    over. Its own tasks renew leases, and give locks back to stores that were out of reach.
     """
 
     def __init__(self, clock: Clock, random: Random, ensure_scope: Callable[[], object]) -> None:
         self._clock = clock
         self._random = random
         self._keeper = Keeper(clock, ensure_scope)
+        self._returns = Returns(clock, ensure_scope)
         self._stores: WeakSet[StoreLocks] = WeakSet()
         """The locks of all stores; those of a store that was replaced go with their last holder."""
         self._waits: dict[object, list[KeyWaiter]] = {}
         self._loop: Loop | None = None
 
-    def locks_of(
-        self, store: Asks, outlives: Callable[[str], bool], plain: Callable[[str], bool] = _always
-    ) -> StoreLocks:
-        """Return the locks of a store.
-
-        :param outlives: says whether it holds the lock of a key beyond this process
-        :param plain: says whether no middleware stands before the store of a key
-        """
+    def locks_of(self, stores: LockStores) -> StoreLocks:
+        """Return the locks of a store, or of all stores of an engine."""
         locks = StoreLocks(
-            store, outlives, clock=self._clock, random=self._random, keeper=self._keeper, loop=self.loop, plain=plain
+            stores,
+            clock=self._clock,
+            random=self._random,
+            keeper=self._keeper,
+            returns=self._returns,
+            loop=self.loop,
         )
         self._stores.add(locks)
         return locks
@@ -94,8 +93,10 @@ class Coordinator:
                 waiter.graph.leave(waiter)
 
     async def run(self) -> None:
-        """Renew leases until the scope ends."""
-        await self._keeper.run()
+        """Renew leases, and give locks back that could not be given back before, until the scope ends."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._returns.run)
+            await self._keeper.run()
 
     def wake_all(self) -> None:
         """Have all waiters look again: those of a cache that has been closed end their wait."""
@@ -106,6 +107,11 @@ class Coordinator:
     def leases(self) -> int:
         """How many leases are renewed."""
         return len(self._keeper)
+
+    @property
+    def owed(self) -> int:
+        """How many locks have yet to be given back, since their store did not answer."""
+        return len(self._returns)
 
     @property
     def waiting(self) -> int:

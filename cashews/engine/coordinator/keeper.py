@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
 from cashews._log import logger
-from cashews.backends.interface import Asks
+from cashews.actors.scope import start_soon
 from cashews.clock import Clock
-from cashews.exceptions import CacheError
-from cashews.messages import RenewLock
+from cashews.messages import LockPlace
 
 PARTS = 3
 """A lease is renewed when one of so many parts of it has passed."""
@@ -35,7 +35,7 @@ class HeldLock:
     """
 
     key: str
-    token: str
+    token: str = field(repr=False)
     fence: int
     lease: float | None
     """For how many seconds it was taken; `None` if the store holds it until it is given back."""
@@ -44,6 +44,14 @@ class HeldLock:
     until: float = 0.0
     """The instant up to which it is ours for certain."""
     lost: bool = False
+    place: LockPlace = field(default_factory=LockPlace, repr=False)
+    """The store that was asked for it, and its key there."""
+    task: object = field(default=None, repr=False)
+    """The task whose body runs under it, as long as that runs."""
+
+
+Renew: TypeAlias = Callable[[HeldLock], Awaitable["bool | None"]]
+"""Asks the store for another lease; says whether the lock was still ours, `None` if nobody knows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +63,7 @@ class Renewal:
     """
 
     lock: HeldLock
-    store: Asks
+    renew: Renew
     on_loss: Callable[[], object]
     context: Context = field(default_factory=copy_context)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -87,9 +95,9 @@ class Keeper:
         """Return the number of leases that are renewed."""
         return len(self._renewals)
 
-    def start(self, lock: HeldLock, store: Asks, on_loss: Callable[[], object]) -> None:
+    def start(self, lock: HeldLock, renew: Renew, on_loss: Callable[[], object]) -> None:
         """Renew a lease from now on; calls `on_loss` once the lock is lost."""
-        self._renewals[lock] = renewal = Renewal(lock, store, on_loss)
+        self._renewals[lock] = renewal = Renewal(lock, renew, on_loss)
         entry = (_first_renewal(lock), next(self._numbers), renewal)
         heappush(self._due, entry)
         self._ensure_scope()
@@ -118,11 +126,11 @@ class Keeper:
             self._earlier = None
 
     def _spawn(self, tasks: TaskGroup, renewal: Renewal) -> None:
-        tasks.start_soon(self._renew, renewal)
+        start_soon(tasks, self._renew, renewal)
 
     def _take_over(self) -> None:
         """Begin with the leases of a scope that has failed, whose tasks and cancel scopes are gone."""
-        again = [Renewal(each.lock, each.store, each.on_loss, each.context) for each in self._renewals.values()]
+        again = [Renewal(each.lock, each.renew, each.on_loss, each.context) for each in self._renewals.values()]
         self._renewals = {renewal.lock: renewal for renewal in again}
         self._due = [(_first_renewal(renewal.lock), next(self._numbers), renewal) for renewal in again]
         heapify(self._due)
@@ -166,13 +174,7 @@ class Keeper:
         lock, asked = renewal.lock, self._clock.now()
         self.turns += 1
         with self._clock.move_on_at(lock.until):
-            try:
-                renewed = await renewal.store.ask(RenewLock(lock.key, lock.token, lease))
-            except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
-                return None
-            except Exception:  # noqa: BLE001  of a middleware: it is no failure of the engine
-                logger.exception("the lock %r could not be renewed", lock.key)
-                return None
+            renewed = await renewal.renew(lock)
             if renewed:
                 lock.until = asked + lease
             return renewed

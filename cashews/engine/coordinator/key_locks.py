@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager
+from heapq import merge
+from itertools import islice
 from typing import Final, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from cashews._log import logger
 from cashews.engine.coordinator.keeper import HeldLock
+from cashews.engine.coordinator.slices import SLICE, in_slices
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError
@@ -72,18 +76,21 @@ class KeyLocks:
 
     # --- taking
 
-    async def lock(self, keys: Iterable[str]) -> None:
-        """Lock keys until the end, in an order that all transactions share.
+    async def lock(self, keys: Collection[str]) -> bool:
+        """Lock keys until the end, in an order that all transactions share; says whether that took a wait.
 
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
-        ordered, waited = sorted(keys), True
-        while waited:  # while a task waits, a commit of another task may give back the keys that it has by then
-            waited = False
-            for key in ordered:
+        waited, held = False, None
+        while held is not self.held:  # while a task waits, a commit of another task may give back the keys held by then
+            held = self.held
+            for count, key in enumerate(await _in_order(keys), start=1):
                 if not self.lock_in_place(key):
                     await self.hold(key)
                     waited = True
+                if not count % SLICE:
+                    await checkpoint()
+        return waited
 
     def lock_in_place(self, key: str) -> bool:
         """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
@@ -93,6 +100,11 @@ class KeyLocks:
             return False
         self.held[key] = None
         return True
+
+    @property
+    def isolated(self) -> bool:
+        """Whether keys are locked at all."""
+        return self._isolated
 
     async def hold(self, key: str) -> None:
         """Lock a key, in this process and on a shared store in the store; unless it is locked already."""
@@ -137,7 +149,7 @@ class KeyLocks:
     async def _take_in_store(self, key: str) -> HeldLock:
         lock = self._locks.claim(key + SUFFIX, self._owner.timeout)
         try:
-            await self._locks.wait(lock, self._owner.deadline)
+            await self._locks.acquire(lock, self._owner.deadline, within=self._owner.timeout)
             self._owner.check()
         except BaseException:
             self._release_in_process(key)
@@ -168,22 +180,23 @@ class KeyLocks:
         if waiter is not None:
             waiter.reply.give(None)
 
-    @contextmanager
-    def releasing(self, held: Held) -> Generator[None]:
+    @asynccontextmanager
+    async def releasing(self, held: Held) -> AsyncGenerator[None]:
         """Give keys back to this process at the end of the block; until then the transaction's other tasks wait."""
         released = anyio.Event()
         self._arriving.update(dict.fromkeys(held, released))
         try:
             yield
         finally:
-            for key in held:
-                del self._arriving[key]
-                self._release_in_process(key)
+            with anyio.CancelScope(shield=True):
+                async for key in in_slices(held):
+                    del self._arriving[key]
+                    self._release_in_process(key)
             released.set()
 
-    def note_released(self, locks: list[HeldLock]) -> None:
+    async def note_released(self, locks: list[HeldLock]) -> None:
         """Take note that a commit has given locks back in the store."""
-        for lock in locks:
+        async for lock in in_slices(locks):
             self._locks.stop_renewing(lock)
             self._locks.wake(lock.key)
 
@@ -203,6 +216,17 @@ class KeyLocks:
                 interrupted = error
         if interrupted is not None:
             raise interrupted
+
+
+async def _in_order(keys: Collection[str]) -> Iterable[str]:
+    """Return keys in their order; many are sorted in slices, between which other tasks run."""
+    if len(keys) <= SLICE:
+        return sorted(keys)
+    given, sorted_slices = iter(keys), list[list[str]]()
+    while part := sorted(islice(given, SLICE)):
+        sorted_slices.append(part)
+        await checkpoint()
+    return merge(*sorted_slices)
 
 
 def _leave_it_to_the_commit() -> None:

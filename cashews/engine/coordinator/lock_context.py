@@ -2,78 +2,108 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 
 import anyio
 
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.exceptions import (
-    LockedError,
-    LockLostError,
-    LockRefusedError,
-)
+from cashews.exceptions import LockLostError, LockRefusedError
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """A body that runs in a block, its lock, and the scope that ends it if the lock is lost."""
+
+    lock: HeldLock
+    task: object
+    scope: anyio.CancelScope | None = None
 
 
 class LockContext:
     """Holds a lock while the body runs. The lease is renewed; a body that insists is cancelled if the lock is lost.
 
+    One object may be entered by many tasks, and again and again: each time it takes the lock anew.
+
+    :param lease: for how many seconds the lock is taken
+    :param renew: renew the lease while the body runs
     :param wait: wait for the lock if it is not free; raise LockedError otherwise
     :param timeout: the seconds to wait at most
     :param insist: raise LockRefusedError if the store cannot lock, and end the body if the lock is lost; run the body
         without the lock otherwise
     """
 
-    __slots__ = ("_insist", "_lock", "_locks", "_scope", "_timeout", "_wait")
+    __slots__ = ("_bodies", "_insist", "_key", "_lease", "_locks", "_renew", "_timeout", "_wait")
 
     def __init__(
         self,
         locks: StoreLocks,
-        lock: HeldLock,
+        key: str,
+        lease: float,
         *,
+        renew: bool = True,
         wait: bool = True,
         timeout: float | None = None,
         insist: bool = True,
     ) -> None:
         self._locks = locks
-        self._lock = lock
+        self._key = key
+        self._lease = lease
+        self._renew = renew
         self._wait = wait
         self._timeout = timeout
         self._insist = insist
-        self._scope: anyio.CancelScope | None = None
+        self._bodies: list[Body] = []
+        """More than one only if a lock is lost, or its lease has ended, before its body has."""
 
     async def __aenter__(self) -> HeldLock:
-        lock = self._lock
-        try:
-            await self._take()
-        except LockRefusedError:
-            if self._insist:
-                raise
-        if lock.fence and lock.renewed:
-            self._scope = anyio.CancelScope()
-            self._scope.__enter__()
-            self._locks.start_renewing(lock, self._scope.cancel if self._insist else _let_it_run)
+        locks, timeout = self._locks, self._timeout
+        if locks.is_off(self._key):
+            lock = HeldLock(self._key, "", 0, None)
+        else:
+            lock = locks.claim(self._key, self._lease, renew=self._renew)
+            try:
+                await locks.acquire(lock, locks.until(timeout), wait=self._wait, within=timeout)
+            except LockRefusedError:
+                if self._insist:
+                    raise
+        body = Body(lock, locks.task())
+        self._bodies.append(body)
+        if lock.fence:
+            locks.note_entered(lock)
+            if lock.renewed:
+                body.scope = anyio.CancelScope()
+                body.scope.__enter__()
+                locks.start_renewing(lock, body.scope.cancel if self._insist else _let_it_run)
         return lock
-
-    async def _take(self) -> None:
-        if self._wait:
-            await self._locks.wait(self._lock, self._locks.until(self._timeout))
-        elif not await self._locks.take(self._lock):
-            raise LockedError(self._lock.key)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        scope, lock = self._scope, self._lock
+        body = self._leave()
+        lock, scope = body.lock, body.scope
         self._locks.stop_renewing(lock)
         try:
             if lock.fence:
+                self._locks.note_left(lock)
                 await self._locks.give_back(lock, quietly=error is not None)
         finally:
             swallowed = scope is not None and scope.__exit__(kind, error, trace)
         if lock.lost and self._insist and (error is None or swallowed):
             raise LockLostError(lock.key)
         return swallowed
+
+    def _leave(self) -> Body:
+        """Return the body that ends: the last one of this task, or the last one, if it was entered by another task."""
+        bodies = self._bodies
+        if len(bodies) > 1:
+            task = self._locks.task()
+            for body in reversed(bodies):
+                if body.task is task:
+                    bodies.remove(body)
+                    return body
+        return bodies.pop()
 
 
 def _let_it_run() -> None:

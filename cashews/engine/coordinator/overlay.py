@@ -84,7 +84,7 @@ class Draft:
             yield Set(key, state.value, state.left)
 
 
-def _later(write: Write, seconds: float) -> Write:
+def later(write: Write, seconds: float) -> Write:
     """Return the write that has now the effect which another had some seconds ago."""
     if isinstance(write, OVERWRITING):
         if isinstance(write, Delete) or write.expire is None:
@@ -116,6 +116,10 @@ class Overlay:
         self._learned: dict[str, float | None] = {}
         """Keys whose state in the store is known, with their deadlines there; `None` if it carries a deleted tag."""
         self._table: Table | None = None
+
+    def __len__(self) -> int:
+        """Return the number of keys that were written."""
+        return len(self._drafts)
 
     def knows(self, key: str) -> bool:
         """Say whether the whole state of a key is known here."""
@@ -199,16 +203,14 @@ class Overlay:
         """The keys that were written."""
         return tuple(self._drafts)
 
-    def writes(self, now: float) -> tuple[Write, ...]:
-        """Return the writes that a commit applies now: every deadline stays, and a key past its deadline is deleted."""
-        writes: list[Write] = []
+    def writes(self, now: float) -> Iterator[Write]:
+        """Yield the writes that a commit applies now: every deadline stays, and a key past its deadline is deleted."""
         for key, draft in self._drafts.items():
             if draft.overwritten and not draft.changed:
                 at, write = draft.writes[0]
-                writes.append(_later(write, now - at))
+                yield later(write, now - at)
             else:
-                writes += self._final(key, draft, now)
-        return tuple(writes)
+                yield from self._final(key, draft, now)
 
     def _outlived(self, key: str, state: State, now: float) -> bool:
         """Say whether a key lives on here that expires in the store before the commit: a change would come too late."""
@@ -221,7 +223,7 @@ class Overlay:
             return (Delete(key),)
         if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
             return draft.final(key, state)
-        return [_later(write, now - at) for at, write in draft.writes]
+        return [later(write, now - at) for at, write in draft.writes]
 
 
 def _instant(write: tuple[float, Write]) -> float:

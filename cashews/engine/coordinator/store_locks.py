@@ -5,60 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import replace
 from random import Random
+from secrets import token_hex
+from typing import Final
 
 import anyio
 
 from cashews._log import logger
 from cashews.actors.loop import Loop, ReplySlot
-from cashews.backends.interface import NOT_NOW, Asks
+from cashews.backends.interface import NOT_NOW, Backend
 from cashews.clock import Clock
+from cashews.commands import Command
+from cashews.engine.coordinator.attempts import AGAIN, PROMPT, REFUSALS, REFUSED, Attempt
 from cashews.engine.coordinator.keeper import HeldLock, Keeper
+from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.queues import LockQueues
-from cashews.exceptions import CacheBackendInteractionError, CacheClosedError, LockedError, LockRefusedError
-from cashews.messages import HELD, LockTimeLeft, SetLock, Unlock, UnwatchLock, WatchLock
+from cashews.engine.coordinator.returns import Returns
+from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, briefly
+from cashews.exceptions import CacheBackendInteractionError, CacheClosedError, CacheError, LockedError, LockRefusedError
+from cashews.messages import HELD, LockTimeLeft, RenewLock, SetLock, Unlock
 
-REFUSALS = 3
-"""How often a store may refuse a lock that it says is free before waiting is given up."""
-
-PROMPT = 10
-"""How often in a row a lock that is free by the time we ask for its holder is tried again without a pause."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds between two looks at a lock whose releases the store does not tell; each pause is twice the last."""
-
-SAFETY_PAUSE = 10.0
-"""Seconds between two looks at a lock whose releases the store tells: its message may be lost."""
-
-
-class Watch:
-    """A task that looks at a lock again when it is released."""
-
-    __slots__ = ("_loop", "pause", "released", "told")
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self.released = anyio.Event()
-        self.told = False
-        """Whether the releases of other processes set `released`, too."""
-        self.pause = FIRST_PAUSE
-
-    def wake(self) -> None:
-        """Say that the lock was released; a task of a loop that has ended is not told."""
-        if self._loop.here:
-            self.released.set()
-        else:
-            self._loop.post(self.released.set)
-
-
-@dataclass(slots=True, eq=False)
-class Turn:
-    """A task in a queue: the place in which it learns that it is the first, and its watch of the lock from then on."""
-
-    reply: ReplySlot[None]
-    watch: Watch | None = None
+TOKEN_BYTES: Final = 16
 
 
 class StoreLocks:
@@ -68,35 +36,32 @@ class StoreLocks:
     queue contends for the lock in its own task, so that middlewares meet the context of the task that wants the lock.
     An unlock, or the end of the holder's lease, wakes it: nobody polls a store that tells of releases.
 
-    :param store: takes the messages: a backend, or the engine where switches and middlewares stand before the stores
-    :param outlives: says whether the store of a key holds locks beyond this process
+    :param stores: takes the messages: a backend, or the engine where switches and middlewares stand before the stores
     :param loop: answers the event loop of the calling task
-    :param plain: says whether no middleware stands before the store of a key: a middleware may turn the key into
-        another one for each caller, so that no caller may rely on the watch of another
     """
 
     def __init__(
         self,
-        store: Asks,
-        outlives: Callable[[str], bool],
+        stores: LockStores,
         *,
         clock: Clock,
         random: Random,
         keeper: Keeper,
+        returns: Returns,
         loop: Callable[[], Loop],
-        plain: Callable[[str], bool],
     ) -> None:
-        self._store = store
-        self._outlives = outlives
+        self._stores = stores
         self._clock = clock
-        self._random = random
         self._keeper = keeper
+        self._returns = returns
         self._loop = loop
-        self._plain = plain
-        self._nonce = f"{random.getrandbits(96):024x}"
-        self._numbers = count(1)
-        self._queues: LockQueues[Turn] = LockQueues()
-        self._watches: dict[str, list[Watch]] = {}
+        self._queues: LockQueues[Attempt] = LockQueues()
+        self._watches = Watches(stores, self._outlives, clock=clock, random=random, loop=loop)
+        self._held: dict[str, list[HeldLock]] = {}
+        """The locks that tasks of this process hold, by key."""
+        self.until_free = self._watches.until_free
+        self.wake = self._watches.wake
+        self.wake_all = self._watches.wake_all
         self.turns = 0
         """How often a lock that is waited for was tried."""
 
@@ -110,14 +75,20 @@ class StoreLocks:
         """How many locks somebody looks at again when they are released."""
         return len(self._watches)
 
+    def _outlives(self, key: str) -> bool:
+        return self._stores.backend_of(key).outlives
+
+    def is_off(self, key: str) -> bool:
+        """Say whether locking is switched off here and now: then bodies run without their locks."""
+        return self._stores.is_off(Command.SET_LOCK, key)
+
     def claim(self, key: str, lease: float, *, renew: bool = True) -> HeldLock:
         """Return a lock that is to be taken, with a token of its own: knowing the token is holding the lock.
 
         A lock that would be renewed for as long as this process lives needs no lease in a store that ends with it.
         """
-        limited = lease if self._outlives(key) or not renew else None
-        token = f"{self._nonce}:{next(self._numbers)}"
-        return HeldLock(key, token, 0, limited, renewed=renew and limited is not None)
+        limited = lease if not renew or self._outlives(key) else None
+        return HeldLock(key, token_hex(TOKEN_BYTES), 0, limited, renewed=renew and limited is not None)
 
     def until(self, timeout: float | None) -> float:
         """Return the instant at which a timeout that begins now has passed."""
@@ -126,6 +97,34 @@ class StoreLocks:
     def reply_slot(self) -> ReplySlot[None]:
         """Return a place in which the calling task can wait for its turn."""
         return self._loop().reply_slot()
+
+    # --- the holders
+
+    def task(self) -> object:
+        """Return the calling task."""
+        return self._loop().task()
+
+    def note_entered(self, lock: HeldLock) -> None:
+        """Note that a body runs, in the calling task, under a lock that was taken."""
+        lock.task = self.task()
+        self._held.setdefault(lock.key, []).append(lock)
+
+    def note_left(self, lock: HeldLock) -> None:
+        """Note that a body has ended."""
+        lock.task = None
+        held = self._held.get(lock.key, [])
+        if lock in held:
+            held.remove(lock)
+        if not held:
+            self._held.pop(lock.key, None)
+
+    def held_here(self, key: str) -> list[HeldLock]:
+        """Return the locks with a key that the calling task holds: more than one if a middleware tells them apart."""
+        held = self._held.get(key)
+        if not held:
+            return []
+        task, now = self.task(), self._clock.now()
+        return [lock for lock in held if lock.task is task and lock.until > now and not lock.lost]
 
     # --- taking
 
@@ -136,89 +135,136 @@ class StoreLocks:
         """
         if lock.renewed or lock.key in self._queues.by_lock:
             return False
-        fence = self._store.in_place(SetLock(lock.key, lock.token, lock.lease))
-        return fence is not NOT_NOW and fence > 0
+        fence = self._stores.in_place(SetLock(lock.key, lock.token, lock.lease))
+        if fence is NOT_NOW or fence <= 0:
+            return False
+        lock.fence, lock.until = fence, self.until(lock.lease)
+        self.note_entered(lock)
+        return True
 
-    async def take(self, lock: HeldLock) -> bool:
-        """Take a lock that is free and that nobody waits for; says whether it was taken."""
-        return lock.key not in self._queues.by_lock and await self._try(lock) > 0
+    async def acquire(
+        self, lock: HeldLock, deadline: float = math.inf, *, wait: bool = True, within: float | None = None
+    ) -> None:
+        """Take a lock, behind all tasks that wait for it. At the deadline the tries end, too.
 
-    async def wait(self, lock: HeldLock, deadline: float = math.inf) -> None:
-        """Take a lock, behind all tasks that wait for it.
-
-        :raises LockedError: if it is not free at the deadline
-        :raises LockRefusedError: if the store refuses it though it says that nobody holds it
+        :param wait: wait for the lock if another holds it
+        :param within: the seconds that the error names; those until the deadline, if `None`
+        :raises LockedError: if another holds it at the deadline, or if this task holds it already
+        :raises LockRefusedError: if the store refuses it though nobody holds it, or does not answer
         """
-        if await self.take(lock):
-            return
+        attempt = Attempt(lock)
+        began = self._clock.now()
         if deadline == math.inf:
-            await self._wait_in_turn(lock)
+            await self._acquire(attempt, wait=wait)
             return
-        started = self._clock.now()
+        seconds = max(deadline - began, 0.0) if within is None else within
+        if deadline <= began:  # there is time for one try, for as long as the store takes for a message
+            await self._acquire(attempt, wait=False)
+            return
         with self._clock.move_on_at(deadline) as patience:
-            await self._wait_in_turn(lock)
+            await self._acquire(attempt, wait=wait)
         if not lock.fence or patience.cancelled_caught:
-            raise LockedError(lock.key, f"it was not free within {deadline - started:.3g} s")
+            if not attempt.answered:
+                raise LockRefusedError(lock.key, f"the store did not answer within {seconds:.3g} s")
+            raise LockedError(lock.key, f"it was not free within {seconds:.3g} s")
 
-    async def _wait_in_turn(self, lock: HeldLock) -> None:
-        turn, taken = Turn(self.reply_slot()), False
-        queues = self._queues
-        try:
-            try:
-                if not queues.join(lock.key, turn):
-                    await turn.reply
-                if turn.watch is None:
-                    turn.watch = await self._watch(lock.key)
-                taken = await self._until_taken(turn.watch, lock)
-            finally:
-                await self._pass_on(queues, lock.key, turn)
-        except BaseException:
-            if taken:  # and cancelled since
-                await self.give_back(lock, quietly=True)
-            raise
-        if not taken:
+    async def _acquire(self, attempt: Attempt, *, wait: bool) -> None:
+        lock = attempt.lock
+        answer = await self._first_try(attempt)
+        if answer > 0:
+            return
+        if self._is_own(lock):
+            raise LockedError(lock.key, "this task holds it already, and would wait for itself")
+        if answer == HELD and not wait:
+            raise LockedError(lock.key)
+        if answer == REFUSED or not wait or await self._wait_in_turn(attempt) == REFUSED:
             raise LockRefusedError(lock.key)
 
-    async def _pass_on(self, queues: LockQueues[Turn], key: str, turn: Turn) -> None:
-        """Leave a queue; the heir takes over the watch, if it would ask the store for the same one."""
-        heir = queues.leave(key, turn)
-        if heir is not None and queues is self._queues:
-            if turn.watch is not None and turn.watch.told and self._plain(key):
-                heir.watch, turn.watch = turn.watch, None
-            heir.reply.give(None)
-        if turn.watch is not None:
-            await self._unwatch(key, turn.watch)
+    async def _first_try(self, attempt: Attempt) -> int:
+        key = attempt.lock.key
+        queued = key in self._queues.by_lock
+        if queued and (self._stores.is_plain(key) or not self.held_here(key)):
+            attempt.answered = True
+            return HELD
+        return await self._try(attempt)
 
-    async def _until_taken(self, watch: Watch, lock: HeldLock) -> bool:
-        refusals = passings = 0
+    def _is_own(self, lock: HeldLock) -> bool:
+        """Say whether the calling task holds the very lock that it wants: of this key, or of its key in the store."""
+        mine = self.held_here(lock.key)
+        plain = bool(mine) and self._stores.is_plain(lock.key)
+        return any(plain or (held.place.store, held.place.key) == (lock.place.store, lock.place.key) for held in mine)
+
+    async def _wait_in_turn(self, attempt: Attempt) -> int:
+        """Wait for a lock in its queue; answers the fencing number, or `REFUSED`."""
+        lock, answer = attempt.lock, HELD
+        attempt.reply = self._loop().reply_slot()
+        queues = self._queues  # from here on: they are new if those before belonged to a loop that has ended
+        try:
+            try:
+                if not queues.join(lock.key, attempt) and not await attempt.reply:
+                    return REFUSED
+                if attempt.watch is None:
+                    attempt.watch = await self._watches.watch(lock.key)
+                answer = await self._until_answered(attempt, attempt.watch)
+            finally:
+                await self._pass_on(queues, attempt, refused=answer == REFUSED)
+        except BaseException:
+            if answer > 0:  # and cancelled since
+                await self.give_back(lock, quietly=True)
+            raise
+        return answer
+
+    async def _pass_on(self, queues: LockQueues[Attempt], attempt: Attempt, *, refused: bool) -> None:
+        """Leave a queue; the heir takes over the watch, if it would ask the store for the same one.
+
+        A store that refuses the lock refuses it to the whole queue: nobody waits for an outage behind another.
+        """
+        key, watch, plain = attempt.lock.key, attempt.watch, self._stores.is_plain(attempt.lock.key)
+        heir = queues.leave(key, attempt) if attempt in queues.by_lock.get(key, ()) else None
+        if heir is not None and queues is self._queues:
+            if refused and plain:
+                for other in queues.by_lock.pop(key):
+                    other.reply.give(False)
+            else:
+                if watch is not None and watch.told and plain:
+                    heir.watch, watch = watch, None
+                heir.reply.give(True)
+        if watch is not None:
+            await self._watches.unwatch(key, watch)
+
+    async def _until_answered(self, attempt: Attempt, watch: Watch) -> int:
+        """Try a lock whenever it may be free; answers the fencing number, or `REFUSED`."""
+        key, refusals, passings = attempt.lock.key, 0, 0
         while refusals < REFUSALS:
             watch.released = anyio.Event()
             self.turns += 1
-            answer = await self._try(lock)
-            if answer > 0:
-                return True
-            left = await self._store.ask(LockTimeLeft(lock.key))
+            answer = await self._try(attempt)
+            if answer >= REFUSED:
+                return answer
+            left = await self._stores.ask(LockTimeLeft(key))
             if left is not None:
-                await self._wait_for(watch, self._at_most(lock.key, left))
-            elif answer != HELD:
+                await self._watches.wait(key, watch, left)
+            elif answer == AGAIN:
                 refusals += 1
             else:  # its holder has released it since; time and again only if `LockTimeLeft` is not served
                 passings += 1
                 if passings > PROMPT:
-                    await self._wait_for(watch, LONGEST_PAUSE)
-        return False
+                    await self._watches.wait(key, watch, LONGEST_PAUSE)
+        return REFUSED
 
-    async def _try(self, lock: HeldLock) -> int:
-        asked = self._clock.now()
+    async def _try(self, attempt: Attempt) -> int:
+        """Try a lock; answers the fencing number, `HELD`, `REFUSED` or `AGAIN`."""
+        lock, asked = attempt.lock, self._clock.now()
         try:
-            answer = await self._store.ask(SetLock(lock.key, lock.token, lock.lease))
+            answer = await self._stores.ask(SetLock(lock.key, lock.token, lock.lease, lock.place))
         except BaseException:
-            await self.give_back(lock, quietly=True)  # it may have been taken: its reply was on the way
+            await self._disown(lock)  # it may have been taken: its reply was on the way
             raise
+        attempt.answered = True
         lock.until = math.inf if lock.lease is None else asked + lock.lease
         lock.fence = max(answer, 0)
-        if not answer:
-            await self.give_back(lock)  # likewise: an outage is answered like a refusal
+        if answer == REFUSED and await self._disown(lock):  # likewise: an outage is answered like a refusal
+            return AGAIN
         return answer
 
     # --- giving back
@@ -226,10 +272,10 @@ class StoreLocks:
     async def release(self, key: str, token: str) -> bool:
         """Give a lock back and wake the first of its waiters; says whether the token held it."""
         try:
-            released = await self._store.ask(Unlock(key, token))
+            released = await self._stores.ask(Unlock(key, token))
         except anyio.get_cancelled_exc_class():
             # asyncio's own Task.cancel() goes through shields, once; nobody knows whether the lock was free by then.
-            await self._store.ask(Unlock(key, token))
+            await self._stores.ask(Unlock(key, token))
             self.wake(key)
             raise
         if released:
@@ -239,101 +285,104 @@ class StoreLocks:
     async def give_back(self, lock: HeldLock, *, quietly: bool = False) -> None:
         """Release a lock after the body it was held for, also when that was cancelled.
 
-        :param quietly: log an outage, so that it does not replace the error that is on its way
+        It is released past a switch or a middleware that does not let that through. If its store is out of reach, it
+        is released once the store is back.
+
+        :param quietly: log a failure, so that it does not replace the error that is on its way
         :raises CacheBackendInteractionError: if the store cannot be reached
         """
-        with anyio.CancelScope(shield=True), suppress(CacheClosedError):  # a store that is gone took its locks along
+        released, failure = False, None
+        with anyio.CancelScope(shield=True):
             try:
-                await self.release(lock.key, lock.token)
-            except CacheBackendInteractionError as error:
-                if not quietly:
-                    raise
-                logger.warning("the lock %r could not be given back: %s", lock.key, error)
+                released = await self.release(lock.key, lock.token)
+            except CacheClosedError:  # a store that is gone took its locks along
+                return
+            except Exception as error:  # noqa: BLE001  of a middleware, perhaps; it is raised below
+                failure = error
+            except BaseException:
+                self._returns.add(lock, self._give_back_directly)
+                raise
+            if not released and not lock.lost and lock.until > self._clock.now():
+                await self._give_back_anyhow(lock)
+        if failure is not None:
+            if not quietly:
+                raise failure
+            logger.warning("the lock %r was given back, but not by its command: %s", lock.key, failure)
+
+    async def _give_back_anyhow(self, lock: HeldLock) -> None:
+        """Release a lock whose release was declined: by a switch, by a middleware, or because of an outage."""
+        key = lock.key
+        barred = self._stores.is_off(Command.UNLOCK, key) or not self._stores.is_plain(key)
+        if not barred or await self._give_back_directly(lock) is None:
+            self._returns.add(lock, self._give_back_directly)
+
+    async def _disown(self, lock: HeldLock) -> bool:
+        """Release a lock that may have been taken, and give it a new token; says whether its store answers."""
+        doubtful, lock.token = replace(lock), token_hex(TOKEN_BYTES)
+        released = None
+        try:
+            with briefly(self._clock), suppress(CacheError):
+                released = await self._give_back_directly(doubtful)
+        finally:
+            if not released:
+                self._returns.add(doubtful, self._give_back_directly)
+        return released is not None
+
+    async def _give_back_directly(self, lock: HeldLock) -> bool | None:
+        """Release a lock past switches and middlewares; `None` if the store does not answer."""
+        store, key = self._place_of(lock)
+        try:
+            released = await store.ask(Unlock(key, lock.token), strict=True)
+        except CacheClosedError:
+            return True
+        except CacheBackendInteractionError:
+            return None
+        if released:
+            self.wake(lock.key)
+        return released
+
+    def _place_of(self, lock: HeldLock) -> tuple[Backend, str]:
+        """Return the store that holds a lock, and the key there."""
+        place = lock.place
+        return (self._stores.backend_of(lock.key), lock.key) if place.store is None else (place.store, place.key)
 
     def release_in_place(self, lock: HeldLock) -> bool:
         """Give a lock back in place and wake its first waiter, if the store can do it; says whether it could."""
-        if self._store.in_place(Unlock(lock.key, lock.token)) is NOT_NOW:
+        self.note_left(lock)
+        if self._stores.in_place(Unlock(lock.key, lock.token)) is NOT_NOW:
             return False
         self.wake(lock.key)
         return True
 
-    # --- watching
-
-    async def until_free(self, key: str, deadline: float) -> bool:
-        """Wait until a lock is free, at the longest until an instant; says whether it is."""
-        left = await self._store.ask(LockTimeLeft(key))
-        if left is None or deadline <= self._clock.now():
-            return left is None
-        watch = await self._watch(key)
-        try:
-            while True:
-                watch.released = anyio.Event()
-                left = await self._store.ask(LockTimeLeft(key))
-                if left is None:
-                    return True
-                rest = deadline - self._clock.now()
-                if rest <= 0:
-                    return False
-                await self._wait_for(watch, min(self._at_most(key, left), rest))
-        finally:
-            await self._unwatch(key, watch)
-
-    def wake(self, key: str) -> None:
-        """Have the tasks look again that watch a lock."""
-        for watch in self._watches.get(key, ()):
-            watch.wake()
-
-    def wake_all(self) -> None:
-        """Have all tasks look again: a cache that has been closed tells them so."""
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.wake()
-
     def forget_waiters(self) -> None:
         """Forget the waiters of a loop that has ended."""
         self._queues = LockQueues()
-        self._watches = {}
-
-    async def _watch(self, key: str) -> Watch:
-        """Be told of the releases of a lock from now on, so that none is missed while the store is asked."""
-        watch = Watch(self._loop())
-        self._watches.setdefault(key, []).append(watch)
-        try:
-            watch.told = await self._store.ask(WatchLock(key, watch.wake))
-        except BaseException:
-            await self._unwatch(key, watch)
-            raise
-        return watch
-
-    async def _unwatch(self, key: str, watch: Watch) -> None:
-        watches = self._watches.get(key, [])
-        if watch in watches:  # unless its loop has ended
-            watches.remove(watch)
-        if not watches:
-            self._watches.pop(key, None)
-        with anyio.CancelScope(shield=True), suppress(CacheClosedError, CacheBackendInteractionError):
-            await self._store.ask(UnwatchLock(key, watch.wake))
-
-    def _at_most(self, key: str, seconds: float) -> float:
-        """Return after how many seconds to look again at a lock at the latest."""
-        return min(seconds, SAFETY_PAUSE) if self._outlives(key) else seconds
-
-    async def _wait_for(self, watch: Watch, seconds: float) -> None:
-        """Wait for a release, as long as the lease lasts; look again before, where the store does not tell."""
-        if not watch.told:
-            seconds = min(seconds, watch.pause)
-            watch.pause = min(2 * watch.pause, LONGEST_PAUSE) * self._random.uniform(0.75, 1.0)
-        with self._clock.move_on_at(self._clock.now() + seconds):
-            await watch.released.wait()
+        self._watches.forget()
 
     # --- leases
 
     def start_renewing(self, lock: HeldLock, on_loss: Callable[[], object]) -> None:
         """Renew the lease of a lock that was taken, if it was claimed so; calls `on_loss` if the lock is lost."""
         if lock.renewed:
-            self._keeper.start(lock, self._store, on_loss)
+            self._keeper.start(lock, self._renew, on_loss)
 
     def stop_renewing(self, lock: HeldLock) -> None:
         """Renew the lease no more."""
         if lock.renewed:
             self._keeper.stop(lock)
+
+    async def _renew(self, lock: HeldLock) -> bool | None:
+        """Ask for another lease, past a switch or a middleware that does not let that through."""
+        lease, key = lock.lease or 0.0, lock.key
+        try:
+            renewed = await self._stores.ask(RenewLock(key, lock.token, lease))
+        except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
+            renewed = None
+        except Exception:  # noqa: BLE001  of a middleware: it is no failure of the engine
+            logger.exception("the lock %r could not be renewed", key)
+            renewed = None
+        if renewed is None and (self._stores.is_off(Command.SET_LOCK, key) or not self._stores.is_plain(key)):
+            store, key = self._place_of(lock)
+            with suppress(CacheError):
+                renewed = await store.ask(RenewLock(key, lock.token, lease), strict=True)
+        return renewed

@@ -165,11 +165,8 @@ class Transaction(AmbientTransaction, BranchOwner):
                 return reply
             except OvertakenError:
                 self.check()
-            except WrongTypeError as error:
-                if not branch.suppresses:
-                    raise
-                logger.error("%s", error)
-                break
+            except WrongTypeError:  # a mistake of the program, suppressed by nobody
+                raise
             except (CacheBackendInteractionError, LockRefusedError) as error:
                 if not branch.suppresses:
                     raise
@@ -250,14 +247,33 @@ class Transaction(AmbientTransaction, BranchOwner):
         others in the order of their first use. Where one fails, those after it apply nothing.
 
         :raises LockLostError: if a lock was lost by then; its store has applied nothing
+        :raises TransactionConflictError: if keys that were read by a pattern have changed since; nothing is applied
         :raises CacheBackendInteractionError: if a store fails and does not suppress it
         :raises TransactionError: if the transaction has ended
         """
         self.check()
         try:
+            await self._prove()
             await self._apply_writes()
         finally:
             self._give_up_turn()
+
+    async def _prove(self) -> None:
+        """Make sure that the patterns which were read find no new keys, if anything was written."""
+        while not self._must_roll_back and self._written:
+            unproven = [branch for branch in self._branches.values() if branch.unproven]
+            if not unproven:
+                return
+            for branch in unproven:
+                await self._prove_there(branch)
+
+    async def _prove_there(self, branch: Branch) -> None:
+        try:
+            await branch.prove()
+        except (CacheBackendInteractionError, LockRefusedError) as error:
+            if not branch.suppresses:
+                raise
+            self._require_rollback(error)
 
     def _apply_writes(self) -> Awaitable[None]:
         """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
@@ -265,7 +281,8 @@ class Transaction(AmbientTransaction, BranchOwner):
             raise CacheClosedError
         if self._invalidations:
             self._refuse_loads()
-        return self._apply_shielded() if self._waits else self._apply()
+        in_place = not self._waits and all(branch.commits_in_place for branch in self._branches.values())
+        return self._apply() if in_place else self._apply_shielded()
 
     async def _apply_shielded(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -310,6 +327,11 @@ class Transaction(AmbientTransaction, BranchOwner):
 
     async def finish(self) -> None:
         """Apply the writes and end. Raises the errors of `commit`."""
+        try:
+            await self._prove()
+        except BaseException:
+            await self.end(CommitOutcome.ABORTED)
+            raise
         self._ended = True
         try:
             if self._last_outcome is None or self._written:

@@ -1,0 +1,34 @@
+"""Attempts: the tasks that want a lock, and the outcomes of their tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from cashews.actors.loop import ReplySlot
+from cashews.engine.coordinator.keeper import HeldLock
+from cashews.engine.coordinator.watches import Watch
+
+REFUSED: Final = 0
+"""The reply to `SetLock` of a store that cannot lock, or does not answer."""
+AGAIN: Final = -2
+"""The outcome of a try that was refused by a store which answers: its connection may have broken meanwhile."""
+REFUSALS: Final = 3
+"""How often a store that answers may refuse a lock that it says is free before waiting is given up."""
+PROMPT: Final = 10
+"""How often in a row a lock that is free by the time we ask for its holder is tried again without a pause."""
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A task that wants a lock.
+
+    `reply` is the place in which the task learns that it is the first of the queue: `True`, or `False` if the store
+    refuses the lock to the whole queue. `watch` is its watch of the lock from then on.
+    """
+
+    lock: HeldLock
+    reply: ReplySlot[bool] = field(init=False, repr=False)
+    watch: Watch | None = None
+    answered: bool = False
+    """Whether the store has answered at all."""

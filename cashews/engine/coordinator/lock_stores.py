@@ -1,0 +1,54 @@
+"""The stores that locks are asked of: the engine, where switches and middlewares stand before them, or one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+from cashews.backends.interface import Asks, Backend
+from cashews.commands import Command
+from cashews.messages import Message
+
+R = TypeVar("R")
+
+
+class LockStores(Asks, Protocol):
+    """An object that takes the messages of locks, and knows the way of each to its store."""
+
+    __slots__ = ()
+
+    def backend_of(self, key: str) -> Backend:
+        """Return the backend of a key."""
+        ...
+
+    def is_plain(self, key: str) -> bool:
+        """Say whether no middleware stands before the store of a key.
+
+        A middleware may turn a key into another one for each caller, so that no caller may rely on another's watch.
+        """
+        ...
+
+    def is_off(self, command: Command, key: str) -> bool:
+        """Say whether a command is declined for a key, here and now."""
+        ...
+
+
+class OneStore(LockStores):
+    """One backend, asked directly."""
+
+    __slots__ = ("_backend",)
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def ask(self, message: Message[R]) -> Awaitable[R]:
+        return self._backend.ask(message)
+
+    def backend_of(self, key: str) -> Backend:
+        return self._backend
+
+    def is_plain(self, key: str) -> bool:
+        return True
+
+    def is_off(self, command: Command, key: str) -> bool:
+        return False
