@@ -22,7 +22,7 @@ class Guard(Protocol):
 
     @property
     def label(self) -> str:
-        """The part of its keys by which its counts differ from those of another guard with the same key; may be empty."""
+        """The part of its keys by which its counts differ from those of other guards with the same key, maybe none."""
         return ""
 
     def for_function(self) -> Guard:
