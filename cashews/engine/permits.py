@@ -102,6 +102,36 @@ class Permits(Interceptor):
         return reply
 
 
+class Changes:
+    """The writes and removals of a transaction: they void permits once more at the commit, when they take effect."""
+
+    __slots__ = ("_removals", "_written")
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()
+        """The keys that were written or removed by name."""
+        self._removals: list[Message[Any]] = []
+        """The removals of keys that they do not name."""
+
+    def note(self, change: Message[Any]) -> None:
+        """Add a change."""
+        if change.covers is None:
+            self._written.update(change.keys)
+        else:
+            self._removals.append(change)
+
+    def void(self, permits: Permits) -> None:
+        """Void the permits of all changes."""
+        permits.void(self._written)
+        for removal in self._removals:
+            permits.refuse(removal)
+
+    def clear(self) -> None:
+        """Forget all changes."""
+        self._written.clear()
+        self._removals.clear()
+
+
 def is_change(message: Message[Any]) -> bool:
     """Say whether a message writes or removes keys; storing the outcome of a load is none."""
     if isinstance(message, Set):

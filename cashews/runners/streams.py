@@ -12,6 +12,7 @@ from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import wraps
+from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
@@ -35,6 +36,8 @@ BATCH: Final = 16
 """How many chunks travel in one message."""
 MOST_ITEMS: Final = 100_000
 """The longest run that is recorded and stored, unless `max_items` says otherwise."""
+RUN_BYTES: Final = 16
+"""The length of the name of a run, which no other run has, in whichever process."""
 MARGIN: Final = 60.0
 """Seconds that chunks outlive their manifest, so that a reader of the manifest still finds them."""
 
@@ -194,7 +197,7 @@ class StreamRunner:
         ttl = lifetime(self._plan, call, recording.items, engine.random.random)
         # Without a ttl the run is one value: chunks that lose their manifest would stay for ever.
         size = CHUNK if ttl is not None else self._most
-        manifest, chunks = recording.split(f"{engine.random.getrandbits(128):032x}", size)
+        manifest, chunks = recording.split(token_hex(RUN_BYTES), size)
         keys = manifest.keys(key)
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))

@@ -18,7 +18,7 @@ from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT, AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.coordinator.key_locks import BranchOwner
-from cashews.engine.permits import Permits
+from cashews.engine.permits import Changes, Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -73,8 +73,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     """
 
     __slots__ = (
-        *("_branches", "_changed", "_ended", "_invalidations", "_last_outcome", "_must_roll_back", "_permits"),
-        "_routes",
+        *("_branches", "_changes", "_ended", "_last_outcome", "_must_roll_back", "_permits", "_routes"),
         *("_turn_given_up", "_waits", "deadline", "engine", "isolated", "mode", "outcome", "timeout"),
     )
 
@@ -90,10 +89,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
-        self._invalidations: list[Message[Any]] = []
-        """Removals of keys that they do not name, which void permits once more at the commit."""
-        self._changed: set[str] = set()
-        """The keys that were written or removed by name before middlewares; likewise."""
+        self._changes = Changes()
         self._permits: list[LoadPermit] = []
         """Permits under which loads were written."""
         self._waits = False
@@ -188,14 +184,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def note_change(self, permits: object, change: Message[Any]) -> None:
         """Void the permits of a change once more at the commit: loads may begin until its writes take effect."""
         if permits is self.engine.permits:
-            if change.covers is None:
-                self._changed.update(change.keys)
-            else:
-                self._invalidations.append(change)
-
-    def _forget_changes(self) -> None:
-        self._invalidations.clear()
-        self._changed.clear()
+            self._changes.note(change)
 
     def hold_permit(self, permit: LoadPermit) -> None:
         """Have a load's permit live until the value that was written under it is applied."""
@@ -212,9 +201,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         permits = self.engine.permits
         ours = self._permits.copy()
         self._drop(self._permits)
-        for invalidation in self._invalidations:
-            permits.refuse(invalidation)
-        permits.void(self._changed)
+        self._changes.void(permits)
         for branch in self._branches.values():
             permits.void(branch.written_by_name)  # in place, past the chain
         for permit in ours:
@@ -293,7 +280,7 @@ class Transaction(AmbientTransaction, BranchOwner):
             raise CacheClosedError
         if self.engine.permits.running:
             self._refuse_loads()
-        self._forget_changes()
+        self._changes.clear()
         in_place = not self._waits and all(branch.commits_in_place for branch in self._branches.values())
         return self._apply() if in_place else self._apply_shielded()
 
@@ -331,7 +318,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def rollback(self) -> RollbackResult:
         """Forget the writes so far, in this very call; awaiting the result gives the locks back, too."""
         self.check()
-        self._forget_changes()
+        self._changes.clear()
         self._drop(self._permits)
         self._last_outcome = CommitOutcome.ABORTED
         for branch in self._branches.values():
