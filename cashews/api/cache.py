@@ -18,6 +18,7 @@ from cashews.api.transactions import TransactionAPI
 from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
+from cashews.engine.chance import own_random
 from cashews.engine.context import AMBIENT, Detector, Off, ambient
 from cashews.engine.engine import Engine
 from cashews.engine.interceptors import Callback, Middleware
@@ -42,7 +43,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
-        super().__init__(Engine(clock or SystemClock(), random or Random()), strict_keys=strict_keys)
+        super().__init__(Engine(clock or SystemClock(), random or own_random()), strict_keys=strict_keys)
         self.name = name
 
     def __repr__(self) -> str:

@@ -31,8 +31,8 @@ class AmbientTransaction(Protocol):
     engine: Any
     """The engine that the transaction belongs to."""
 
-    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
-        """Note an invalidation that takes effect at the commit: `permits` have to be voided once more then."""
+    def note_change(self, permits: object, change: Message[Any]) -> None:
+        """Note a change that takes effect at the commit: `permits` have to be voided once more then."""
         ...
 
     def in_place(self, message: Message[Any], route: Any) -> Any:

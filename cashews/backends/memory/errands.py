@@ -99,7 +99,7 @@ class Counting(Errand):
         return self._table.count(now)
 
 
-class Parts(Errand):
+class InParts(Errand):
     """A message about more keys than one turn can serve: each turn serves some of them, as a message of its own."""
 
     __slots__ = ("_keys", "_message", "_serve", "_served")
@@ -130,7 +130,7 @@ class Parts(Errand):
         """Take the reply to a part."""
 
 
-class ReadingParts(Parts):
+class ReadingInParts(InParts):
     """The reading of many keys; nobody wants the rest once its asker has gone."""
 
     __slots__ = ("_found",)
@@ -149,10 +149,10 @@ class ReadingParts(Parts):
 
 Many: TypeAlias = "m.GetMany | m.SetMany | m.DeleteMany"
 IN_PARTS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, Turn], Errand]]] = {
-    m.GetMany: ReadingParts,
-    m.RecallMany: ReadingParts,
-    m.SetMany: Parts,
-    m.DeleteMany: Parts,
+    m.GetMany: ReadingInParts,
+    m.RecallMany: ReadingInParts,
+    m.SetMany: InParts,
+    m.DeleteMany: InParts,
 }
 """The errand of each message about many keys that takes several turns if they are more than one turn can serve."""
 
