@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from anyio.lowlevel import checkpoint
 
@@ -18,7 +17,6 @@ from cashews.exceptions import DecodeError
 from cashews.serialize import Pending, Serializer, SerializerOptions, custom_of
 
 R = TypeVar("R")
-S = TypeVar("S", bound=m.Set)
 SLICE: Final = 0.003
 """The seconds of the system's time for which a task encodes or decodes before it lets others run."""
 PART: Final = 1_000
@@ -166,56 +164,3 @@ class NativeValues(Values, ABC):
             return state
         value = await self.from_stored(key, state.value, ABSENT)
         return replace(state, value=value, foreign=UNREADABLE if value is ABSENT else "")
-
-
-class Presence:
-    """Answers whether a key holds a value, for a store whose stored values may be unreadable: those count as absent.
-
-    :param ask: serves a message about what is stored
-    :param peek: returns the state of a key with its value decoded
-    """
-
-    def __init__(
-        self, ask: Callable[[m.Message[Any]], Awaitable[Any]], peek: Callable[[m.Peek], Awaitable[m.State]]
-    ) -> None:
-        self._ask = ask
-        self._peek = peek
-        self.serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
-            m.Exists: self._exists,
-            m.GetExpire: self._get_expire,
-            m.GetSize: self._get_size,
-            m.Expire: self._expire,
-        }
-
-    async def exists(self, key: str) -> bool:
-        """Say whether a key holds something that can be read."""
-        return _is_present(await self._peek(m.Peek(key)))
-
-    async def _exists(self, message: m.Exists) -> bool:
-        return await self.exists(message.key)
-
-    async def _get_expire(self, message: m.GetExpire) -> int:
-        state = await self._peek(m.Peek(message.key))
-        if not _is_present(state):
-            return -2
-        return -1 if state.left is None or state.left == math.inf else max(1, math.ceil(state.left - 1e-6))
-
-    async def _get_size(self, message: m.GetSize) -> int:
-        size: int = await self._ask(message) if await self.exists(message.key) else 0
-        return size
-
-    async def _expire(self, message: m.Expire) -> bool:
-        was_present = await self.exists(message.key)
-        if was_present or (message.timeout is not None and message.timeout <= 0):  # another program may read it
-            was_present = await self._ask(message) and was_present
-        return was_present
-
-    async def decided(self, message: S) -> S | None:
-        """Return a `Set` or `SetTagged` whose `exist=` is answered for an unreadable value; `None` to store nothing."""
-        if message.exist is None or (await self._peek(m.Peek(message.key))).foreign != UNREADABLE:
-            return message
-        return None if message.exist else replace(message, exist=None)
-
-
-def _is_present(state: m.State) -> bool:
-    return not state.absent and state.foreign != UNREADABLE

@@ -26,7 +26,7 @@ from cashews.backends.disk.options import DiskOptions
 from cashews.backends.disk.reading import READS, Reader
 from cashews.backends.disk.tags import CarrierCursor, DeleteCarriers
 from cashews.backends.disk.writing import WRITES, Writer
-from cashews.backends.encoding import PART, Presence, in_parts
+from cashews.backends.encoding import PART, in_parts
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.serialize import SerializerOptions
@@ -47,11 +47,9 @@ class DiskStore(Backend):
         clock, ensure_scope = environment.clock, environment.ensure_scope
         self._reads = Lane(lambda: Escaping(Reader(self._files)), clock, ensure_scope)
         self._writes = Lane(lambda: Escaping(Writer(self._files)), clock, ensure_scope)
-        self._presence = Presence(self._ask_about_key, self._peek)
         self._serve: dict[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
             **dict.fromkeys(READS, self._reads.ask),
             **dict.fromkeys(WRITES, self._writes.ask),
-            **self._presence.serve,
             m.Get: self._get,
             m.Recall: self._get,
             m.GetHit: self._get_hit,
@@ -185,24 +183,11 @@ class DiskStore(Backend):
         shard = message.cursor.shard if isinstance(message.cursor, FileCursor) else 0
         return FileCursor(shard + 1) if cursor is None and shard + 1 < len(self._files) else cursor
 
-    async def _ask_about_key(self, message: m.Message[R]) -> R:
-        lane = self._reads if message.__class__ in READS else self._writes
-        return await lane.ask(message)
-
     async def _set(self, message: m.Set) -> bool:
-        if message.exist is not None:
-            decided = await self._presence.decided(message)
-            if decided is None:
-                return False
-            message = decided
         value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(m.Set(message.key, value, message.expire, message.exist, message.permit))
 
     async def _set_tagged(self, message: m.SetTagged) -> bool:
-        decided = await self._presence.decided(message)
-        if decided is None:
-            return False
-        message = decided
         value = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._writes.ask(replace(message, value=value))
 

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import PART, NativeValues, Presence, in_parts
+from cashews.backends.encoding import PART, NativeValues, in_parts
 from cashews.backends.interface import Environment, Turn
 from cashews.backends.memory.store import MemoryOptions, MemoryStore
 from cashews.serialize import HITS, HITS_PREFIX, SerializerOptions, next_hits
@@ -51,9 +51,7 @@ class EncodedStore(MemoryStore):
     def __init__(self, options: MemoryOptions, serializer: SerializerOptions, environment: Environment) -> None:
         super().__init__(replace(options, copy="share"), environment)
         self._values = CountedValues(serializer, self)
-        self._presence = Presence(super().ask, self._peek)
         self._serve: Mapping[type[m.Message[Any]], Callable[[Any], Awaitable[Any]]] = {
-            **self._presence.serve,
             m.Get: self._get,
             m.Recall: self._get,
             m.GetHit: self._get_hit,
@@ -118,10 +116,6 @@ class EncodedStore(MemoryStore):
         return replace(page, items=await self._values.pairs_from_stored(page.items))
 
     async def _set(self, message: m.Set) -> bool:
-        decided = await self._presence.decided(message)
-        if decided is None:
-            return False
-        message = decided
         kept = await self._values.to_stored(message.key, message.value, message.expire)
         return await self._take(replace(message, value=kept))
 
