@@ -119,7 +119,8 @@ class Runner:
         if error is not None:
             record["exc"] = type(error)
         for detector in detectors:
-            detector.record(call.key, record)
+            if detector.counts(self._engine):
+                detector.record(call.key, record)
 
     async def _load(self, call: Call) -> Any:
         loaded = await self._loaded(call, self._loader.load)

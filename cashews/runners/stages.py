@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from cashews._typing import ABSENT
 from cashews.commands import Command
-from cashews.engine.context import AMBIENT, Detector, ambient
+from cashews.engine.context import Detector, add, take_back
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Flights
 from cashews.engine.load_locks import LoadLock, hold
@@ -56,9 +56,12 @@ class OverCaches:
     load: Callable[[Call, LoadPermit, Detector], Awaitable[Outcome]]
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        here, beneath = AMBIENT.get(), Detector()
-        with ambient(detectors=(*(here.detectors if here else ()), beneath)):
+        beneath = Detector()
+        add("detectors", beneath)
+        try:
             return await self.load(call, permit, beneath)
+        finally:
+            take_back("detectors", beneath)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ class StreamRunner:
         here = AMBIENT.get()
         for detector in here.detectors if here is not None else ():
             record = record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached)
-            detector.record(call.key, record)
+            if detector.counts(self._engine):
+                detector.record(call.key, record)
         for chunk in pieces(items, CHUNK):
             for item in chunk:
                 yield item
