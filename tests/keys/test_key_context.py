@@ -4,9 +4,9 @@ import contextvars
 
 import pytest
 
+from cashews.engine.key_context import key_context
 from cashews.exceptions import CacheError, WrongKeyError
 from cashews.keys.compile import compile_key
-from cashews.engine.key_context import key_context
 from cashews.keys.context import context_values, register_key_context
 
 
