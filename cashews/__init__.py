@@ -12,6 +12,7 @@ from cashews.api.cache import Cache
 from cashews.api.keying import noself
 from cashews.api.settings import register_backend
 from cashews.engine.context import invalidate_further
+from cashews.engine.key_context import key_context
 from cashews.exceptions import (
     CacheBackendInteractionError,
     CacheClosedError,
@@ -25,6 +26,7 @@ from cashews.exceptions import (
     LoadTimeoutError,
     LockedError,
     LockLostError,
+    LockReenteredError,
     LockRefusedError,
     MissingExtraError,
     NoKeyError,
@@ -52,7 +54,7 @@ from cashews.exceptions import (
 )
 from cashews.helpers import add_prefix, all_keys_lower, fast_condition, memory_limit
 from cashews.keys.compile import get_cache_key_template
-from cashews.keys.context import key_context, register_key_context
+from cashews.keys.context import register_key_context
 from cashews.keys.formatter import default_formatter
 from cashews.strategies.conditions import NOT_NONE, only_exceptions, with_exceptions
 from cashews.typing import (
@@ -140,6 +142,7 @@ __all__ = [
     "LoadCancelledError",
     "LoadTimeoutError",
     "LockLostError",
+    "LockReenteredError",
     "LockRefusedError",
     "LockedError",
     "Message",

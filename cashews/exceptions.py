@@ -250,6 +250,13 @@ class LockRefusedError(LockedError):
         super().__init__(key, reason)
 
 
+class LockReenteredError(LockedError):
+    """A task asked for a lock that it holds already, and would wait for itself."""
+
+    def __init__(self, key: str = "") -> None:
+        super().__init__(key, "this task holds it already, and would wait for itself")
+
+
 class LockLostError(LockedError):
     """A lock was lost while it was held: its lease could not be renewed, or another has taken it."""
 

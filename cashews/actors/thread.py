@@ -78,6 +78,9 @@ class ActorThread:
         except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
             await self._over.wait()
             raise
+        finally:
+            if self._over.is_set():  # the thread has told of its end in its last statement
+                self._thread.join()
 
     def _run(self) -> None:
         try:

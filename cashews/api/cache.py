@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from random import Random
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,8 @@ from cashews.api.transactions import TransactionAPI
 from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
-from cashews.engine.context import AMBIENT, Detector, Off, ambient
+from cashews.engine.chance import own_random
+from cashews.engine.context import AmbientBlock, Detector, Off
 from cashews.engine.engine import Engine
 from cashews.engine.interceptors import Callback, Middleware
 from cashews.engine.statistics import EngineStatistics
@@ -42,7 +43,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
-        super().__init__(Engine(clock or SystemClock(), random or Random()), strict_keys=strict_keys)
+        super().__init__(Engine(clock or SystemClock(), random or own_random()), strict_keys=strict_keys)
         self.name = name
 
     def __repr__(self) -> str:
@@ -142,18 +143,17 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         """Switch commands on again (all, if none is named) in every task of the process."""
         self._engine.routes.switch(on=commands_of(commands) or ALL, prefix=prefix)
 
-    @contextmanager
-    def disabling(self, *commands: Command, prefix: str | None = None) -> Generator[None]:
+    def disabling(self, *commands: Command, prefix: str | None = None) -> AmbientBlock[None]:
         """Switch commands off (all, if none is named) in this context until the block ends.
+
+        It is also a decorator: ``@cache.disabling()`` holds while an async function runs.
 
         :raises NotConfiguredError: if there is no backend under the prefix
         """
         if prefix is not None:
             self._engine.backend_at(prefix)
-        here = AMBIENT.get()
-        off = Off(self._engine, commands_of(commands) or ALL, prefix)
-        with ambient(off=(*(here.off if here else ()), off)):
-            yield
+        switched = commands_of(commands) or ALL
+        return AmbientBlock("off", lambda: (Off(self._engine, switched, prefix), None))
 
     def is_disable(self, *commands: Command, prefix: str = "") -> bool:
         """Say whether any of the commands (of all, if none is named) is switched off here and now."""
@@ -183,13 +183,13 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         return self._engine.backend_at(prefix).on_remove(runnable("listener", listener))
 
     @property
-    @contextmanager
-    def detect(self) -> Generator[Detector]:
-        """``with cache.detect as detector:`` collects a record of every answer from a cache in the block."""
-        here = AMBIENT.get()
-        detector = Detector()
-        with ambient(detectors=(*(here.detectors if here else ()), detector)):
-            yield detector
+    def detect(self) -> AmbientBlock[Detector]:
+        """``with cache.detect as detector:`` collects a record of every answer from this cache in the block."""
+        return AmbientBlock("detectors", self._detector)
+
+    def _detector(self) -> tuple[Detector, Detector]:
+        detector = Detector(self._engine)
+        return detector, detector
 
     def statistics(self) -> EngineStatistics:
         """Return the figures of the cache: its tasks, waiters, loads, refreshes and backends."""

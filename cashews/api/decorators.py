@@ -172,7 +172,7 @@ class GuardDecorator:
         """
         keying = self.keying.per_function(function) if self.per_function else self.keying
         target = keying.target(async_function(function))
-        run: Any = guarded(target, self.guard)
+        run: Any = guarded(target, self.guard.for_function())
         run.key = keying.shown_key_of(function)
         return cast("AsyncFunction[P, R]", run)
 

@@ -24,7 +24,7 @@ class GuardAPI(Face):
     """The guards. Every duration may be a callable of the call's arguments."""
 
     def _guarding(self, guard: Guard, key: str | None, prefix: str) -> GuardDecorator:
-        return GuardDecorator(guard, self._keying(key, prefix))
+        return GuardDecorator(guard, self._keying(key, labelled(prefix, guard)))
 
     def locked(
         self,
@@ -110,7 +110,7 @@ class GuardAPI(Face):
             min_calls=integer("min_calls", min_calls, 1),
         )
         breaker = CircuitBreaker(self._engine, parse_rules(rules), errors_of(exceptions))
-        return GuardDecorator(breaker, self._keying(key, prefix), per_function=True)
+        return GuardDecorator(breaker, self._keying(key, labelled(prefix, breaker)), per_function=True)
 
     def thunder_protection(self, key: str | None = None, *, prefix: str = "thunder_protection") -> GuardDecorator:
         """Return a decorator: concurrent calls of one key run the function once and share its outcome.
@@ -198,6 +198,11 @@ class GuardAPI(Face):
         texts("args_map", tuple(names.values()))
         values = mapping("defaults", defaults or {})
         return InvalidateDecorator(self._engine, text("key_template", key_template), names, values, self._strict)
+
+
+def labelled(prefix: str, guard: Guard) -> str:
+    """Return the prefix of a guard's keys, with the guard's label: stacked guards of one key count apart."""
+    return ":".join(filter(None, (text("prefix", prefix), guard.label)))
 
 
 def _period(period: TTL) -> Compiled:

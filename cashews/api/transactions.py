@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import Token
-from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -14,7 +12,7 @@ from cashews._typing import Duration
 from cashews.api.decorated import AsyncFunction, P
 from cashews.api.face import Face
 from cashews.api.keying import async_function
-from cashews.engine.context import AMBIENT, Ambient
+from cashews.engine.context import AMBIENT, Ambient, add, take_back
 from cashews.engine.coordinator.transaction import Transaction, TransactionMode, current
 from cashews.engine.engine import Engine
 from cashews.exceptions import TransactionError, WrongArgumentError
@@ -27,14 +25,13 @@ TIMEOUT = 10.0
 class TransactionContext:
     """A block whose commands are one transaction; in another of the same cache it joins that one."""
 
-    __slots__ = ("_engine", "_mode", "_timeout", "_token", "_transaction")
+    __slots__ = ("_engine", "_mode", "_timeout", "_transaction")
 
     def __init__(self, engine: Engine, mode: TransactionMode, timeout: float) -> None:
         self._engine = engine
         self._mode = mode
         self._timeout = timeout
         self._transaction: Transaction | None = None
-        self._token: Token[Ambient | None] | None = None
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function: each call is a transaction of its own.
@@ -67,24 +64,20 @@ class TransactionContext:
             except BaseException:
                 self._transaction = None
                 raise
-        self._token = AMBIENT.set(
-            Ambient(transactions=(transaction,))
-            if here is None
-            else replace(here, transactions=(*here.transactions, transaction))
-        )
+        if here is None:
+            AMBIENT.set(Ambient(transactions=(transaction,)))
+        else:
+            add("transactions", transaction)
         return transaction
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        transaction, token = self._transaction, self._token
-        if transaction is None or token is None:  # it has joined another
+        transaction = self._transaction
+        if transaction is None:  # it has joined another
             return
-        self._transaction = self._token = None
-        try:  # noqa: SIM105  `suppress` costs more than the rest
-            AMBIENT.reset(token)
-        except ValueError:  # left in another context than the one it was entered in
-            pass
+        self._transaction = None
+        take_back("transactions", transaction)
         if error is None:
             await transaction.finish()
         else:

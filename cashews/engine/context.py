@@ -5,14 +5,18 @@ It is one value in one context variable, read once a call, and `None` in the com
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from cashews.commands import Command
+from cashews.engine.blocks import Block
 from cashews.messages import Message
+
+T = TypeVar("T")
+Part: TypeAlias = Literal["off", "detectors", "further", "transactions"]
+"""The parts of an ambient, each a tuple of entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class AmbientTransaction(Protocol):
     engine: Any
     """The engine that the transaction belongs to."""
 
-    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
-        """Note an invalidation that takes effect at the commit: `permits` have to be voided once more then."""
+    def note_change(self, permits: object, change: Message[Any]) -> None:
+        """Note a change that takes effect at the commit: `permits` have to be voided once more then."""
         ...
 
     def in_place(self, message: Message[Any], route: Any) -> Any:
@@ -51,12 +55,14 @@ class Ambient:
 
     off: tuple[Off, ...] = ()
     detectors: tuple[Detector, ...] = ()
-    invalidating: object | None = None
-    """The `invalidate_further()` block we are in: reads of cached values remove them and find nothing."""
+    further: tuple[object, ...] = ()
+    """The `invalidate_further()` blocks that we are in."""
     transactions: tuple[AmbientTransaction, ...] = ()
     """The transaction of each cache that has one here."""
+    invalidating: object | None = field(init=False)
+    """The innermost `invalidate_further()` block: reads of cached values remove them and find nothing."""
     sole: AmbientTransaction | None = field(init=False)
-    """The context's only transaction; `None` if a switch or `invalidate_further()` is active too.
+    """The context's only transaction; `None` if a switch, a detector or `invalidate_further()` is active too.
 
     Messages may go straight to it.
     """
@@ -64,7 +70,8 @@ class Ambient:
     """Which parts are there, as bits: they decide which interceptors a message has to pass."""
 
     def __post_init__(self) -> None:
-        plain = len(self.transactions) == 1 and not self.off and self.invalidating is None
+        self.invalidating = self.further[-1] if self.further else None
+        plain = len(self.transactions) == 1 and not (self.off or self.detectors or self.further)
         self.sole = self.transactions[0] if plain else None
         self.concerns = (
             (SWITCHED_OFF if self.off else 0)
@@ -78,34 +85,69 @@ AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None
 NOTHING = Ambient()
 
 
-@contextmanager
-def ambient(**changes: Any) -> Generator[None]:
-    """Change the ambient of this context until the block ends, then restore what it was."""
-    token = AMBIENT.set(replace(AMBIENT.get() or NOTHING, **changes))
-    try:
-        yield
-    finally:
-        AMBIENT.reset(token)
+def add(part: Part, entry: Any) -> None:
+    """Add an entry to a part of this context's ambient."""
+    here = AMBIENT.get() or NOTHING
+    changes: dict[str, Any] = {part: (*getattr(here, part), entry)}
+    AMBIENT.set(replace(here, **changes))
 
 
-@contextmanager
-def invalidate_further() -> Generator[None]:
+def take_back(part: Part, entry: Any) -> None:
+    """Take an entry back, wherever it stands among others; in a context without it nothing happens."""
+    here = AMBIENT.get()
+    if here is not None and any(each is entry for each in getattr(here, part)):
+        changes: dict[str, Any] = {part: tuple(each for each in getattr(here, part) if each is not entry)}
+        left = replace(here, **changes)
+        AMBIENT.set(left if left.off or left.detectors or left.further or left.transactions else None)
+
+
+class AmbientBlock(Block[T]):
+    """A block that adds an entry to a part of its context's ambient.
+
+    :param make: makes the entry, and the value of ``as``, each time that the block is entered
+    """
+
+    __slots__ = ("_make", "_part")
+
+    def __init__(self, part: Part, make: Callable[[], tuple[object, T]]) -> None:
+        super().__init__()
+        self._part: Part = part
+        self._make = make
+
+    def _begin(self) -> tuple[object, T]:
+        entry, value = self._make()
+        add(self._part, entry)
+        return entry, value
+
+    def _end(self, entry: Any) -> None:
+        take_back(self._part, entry)
+
+
+def invalidate_further() -> AmbientBlock[None]:
     """Until the block ends, have reads of cached values in this context remove them and find nothing.
 
     The cached functions that are called in the block run anew, and their results are stored. Counters, locks, rate
-    limits and circuit breakers are left alone.
+    limits and circuit breakers are left alone. It is also a decorator: ``@invalidate_further()`` holds while an async
+    function runs.
     """
-    with ambient(invalidating=object()):
-        yield
+    return AmbientBlock("further", lambda: (object(), None))
 
 
 class Detector:
-    """Collects, key by key, one record for every answer that came from a cache."""
+    """Collects, key by key, one record for every answer that came from a cache.
 
-    __slots__ = ("_calls",)
+    :param engine: the engine of the cache whose answers count; those of every cache, if it is `None`
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_calls", "_engine")
+
+    def __init__(self, engine: object | None = None) -> None:
+        self._engine = engine
         self._calls: dict[str, list[dict[str, Any]]] = {}
+
+    def counts(self, engine: object) -> bool:
+        """Say whether the answers of an engine's cache are collected."""
+        return self._engine is None or self._engine is engine
 
     def record(self, key: str, record: Mapping[str, Any]) -> None:
         """Add the record of an answer; it has at least `name`, `ttl` and `backend`."""

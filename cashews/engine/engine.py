@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from random import Random
 from threading import get_ident
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -24,9 +25,10 @@ from cashews.engine.coordinator.branch import Branch
 from cashews.engine.coordinator.coordinator import Coordinator
 from cashews.engine.coordinator.lock_stores import LockStores, OneStore
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
-from cashews.engine.flights import Flights
+from cashews.engine.flights import Flights, waiting_for
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
-from cashews.engine.permits import Permits, TakenPermit
+from cashews.engine.load_locks import LoadLocks
+from cashews.engine.permits import Permits, TakenPermit, is_change
 from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Pages, Route, Routes
 from cashews.engine.statistics import EngineStatistics, actors_of
@@ -67,9 +69,10 @@ class Engine(LockStores, TransactionHost):
         self._all_on = True
         self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
-        self._flights = Flights(self.permits, self.loop)
-        self.load = self._flights.load
-        """Runs the load of a key, or joins the one that runs; see `Flights.load`."""
+        self._running = self.permits.running
+        self.load_locks = LoadLocks()
+        self.uncached: Counter[str] = Counter()
+        """The calls of cached functions that were not cached, by reason."""
         self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self)
@@ -104,6 +107,8 @@ class Engine(LockStores, TransactionHost):
         :raises EventLoopError: if another event loop, still alive, uses this cache
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
+        if self._running and is_change(message):
+            self._void(message)
         route = self._sole
         if route is None or route.turns:
             reply = self.in_place(message)
@@ -118,6 +123,15 @@ class Engine(LockStores, TransactionHost):
         route = self._sole or self.routes.of(message.key)
         passed: R = await route.chain(message.__class__)(message)
         return passed
+
+    def _void(self, message: Message[Any]) -> None:
+        """Void the permits of loads whose keys a message changes, unless it is going to be declined."""
+        routes = self.routes
+        if message.covers is None:
+            if any(not routes.of(key).switch.is_off(message.command) for key in message.keys):
+                self.permits.refuse(message)
+        elif any(not route.switch.is_off(message.command) for route in routes.matching(message.covers)):
+            self.permits.refuse(message)
 
     async def _ask_each(self, message: Message[R]) -> R:
         """Pass a message about several keys to each route that it concerns."""
@@ -168,17 +182,21 @@ class Engine(LockStores, TransactionHost):
 
     # --- loads
 
+    def flights(self) -> Flights:
+        """Return the shared loads of one more function."""
+        return Flights(self.permits, self.loop)
+
     def permit(self, key: str, tagging: KnownTags | None) -> TakenPermit:
         """Return ``with engine.permit(...) as permit``, the block of a load that is not shared."""
         return TakenPermit(self.permits, self.permits.take(key, tagging))
 
-    def refresh(self, key: str, run: Run) -> bool:
+    def refresh(self, owner: object, key: str, run: Run) -> bool:
         """Have a load run in the background; says whether it is going to. See `Refresher.tell`."""
-        return self.refresher.tell(key, run)
+        return self.refresher.tell(owner, key, run)
 
-    def refresh_and_wait(self, key: str, run: Run) -> Awaitable[Outcome | None]:
+    def refresh_and_wait(self, owner: object, key: str, run: Run, *, join: bool) -> Awaitable[Outcome | None]:
         """Have a load run in the background and wait for its outcome; `None` if it was refused."""
-        return self.refresher.ask(key, run)
+        return self.refresher.ask(owner, key, run, join=join)
 
     # --- configuration
 
@@ -362,8 +380,9 @@ class Engine(LockStores, TransactionHost):
             lock_waiters=self.locks.waiting,
             leases=self.coordinator.leases,
             loads=len(self.permits),
-            load_waiters=self._flights.waiting,
+            load_waiters=waiting_for(self.permits.all()),
             refreshes=self.refresher.statistics(),
+            uncached=dict(self.uncached),
             backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
             actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
         )

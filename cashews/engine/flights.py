@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from typing import Final, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Iterable
+from threading import get_ident
+from typing import Final, TypeAlias
 
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
+from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
 Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
 """Runs a function and stores its outcome under a permit."""
+Place: TypeAlias = "tuple[int, str]"
+"""The thread and the key of a load: its waiters are in the same event loop."""
 
 
 class TakeOverType(enum.Enum):
@@ -29,18 +32,16 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 
 
 class Flight(LoadPermit):
-    """A shared load of one key: its permit, the calls that wait for it, and the loads that it waits for itself."""
+    """A shared load of one key: its permit, and the calls that wait for it."""
 
-    __slots__ = ("blocked_on", "waiters")
+    __slots__ = ("ended", "loop", "place", "waiters")
 
-    def __init__(self, key: str, origin: object | None, tagging: KnownTags | None) -> None:
-        self.key = key
-        self.origin = origin
-        self.tagging = tagging
-        self.since = None
-        self.void = False
+    def __init__(self, place: Place, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
+        super().__init__(place[1], origin, tagging)
+        self.place = place
+        self.loop = loop
         self.waiters: deque[ReplySlot[Outcome | TakeOverType]] = deque()
-        self.blocked_on: list[Flight] = []
+        self.ended = False
 
     def tell(self, answer: Outcome | TakeOverType) -> None:
         """Give every waiter an answer."""
@@ -48,82 +49,90 @@ class Flight(LoadPermit):
             waiter.give(answer)
         self.waiters.clear()
 
-    def is_blocked_by(self, others: tuple[Flight, ...]) -> bool:
-        """Say whether this load cannot end before one of some others does."""
-        return self in others or any(flight.is_blocked_by(others) for flight in self.blocked_on)
-
-
-LOADING: ContextVar[tuple[Flight, ...]] = ContextVar("cashews_loading", default=())
-"""The loads that the current context runs in, the outermost first."""
-
 
 class Flights:
-    """The shared loads of one cache."""
+    """The shared loads of one function: calls of other functions with the same key have loads of their own."""
+
+    __slots__ = ("_by_place", "_loop", "_permits")
 
     def __init__(self, permits: Permits, loop: Callable[[], Loop]) -> None:
         self._permits = permits
-        self._shared = cast("dict[str, Flight]", permits.shared)
         self._loop = loop
+        self._by_place: dict[Place, Flight] = {}
 
-    @property
-    def waiting(self) -> int:
-        """The number of calls that wait for the load of another call."""
-        return sum(len(flight.waiters) for flight in self._shared.values())
+    def has(self, key: str) -> bool:
+        """Say whether a load of this key runs in this event loop that calls may join."""
+        return self._joinable((get_ident(), key)) is not None
 
     async def load(
         self, key: str, load: Load, tagging: KnownTags | None = None, *, join: bool = True
     ) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
-        A call does not wait for a load whose key was invalidated while it ran, nor for one that cannot end before the
-        call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
+        A call does not wait for a load whose key was written or invalidated while it ran, nor for one that cannot end
+        before the call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
 
         :param join: load in any case, and let no other call wait for the load, if `False`
+        :raises EventLoopError: if the call is not made in an event loop
         """
         here = AMBIENT.get()
         if not join or (here is not None and here.transactions):
             return await self._load_alone(key, load, tagging), False
-        while (flight := self._shared.get(key)) is not None:
-            loading = LOADING.get()
-            if loading and flight.is_blocked_by(loading):
-                return await self._load_alone(key, load, tagging), False
+        place, loading = (get_ident(), key), LOADING.get()
+        while (flight := self._joinable(place)) is not None:
+            if loading and is_blocked_by(flight, loading):
+                return await self._load_alone(key, load, tagging, nested=True), False
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
                 return answer, True
-            if self._shared.get(key) is flight:
+            if flight.joinable and self._by_place.get(place) is flight:
                 flight.tagging = tagging
                 break
             flight.tell(TAKE_OVER)  # invalidated meanwhile: its waiters find the load that came after it, or lead one
+            self._remove(flight)
         else:
-            flight = self._shared[key] = Flight(key, None if here is None else here.invalidating, tagging)
-        outer = LOADING.set((*LOADING.get(), flight))
+            flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
+            self._by_place[place] = flight
+            self._permits.add(flight)
+        return await self._lead(flight, load), False
+
+    def _joinable(self, place: Place) -> Flight | None:
+        flight = self._by_place.get(place)
+        if flight is None or (flight.joinable and flight.loop.here):
+            return flight
+        if not flight.loop.here:  # closed by hand, its tasks still pending
+            self._remove(flight)
+        return None
+
+    async def _lead(self, flight: Flight, load: Load) -> Outcome:
         try:
-            outcome = await load(flight)
-        except Exception as error:  # of a condition or a store: the function has run, and does not run again
+            with loading_here(flight):
+                outcome = await load(flight)
+        except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
             self._remove(flight)
             flight.tell(Raised(error))
             raise
         except BaseException:
             self._abandon(flight)
             raise
-        finally:
-            LOADING.reset(outer)
         self._remove(flight)
         if flight.waiters:
             flight.tell(outcome)
-        return outcome, False
+        return outcome
 
-    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None) -> Outcome:
+    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None, *, nested: bool = False) -> Outcome:
         permit = self._permits.take(key, tagging)
+        permit.nested = nested
         try:
-            return await load(permit)
+            with loading_here(permit):
+                return await load(permit)
         finally:
             self._permits.drop(permit)
 
-    async def _follow(self, flight: Flight, loading: tuple[Flight, ...]) -> Outcome | TakeOverType:
+    async def _follow(self, flight: Flight, loading: tuple[LoadPermit, ...]) -> Outcome | TakeOverType:
         reply: ReplySlot[Outcome | TakeOverType] = self._loop().reply_slot()
         flight.waiters.append(reply)
-        for load in loading:
+        for load in loading[-1:]:
             load.blocked_on.append(flight)
         try:
             return await reply
@@ -134,7 +143,7 @@ class Flights:
                 self._abandon(flight)
             raise
         finally:
-            for load in loading:
+            for load in loading[-1:]:
                 load.blocked_on.remove(flight)
 
     def _abandon(self, flight: Flight) -> None:
@@ -145,5 +154,14 @@ class Flights:
             self._remove(flight)
 
     def _remove(self, flight: Flight) -> None:
-        if self._shared.get(flight.key) is flight:
-            del self._shared[flight.key]
+        """End a load that runs; nothing happens if it has ended already."""
+        if not flight.ended:
+            flight.ended = True
+            self._permits.drop(flight)
+        if self._by_place.get(flight.place) is flight:
+            del self._by_place[flight.place]
+
+
+def waiting_for(permits: Iterable[LoadPermit]) -> int:
+    """Return the number of calls that wait for the loads of other calls."""
+    return sum(len(permit.waiters) for permit in permits if isinstance(permit, Flight))

@@ -1,100 +1,142 @@
-"""Permits of running loads: the value of a load is not stored if its key was invalidated while the load ran."""
+"""Permits of running loads: the value of a load is not stored if its key was written or invalidated meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any, TypeVar
 
-from cashews.commands import Command
+from cashews.commands import Command, Effect
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.keys.pattern import matcher
-from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message
+from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message, Set
 
 R = TypeVar("R")
-INVALIDATING = frozenset(
-    {Command.DELETE, Command.DELETE_MANY, Command.DELETE_MATCH, Command.DELETE_TAGS, Command.CLEAR}
-)
 
 
 class Permits(Interceptor):
-    """The permits of the loads that run: for each key at most one that is shared, and any number that are not.
+    """The permits of the loads that run; a permit leaves the table when its load has ended, and never before.
 
-    As an interceptor it voids the permits of the keys that a message invalidates, before the message goes on; a store
-    refuses a value under a void permit. So a value whose load began before the invalidation does not stay, whether the
-    value or the invalidation comes first at the store.
+    The engine voids the permits of the keys that a message writes or removes before the message goes on, and a store
+    refuses a value under a void permit. So a value whose load began before does not stay, whether the value or the
+    message comes first at the store.
+
+    As an interceptor it tells transactions of the changes that take effect at their commit.
     """
 
     def __init__(self) -> None:
-        self.shared: dict[str, LoadPermit] = {}
-        """Never a void one: a call that comes after the invalidation loads anew."""
-        self._alone: dict[str, list[LoadPermit]] = {}
+        self.running: dict[str, list[LoadPermit]] = {}
+        """The permits by key. Engines look whether there are any, at each message."""
+        self._lock = Lock()
+        """Loads run in the threads of their callers."""
 
     def __len__(self) -> int:
-        return len(self.shared) + sum(map(len, self._alone.values()))
+        return sum(map(len, self.running.values()))
 
     def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
         """Return a permit for a load that is not shared; it counts until `drop`."""
         here = AMBIENT.get()
         permit = LoadPermit(key, None if here is None else here.invalidating, tagging)
-        self._alone.setdefault(key, []).append(permit)
+        self.add(permit)
         return permit
 
-    def keep(self, permit: LoadPermit) -> None:
-        """Have a permit count beyond its load, until another `drop`: its value has not reached the store yet."""
-        self._alone.setdefault(permit.key, []).append(permit)
+    def add(self, permit: LoadPermit) -> None:
+        """Have a permit count, or count for longer: until there were as many calls of `drop`."""
+        with self._lock:
+            self.running.setdefault(permit.key, []).append(permit)
 
     def drop(self, permit: LoadPermit) -> None:
-        """Forget the permit of a load that was not shared."""
-        permits = self._alone[permit.key]
-        permits.remove(permit)
-        if not permits:
-            del self._alone[permit.key]
+        """Forget the permit of a load that has ended."""
+        with self._lock:
+            permits = self.running[permit.key]
+            permits.remove(permit)
+            if not permits:
+                del self.running[permit.key]
+
+    def all(self) -> list[LoadPermit]:
+        """Return every permit."""
+        with self._lock:
+            return [permit for permits in self.running.values() for permit in permits]
 
     def void(self, keys: Iterable[str], but: object | None = None) -> None:
         """Void the permits of some keys.
 
         :param but: the `invalidate_further()` block whose own permits stay valid
         """
-        for key in keys:
-            shared = self.shared.get(key)
-            for permit in (*self._alone.get(key, ()), *((shared,) if shared else ())):
-                permit.void = permit.void or but is None or permit.origin is not but
-            if shared is not None and shared.void:
-                del self.shared[key]
+        with self._lock:
+            for key in keys:
+                for permit in self.running.get(key, ()):
+                    if but is None or permit.origin is not but:
+                        permit.void, permit.joinable = True, False
 
     def void_tagged(self, tags: tuple[str, ...]) -> None:
         """Void the permits of values that will carry one of some tags.
 
-        If a result may still add tags, its permit stays valid but is no longer shared: later calls load anew, and the
-        store decides, by its mark of the load's beginning, whether the value may stay.
+        If a result may still add tags, its permit stays valid but nobody joins its load any more: later calls load
+        anew, and the store decides, by its mark of the load's beginning, whether the value may stay.
         """
-        for permit in [*self.shared.values(), *(permit for permits in self._alone.values() for permit in permits)]:
-            if permit.tagging is None:
-                continue
-            permit.void = permit.void or not set(tags).isdisjoint(permit.tagging.tags)
-            if (permit.void or permit.tagging.more) and self.shared.get(permit.key) is permit:
-                del self.shared[permit.key]
-
-    def concerns(self, command: Command) -> bool:
-        return command in INVALIDATING
+        for permit in self.all():
+            if permit.tagging is not None:
+                permit.void = permit.void or not set(tags).isdisjoint(permit.tagging.tags)
+                permit.joinable = permit.joinable and not (permit.void or permit.tagging.more)
 
     def refuse(self, message: Message[Any]) -> None:
-        """Void the permits of the keys that a message invalidates."""
-        if self.shared or self._alone:
-            if isinstance(message, DeleteTags):
-                self.void_tagged(message.tags)
-            else:
-                pattern = message.covers
-                self.void(message.keys if pattern is None else filter(matcher(pattern), {*self.shared, *self._alone}))
+        """Void the permits of the keys that a message writes or removes."""
+        if isinstance(message, DeleteTags):
+            self.void_tagged(message.tags)
+        else:
+            pattern = message.covers
+            self.void(message.keys if pattern is None else filter(matcher(pattern), list(self.running)))
+
+    def concerns(self, command: Command) -> bool:
+        here = AMBIENT.get()
+        return here is not None and bool(here.transactions)
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        self.refuse(message)
         here = AMBIENT.get()
-        for transaction in () if here is None else here.transactions:
-            transaction.note_invalidation(self, message)  # its removal takes effect at the commit
+        if here is not None and is_change(message):
+            for transaction in here.transactions:
+                transaction.note_change(self, message)  # it takes effect at the commit
         reply: R = await proceed(message)
         return reply
+
+
+class Changes:
+    """The writes and removals of a transaction: they void permits once more at the commit, when they take effect."""
+
+    __slots__ = ("_removals", "_written")
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()
+        """The keys that were written or removed by name."""
+        self._removals: list[Message[Any]] = []
+        """The removals of keys that they do not name."""
+
+    def note(self, change: Message[Any]) -> None:
+        """Add a change."""
+        if change.covers is None:
+            self._written.update(change.keys)
+        else:
+            self._removals.append(change)
+
+    def void(self, permits: Permits) -> None:
+        """Void the permits of all changes."""
+        permits.void(self._written)
+        for removal in self._removals:
+            permits.refuse(removal)
+
+    def clear(self) -> None:
+        """Forget all changes."""
+        self._written.clear()
+        self._removals.clear()
+
+
+def is_change(message: Message[Any]) -> bool:
+    """Say whether a message writes or removes keys; storing the outcome of a load is none."""
+    if isinstance(message, Set):
+        return message.permit is None
+    return message.effect is Effect.WRITE or message.command is Command.CLEAR
 
 
 class TakenPermit:

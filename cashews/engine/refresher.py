@@ -1,6 +1,6 @@
 """Loads behind the callers' backs: the refresher actor, whose letters are served by a bounded pool of workers.
 
-A key has one letter at a time. The workers wait for one bell, which wakes one of them for each letter.
+A key of a function has one letter at a time. The workers wait for one bell, which wakes one of them for each letter.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LoadCancelledError
 from cashews.keys.context import carried, context_values
-from cashews.strategies.entry import Outcome, Raised
+from cashews.strategies.entry import Outcome, Raised, Unstored
 
 Run: TypeAlias = Callable[[], Awaitable[Outcome]]
+Job: TypeAlias = "tuple[object, str]"
+"""The owner, the shared loads of a function, and the key of a refresh; an owner has one refresh of a key at a time."""
 
 WORKERS: Final = 16
 """How many refreshes of one cache run at once."""
@@ -37,13 +39,15 @@ DRAIN = 5.0
 class Refresh(Letter):
     """The load of a key, with the key context of the call that asked for it; it runs though no caller waits for it."""
 
-    __slots__ = ("context", "key", "run")
+    __slots__ = ("begun", "context", "key", "owner", "run")
     told = True
 
-    def __init__(self, key: str, run: Run) -> None:
+    def __init__(self, owner: object, key: str, run: Run) -> None:
         super().__init__()
+        self.owner = owner
         self.key = key
         self.run = run
+        self.begun = False
         self.context = context_values()
         """A worker has no key context of its own."""
 
@@ -64,7 +68,7 @@ class Refresher(Actor):
     def __init__(self, clock: Clock, ensure_scope: Callable[[], object]) -> None:
         self._clock = clock
         self._life = Life(self, ensure_scope)
-        self._backoffs: dict[str, Backoff] = {}
+        self._backoffs: dict[Job, Backoff] = {}
         self.draining = False
         """Whether no more refreshes are taken."""
         self._done = self._failed = self._refused = 0
@@ -73,8 +77,8 @@ class Refresher(Actor):
     def begin(self) -> None:
         self._bell = SlotBell()
         self._mailbox: Mailbox[Refresh] = Mailbox(ROOM, self._bell)
-        self._letters: dict[str, Refresh] = {}
-        """The refreshes that wait or run, by key."""
+        self._letters: dict[Job, Refresh] = {}
+        """The refreshes that wait or run."""
         self._idle: anyio.Event | None = None
 
     def attached(self, loop: Loop) -> None:
@@ -83,24 +87,28 @@ class Refresher(Actor):
 
     # --- posting
 
-    def tell(self, key: str, run: Run) -> bool:
-        """Have a key refreshed; says whether it is going to be.
+    def tell(self, owner: object, key: str, run: Run) -> bool:
+        """Have a key refreshed for its owner, a function; says whether it is going to be.
 
         It is not while its refresh waits or runs already, while it rests after a failure, while too many others wait,
         and while the cache closes.
         """
-        backoff = self._backoffs.get(key)
-        if not self._enter() or key in self._letters or (backoff is not None and backoff.until > self._clock.now()):
+        job = owner, key
+        backoff = self._backoffs.get(job)
+        if not self._enter() or job in self._letters or (backoff is not None and backoff.until > self._clock.now()):
             return False
-        return self._post(Refresh(key, run))
+        return self._post(Refresh(owner, key, run))
 
-    async def ask(self, key: str, run: Run) -> Outcome | None:
-        """Have a key refreshed and wait for the outcome; `None` if it was not refreshed."""
+    async def ask(self, owner: object, key: str, run: Run, *, join: bool) -> Outcome | None:
+        """Have a key refreshed for its owner and wait for the outcome; `None` if it was not refreshed.
+
+        :param join: wait for a refresh that has begun, too
+        """
         if not self._enter():
             return None
-        letter = self._letters.get(key)
-        if letter is None:
-            letter = Refresh(key, run)
+        letter = self._letters.get((owner, key))
+        if letter is None or (letter.begun and not join):
+            letter = Refresh(owner, key, run)
             if not self._post(letter):
                 return None
         slot: ReplySlot[Outcome | None] = self._life.loop.reply_slot()
@@ -126,7 +134,7 @@ class Refresher(Actor):
         if self._mailbox.full:
             self._refused += 1
             return False
-        self._letters[letter.key] = letter
+        self._letters[letter.owner, letter.key] = letter
         self._mailbox.post(letter)
         return True
 
@@ -141,7 +149,7 @@ class Refresher(Actor):
             for _ in range(WORKERS):
                 start_soon(workers, self._serve, self._mailbox, self._bell, self._letters)
 
-    async def _serve(self, mailbox: Mailbox[Refresh], bell: SlotBell, letters: dict[str, Refresh]) -> None:
+    async def _serve(self, mailbox: Mailbox[Refresh], bell: SlotBell, letters: dict[Job, Refresh]) -> None:
         loop = self._life.loop
         while True:
             for letter in mailbox.take(1):
@@ -150,8 +158,9 @@ class Refresher(Actor):
             if not mailbox.waiting:
                 await bell.wait(loop)
 
-    async def _refresh(self, letter: Refresh, letters: dict[str, Refresh]) -> None:
+    async def _refresh(self, letter: Refresh, letters: dict[Job, Refresh]) -> None:
         outcome: Outcome | None = None
+        letter.begun, job = True, (letter.owner, letter.key)
         try:
             if letter.context:
                 with carried(letter.context):
@@ -164,12 +173,13 @@ class Refresher(Actor):
             await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
             outcome = Raised(_failure(error, letter.key))
         finally:
-            letters.pop(letter.key, None)
+            if letters.get(job) is letter:
+                del letters[job]
             if self._idle is not None and not self._letters:
                 self._idle.set()
             letter.answer(outcome)  # none: the worker is cancelled, and an asker loads by itself
         if outcome is not None:
-            self._note(letter.key, outcome)
+            self._note(job, outcome)
 
     def end(self) -> None:
         letters, self._letters = self._letters, {}
@@ -177,19 +187,19 @@ class Refresher(Actor):
         for letter in letters.values():
             letter.answer(None)
 
-    def _note(self, key: str, outcome: Outcome) -> None:
+    def _note(self, job: Job, outcome: Outcome) -> None:
         self._done += 1
-        if not isinstance(outcome, Raised):
-            self._backoffs.pop(key, None)
+        if not isinstance(outcome, (Raised, Unstored)):
+            self._backoffs.pop(job, None)
             return
         self._failed += 1
-        logger.warning("the refresh of %r failed; what is stored is served on", key, exc_info=outcome.error)
+        logger.warning("the refresh of %r failed; what is stored is served on", job[1], exc_info=outcome.error)
         now = self._clock.now()
-        failures = self._backoffs.pop(key).failures if key in self._backoffs else 0
+        failures = self._backoffs.pop(job).failures if job in self._backoffs else 0
         if len(self._backoffs) >= ROOM:  # the one that has rested longest is forgotten
             del self._backoffs[next(iter(self._backoffs))]
         pause = min(FIRST_REST * 2 ** min(failures, DOUBLINGS), LONGEST_REST)
-        self._backoffs[key] = Backoff(failures + 1, now + pause)
+        self._backoffs[job] = Backoff(failures + 1, now + pause)
 
     def resume(self) -> None:
         """Take refreshes again."""

@@ -11,7 +11,10 @@ from cashews.engine.routes import Routes
 
 @dataclass(frozen=True, slots=True)
 class EngineStatistics:
-    """A snapshot: tasks, waiting calls, refreshes, the figures of each backend by prefix, and those of each actor."""
+    """A snapshot: tasks, waiting calls, refreshes, the figures of each backend by prefix, and those of each actor.
+
+    `uncached` counts the calls of cached functions that were not cached, by reason.
+    """
 
     tasks: int
     lock_waiters: int
@@ -19,6 +22,7 @@ class EngineStatistics:
     loads: int
     load_waiters: int
     refreshes: dict[str, int]
+    uncached: dict[str, int]
     backends: dict[str, dict[str, int]]
     actors: tuple[ActorStatistics, ...]
 

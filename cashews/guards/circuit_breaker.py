@@ -8,7 +8,7 @@ from typing import Any
 
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
-from cashews.guards.guard import Guard, check_positive, require_positive, resolve_positive
+from cashews.guards.guard import Guard, check_positive, label_of, require_positive, resolve_positive
 from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
 from cashews.runners.call import Call, Compiled, resolve
 from cashews.ttl import TTLRule
@@ -64,6 +64,10 @@ class CircuitBreaker(Guard):
     engine: Engine
     rules: CircuitRules | RulesPerCall
     errors: tuple[type[Exception], ...]
+
+    @property
+    def label(self) -> str:
+        return label_of("circuit", self.rules.errors_rate, self.rules.period, self.rules.ttl, self.rules.min_calls)
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         rules, key = self.rules, call.key

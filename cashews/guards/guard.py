@@ -20,6 +20,15 @@ class Guard(Protocol):
         """Answer a call, running the function with `await proceed(call)` or not."""
         ...
 
+    @property
+    def label(self) -> str:
+        """The part of its keys that tells its counts from those of another guard with the same key; may be empty."""
+        return ""
+
+    def for_function(self) -> Guard:
+        """Return the guard for one more function: another one, if functions must not share its state."""
+        return self
+
 
 def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
     """Return the function behind its guard."""
@@ -30,6 +39,11 @@ def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
         return await answer(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
 
     return run
+
+
+def label_of(kind: str, *figures: Compiled) -> str:
+    """Return the label of a guard: its kind and its figures, without the durations that depend on the call."""
+    return ":".join([kind, *(f"{figure:.12g}" for figure in figures if isinstance(figure, (int, float)))])
 
 
 def require_positive(argument: str, duration: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.engine import Engine
+from cashews.exceptions import LockReenteredError
 from cashews.guards.guard import Guard, resolve_positive
 from cashews.runners.call import Call, Compiled
 
@@ -19,7 +21,7 @@ LEASE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Locked(Guard):
-    """Holds a lock while the function runs.
+    """Holds a lock while the function runs. A task that holds it already, as in a recursion, runs the function.
 
     `wait`: a second call waits for the lock; it raises LockedError otherwise. `insist`: a call whose lock the store
     refuses, or loses, fails; it runs without the lock otherwise.
@@ -38,7 +40,9 @@ class Locked(Guard):
         lease = resolve_positive("ttl", self.lease, call)
         lock = locks.claim(key, lease)
         if not locks.take_in_place(lock):
-            async with LockContext(locks, key, lease, wait=self.wait, insist=self.insist):
+            async with AsyncExitStack() as stack:
+                with suppress(LockReenteredError):  # the task holds it already: recursion runs
+                    await stack.enter_async_context(LockContext(locks, key, lease, wait=self.wait, insist=self.insist))
                 return await proceed(call)
         try:
             return await proceed(call)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
-from cashews.guards.guard import Guard, require_positive, resolve_positive
+from cashews.guards.guard import Guard, label_of, require_positive, resolve_positive
 from cashews.messages import Admit, SliceIncr
 from cashews.runners.call import Call, Compiled, resolve
 
@@ -27,10 +27,15 @@ class FixedWindow(Guard):
     ban: Compiled
     action: Action | None
 
+    @property
+    def label(self) -> str:
+        return label_of("fixed", self.limit, self.period)
+
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         period = resolve_positive("period", self.period, call)
         ban = resolve(self.ban, call, None)
-        message = Admit(call.key, self.limit, period, None if ban is None else require_positive("ttl", ban))
+        key = keyed_by(call, self.period, period)
+        message = Admit(key, self.limit, period, None if ban is None else require_positive("ttl", ban))
         if not await self.engine.ask(message):
             return await refuse(self.action, call, self.limit)
         return await proceed(call)
@@ -45,13 +50,23 @@ class SlidingWindow(Guard):
     period: Compiled
     action: Action | None
 
+    @property
+    def label(self) -> str:
+        return label_of("sliding", self.limit, self.period)
+
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
         period = resolve_positive("period", self.period, call)
         now = self.engine.clock.wall()
-        count = await self.engine.ask(SliceIncr(call.key, now - period, now, self.limit, period))
+        key = keyed_by(call, self.period, period)
+        count = await self.engine.ask(SliceIncr(key, now - period, now, self.limit, period))
         if count > self.limit:
             return await refuse(self.action, call, self.limit)
         return await proceed(call)
+
+
+def keyed_by(call: Call, given: Compiled, period: float) -> str:
+    """Return the key of a call's window: windows of a length that depends on the call are kept apart by it."""
+    return call.key if isinstance(given, float) else f"{call.key}:{period:.12g}"
 
 
 async def refuse(action: Action | None, call: Call, limit: int) -> Any:

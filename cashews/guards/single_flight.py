@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from cashews.engine.engine import Engine
+from cashews.engine.flights import Flights
 from cashews.guards.guard import Guard
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, answer_of
@@ -19,9 +20,16 @@ class SingleFlight(Guard):
     """Lets the first of concurrent calls run, and gives its outcome to all of them."""
 
     engine: Engine
+    flights: Flights = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flights", self.engine.flights())
+
+    def for_function(self) -> SingleFlight:
+        return SingleFlight(self.engine)
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        outcome, shared = await self.engine.load(call.key, partial(_load, call, proceed))
+        outcome, shared = await self.flights.load(call.key, partial(_load, call, proceed))
         return answer_of(outcome, shared=shared)
 
 

@@ -1,8 +1,8 @@
-"""The key context: values besides the arguments, set by `key_context()` and read in templates by `{@:get(name)}`."""
+"""The values of the key context: set by `key_context()`, and read in templates by `{@:get(name)}`."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, NoReturn
@@ -11,7 +11,19 @@ from cashews.exceptions import WrongArgumentError
 
 
 class ContextValues(dict[str, object]):
-    """The values by their names. The error about an unknown name lists the known ones."""
+    """The values by their names, those of inner blocks over those of outer ones.
+
+    The error about an unknown name lists the known ones.
+    """
+
+    __slots__ = ("layers",)
+
+    def __init__(self, *layers: Mapping[str, object]) -> None:
+        super().__init__()
+        self.layers = layers
+        """The values of each open block, the outermost first."""
+        for layer in layers:
+            self.update(layer)
 
     def __missing__(self, name: str) -> NoReturn:
         message = f"key_context() has no {name!r}; its names: {', '.join(sorted(self)) or 'none'}"
@@ -36,11 +48,16 @@ def carried(values: ContextValues) -> Generator[None, None, None]:
         _current.reset(token)
 
 
-@contextmanager
-def key_context(**values: object) -> Generator[None, None, None]:
-    """Provide values for the keys of all calls in the block; an inner block takes precedence over an outer one."""
-    with carried(ContextValues(_current.get() | values)):
-        yield
+def add_layer(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Have the keys made in this context see more values; returns the layer that takes them back."""
+    layer = dict(values)
+    _current.set(ContextValues(*_current.get().layers, layer))
+    return layer
+
+
+def take_layer_back(layer: Mapping[str, object]) -> None:
+    """Take a layer back, wherever it stands among others; in a context without it nothing happens."""
+    _current.set(ContextValues(*(each for each in _current.get().layers if each is not layer)))
 
 
 def register_key_context(*names: str) -> None:

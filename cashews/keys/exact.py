@@ -23,7 +23,7 @@ from cashews.exceptions import Doubt
 from cashews.keys.address import has_address
 from cashews.keys.kinds import (
     ByType,
-    Parts,
+    RecordParts,
     Text,
     has_own_text,
     hides,
@@ -164,7 +164,7 @@ class ExactText:
             return _Named(_name(kind), content)
         if not is_python(bases) or hasattr(kind, "n_sequence_fields"):  # it may hold more than we see
             return None
-        return self._named(kind, _Fields(content, Parts(kind, bases), self.mapping))
+        return self._named(kind, _Fields(content, RecordParts(kind, bases), self.mapping))
 
     def _array_of(self, kind: type) -> Text:
         # A subclass may hold more than its items: a mask, a unit.
@@ -296,7 +296,7 @@ class _Fields:
     """The content of a record: that of its base, if it has one, and then its attributes."""
 
     content: Text | None
-    parts: Parts
+    parts: RecordParts
     mapping: Callable[[Mapping[str, object]], str]
 
     def __call__(self, value: object) -> str:

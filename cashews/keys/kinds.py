@@ -152,7 +152,7 @@ def _is_slot(one: object) -> bool:
     return type(one) is MemberDescriptorType
 
 
-class Parts:
+class RecordParts:
     """The attributes that a class keeps of its instances, except for those that a cached property has worked out."""
 
     def __init__(self, kind: type, bases: tuple[type, ...]) -> None:

@@ -20,6 +20,7 @@ from cashews.messages.keys import Scan as Scan
 from cashews.messages.keys import SetMany as SetMany
 from cashews.messages.loads import KnownTags as KnownTags
 from cashews.messages.loads import LoadPermit as LoadPermit
+from cashews.messages.loads import UnknownTags as UnknownTags
 from cashews.messages.locks import HELD as HELD
 from cashews.messages.locks import BreakLock as BreakLock
 from cashews.messages.locks import ListLocks as ListLocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,32 @@ class KnownTags:
     """True if the result may add further tags."""
 
 
-class LoadPermit:
-    """The right to store the outcome of a load: void once the key is invalidated while the load runs.
+class UnknownTags(KnownTags):
+    """The tags of a value that is not stored, since they could not be worked out; `error` says why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__((), more=True)
+        object.__setattr__(self, "error", error)
+
+    error: Exception
+
+
+class Waits(Protocol):
+    """A load, or a lock of loads: it cannot end, or become free, before all that it is blocked on has."""
+
+    __slots__ = ()
+    blocked_on: list[Waits]
+
+
+class LoadPermit(Waits):
+    """The right to store the outcome of a load: void once the key is written or invalidated while the load runs.
 
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("key", "origin", "since", "tagging", "void")
+    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "since", "tagging", "void")
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -31,3 +51,9 @@ class LoadPermit:
         self.since: int | None = None
         """The store's mark of the instant at which the load began; `None` if no tags are stored."""
         self.void = False
+        self.joinable = True
+        """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+        self.blocked_on: list[Waits] = []
+        """The loads and locks that the load waits for."""
+        self.nested = False
+        """True if a load that waits for the end of this one holds what this one would wait for."""

@@ -7,9 +7,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 from cashews.engine.engine import Engine
+from cashews.exceptions import CacheClosedError
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
 from cashews.runners.call import Call, Plan, Target
 from cashews.runners.loader import Loader
+from cashews.runners.uncached import Uncached
 from cashews.strategies.entry import Outcome
 from cashews.strategies.strategies import Simple
 
@@ -42,7 +44,8 @@ async def value_of(default: Any) -> object:
 
 def default_loader(engine: Engine) -> Loader:
     """Return the loader of calls whose arguments are a default, its time to live, and its known tags."""
-    return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), Plan(ttl=None))
+    uncached = Uncached(value_of, engine.uncached, CacheClosedError)  # it is a command: other errors are raised
+    return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), Plan(ttl=None), uncached)
 
 
 def _no_key() -> str:

@@ -8,13 +8,13 @@ from functools import partial
 from cashews.commands import Command
 from cashews.engine.context import Detector
 from cashews.engine.engine import Engine
-from cashews.exceptions import CacheClosedError
 from cashews.guards.locked import Locked
-from cashews.messages import LoadPermit, Set
+from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
 from cashews.runners.stages import CallLoad, HardTimeout, OverCaches, SoftTimeout, UnderLock
+from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import content_of, worth
-from cashews.strategies.entry import Loaded, Outcome, Raised, Returned
+from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
 
@@ -26,34 +26,48 @@ class Loader:
     `UnderLock`, `OverCaches`, `execute`, and in it `HardTimeout` around the function.
     """
 
-    def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan) -> None:
+    def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan, uncached: Uncached) -> None:
         self._engine = engine
+        self._uncached = uncached
         self._target = target
         self._strategy = strategy
         self._plan = plan
         self._now = engine.clock.now
+        self._flights = engine.flights()
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = OverCaches(self.execute) if plan.upper else self.execute
         if plan.lease is not None:
-            self._load = UnderLock(engine, strategy, Locked(engine, engine.locks, plan.lease, insist=False), self._load)
+            locked = Locked(engine, engine.locks, plan.lease, insist=False)
+            self._load = UnderLock(engine, strategy, locked, self._load, uncached)
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
-            self.load_in_time = SoftTimeout(engine, self.load, self._load_behind, plan.soft_timeout)
+            self.load_in_time = SoftTimeout(engine, self._flights, self.load, self._load_behind, plan.soft_timeout)
 
     def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or share the load of this key that runs; says whether the outcome is another call's."""
         join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
-        return self._engine.load(call.key, partial(self._load, call), self._target.tagging(call), join=join)
+        return self._flights.load(call.key, partial(self._load, call), self._tagging(call), join=join)
+
+    def _tagging(self, call: Call) -> KnownTags | None:
+        try:
+            return self._target.tagging(call)
+        except Exception as error:  # noqa: BLE001  of the user's own callable or argument
+            self._uncached.tolerate(error, "tags")
+            return UnknownTags(error)
 
     def run(self, call: Call) -> Awaitable[object]:
-        """Run the function for a call that can have no key: nothing is joined, locked or stored."""
+        """Run the function for a call that the cache can do nothing for: nothing is joined, locked or stored."""
         return self._invoke(call)
 
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
-        return self._engine.refresh(call.key, partial(self._load_behind, call))
+        try:
+            return self._engine.refresh(self._flights, call.key, partial(self._load_behind, call))
+        except Exception as error:  # noqa: BLE001  the old value is an answer all the same
+            self._uncached.tolerate(error, "refresh")
+            return False
 
     async def _load_behind(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
@@ -62,7 +76,7 @@ class Loader:
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
-        return self._engine.load(call.key, partial(self.execute, call), self._target.tagging(call), join=False)
+        return self._flights.load(call.key, partial(self.execute, call), self._tagging(call), join=False)
 
     async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
         """Run the function, and store its outcome if that is worth it.
@@ -80,15 +94,22 @@ class Loader:
         cost = now() - started
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return outcome
-        if plan.condition is not None:
-            stored = worth(outcome, await consult(plan.condition, content_of(outcome), call))
-        else:
-            stored = outcome if isinstance(outcome, Returned) else None
-        if stored is not None:
-            try:  # noqa: SIM105  `suppress` costs a tenth of the whole load
-                await engine.ask(self._sealed(call, stored, cost, permit))
-            except CacheClosedError:  # while the function ran: its outcome is an answer all the same
-                pass
+        if isinstance(permit.tagging, UnknownTags):
+            return _unstored(outcome, permit.tagging.error)
+        part = "condition"
+        try:
+            if plan.condition is not None:
+                stored = worth(outcome, await consult(plan.condition, content_of(outcome), call))
+            else:
+                stored = outcome if isinstance(outcome, Returned) else None
+            if stored is not None:
+                part = "ttl or tags"
+                message = self._sealed(call, stored, cost, permit)
+                part = "store"
+                await engine.ask(message)
+        except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+            self._uncached.tolerate(error, part)
+            return _unstored(outcome, error)
         return outcome
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
@@ -101,6 +122,10 @@ class Loader:
     def _durations_of(self, call: Call, result: object) -> tuple[float | None, float | None]:
         plan = self._plan
         return lifetime(plan, call, result, self._engine.random.random), resolve(plan.own_ttl, call, result)
+
+
+def _unstored(outcome: Outcome, error: Exception) -> Outcome:
+    return Unstored(outcome.value, error) if isinstance(outcome, Returned) else outcome
 
 
 def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:

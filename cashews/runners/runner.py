@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from cashews._typing import ABSENT, AbsentType, assert_never
 from cashews.backends.interface import NOT_NOW, NotNowType
@@ -14,11 +14,12 @@ from cashews.exceptions import NoKeyError
 from cashews.messages import Recall
 from cashews.runners.call import Call, Plan, Target, answer_of, record_of
 from cashews.runners.loader import Loader
-from cashews.runners.unkeyed import Unkeyed
+from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import content_of
 from cashews.strategies.entry import Entry, Outcome, Raised
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
 
+T = TypeVar("T")
 JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised})
 """The types of findings that need a judgement; a finding of any other type is a value, and is the answer."""
 
@@ -31,8 +32,8 @@ class Runner:
         self._target = target
         self._strategy = strategy
         self._plan = plan
-        self._loader = Loader(engine, target, strategy, plan)
-        self._unkeyed = Unkeyed(target.function)
+        self._uncached = Uncached(target.function, engine.uncached)
+        self._loader = Loader(engine, target, strategy, plan, self._uncached)
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call. A fresh bare value is served by a straight line."""
@@ -72,15 +73,19 @@ class Runner:
 
     async def _run_alone(self, error: NoKeyError, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function for a call that can have no key, and say so once."""
-        self._unkeyed(error)
+        self._uncached.note(error, "key")
         return await self.run(args, kwargs)
 
     async def answer(self, call: Call, found: object) -> Any:
         """Answer a call, given the finding of a read in place."""
-        engine = self._engine
-        if found is NOT_NOW:
-            found = await engine.ask(self._strategy.read(call.key, ABSENT))
-        return await self._act(call, self._strategy.judge(found, engine.clock.wall(), engine.random.random))
+        engine, verdict = self._engine, None
+        try:
+            if found is NOT_NOW:
+                found = await engine.ask(self._strategy.read(call.key, ABSENT))
+            verdict = self._strategy.judge(found, engine.clock.wall(), engine.random.random)
+        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
+            self._uncached.tolerate(error, "read")
+        return await (self._loader.run(call) if verdict is None else self._act(call, verdict))
 
     async def _act(self, call: Call, verdict: Verdict) -> Any:  # noqa: RET503  `assert_never` does not return
         match verdict:
@@ -109,21 +114,37 @@ class Runner:
     def _record(
         self, call: Call, outcome: Outcome, error: BaseException | None, detectors: tuple[Detector, ...]
     ) -> None:
-        record = record_of(self._engine, self._strategy.name, self._plan, call, content_of(outcome))
+        content = content_of(outcome)
+        record = record_of(self._engine, self._strategy.name, self._plan, call, content, uncached=self._uncached)
         if error is not None:
             record["exc"] = type(error)
         for detector in detectors:
-            detector.record(call.key, record)
+            if detector.counts(self._engine):
+                detector.record(call.key, record)
 
     async def _load(self, call: Call) -> Any:
-        outcome, shared = await self._loader.load(call)
+        loaded = await self._loaded(call, self._loader.load)
+        if loaded is None:
+            return await self._loader.run(call)
+        outcome, shared = loaded
         return self._served(call, outcome) if shared else answer_of(outcome, shared=False)
+
+    async def _loaded(self, call: Call, load: Callable[[Call], Awaitable[T]]) -> T | None:
+        """Load; `None` if the cache cannot, and the function has not run."""
+        try:
+            return await load(call)
+        except Exception as error:  # noqa: BLE001  there is no event loop, or the store's mark failed
+            self._uncached.tolerate(error, "load")
+            return None
 
     async def _load_or_serve(self, call: Call, errors: tuple[type[Exception], ...]) -> Any:
         """Load; if that fails with one of some errors or takes too long, serve the stored outcome."""
-        outcome, shared = await self._loader.load_in_time(call)
+        loaded = await self._loaded(call, self._loader.load_in_time)
+        if loaded is None:
+            return await self._loader.run(call)
+        outcome, shared = loaded
         if outcome is None or (isinstance(outcome, Raised) and isinstance(outcome.error, errors)):
-            remembered = await self._engine.ask(Recall(call.key, ABSENT))  # a plain read: this call has had its hit
+            remembered = await self._remembered(call)
             if remembered is not ABSENT:
                 return self._served(
                     call, outcome_of(remembered), outcome.error if isinstance(outcome, Raised) else None
@@ -133,6 +154,14 @@ class Runner:
         if shared and not isinstance(outcome, Raised):
             return self._served(call, outcome)
         return answer_of(outcome, shared=shared)
+
+    async def _remembered(self, call: Call) -> object:
+        """Return the stored form of a call, by a plain read: this call has had its hit."""
+        try:
+            return await self._engine.ask(Recall(call.key, ABSENT))
+        except Exception as error:  # noqa: BLE001  then the function's own failure is the answer
+            self._uncached.tolerate(error, "read")
+            return ABSENT
 
     # --- the methods of a decorated function
 
@@ -145,7 +174,7 @@ class Runner:
         return outcome.fresh() if isinstance(outcome, Raised) else outcome.value
 
     async def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Run the function for a call that can have no key."""
+        """Run the function for a call that can have no key, uncached."""
         return await self._loader.run(Call(args, kwargs, ""))
 
     async def refresh(self, call: Call) -> Any:

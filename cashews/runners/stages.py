@@ -12,12 +12,15 @@ from typing import TypeAlias
 
 from cashews._typing import ABSENT
 from cashews.commands import Command
-from cashews.engine.context import AMBIENT, Detector, ambient
+from cashews.engine.context import Detector, add, take_back
 from cashews.engine.engine import Engine
-from cashews.exceptions import LoadTimeoutError
+from cashews.engine.flights import Flights
+from cashews.engine.load_locks import LoadLock, hold
+from cashews.exceptions import LoadTimeoutError, LockedError
 from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, Target
+from cashews.runners.uncached import Uncached
 from cashews.strategies.entry import Outcome
 from cashews.strategies.strategy import Serve, Strategy
 
@@ -53,9 +56,12 @@ class OverCaches:
     load: Callable[[Call, LoadPermit, Detector], Awaitable[Outcome]]
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        here, beneath = AMBIENT.get(), Detector()
-        with ambient(detectors=(*(here.detectors if here else ()), beneath)):
+        beneath = Detector()
+        add("detectors", beneath)
+        try:
             return await self.load(call, permit, beneath)
+        finally:
+            take_back("detectors", beneath)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +75,27 @@ class UnderLock:
     strategy: Strategy
     locked: Locked
     load: CallLoad
+    uncached: Uncached
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        if self.engine.is_off(Command.SET_LOCK, call.key):
+        engine, name = self.engine, f"{call.key}:lock"
+        if permit.nested or engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
             return await self.load(call, permit)
-        lock = Call((), {}, f"{call.key}:lock")
-        outcome: Outcome = await self.locked(lock, partial(self._load, call, permit))
-        return outcome
+        outcomes: list[Outcome] = []
+        with engine.load_locks.waiting(permit, name) as lock:
+            try:
+                await self.locked(Call((), {}, name), partial(self._load, call, permit, lock, outcomes))
+            except Exception as error:  # noqa: BLE001  of a middleware, or the lock is the caller's own
+                if outcomes or not isinstance(error, LockedError):
+                    self.uncached.tolerate(error, "lock")
+        return outcomes[0] if outcomes else await self.load(call, permit)
 
-    async def _load(self, call: Call, permit: LoadPermit, _: Call) -> Outcome:
+    async def _load(self, call: Call, permit: LoadPermit, lock: LoadLock, outcomes: list[Outcome], _: Call) -> None:
+        hold(lock, permit)
         engine, strategy = self.engine, self.strategy
         found = await engine.ask(strategy.read(call.key, ABSENT))
         verdict = strategy.judge(found, engine.clock.wall(), engine.random.random)
-        return verdict.outcome if isinstance(verdict, Serve) else await self.load(call, permit)
+        outcomes.append(verdict.outcome if isinstance(verdict, Serve) else await self.load(call, permit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ class SoftTimeout:
     """Loads in the background, and waits for the outcome only for a while (`soft_timeout=`)."""
 
     engine: Engine
+    flights: Flights
     load: Callable[[Call], Awaitable[tuple[Outcome, bool]]]
     load_behind: Callable[[Call], Awaitable[Outcome]]
     """Loads in a worker of the engine."""
@@ -100,5 +115,6 @@ class SoftTimeout:
         if engine.is_off(Command.GET, call.key) or engine.is_off(Command.SET, call.key):
             return await self.load(call)
         with clock.move_on_at(clock.now() + self.seconds):
-            return await engine.refresh_and_wait(call.key, partial(self.load_behind, call)), True
+            behind, join = partial(self.load_behind, call), self.flights.has(call.key)
+            return await engine.refresh_and_wait(self.flights, call.key, behind, join=join), True
         return None, False

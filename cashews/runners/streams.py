@@ -12,6 +12,7 @@ from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import wraps
+from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
@@ -21,9 +22,9 @@ from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.exceptions import NoKeyError
-from cashews.messages import DeleteMany, LoadPermit, Recall, RecallMany, SetMany
+from cashews.messages import DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
-from cashews.runners.unkeyed import Unkeyed
+from cashews.runners.uncached import Uncached
 from cashews.strategies.entry import Chunk, Manifest, Returned
 
 Item = TypeVar("Item")
@@ -35,6 +36,8 @@ BATCH: Final = 16
 """How many chunks travel in one message."""
 MOST_ITEMS: Final = 100_000
 """The longest run that is recorded and stored, unless `max_items` says otherwise."""
+RUN_BYTES: Final = 16
+"""The length of the name of a run, which no other run has, in whichever process."""
 MARGIN: Final = 60.0
 """Seconds that chunks outlive their manifest, so that a reader of the manifest still finds them."""
 
@@ -77,7 +80,7 @@ class StreamRunner:
         self._engine = engine
         self._target = target
         self._function: Source = target.function
-        self._unkeyed = Unkeyed(target.function)
+        self._uncached = Uncached(target.function, engine.uncached)
         self._plan = plan
         self._most = most
 
@@ -97,9 +100,13 @@ class StreamRunner:
         try:
             call = self._target.call(args, kwargs)
         except NoKeyError as error:
-            self._unkeyed(error)
+            self._uncached.note(error, "key")
             return self._function(*args, **kwargs)
-        found = await self._remembered(call.key)
+        try:
+            found = await self._remembered(call.key)
+        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
+            self._uncached.tolerate(error, "read")
+            return self._function(*args, **kwargs)
         return self._record(call) if found is None else self._replay(call, found)
 
     # --- a stored run
@@ -120,7 +127,9 @@ class StreamRunner:
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
         here = AMBIENT.get()
         for detector in here.detectors if here is not None else ():
-            detector.record(call.key, record_of(self._engine, "iterator", self._plan, call, items))
+            record = record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached)
+            if detector.counts(self._engine):
+                detector.record(call.key, record)
         for chunk in pieces(items, CHUNK):
             for item in chunk:
                 yield item
@@ -132,14 +141,26 @@ class StreamRunner:
         """Run the generator for one consumer; store its items if it came to its end and is worth it."""
         engine = self._engine
         recording = Recording(self._most, copy=not engine.backend_of(call.key).shares)
-        with engine.permit(call.key, self._target.tagging(call)) as permit:
-            if permit.tagging is not None:
+        with engine.permit(call.key, self._tagging(call)) as permit:
+            if isinstance(permit.tagging, UnknownTags):
+                recording.give_up()
+            elif permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
             async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                 while (item := await self._next(source, recording)) is not ABSENT:
                     await self._take_down(call, recording, item)
                     yield item
-            await self._store(call, recording, permit)
+            try:
+                await self._store(call, recording, permit)
+            except Exception as error:  # noqa: BLE001  the consumer has had all items
+                self._uncached.tolerate(error, "store")
+
+    def _tagging(self, call: Call) -> KnownTags | None:
+        try:
+            return self._target.tagging(call)
+        except Exception as error:  # noqa: BLE001  of the user's own callable or argument
+            self._uncached.tolerate(error, "tags")
+            return UnknownTags(error)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
         clock = self._engine.clock
@@ -155,15 +176,16 @@ class StreamRunner:
         """Record an item; give the recording up if the condition refuses it, or there is no room."""
         if not recording.whole:
             return
-        condition = self._plan.condition
-        if condition is not None and not await consult(condition, item, call):
-            recording.give_up()
-            return
+        condition, part = self._plan.condition, "condition"
         try:
+            if condition is not None and not await consult(condition, item, call):
+                recording.give_up()
+                return
+            part = "copy"
             room = recording.add(item)
-        except Exception:  # noqa: BLE001  an exotic item; its consumer has nothing to do with copies
+        except Exception as error:  # noqa: BLE001  of the user's callable or item; its consumer has nothing to do with it
             recording.give_up()
-            logger.exception("a run of %r is not stored: an item cannot be copied", call.key)
+            self._uncached.note(error, part)
         else:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
@@ -176,7 +198,7 @@ class StreamRunner:
         ttl = lifetime(self._plan, call, recording.items, engine.random.random)
         # Without a ttl the run is one value: chunks that lose their manifest would stay for ever.
         size = CHUNK if ttl is not None else self._most
-        manifest, chunks = recording.split(f"{engine.random.getrandbits(128):032x}", size)
+        manifest, chunks = recording.split(token_hex(RUN_BYTES), size)
         keys = manifest.keys(key)
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))

@@ -29,6 +29,13 @@ class Raised:
         raise self.fresh()
 
 
+@dataclass(slots=True)
+class Unstored(Returned):
+    """A load that returned a value which could not be stored."""
+
+    error: Exception
+
+
 Outcome: TypeAlias = "Returned | Raised"
 
 

@@ -230,7 +230,8 @@ async def test_each_waiter_gets_an_exception_object_of_its_own(cache, clock, str
 
 
 @every_strategy
-async def test_an_error_of_the_condition_reaches_every_caller_and_the_function_runs_once(cache, clock, strategy):
+async def test_an_error_of_the_condition_reaches_no_caller_and_the_function_runs_once(cache, clock, strategy):
+    """Guarantee 29: nothing is stored, and every caller has the result."""
     function = Gated()
 
     def condition(*_, **__):
@@ -240,8 +241,9 @@ async def test_an_error_of_the_condition_reaches_every_caller_and_the_function_r
         party = Party(tasks, clock, strategy(cache, condition=condition)(function))
         await party.enter(*"abc")
         function.gate.set()
-    assert [type(error) for error in party.errors.values()] == [ZeroDivisionError] * 3
+    assert (party.results, party.errors) == (dict.fromkeys("abc", 1), {})
     assert function.runs == ["a"]
+    assert cache.statistics().uncached == {"condition failed": 1}
 
 
 # --- tasks and contexts

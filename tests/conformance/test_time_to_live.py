@@ -262,3 +262,57 @@ async def test_a_ttl_that_is_none_is_one_error_of_ours_and_stores_nothing(cache,
     assert await cache.get("k") == 1
     assert await cache.get_expire("k") == 10
     assert await cache.get_keys_count() == 1
+
+
+# --- durations that nobody sees the end of
+
+ENDLESS = [1e10, 1e17, 1.7e308, timedelta.max]
+LONG = 10_000_000_000
+LASTING = {
+    "set": lambda cache, ttl: cache.set("k", 1, expire=ttl),
+    "set, tags": lambda cache, ttl: cache.set("k", 1, expire=ttl, tags=["t"]),
+    "set, exist": lambda cache, ttl: cache.set("k", 1, expire=ttl, exist=False),
+    "set_raw": lambda cache, ttl: cache.set_raw("k", b"1", expire=ttl),
+    "set_many": lambda cache, ttl: cache.set_many({"k": 1}, expire=ttl),
+    "incr": lambda cache, ttl: cache.incr("k", expire=ttl),
+    "set_add": lambda cache, ttl: cache.set_add("k", "a", expire=ttl),
+    "slice_incr": lambda cache, ttl: cache.slice_incr("k", 0, 1, 5, expire=ttl),
+    "get_or_set": lambda cache, ttl: cache.get_or_set("k", 1, expire=ttl),
+}
+
+
+@pytest.mark.parametrize("ttl", ENDLESS, ids=repr)
+@pytest.mark.parametrize("how", LASTING)
+async def test_a_time_to_live_of_centuries_is_three_of_them(cache, clock, how, ttl):
+    """Alike on all stores: a server refuses more than it can count, and an infinite deadline is none."""
+    await LASTING[how](cache, ttl)
+    assert await cache.get_expire("k") == LONG
+    await cache.expire("k", 10)
+    assert await cache.expire("k", ttl)
+    assert await cache.get_expire("k") == LONG
+    await clock.advance(LONG // 2)
+    assert await cache.get_expire("k") == LONG - LONG // 2
+    await clock.advance(LONG // 2)
+    assert not await cache.exists("k")
+
+
+@pytest.mark.no_transaction
+@pytest.mark.parametrize("ttl", ENDLESS, ids=repr)
+async def test_a_lock_and_guards_may_last_for_centuries(cache, ttl):
+    async def function():
+        return 1
+
+    assert await cache.set_lock("k", "token", ttl)
+    assert await cache.is_locked("k")
+    for number, decorate in enumerate(
+        [
+            cache.rate_limit(limit=5, period=ttl, ttl=ttl, key="{n}"),
+            cache.slice_rate_limit(limit=5, period=ttl, key="{n}"),
+            cache.circuit_breaker(errors_rate=50, period=ttl, ttl=ttl, half_open_ttl=ttl, key="{n}"),
+        ]
+    ):
+
+        async def guarded(n):
+            return n
+
+        assert [await decorate(guarded)(number) for _ in range(2)] == [number] * 2

@@ -62,12 +62,20 @@ async def test_the_error_names_the_key(cache, service):
         await guarded(ValueError("no"))
     with pytest.raises(CircuitBreakerOpen) as refused:
         await guarded(ValueError("no"))
-    assert refused.value.key == "cb:to:no"
+    assert refused.value.key == guarded.key(ValueError("no")) == "cb:circuit:1:60:10:1:to:no"
 
 
 async def test_one_circuit_serves_all_calls_of_a_function(cache, service):
     guarded = cache.circuit_breaker(errors_rate=1, period=60, ttl=10)(service.call)
     assert [await ends(guarded, ValueError("a")), await ends(guarded)] == ["ValueError", "refused"]
+
+
+async def test_stacked_breakers_have_circuits_of_their_own(cache, service):
+    """With one key, too: the outer one opens at the second failure, though the inner one has let each through."""
+    inner = cache.circuit_breaker(errors_rate=1, period=60, ttl=10, min_calls=9, key="k")(service.call)
+    outer = cache.circuit_breaker(errors_rate=1, period=60, ttl=10, min_calls=2, key="k")(inner)
+    assert [await ends(outer, ValueError()) for _ in range(3)] == ["ValueError", "ValueError", "refused"]
+    assert await ends(inner, ValueError()) == "ValueError"
 
 
 async def test_each_key_of_a_template_has_a_circuit_of_its_own(cache, service):
@@ -238,7 +246,7 @@ async def test_middlewares_see_its_messages_under_renamed_keys(clock, service, s
     async with subject.open(clock, middlewares=(watch,)) as cache:
         guarded = cache.circuit_breaker(errors_rate=1, period=60, ttl=10, key="k")(service.call)
         assert [await ends(guarded, ValueError()), await ends(guarded)] == ["ValueError", "refused"]
-    assert seen == [(Command.INCR, "circuit_breaker:k")] * 3
+    assert seen == [(Command.INCR, "circuit_breaker:circuit:1:60:10:1:k")] * 3
 
 
 @pytest.mark.parametrize(

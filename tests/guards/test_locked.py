@@ -184,3 +184,65 @@ async def test_invalidate_further_does_not_touch_locks(cache, clock, workshop):
 def test_a_lease_of_no_length_is_refused_at_decoration(ttl):
     with pytest.raises(WrongArgumentError, match="ttl"):
         Cache().locked(ttl=ttl)
+
+
+# --- taking again what one holds
+
+
+async def test_recursion_runs_the_function(cache, clock):
+    """And another task waits until all of it has ended."""
+    events = []
+
+    @cache.locked(key="k")
+    async def count(number):
+        events.append(number)
+        await clock.sleep(1)
+        return number and await count(number - 1)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count, 2)
+        await clock.settle()
+        tasks.start_soon(count, 0)
+        for _ in range(5):
+            await clock.advance(1)
+    assert events == [2, 1, 0, 0]
+    assert not await cache.is_locked("locked:k")
+
+
+async def test_two_functions_with_one_lock_may_call_each_other(cache):
+    @cache.locked(key="k")
+    async def inner():
+        return 5
+
+    @cache.locked(key="k")
+    async def outer():
+        return await inner()
+
+    assert await outer() == 5
+    assert not await cache.is_locked("locked:k")
+
+
+async def test_a_function_runs_under_the_lock_that_its_task_has_taken(cache):
+    @cache.locked(key="k", prefix="")
+    async def work():
+        return await cache.is_locked("k")
+
+    async with cache.lock("k", 60):
+        assert await work()
+        assert await cache.is_locked("k")
+    assert not await cache.is_locked("k")
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_recursion_of_a_load_under_a_lock_runs_the_function(cache, protected):
+    depths = []
+
+    @cache(60, key="k", lock=True, protected=protected)
+    async def load():
+        depths.append(len(depths))
+        return len(depths) if len(depths) > 2 else await load()
+
+    with anyio.fail_after(30):
+        assert await load() == 3
+    assert depths == [0, 1, 2]
+    assert not await cache.is_locked("k:lock")

@@ -1,5 +1,6 @@
 """`rate_limit` and `slice_rate_limit`: how many calls of a key run in a time (reading h)."""
 
+import re
 from collections import deque
 
 import pytest
@@ -53,12 +54,29 @@ async def test_calls_of_other_keys_have_a_limit_of_their_own(limiting):
     assert [await passes(limited, key) for key in (1, 2, 1)] == [True, True, False]
 
 
+async def test_stacked_limits_count_apart(cache):
+    """Whatever they share: the function, an explicit key, a prefix, a kind, a limit or a period (guarantee 5)."""
+    limits = [(kind, limit, period) for kind in KINDS for limit in (6, 100) for period in (60, 3600)]
+    for options in ({}, {"key": "k"}, {"key": "k", "prefix": "p"}, {"prefix": ""}):
+        limited = call
+        for kind, limit, period in limits:
+            limited = getattr(cache, kind)(limit=limit, period=period, **options)(limited)
+        assert await passing(limited, 7) == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_limits_of_a_period_that_depends_on_the_call_count_apart_by_it(cache, kind):
+    limited = getattr(cache, kind)(limit=1, period=lambda key: 60 * key, key="k")(call)
+    assert [await passes(limited, key) for key in (1, 2, 1, 2)] == [True, True, False, False]
+
+
 async def test_a_key_template_says_which_calls_count_together(limiting):
     limited = limiting(limit=1, period=10, key="all", prefix="p")(call)
     assert await passes(limited, 1)
     with pytest.raises(RateLimitError) as refused:
         await limited(2)
-    assert refused.value.key == "p:all"
+    assert refused.value.key == limited.key(2)
+    assert re.fullmatch("p:(fixed|sliding):1:10:all", refused.value.key)
 
 
 async def test_the_action_answers_refused_calls(limiting):

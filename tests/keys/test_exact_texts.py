@@ -246,9 +246,11 @@ def test_the_error_of_a_refused_key_quotes_no_argument():
     with pytest.raises(NoKeyError) as told:
         compile_key(two, in_use=True)(Quoting())
     assert "hunter2" not in str(told.value)
-    with pytest.raises(NoKeyError) as told:
-        compile_key(two, "{x[hunter2].y}", in_use=True)({"hunter2": 1})
-    assert "AttributeError" in str(told.value)
+    formatter = Formatter()
+    formatter.register("checked")(int)
+    with pytest.raises(NoKeyError, match=r"field \{x:checked\}: ValueError") as told:
+        compile_key(two, "{x:checked}", in_use=True, formatter=formatter)("hunter2")
+    assert "hunter2" not in str(told.value)
 
 
 # --- classes

@@ -4,9 +4,10 @@ import contextvars
 
 import pytest
 
+from cashews.engine.key_context import key_context
 from cashews.exceptions import CacheError, WrongKeyError
 from cashews.keys.compile import compile_key
-from cashews.keys.context import context_values, key_context, register_key_context
+from cashews.keys.context import context_values, register_key_context
 
 
 async def get_current_user(): ...

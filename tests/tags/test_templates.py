@@ -120,14 +120,16 @@ async def test_what_are_no_tags_fails_at_decoration(cache, tags):
         cache.iterator("1h", tags=tags)
 
 
-async def test_a_callable_that_returns_no_tags_is_an_error_of_the_call(cache):
+async def test_a_callable_that_returns_no_tags_costs_the_call_its_caching(cache, caplog):
+    """Guarantee 29."""
+
     @cache("1h", key="k", tags=[lambda result: [result]])
     async def function():
         return 5
 
-    with pytest.raises(WrongArgumentError, match="tags is 5"):
-        await function()
+    assert await function() == 5
     assert not await cache.exists("k")
+    assert "tags is 5" in caplog.text
 
 
 async def test_a_template_with_a_field_used_twice_is_no_error(cache):

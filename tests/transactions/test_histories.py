@@ -111,7 +111,8 @@ async def test_on_a_server_from_several_processes(server, mode, anyio_backend_na
             account = sum(accounts, Counter())
             await assert_kept(cache, account, seen, mode)
             await assert_no_lock_was_held_twice(cache, account)
-            assert account["lost"] == account["failed"] == 0
+            assert account["failed"] == 0
+            assert account["lost"] == 0 or account["stalls"], "locks end before their time"
             assert await cache.is_locked("resource") is False
     assert server.command("KEYS", b"*" + LOCK) == []
 

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from random import Random
+from time import monotonic
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -134,14 +135,26 @@ async def read_pairs(cache: Cache, seen: list[tuple[object, object]]) -> None:
         await checkpoint()
 
 
+async def count_stalls(cache: Cache, account: Counter[str]) -> None:
+    """Count how often this process or the server stood still so long that a lock may have ended, until cancelled."""
+    while True:
+        before = monotonic()
+        await anyio.sleep(TIMEOUT / 20)
+        await cache.ping()
+        account["stalls"] += monotonic() - before > TIMEOUT / 2
+
+
 async def main(url: str, mode: str, seed: str, count: str) -> None:
     """Be one of several processes."""
-    async with Cache.open(url, suppress=False) as cache, anyio.create_task_group() as tasks:
-        workers = [Worker(cache, TransactionMode(mode), f"{seed}.{number}") for number in range(TASKS)]
-        for worker in workers:
-            tasks.start_soon(worker.run, int(count))
-            tasks.start_soon(worker.use_resource, int(count) // 10)
     total: Counter[str] = Counter()
+    async with Cache.open(url, suppress=False) as cache, anyio.create_task_group() as watching:
+        watching.start_soon(count_stalls, cache, total)
+        workers = [Worker(cache, TransactionMode(mode), f"{seed}.{number}") for number in range(TASKS)]
+        async with anyio.create_task_group() as tasks:
+            for worker in workers:
+                tasks.start_soon(worker.run, int(count))
+                tasks.start_soon(worker.use_resource, int(count) // 10)
+        watching.cancel_scope.cancel()
     for worker in workers:
         total += worker.account
     sys.stdout.write(json.dumps(total))

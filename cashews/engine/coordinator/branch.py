@@ -315,6 +315,11 @@ class Branch:
         """Whether anything was written since the beginning, or the last commit or rollback."""
         return bool(len(self._overlay) or self._overlay.deleted_tags)
 
+    @property
+    def written_by_name(self) -> tuple[str, ...]:
+        """The keys that were written but for those that only loads have written."""
+        return self._overlay.written_by_name
+
     async def take_turn(self, name: str) -> None:
         """Take the lock that lets one transaction run at a time."""
         await self._locks.hold(name)

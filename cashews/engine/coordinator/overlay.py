@@ -53,6 +53,12 @@ class Draft:
         self.writes: list[tuple[float, Write]] = [(now, write)]
         """`(instant, write)` pairs; a TTL counts from its instant. An overwrite replaces all pairs before it."""
 
+    @property
+    def is_load(self) -> bool:
+        """Whether the last overwrite stores the outcome of a load."""
+        _, first = self.writes[0]
+        return isinstance(first, Set) and first.permit is not None
+
     def change(self, write: Change, now: float, *, absent: bool) -> None:
         """Add a change; `absent` says that the key had no value to change."""
         if absent:  # its value has expired, or was removed by changes
@@ -202,6 +208,11 @@ class Overlay:
     def written(self) -> tuple[str, ...]:
         """The keys that were written."""
         return tuple(self._drafts)
+
+    @property
+    def written_by_name(self) -> tuple[str, ...]:
+        """The keys that were written but for those whose last write is the outcome of a load."""
+        return tuple(key for key, draft in self._drafts.items() if not draft.is_load)
 
     def writes(self, now: float) -> Iterator[Write]:
         """Yield the writes that a commit applies now: every deadline stays, and a key past its deadline is deleted."""

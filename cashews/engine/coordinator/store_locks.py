@@ -23,7 +23,14 @@ from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, briefly
-from cashews.exceptions import CacheBackendInteractionError, CacheClosedError, CacheError, LockedError, LockRefusedError
+from cashews.exceptions import (
+    CacheBackendInteractionError,
+    CacheClosedError,
+    CacheError,
+    LockedError,
+    LockReenteredError,
+    LockRefusedError,
+)
 from cashews.messages import HELD, LockTimeLeft, RenewLock, SetLock, Unlock
 
 TOKEN_BYTES: Final = 16
@@ -174,7 +181,7 @@ class StoreLocks:
         if answer > 0:
             return
         if self._is_own(lock):
-            raise LockedError(lock.key, "this task holds it already, and would wait for itself")
+            raise LockReenteredError(lock.key)
         if answer == HELD and not wait:
             raise LockedError(lock.key)
         if answer == REFUSED or not wait or await self._wait_in_turn(attempt) == REFUSED:

@@ -18,7 +18,7 @@ from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT, AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.coordinator.key_locks import BranchOwner
-from cashews.engine.permits import Permits
+from cashews.engine.permits import Changes, Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -73,7 +73,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     """
 
     __slots__ = (
-        *("_branches", "_ended", "_invalidations", "_last_outcome", "_must_roll_back", "_permits", "_routes"),
+        *("_branches", "_changes", "_ended", "_last_outcome", "_must_roll_back", "_permits", "_routes"),
         *("_turn_given_up", "_waits", "deadline", "engine", "isolated", "mode", "outcome", "timeout"),
     )
 
@@ -89,8 +89,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
-        self._invalidations: tuple[Message[Any], ...] = ()
-        """Invalidations in the transaction, which void permits once more at the commit."""
+        self._changes = Changes()
         self._permits: list[LoadPermit] = []
         """Permits under which loads were written."""
         self._waits = False
@@ -182,14 +181,14 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._waits = self._waits or branch.waits
         return branch
 
-    def note_invalidation(self, permits: object, invalidation: Message[Any]) -> None:
-        """Void the permits of an invalidation once more at the commit: loads may begin until its writes take effect."""
+    def note_change(self, permits: object, change: Message[Any]) -> None:
+        """Void the permits of a change once more at the commit: loads may begin until its writes take effect."""
         if permits is self.engine.permits:
-            self._invalidations += (invalidation,)
+            self._changes.note(change)
 
     def hold_permit(self, permit: LoadPermit) -> None:
         """Have a load's permit live until the value that was written under it is applied."""
-        self.engine.permits.keep(permit)
+        self.engine.permits.add(permit)
         self._permits.append(permit)
 
     def _drop(self, permits: list[LoadPermit]) -> None:
@@ -202,9 +201,9 @@ class Transaction(AmbientTransaction, BranchOwner):
         permits = self.engine.permits
         ours = self._permits.copy()
         self._drop(self._permits)
-        for invalidation in self._invalidations:
-            permits.refuse(invalidation)
-        self._invalidations = ()
+        self._changes.void(permits)
+        for branch in self._branches.values():
+            permits.void(branch.written_by_name)  # in place, past the chain
         for permit in ours:
             self.hold_permit(permit)
 
@@ -279,8 +278,9 @@ class Transaction(AmbientTransaction, BranchOwner):
         """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
         if self.engine.closed:
             raise CacheClosedError
-        if self._invalidations:
+        if self.engine.permits.running:
             self._refuse_loads()
+        self._changes.clear()
         in_place = not self._waits and all(branch.commits_in_place for branch in self._branches.values())
         return self._apply() if in_place else self._apply_shielded()
 
@@ -318,7 +318,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def rollback(self) -> RollbackResult:
         """Forget the writes so far, in this very call; awaiting the result gives the locks back, too."""
         self.check()
-        self._invalidations = ()
+        self._changes.clear()
         self._drop(self._permits)
         self._last_outcome = CommitOutcome.ABORTED
         for branch in self._branches.values():
