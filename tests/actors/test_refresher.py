@@ -17,6 +17,10 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 
+OWNER = object()
+"""The function whose calls are refreshed."""
+
+
 class Load:
     """A load that waits at a gate, if there is one, and counts its runs."""
 
@@ -46,12 +50,12 @@ def test_a_refresh_that_a_loop_has_left_behind_does_not_keep_its_key_from_being_
         load, stuck = Load(), Load(asyncio.Event())
 
         async def refresh(load=load, stuck=stuck):
-            assert refresher.tell("k", load)
+            assert refresher.tell(OWNER, "k", load)
             await clock.settle()
             assert load.runs == 1
-            assert refresher.tell("k", stuck)
+            assert refresher.tell(OWNER, "k", stuck)
             await clock.settle()
-            assert not refresher.tell("k", load)
+            assert not refresher.tell(OWNER, "k", load)
 
         loop.run_until_complete(refresh())
         assert stuck.begun == 1
@@ -61,8 +65,8 @@ def test_a_refresh_that_a_loop_has_left_behind_does_not_keep_its_key_from_being_
 
 async def test_a_refresh_that_waits_for_its_scope_is_run_by_it(refresher, clock):
     load = Load()
-    assert refresher.tell("k", load)
-    assert not refresher.tell("k", load)
+    assert refresher.tell(OWNER, "k", load)
+    assert not refresher.tell(OWNER, "k", load)
     async with anyio.create_task_group() as scope:
         scope.start_soon(refresher.run)
         await clock.settle()
@@ -75,7 +79,7 @@ async def test_who_waits_for_a_refresh_is_told_when_no_worker_is_left(refresher,
     load, outcomes = Load(anyio.Event()), []
 
     async def ask(key):
-        outcomes.append(await refresher.ask(key, load))
+        outcomes.append(await refresher.ask(OWNER, key, load, join=True))
 
     async with anyio.create_task_group() as tasks, anyio.create_task_group() as scope:
         scope.start_soon(refresher.run)
@@ -85,20 +89,20 @@ async def test_who_waits_for_a_refresh_is_told_when_no_worker_is_left(refresher,
         assert load.begun == WORKERS
         scope.cancel_scope.cancel()
     assert outcomes == [None] * (WORKERS + 1)
-    assert not refresher.tell("k", load)
-    assert await refresher.ask("k", load) is None
+    assert not refresher.tell(OWNER, "k", load)
+    assert await refresher.ask(OWNER, "k", load, join=True) is None
 
 
 async def test_a_full_mailbox_refuses_and_nobody_waits_for_room(refresher, clock):
     load = Load()
-    assert all(refresher.tell(f"k{number}", load) for number in range(ROOM))
-    assert not refresher.tell("one too many", load)
+    assert all(refresher.tell(OWNER, f"k{number}", load) for number in range(ROOM))
+    assert not refresher.tell(OWNER, "one too many", load)
     assert refresher.statistics()["refused"] == 1
     async with anyio.create_task_group() as scope:
         scope.start_soon(refresher.run)
         await clock.settle()
         assert load.runs == ROOM
-        assert refresher.tell("one more", load)
+        assert refresher.tell(OWNER, "one more", load)
         await clock.settle()
         assert load.runs == ROOM + 1
         scope.cancel_scope.cancel()
@@ -111,7 +115,7 @@ async def test_as_many_workers_are_woken_as_there_are_letters(refresher, clock):
         scope.start_soon(refresher.run)
         await clock.settle()
         for number in range(WORKERS + 5):
-            assert refresher.tell(f"k{number}", load)
+            assert refresher.tell(OWNER, f"k{number}", load)
         await clock.settle()
         assert load.begun == WORKERS
         gate.set()
@@ -136,10 +140,10 @@ async def test_a_failure_of_any_kind_ends_no_worker(refresher, clock, caplog, er
     async with anyio.create_task_group() as scope:
         scope.start_soon(refresher.run)
         for number in range(2 * WORKERS):
-            assert refresher.tell(f"k{number}", fail)
+            assert refresher.tell(OWNER, f"k{number}", fail)
         await clock.settle()
         assert refresher.statistics()["failed"] == 2 * WORKERS
-        assert refresher.tell("k", load)
+        assert refresher.tell(OWNER, "k", load)
         await clock.settle()
         assert load.runs == 1
         scope.cancel_scope.cancel()
@@ -153,7 +157,7 @@ async def test_a_failure_of_any_kind_is_told_to_the_caller_that_waits(refresher,
 
     async with anyio.create_task_group() as scope:
         scope.start_soon(refresher.run)
-        outcome = await refresher.ask("k", fail)
+        outcome = await refresher.ask(OWNER, "k", fail, join=True)
         assert isinstance(outcome.error, LoadCancelledError)
         await clock.settle()
         scope.cancel_scope.cancel()

@@ -163,7 +163,7 @@ async def test_the_time_that_a_user_gives_a_window_counts(cache, clock):
 @pytest.mark.parametrize("periods", [[100, 10], [10, 100], [100, 99.9, 50, 0.5]])
 async def test_a_tally_that_meets_other_periods_goes_on_until_its_own_ends(cache, clock, periods):
     """A period may depend on the call: the seconds until midnight, for instance."""
-    admit = cache._engine.ask
+    admit = inside(cache).ask
     assert [await admit(m.Admit("k", 3, periods[n % len(periods)])) for n in range(8)] == [True] * 3 + [False] * 5
     await clock.advance(periods[0])
     assert [await admit(m.Admit("k", 1, 10)) for _ in range(2)] == [True, False]
@@ -171,7 +171,7 @@ async def test_a_tally_that_meets_other_periods_goes_on_until_its_own_ends(cache
 
 @pytest.mark.no_transaction
 async def test_a_ban_is_no_shorter_for_other_periods(cache, clock):
-    admit = cache._engine.ask
+    admit = inside(cache).ask
     assert [await admit(m.Admit("k", 1, 5, ban=1_000)) for _ in range(2)] == [True, False]
     await clock.advance(500)
     assert await admit(m.Admit("k", 1, 5, ban=10)) is False
@@ -183,7 +183,7 @@ async def test_a_ban_is_no_shorter_for_other_periods(cache, clock):
 @pytest.mark.no_transaction
 async def test_a_circuit_is_remembered_for_the_longest_time_of_its_rules(cache, clock):
     long, short = m.CircuitRules(1, period=5, ttl=1_000), m.CircuitRules(1, period=5, ttl=1)
-    ask = cache._engine.ask
+    ask = inside(cache).ask
     for _ in range(2):
         entered = await ask(m.EnterCircuit("k", long))
         if entered is not None:

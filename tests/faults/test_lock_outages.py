@@ -11,6 +11,7 @@ from cashews.backends.redis.layout import lock_key
 from cashews.exceptions import CacheBackendInteractionError, LockedError, LockRefusedError
 from tests.faults.proxy import PATIENCE, until
 from tests.faults.test_recovery import up_again
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
@@ -151,7 +152,7 @@ async def test_a_lock_that_could_not_be_given_back_is_given_back_when_the_server
                     proxy.cut()
                     await until(lambda: not cache.statistics().backends[""]["connected"])
         assert server.command("GET", NAME)
-        assert cache._engine.coordinator.owed == 1
+        assert inside(cache).coordinator.owed == 1
         await proxy.listen()
         with anyio.fail_after(PATIENCE):
             await up_again(cache, clock)
@@ -160,7 +161,7 @@ async def test_a_lock_that_could_not_be_given_back_is_given_back_when_the_server
                 await clock.advance(0.1)
                 await anyio.lowlevel.checkpoint()
         assert clock.now() - began < 5
-        await until(lambda: cache._engine.coordinator.owed == 0)
+        await until(lambda: inside(cache).coordinator.owed == 0)
         async with cache.lock("k", 60, wait=False):
             pass
 
@@ -173,7 +174,7 @@ async def test_a_lock_of_a_try_that_was_given_up_is_given_back(proxy, cache, ser
     proxy.dumb = False
     proxy.recover()
     with anyio.fail_after(PATIENCE):
-        while server.command("GET", NAME) or cache._engine.coordinator.owed:
+        while server.command("GET", NAME) or inside(cache).coordinator.owed:
             await clock.advance(0.1)
             await anyio.lowlevel.checkpoint()
 
@@ -182,5 +183,5 @@ async def test_a_lock_that_was_broken_meanwhile_is_owed_to_nobody(cache, server)
     async with cache.lock("k", 60):
         assert await cache.break_lock("k")
         server.command("SET", NAME, "another")
-    await until(lambda: cache._engine.coordinator.owed == 0)
+    await until(lambda: inside(cache).coordinator.owed == 0)
     assert server.command("GET", NAME) == b"another"

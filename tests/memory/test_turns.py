@@ -12,6 +12,7 @@ from cashews import Cache
 from cashews import messages as m
 from cashews.backends.memory.errands import PART
 from cashews.table.turns import TURNS
+from tests.internals import inside
 
 ROOMS = {"values", "structures", "locks", "tags", "keys", "transactions"}
 SHARED = {"recall": "get", "get_raw": "get", "recall_many": "get_many"}
@@ -45,7 +46,7 @@ def test_every_message_is_served_in_one_turn_or_is_known_to_take_several():
 
 def table_of(cache):
     """Return the table of the memory store."""
-    return cache._engine.routes.of("").backend._table
+    return inside(cache).table()
 
 
 MANY = {f"k{number}": number for number in range(5 * PART + 1)}
@@ -100,7 +101,7 @@ async def test_pairs_that_are_taken_out_meanwhile_are_not_stored(clock):
     async with Cache.open("mem://", size=2 * len(MANY), clock=clock) as cache:
         pairs = dict(MANY)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(cache._engine.ask, m.SetMany(pairs))
+            tasks.start_soon(inside(cache).ask, m.SetMany(pairs))
             await checkpoint()
             del pairs[list(pairs)[-1]]
         assert await cache.get_keys_count() == len(MANY) - 1

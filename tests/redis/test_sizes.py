@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache
 from cashews import messages as m
 from cashews.backends.redis.keys import PAGE, WRITE
+from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
@@ -158,5 +159,5 @@ async def test_a_message_about_no_keys_asks_nothing(cache, asked):
     assert await cache.get_many() == ()
     await cache.set_many({})
     await cache.delete_many()
-    assert await cache._engine.ask(m.GetMany(())) == ()
+    assert await inside(cache).ask(m.GetMany(())) == ()
     assert asked(cache) == before

@@ -11,6 +11,7 @@ from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import LockedError, NotSupportedError, TransactionConflictError, WrongTypeError
 from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 from tests.subjects import each
 
 isolated = pytest.mark.parametrize(
@@ -72,7 +73,7 @@ async def test_no_write_skew_passes_among_those_that_leave(cache, mode, together
 
     await together(going("on call:a"), going("on call:b"))
     assert await cache.get_keys_count() >= 1
-    assert cache._engine.coordinator.idle
+    assert inside(cache).coordinator.idle
 
 
 @isolated
@@ -311,7 +312,7 @@ async def test_a_long_commit_with_a_mistake_applies_nothing(large, mode):
         async with large.transaction(mode) as tx:
             for number in range(LONG):
                 await large.incr(f"k:{number}")
-            large._engine.backend_at("")._table.store(None, f"k:{LONG - 1}", "a text", None, 0)
+            inside(large).table().store(None, f"k:{LONG - 1}", "a text", None, 0)
     assert tx.outcome is CommitOutcome.ABORTED
     assert await large.get_keys_count() == 1
     assert await large.transaction(mode)(large.incr)("k:0") == 1
