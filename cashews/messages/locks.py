@@ -27,6 +27,10 @@ class LockPlace:
         self.key = ""
 
 
+UNCERTAIN: Final = -3
+"""The reply to `SetLock` if the connection broke meanwhile: the lock may have been taken."""
+
+
 @dataclass(slots=True)
 class SetLock(OneKey[int]):
     """Take a lock for `expire` seconds with the token `value`.
@@ -44,6 +48,9 @@ class SetLock(OneKey[int]):
 
     def declined(self) -> int:
         return 0
+
+    def left_open(self) -> int:
+        return UNCERTAIN
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from cashews.exceptions import (
     LockReenteredError,
     LockRefusedError,
 )
-from cashews.messages import HELD, LockTimeLeft, RenewLock, SetLock, Unlock
+from cashews.messages import HELD, UNCERTAIN, LockTimeLeft, RenewLock, SetLock, Unlock
 
 TOKEN_BYTES: Final = 16
 
@@ -270,8 +270,8 @@ class StoreLocks:
         attempt.answered = True
         lock.until = math.inf if lock.lease is None else asked + lock.lease
         lock.fence = max(answer, 0)
-        if answer == REFUSED and await self._disown(lock):  # likewise: an outage is answered like a refusal
-            return AGAIN
+        if answer in {REFUSED, UNCERTAIN}:  # likewise: a script may have been refused after its first command
+            return AGAIN if await self._disown(lock, certain=answer == REFUSED) else REFUSED
         return answer
 
     # --- giving back
@@ -323,15 +323,18 @@ class StoreLocks:
         if not barred or await self._give_back_directly(lock) is None:
             self._returns.add(lock, self._give_back_directly)
 
-    async def _disown(self, lock: HeldLock) -> bool:
-        """Release a lock that may have been taken, and give it a new token; says whether its store answers."""
+    async def _disown(self, lock: HeldLock, *, certain: bool = False) -> bool:
+        """Release a lock that may have been taken, and give it a new token; says whether its store answers.
+
+        :param certain: the store has answered, so no letter that takes the lock can be on its way
+        """
         doubtful, lock.token = replace(lock), token_hex(TOKEN_BYTES)
         released = None
         try:
             with briefly(self._clock), suppress(CacheError):
                 released = await self._give_back_directly(doubtful)
         finally:
-            if not released:
+            if released is None or not (released or certain):
                 self._returns.add(doubtful, self._give_back_directly)
         return released is not None
 
