@@ -1,4 +1,4 @@
-"""The scripts about locks: `set_lock`, `renew_lock` and `unlock`."""
+"""The scripts about locks: `set_lock`, `renew_lock`, `unlock`, `break_lock` and `lock_times`."""
 
 from __future__ import annotations
 
@@ -99,6 +99,35 @@ def test_unlock_releases_a_lock_although_it_may_not_tell(own_server):
         server.command("ACL", "SETUSER", "default", "-publish")
         assert evaluated(server, "unlock", [LOCK, FENCE], "token") == 1
         assert server.command("EXISTS", LOCK) == 0
+
+
+def test_break_lock_frees_a_lock_whichever_token_holds_it_and_tells_the_channel(run, server, listening):
+    run("set_lock", [LOCK, FENCE], "token", SOON)
+    with listening(LOCK) as messages:
+        assert run("break_lock", [LOCK, FENCE]) == 1
+        assert messages() == [b""]
+        assert run("break_lock", [LOCK, FENCE]) == 0
+        assert messages() == []
+    assert server.command("EXISTS", LOCK) == 0
+    assert server.command("EXISTS", FENCE) == 1, "the numbers go on"
+
+
+def test_break_lock_frees_a_lock_although_it_may_not_tell(own_server):
+    with own_server() as server:
+        server.command("SET", LOCK, "token")
+        server.command("ACL", "SETUSER", "default", "-publish")
+        assert evaluated(server, "break_lock", [LOCK, FENCE]) == 1
+        assert server.command("EXISTS", LOCK) == 0
+
+
+def test_lock_times_answers_the_milliseconds_of_each_lock(run, expired):
+    run("set_lock", [LOCK, FENCE], "token", SOON)
+    run("set_lock", [b"m\xfflock", b"m\xfffence"], "token", "")
+    expired("SET", b"n\xfflock", "token")
+    soon, for_ever, gone = run("lock_times", [LOCK, b"m\xfflock", b"n\xfflock"])
+    assert soon in LIVE
+    assert (for_ever, gone) == (-1, -2)
+    assert run("lock_times", []) == []
 
 
 def test_a_key_of_another_type_is_no_lock_and_cannot_be_taken(run, server):
