@@ -26,20 +26,20 @@ class Block(ABC, Generic[T]):
         self._entries: list[Any] = []
 
     @abstractmethod
-    def _begin(self) -> tuple[Any, T]:
+    def begin(self) -> tuple[Any, T]:
         """Begin to hold: returns the entry, and the value of ``as``."""
 
     @abstractmethod
-    def _end(self, entry: Any) -> None:
+    def end(self, entry: Any) -> None:
         """Take an entry back."""
 
     def __enter__(self) -> T:
-        entry, value = self._begin()
+        entry, value = self.begin()
         self._entries.append(entry)
         return value
 
     def __exit__(self, *_: object) -> None:
-        self._end(self._entries.pop())
+        self.end(self._entries.pop())
 
     def __call__(self, function: F) -> F:
         """Decorate a function, async or not, or an async generator function."""
@@ -50,11 +50,11 @@ class Block(ABC, Generic[T]):
 
         @wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            entry, _ = self._begin()
+            entry, _ = self.begin()
             try:
                 return function(*args, **kwargs)
             finally:
-                self._end(entry)
+                self.end(entry)
 
         return cast("F", run)
 
@@ -62,11 +62,11 @@ class Block(ABC, Generic[T]):
 def _around_coroutine(block: Block[T], function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     async def run(*args: Any, **kwargs: Any) -> Any:
-        entry, _ = block._begin()  # noqa: SLF001  of this module
+        entry, _ = block.begin()
         try:
             return await function(*args, **kwargs)
         finally:
-            block._end(entry)  # noqa: SLF001  likewise
+            block.end(entry)
 
     return run
 

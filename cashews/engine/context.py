@@ -114,12 +114,12 @@ class AmbientBlock(Block[T]):
         self._part: Part = part
         self._make = make
 
-    def _begin(self) -> tuple[object, T]:
+    def begin(self) -> tuple[object, T]:
         entry, value = self._make()
         add(self._part, entry)
         return entry, value
 
-    def _end(self, entry: Any) -> None:
+    def end(self, entry: Any) -> None:
         take_back(self._part, entry)
 
 

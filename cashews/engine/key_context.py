@@ -18,10 +18,10 @@ class KeyContext(Block[None]):
         super().__init__()
         self._values = values
 
-    def _begin(self) -> tuple[Mapping[str, object], None]:
+    def begin(self) -> tuple[Mapping[str, object], None]:
         return add_layer(self._values), None
 
-    def _end(self, entry: Any) -> None:
+    def end(self, entry: Any) -> None:
         take_layer_back(entry)
 
 

@@ -47,7 +47,7 @@ async def test_a_load_that_a_deletion_overtakes_is_not_stored_under_a_prefix(pre
     assert await cached.peek() is None
 
 
-@pytest.mark.parametrize("subject", each(["disk-sharded"]), indirect=True)
+@pytest.mark.parametrize("subject", each(["disk-sharded-signed"]), indirect=True)
 @pytest.mark.parametrize("key", ["a", "b", "c", "d"])
 async def test_the_mark_of_a_load_is_read_from_the_file_of_its_stored_key(prefixed, gate, key):
     """It was read for the key without its prefix: the deletions of another file have other numbers."""
