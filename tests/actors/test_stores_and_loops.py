@@ -27,7 +27,8 @@ def stored(request, tmp_path):
         cache.setup("disk://", directory=tmp_path / "cache", suppress=False)
     else:
         cache.setup(request.getfixturevalue("empty")(request.param).url, suppress=False)
-    return cache
+    yield cache
+    anyio.run(cache.close)  # in a loop of its own: the thread that a loop has left behind would keep the process alive
 
 
 def actors(cache):
