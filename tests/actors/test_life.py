@@ -77,6 +77,7 @@ async def test_after_its_scope_has_ended_it_begins_anew(echo, clock, loop_here, 
             scope.cancel_scope.cancel()
     figures = echo.life.statistics("echo", 0)
     assert (figures.turns, figures.batches, figures.restarts) == (3, 3, 2)
+    assert echo.begun == 3
 
 
 async def test_a_failure_leaves_and_ends_the_life(echo):

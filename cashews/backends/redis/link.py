@@ -19,13 +19,15 @@ from cashews.actors.actor import Life
 from cashews.actors.mailbox import SlotBell
 from cashews.actors.scope import start_soon
 from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
-from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.inbox import Inbox, Request
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser
 from cashews.clock import Clock
 
 REPLIES: Final = 256
 """How many replies are handed out between two checkpoints."""
+TURNS: Final = 5
+"""How many turns of the event loop it takes at most until what is in a socket has been read."""
 CONFIRMATIONS: Final = frozenset({b"subscribe", b"unsubscribe"})
 """Pushes that are replies: in their order, one to each request."""
 CLOSED: Final = redis.ConnectionError("the connection was closed")
@@ -136,10 +138,21 @@ class Link:
                 await self._until_traffic()
             elif oldest.deadline > self._now():
                 await self._clock.sleep_until(oldest.deadline)
-            else:
+            elif not await self._replies_come(oldest):
                 self.timed_out = True
                 message = f"no reply within {self._timeout:g} s"
                 raise redis.TimeoutError(message)
+
+    async def _replies_come(self, oldest: Request) -> bool:
+        """Say whether the reply to a late request, or to others before it, is here already and only has to be read.
+
+        So it is after the event loop has stood still for longer than a reply may take: the server was in time.
+        """
+        for _ in range(TURNS):
+            await checkpoint()
+            if self._inbox.oldest is not oldest:
+                return True
+        return False
 
     async def _until_traffic(self) -> None:
         """Wait until a request is in flight; after a while of silence, send one."""

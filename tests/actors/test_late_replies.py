@@ -1,0 +1,73 @@
+"""A reply that is here and was not read is not late, however long the event loop stood still. Guarantee 22."""
+
+from __future__ import annotations
+
+import select
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute
+from anyio.lowlevel import checkpoint
+
+from cashews import Cache
+from cashews.backends.redis.inbox import Inbox
+from tests.internals import inside
+
+pytestmark = pytest.mark.redis
+REAL = 10.0
+"""Seconds of real time that a reply from a server may take."""
+
+
+def figures(cache):
+    return cache.statistics().backends[""]
+
+
+def stand_still(clock, seconds):
+    """Have time pass while the event loop has no turn: what is due is due at once when it has one."""
+    clock._move_to(clock.now() + seconds)
+    while clock._alarms and clock._alarms[0].deadline <= clock.now():
+        clock._alarms.pop(0).ring()
+
+
+async def asked(cache, found):
+    """Ask a server that answers after a while; return when the request is on its way."""
+    found.append(await cache.get("k"))
+
+
+async def test_a_loop_that_stood_still_does_not_take_the_server_for_dead(server, clock):
+    found = []
+    async with Cache.open(server.url, clock=clock, suppress=False, socket_timeout=1) as cache:
+        await cache.set("k", 1)
+        raw = inside(cache).connections[0]._link.stream.extra(SocketAttribute.raw_socket)
+        server.command("CLIENT", "PAUSE", 100)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked, cache, found)
+            while not figures(cache)["in_flight"]:
+                await checkpoint()
+            assert select.select([raw], [], [], REAL)[0] == [raw]
+            stand_still(clock, 60)
+        assert found == [1]
+        assert (figures(cache)["timeouts"], figures(cache)["connects"]) == (0, 1)
+
+
+async def test_a_request_has_its_time_from_when_it_is_sent(loop_here):
+    """So a crowd that waits for a busy connection is not late before it is asked."""
+    inbox, places = Inbox(), []
+    for packed in (b"a", b"b"):
+        places.append(loop_here().reply_slot())
+        inbox.post(packed, places[-1], reads=True)
+    assert inbox.oldest is None
+    inbox.batch(60.0, 1.0)
+    assert (inbox.oldest.deadline, inbox.in_flight, inbox.waiting) == (61.0, 2, 0)
+
+
+async def test_a_read_whose_asker_has_gone_is_shared_no_more(loop_here):
+    """It is skipped; an identical read that comes later is a request of its own."""
+    inbox, gone, place = Inbox(), loop_here().reply_slot(), loop_here().reply_slot()
+    inbox.leave(inbox.post(b"read", gone, reads=True), gone)
+    inbox.post(b"read", place, reads=True)
+    assert inbox.joined == 0
+    inbox.batch(0.0, 1.0)
+    assert inbox.in_flight == 1
+    inbox.answer("reply")
+    assert place.answer == "reply"
