@@ -11,7 +11,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import NOT_NONE, Cache, Command, noself
-from cashews.engine.context import ambient
+from cashews.engine.context import invalidate_further
 from cashews.exceptions import NotAsyncError, WrongArgumentError
 from cashews.runners.streams import BATCH, CHUNK, MARGIN
 from cashews.strategies.entry import Chunk, Manifest
@@ -674,7 +674,7 @@ async def test_under_invalidate_further_a_new_run_is_stored(cache, pages):
     get = cache.iterator("10m", key="pages")(pages)
     await collect(get())
     pages.items = list(range(LONG))
-    with ambient(invalidating=True):
+    with invalidate_further():
         assert await collect(get()) == pages.items
     assert await collect(get()) == pages.items
     assert pages.runs == 2
