@@ -171,6 +171,11 @@ class Refresher(Actor):
         except anyio.get_cancelled_exc_class():
             await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
             outcome = Raised(LoadCancelledError(letter.key))
+        except (GeneratorExit, KeyboardInterrupt):  # the worker itself is ended
+            raise
+        except BaseException as error:  # noqa: BLE001  of the function, which an asker runs by itself
+            await checkpoint_if_cancelled()  # a group of exceptions may hold our own cancellation
+            self._note_failure(job, error)
         finally:
             if letters.get(job) is letter:
                 del letters[job]
@@ -187,12 +192,16 @@ class Refresher(Actor):
             letter.answer(None)
 
     def _note(self, job: Job, outcome: Outcome) -> None:
-        self._done += 1
-        if not isinstance(outcome, (Raised, Unstored)):
+        if isinstance(outcome, (Raised, Unstored)):
+            self._note_failure(job, outcome.error)
+        else:
+            self._done += 1
             self._backoffs.pop(job, None)
-            return
+
+    def _note_failure(self, job: Job, error: BaseException) -> None:
+        self._done += 1
         self._failed += 1
-        logger.warning("the refresh of %r failed; what is stored is served on", job[1], exc_info=outcome.error)
+        logger.warning("the refresh of %r failed; what is stored is served on", job[1], exc_info=error)
         now = self._clock.now()
         failures = self._backoffs.pop(job).failures if job in self._backoffs else 0
         if len(self._backoffs) >= ROOM:  # the one that has rested longest is forgotten
