@@ -163,6 +163,7 @@ SUITES = {
     "strategies": Suite(["mem", "redis", "disk"], ONE_EACH),
     "guards": Suite(["mem", "redis", "disk"], ONE_EACH),
     "cancellation/test_invalidated_loads.py": Suite(["mem", "redis", "redis-many-chained", "redis-many", "disk"]),
+    "transactions/test_copies.py": Suite(["mem", "mem-copies-watched", "mem-pickled-signed", "redis", "disk"]),
     "cancellation/test_overtaken_loads.py": Suite(["mem", "redis", "disk"], ONE_EACH),
     "serialize/test_slices.py": Suite(["mem-pickled-signed", "redis", "disk"], ONE_EACH),
 }

@@ -14,11 +14,76 @@ Owner = TypeVar("Owner")
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
+class BoundCached(Protocol[P, R_co]):
+    """A cached method of an instance or a class: it and its helpers take the arguments that are left."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Answer from the cache, or run the method."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the stored outcome of a call; says whether there was one."""
+        ...
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the method, store its outcome and return it."""
+        ...
+
+    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
+        """Return the stored outcome of a call, or `None`, without running the method."""
+        ...
+
+
+class BoundIterator(Protocol[P, R_co]):
+    """A cached async generator method of an instance or a class."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R_co, None]:
+        """Replay a complete run, or run the method."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the stored run of a call; says whether there was one."""
+        ...
+
+
+class BoundFiltered(Protocol[P, R_co]):
+    """A method of an instance or a class behind a Bloom filter."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co | bool]:
+        """Answer from the filter, or run the method."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the item that stands for a call."""
+        ...
+
+    async def set(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the method and return its result; if it is true, the filter answers yes for this call from now on."""
+        ...
+
+
 class Cached(Protocol[P, R_co]):
     """A cached function.
 
-    On a method, `key`, `invalidate`, `refresh` and `peek` are called on the class's attribute, with the instance as
-    their first argument: ``Users.get.invalidate(users, 1)``.
+    On a method, `key`, `invalidate`, `refresh` and `peek` are bound like the method itself:
+    ``users.get.invalidate(1)``, or ``Users.get.invalidate(users, 1)``.
     """
 
     __name__: str
@@ -32,9 +97,7 @@ class Cached(Protocol[P, R_co]):
     @overload
     def __get__(self, instance: None, owner: type) -> Cached[P, R_co]: ...
     @overload
-    def __get__(
-        self: Cached[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
-    ) -> Callable[Q, Coroutine[Any, Any, R]]: ...
+    def __get__(self: Cached[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]) -> BoundCached[Q, R]: ...
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call."""
@@ -69,7 +132,7 @@ class CachedIterator(Protocol[P, R_co]):
     @overload
     def __get__(
         self: CachedIterator[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
-    ) -> Callable[Q, AsyncGenerator[R, None]]: ...
+    ) -> BoundIterator[Q, R]: ...
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call."""
@@ -81,7 +144,7 @@ class CachedIterator(Protocol[P, R_co]):
 
 
 class Filtered(Protocol[P, R_co]):
-    """A function behind a Bloom filter; on a method, `set` and `key` are called on the class's attribute."""
+    """A function behind a Bloom filter; on a method, `set` and `key` are bound like the method itself."""
 
     __name__: str
     __qualname__: str
@@ -96,7 +159,7 @@ class Filtered(Protocol[P, R_co]):
     @overload
     def __get__(
         self: Filtered[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
-    ) -> Callable[Q, Coroutine[Any, Any, R | bool]]: ...
+    ) -> BoundFiltered[Q, R]: ...
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the item that stands for a call."""

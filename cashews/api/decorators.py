@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from cashews.api.decorated import AsyncFunction, Cached, CachedIterator, Filtered, P, R
 from cashews.api.keying import Keying, async_function, async_generator_function
+from cashews.api.methods import equipped, unwrapped
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import Bloom, BloomShape, DualBloom
@@ -40,11 +41,11 @@ class BloomDecorator:
         :raises WrongKeyError: if the name does not fit it
         :raises WrongArgumentError: if the name is the same for all calls
         """
+        function, binding = unwrapped(function)
         target = self.keying.target(async_function(function))
         bloom = Bloom(self.engine, stored_name(function, self.keying, self.shape), self.shape, self.check)
-        run: Any = guarded(target, bloom)
-        run.key, run.set = self.keying.shown_key_of(function), partial(_put, bloom, target)
-        return cast("Filtered[P, R]", run)
+        key, put = self.keying.shown_key_of(function), partial(_put, bloom, target)
+        return cast("Filtered[P, R]", equipped(guarded(target, bloom), function, binding, key=key, set=put))
 
 
 async def _put(bloom: Bloom, target: Target, /, *args: Any, **kwargs: Any) -> Any:
@@ -68,11 +69,12 @@ class DualBloomDecorator:
         :raises WrongKeyError: if the name does not fit it
         :raises WrongArgumentError: if the name is the same for all calls
         """
+        function, binding = unwrapped(function)
         target = self.keying.target(async_function(function))
         name = stored_name(function, self.keying, self.yes, self.no)
-        run: Any = guarded(target, DualBloom(self.engine, name, self.yes, self.no, self.strict))
-        run.key = self.keying.shown_key_of(function)
-        return cast("Callable[P, Coroutine[Any, Any, R | bool]]", run)
+        run = guarded(target, DualBloom(self.engine, name, self.yes, self.no, self.strict))
+        filtered = equipped(run, function, binding, key=self.keying.shown_key_of(function))
+        return cast("Callable[P, Coroutine[Any, Any, R | bool]]", filtered)
 
 
 def stored_name(function: Callable[..., Any], keying: Keying, *shapes: BloomShape) -> str:
@@ -103,13 +105,16 @@ class CachingDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the key template does not fit it
         """
+        function, binding = unwrapped(function)
         target = self.keying.target(async_function(function))
         runner = Runner(self.engine, target, self.strategy, self.plan)
-        return equip(runner, target, self.engine, self.keying.shown_key_of(function))
+        helpers = helpers_of(runner, target, self.engine)
+        key = self.keying.shown_key_of(function)
+        return cast("Cached[P, R]", equipped(runner.decorated(), function, binding, key=key, **helpers))
 
 
-def equip(runner: Runner, target: Target, engine: Engine, key: Callable[..., str]) -> Cached[Any, Any]:
-    """Return the cached function with its methods `key`, `invalidate`, `refresh` and `peek`."""
+def helpers_of(runner: Runner, target: Target, engine: Engine) -> dict[str, Callable[..., Any]]:
+    """Return the methods `invalidate`, `refresh` and `peek` of a cached function."""
 
     async def invalidate(*args: object, **kwargs: object) -> bool:
         call = target.call_if_keyed(args, kwargs)
@@ -123,9 +128,7 @@ def equip(runner: Runner, target: Target, engine: Engine, key: Callable[..., str
         call = target.call_if_keyed(args, kwargs)
         return None if call is None else await runner.peek(call, None)
 
-    cached: Any = runner.decorated()
-    cached.key, cached.invalidate, cached.refresh, cached.peek = key, invalidate, refresh, peek
-    return cast("Cached[Any, Any]", cached)
+    return {"invalidate": invalidate, "refresh": refresh, "peek": peek}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class IteratorDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the key template does not fit it
         """
+        function, binding = unwrapped(function)
         generator = async_generator_function(function)
         target = self.keying.target(generator)
 
@@ -150,9 +154,9 @@ class IteratorDecorator:
             call = target.call_if_keyed(args, kwargs)
             return call is not None and await self.engine.ask(Delete(call.key))
 
-        stream: Any = StreamRunner(self.engine, target, self.plan, self.most).decorated()
-        stream.key, stream.invalidate = self.keying.shown_key_of(function), invalidate
-        return cast("CachedIterator[P, R]", stream)
+        stream = StreamRunner(self.engine, target, self.plan, self.most).decorated()
+        key = self.keying.shown_key_of(function)
+        return cast("CachedIterator[P, R]", equipped(stream, function, binding, key=key, invalidate=invalidate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +174,12 @@ class GuardDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the key template does not fit it
         """
+        function, binding = unwrapped(function)
         keying = self.keying.per_function(function) if self.per_function else self.keying
         target = keying.target(async_function(function))
-        run: Any = guarded(target, self.guard.for_function())
-        run.key = keying.shown_key_of(function)
-        return cast("AsyncFunction[P, R]", run)
+        run = guarded(target, self.guard.for_function())
+        key = keying.shown_key_of(function)
+        return cast("AsyncFunction[P, R]", equipped(run, function, binding, key=key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +198,13 @@ class InvalidateDecorator:
         :raises NotAsyncError: if it is not one
         :raises WrongKeyError: if the template has a field without a value
         """
+        function, binding = unwrapped(function)
         target = Target(async_function(function), _no_key)
         pieces = pieces_for(
             function, self.template, self.args_map, self.defaults, default_formatter, strict=self.strict
         )
-        return cast("AsyncFunction[P, R]", guarded(target, Invalidate(self.engine, pieces)))
+        run = guarded(target, Invalidate(self.engine, pieces))
+        return cast("AsyncFunction[P, R]", run if binding is None else equipped(run, function, binding))
 
 
 def _no_key(*_: object, **__: object) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cashews.exceptions import WrongArgumentError
-from cashews.strategies.entry import Outcome, Raised, Returned, copied
+from cashews.strategies.copying import copied
+from cashews.strategies.entry import Outcome, Raised, Returned
 
 Condition: TypeAlias = Callable[..., object | Awaitable[object]]
 

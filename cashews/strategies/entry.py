@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
+
+from cashews.strategies.copying import copied
 
 
 @dataclass(slots=True)
@@ -94,21 +95,3 @@ class Chunk:
     """Consecutive items of a run, after its head."""
 
     items: tuple[object, ...]
-
-
-def copied(error: Exception) -> Exception:
-    """Return a copy of an exception: same type, arguments and attributes, no traceback."""
-    kind = type(error)
-    try:
-        if isinstance(
-            kind.__init__, type(object.__init__)
-        ):  # written in C: it has fields that only its own code can copy
-            twin = copy.copy(error)
-        else:  # written in Python: its `args` may differ from the arguments it takes
-            twin = kind.__new__(kind, *error.args)
-            twin.args = error.args
-            twin.__dict__.update(error.__dict__)
-    except Exception:  # noqa: BLE001  a class that cannot be copied: the object itself is better than nothing
-        return error.with_traceback(None)
-    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
-    return twin.with_traceback(None)

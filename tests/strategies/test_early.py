@@ -306,3 +306,32 @@ async def test_an_error_of_what_the_user_hands_in_does_not_end_the_refreshes(cac
     assert cache.statistics().refreshes == {"pending": 0, "done": 2, "failed": 1, "refused": 0}
     await call_later(clock, cached, FIRST_REST)
     assert await cached() == origin.runs
+
+
+class LibraryExit(BaseException):
+    """A way out of a library of its own."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), LibraryExit()], ids=repr)
+async def test_a_refresh_that_leaves_by_a_way_of_its_own_is_a_failed_refresh(cache, clock, origin, error, caplog):
+    """It ends neither its worker nor the scope (guarantee 11); there are more of them than there are workers."""
+
+    @cache.early(90, early_ttl=30, key="k:{key}")
+    async def cached(key):
+        return await origin(key)
+
+    for key in range(WORKERS + 1):
+        await cached(key)
+    origin.error = error
+    await clock.advance(40)
+    for key in range(WORKERS + 1):
+        await cached(key)
+    await clock.settle()
+    assert cache.statistics().refreshes["failed"] == WORKERS + 1
+    assert "the refresh of 'early:k:0' failed" in caplog.text
+    origin.error = None
+    await clock.advance(FIRST_REST)
+    runs = origin.runs
+    await cached(0)
+    await clock.settle()
+    assert origin.runs == runs + 1

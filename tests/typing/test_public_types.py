@@ -201,6 +201,15 @@ class Users:
         return len(email)
 
 
+class Tenant:
+    """A static method."""
+
+    @cache(ttl="1m", key="tenant:static:{uid}")
+    @staticmethod
+    async def static(uid: int) -> str:
+        return str(uid)
+
+
 users = Users()
 
 
@@ -307,6 +316,20 @@ async def test_what_a_cached_method_gains_is_on_the_class() -> None:
     assert assert_type(Users.bloom.key(users, "ann"), str) == "bloom:users:bloom:ann"
 
 
+async def test_what_a_cached_method_gains_is_bound_to_the_instance() -> None:
+    assert assert_type(users.simple.key(4), str) == "users:simple:4"
+    assert assert_type(await users.simple.refresh(4), str) == "4"
+    assert assert_type(await users.simple.peek(uid=4), str | None) == "4"
+    assert assert_type(await users.simple.invalidate(4), bool)
+    assert assert_type(users.iterator.key(4), str) == "users:iterator:4"
+    assert assert_type(await users.iterator.invalidate(4), bool) is False
+    assert assert_type(await users.bloom.set("cid"), int) == 3
+    assert assert_type(users.bloom.key("cid"), str) == "bloom:users:bloom:cid"
+    assert assert_type(await Selfless().simple.peek(1), str | None) is None
+    assert assert_type(await Tenant.static(1), str) == "1"
+    assert assert_type(await Tenant.static.peek(1), str | None) == "1"
+
+
 async def test_noself_keeps_the_types_of_a_decorator() -> None:
     one = Selfless()
     assert assert_type(await one.simple(1), str) == "1"
@@ -369,7 +392,7 @@ async def refused_calls() -> None:
 
 
 async def refused_calls_of_what_is_gained() -> None:
-    """What a cached function gains takes the same arguments, and is not on an instance's method."""
+    """What a cached function gains takes the same arguments."""
     simple.key("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await simple.invalidate("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await simple.refresh("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -377,7 +400,8 @@ async def refused_calls_of_what_is_gained() -> None:
     await iterator.invalidate("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await bloom.set(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Users.simple.key(1)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
-    users.simple.key(1)  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    users.simple.key("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await users.simple.invalidate(users, 1)  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
 
 
 async def refused_calls_of_methods() -> None:

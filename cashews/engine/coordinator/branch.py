@@ -42,7 +42,7 @@ class Branch:
         self._store = store
         self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
         self._now = clock.now
-        self._overlay = Overlay()
+        self._overlay = Overlay(copies=not self._store.shares)
         self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)
         self.waits = self._locks.shared or m.Commit not in store.turns
         """Whether the store has to be waited for."""
@@ -330,7 +330,7 @@ class Branch:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._overlay = Overlay()
+        self._overlay = Overlay(copies=not self._store.shares)
         self._patterns.forget()
 
     async def release(self) -> None:

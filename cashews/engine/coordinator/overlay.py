@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -11,7 +12,9 @@ from cashews.messages import (
     Delete,
     Exists,
     Expire,
+    Get,
     GetKeyTags,
+    GetRaw,
     Incr,
     Message,
     Peek,
@@ -30,6 +33,9 @@ from cashews.table.transactions import restore
 from cashews.table.turns import TURNS
 
 R = TypeVar("R")
+V = TypeVar("V")
+ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
+"""The types of values that need no copy."""
 Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
 NO_LIMIT = 2**62
 TICK = 1.0
@@ -111,11 +117,15 @@ def _changes_nothing(write: Change, *, absent: bool) -> bool:
 
 
 class Overlay:
-    """The writes by key, and a table that answers reads: it is filled with the writes at the first read."""
+    """The writes by key, and a table that answers reads: it is filled with the writes at the first read.
 
-    __slots__ = ("_drafts", "_learned", "_table", "deleted_tags")
+    :param copies: keep and answer copies of values, as the store does
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_copies", "_drafts", "_learned", "_table", "deleted_tags")
+
+    def __init__(self, *, copies: bool = False) -> None:
+        self._copies = copies
         self.deleted_tags: dict[str, None] = {}
         """Deleted tags: their keys are gone, except keys that were written later."""
         self._drafts: dict[str, Draft] = {}
@@ -154,10 +164,14 @@ class Overlay:
     def answer(self, message: Message[R], now: float) -> R:
         """Answer a message about keys whose state is known."""
         reply: R = TURNS[message.__class__](self._filled(), message, now)
+        if self._copies and isinstance(message, (Get, GetRaw)) and reply is not message.default:
+            reply = copied(reply)
         return reply
 
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
         """Note a write that replaces the state of a key; says whether the key has a value afterwards."""
+        if self._copies and isinstance(write, (Set, SetRaw)):
+            write = replace(write, value=copied(write.value))
         self._drafts[write.key] = Draft(write, now)
         if self._table is not None:
             TURNS[write.__class__](self._table, write, now)
@@ -235,6 +249,16 @@ class Overlay:
         if draft.overwritten or (self._outlived(key, state, now) and not state.foreign):
             return draft.final(key, state)
         return [later(write, now - at) for at, write in draft.writes]
+
+
+def copied(value: V) -> V:
+    """Return a deep copy of a value; the value itself if it has none."""
+    if type(value) in ATOMS:
+        return value
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001  the user's code; a store that copies or encodes it says so at the commit
+        return value
 
 
 def _instant(write: tuple[float, Write]) -> float:
