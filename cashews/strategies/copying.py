@@ -16,14 +16,15 @@ _OF_ITS_OWN: Final = frozenset({"__traceback__", "__context__", "__dict__", "__w
 def copied(error: Exception) -> Exception:
     """Return a copy of an exception that equals it: of the same type, with its arguments, fields, notes and cause.
 
-    No code of the class runs that makes exceptions. If its exceptions cannot be copied so, the copy is the object.
+    No code of the class runs that makes exceptions. If its exceptions cannot be copied so, the copy is the
+    object without its traceback, which would grow with each raise.
     """
     kind = type(error)
     try:
         plan = _plans.get(kind) or _planned(kind)
         twin = plan.new(kind, *error.args)
         if type(twin) is not kind:  # OSError makes an exception of a class of its own choice
-            return error
+            return error.with_traceback(None)
         twin.args = error.args
         twin.__dict__.clear()
         twin.__dict__.update(error.__dict__)
@@ -31,8 +32,8 @@ def copied(error: Exception) -> Exception:
             twin.__dict__["__notes__"] = list(error.__dict__["__notes__"])
         is_equal = all(_carry(error, twin, name) for name in plan.fields)
     except Exception:  # noqa: BLE001  the class is of a kind of its own
-        return error
-    return twin if is_equal else error
+        return error.with_traceback(None)
+    return twin if is_equal else error.with_traceback(None)
 
 
 class _Plan(NamedTuple):

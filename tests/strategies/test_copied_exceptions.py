@@ -12,13 +12,18 @@ class ToldTwiceError(Exception):
 
 
 class OneOfAKindError(Exception):
-    made = False
+    """Each exception of this class has a number of its own, which nothing can set."""
 
-    def __new__(cls, *args):
-        if cls.made:
-            raise RuntimeError
-        cls.made = True
-        return super().__new__(cls, *args)
+    __slots__ = ("_number",)
+
+    @property
+    def number(self):
+        return self._number
+
+    def __setattr__(self, name, value):
+        if name == "_number" and value is not None:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
 
 
 def raised(error):
@@ -46,6 +51,8 @@ def test_a_copy_keeps_the_cause():
 
 
 def test_what_cannot_be_copied_is_raised_itself():
-    error = raised(OneOfAKindError("only"))
+    error = OneOfAKindError("only")
+    object.__setattr__(error, "_number", 1)
+    error = raised(error)
     assert copied(error) is error
     assert error.__traceback__ is None
