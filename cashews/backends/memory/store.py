@@ -160,7 +160,7 @@ class MemoryStore(Backend, Actor):
         self._removals: list[tuple[str, object, Cause]] = []
         self._turns_changed = environment.turns_changed
         self._sweeps = options.check_interval > 0
-        first_fence = int(self._clock.wall() * MICRO)
+        first_fence = max(1, int(self._clock.wall() * MICRO))  # 0 is no number: it says that a lock is refused
         tick = options.check_interval or NO_SWEEPING
         self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
         self._plain: dict[type[m.Message[Any]], Turn] = {kind: MethodType(turn, table) for kind, turn in TURNS.items()}
