@@ -169,6 +169,9 @@ async def test_a_method_of_a_pydantic_model_is_no_field(memory):
     class Model(pydantic.BaseModel):
         number: int
 
+        def __str__(self) -> str:  # this local class lives once for each store and loop, under one name
+            return f"model {self.number}"
+
         @memory(90)
         async def get(self, uid: int) -> int:
             return self.number + uid
