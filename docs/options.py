@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cashews import Cache
 from cashews.backends.disk import DiskOptions
-from cashews.backends.memory import MemoryOptions
+from cashews.backends.memory.store import MemoryOptions
 from cashews.backends.redis import RedisOptions
 from cashews.serialize import SerializerOptions
 

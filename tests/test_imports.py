@@ -40,6 +40,11 @@ def test_import_pulls_in_nothing_optional():
     assert OPTIONAL.isdisjoint(loaded)
 
 
+def test_import_pulls_in_no_codec():
+    loaded = fresh("import sys, cashews; print(*sys.modules)").split()
+    assert {"pickle", "gzip", "cashews.serialize"}.isdisjoint(loaded)
+
+
 @pytest.mark.timed
 def test_import_takes_little_more_than_anyio_alone():
     """Both in turn, the best of each: a slow moment of the machine meets both alike. Compiled, as pip installs it."""

@@ -1,7 +1,4 @@
-"""The memory store: `mem://`."""
+"""The memory store: `mem://`.
 
-from __future__ import annotations
-
-from cashews.backends.memory.encoded import EncodedStore as EncodedStore
-from cashews.backends.memory.store import MemoryOptions as MemoryOptions
-from cashews.backends.memory.store import MemoryStore as MemoryStore
+The package imports no module of its own: `encoded` needs the codecs, which load when a store encodes its values.
+"""
