@@ -76,3 +76,4 @@ async def _committing(cache, pairs):
     async with cache.transaction():
         for key, value in pairs.items():
             await cache.set(key, value)
+        Heavy.notes.clear()  # each `set` copied its value; what follows is the commit
