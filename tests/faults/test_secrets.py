@@ -7,20 +7,17 @@ import traceback
 from urllib.parse import quote
 
 import anyio
-import hiredis
 import pytest
-from anyio.abc import SocketAttribute
 from redis.credentials import UsernamePasswordCredentialProvider
 
 from cashews import Cache
-from cashews.backends.redis import wire
 from cashews.exceptions import CacheError
+from tests.faults.replying import GREETING, Replying
 from tests.internals import inside
 
 pytestmark = pytest.mark.redis
 
 PASSWORD, SECRET, TOKEN, VALUE = MARKERS = ("Mp4ssw0rd'`,%", "Ms3cret", "Mt0ken", "Mv4lue")
-GREETING = b"%1\r\n$5\r\nproto\r\n:3\r\n"
 DECIMAL = b"12"
 
 
@@ -47,7 +44,7 @@ def assert_hidden(text):
             assert lines == []
 
 
-class Echoing:
+class Echoing(Replying):
     """A server without the commands that it is asked for: it repeats their arguments, as servers of old do.
 
     :param greets: that it knows HELLO, and refuses only what comes behind
@@ -56,25 +53,7 @@ class Echoing:
     def __init__(self, *, greets, mark="'"):
         self.greets = greets
         self.mark = mark
-        self.port = 0
         self.asked = set()
-
-    async def serve(self, *, task_status):
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-            self.port = listener.extra(SocketAttribute.local_port)
-            task_status.started()
-            await listener.serve(self._answer)
-
-    async def _answer(self, link):
-        async with link:
-            reader = hiredis.Reader(notEnoughData=wire.NOTHING)
-            try:
-                while True:
-                    reader.feed(await link.receive())
-                    while (words := reader.gets()) is not wire.NOTHING:
-                        await link.send(self._reply(words))
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return
 
     def _reply(self, words):
         self.asked.add(words[0])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import anyio
-import hiredis
 import pytest
-from anyio.abc import SocketAttribute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +13,7 @@ from cashews.backends.redis.failures import WrongReplyError
 from cashews.exceptions import CacheBackendInteractionError
 from tests.engine.test_message_laws import EXAMPLES
 from tests.faults.proxy import PATIENCE
+from tests.faults.replying import GREETING, Replying
 from tests.internals import inside
 
 pytestmark = pytest.mark.redis
@@ -40,29 +39,14 @@ COUNTED = (m.DeleteTags, m.Clear)
 """The messages that are carried out in steps, until an integer says that nothing is left."""
 
 
-class Answering:
+class Answering(Replying):
     """A server that greets as it should, and answers everything else with the same reply."""
 
     def __init__(self, reply):
         self.reply = reply
-        self.port = 0
 
-    async def serve(self, task_status):
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-            self.port = listener.extra(SocketAttribute.local_port)
-            task_status.started()
-            await listener.serve(self._greet_and_answer)
-
-    async def _greet_and_answer(self, link):
-        async with link:
-            reader = hiredis.Reader(notEnoughData=wire.NOTHING)
-            try:
-                while True:
-                    reader.feed(await link.receive())
-                    while (words := reader.gets()) is not wire.NOTHING:
-                        await link.send(b"%1\r\n$5\r\nproto\r\n:3\r\n" if words[0] == b"HELLO" else self.reply)
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return
+    def _reply(self, words):
+        return GREETING if words[0] == b"HELLO" else self.reply
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -71,7 +55,7 @@ async def test_no_reply_raises_anything_but_an_outage(opened, reply, suppress):
     """Whatever each command is answered, it has a reply of its own type, or an error of ours."""
     server = Answering(REPLIES[reply])
     async with anyio.create_task_group() as tasks:
-        await tasks.start(lambda *, task_status: server.serve(task_status))
+        await tasks.start(server.serve)
         async with opened(f"redis://127.0.0.1:{server.port}", suppress=suppress) as cache:
             for message in EXAMPLES:
                 if not (REPLIES[reply].startswith(b":") and isinstance(message, COUNTED)):
