@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
 
+from cashews._dataclass import dataclass, replace
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.exceptions import WrongArgumentError

@@ -61,9 +61,10 @@ WINGS = (
     Wing(
         "vocabulary",
         0,
-        "commands, errors, durations, the clock, checks of arguments",
+        "commands, errors, durations, the clock, checks of arguments, dataclasses",
         (
             "_arguments",
+            "_dataclass",
             "_log",
             "_typing",
             "_version",

@@ -15,10 +15,10 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import anyio
 
+from cashews._dataclass import dataclass
 from cashews.actors.loop import Loop, current_loop
 from cashews.exceptions import CacheClosedError
 

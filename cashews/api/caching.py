@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from cashews._arguments import Errors, errors_of, integer, non_negative_duration, number, positive_duration
+from cashews._dataclass import dataclass
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
 from cashews.api.face import Face

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from cashews._dataclass import dataclass
 from cashews.api.decorated import AsyncFunction, Cached, CachedIterator, Filtered, P, R
 from cashews.api.keying import Keying, async_function, async_generator_function
 from cashews.api.methods import equipped, unwrapped

@@ -6,10 +6,10 @@ import functools
 import inspect
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
+from cashews._dataclass import dataclass, field, replace
 from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning
 from cashews.keys.compile import compile_key, template_of
 from cashews.keys.formatter import Formatter, default_formatter

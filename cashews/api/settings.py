@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
 from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from cashews._arguments import runnable, text
+from cashews._dataclass import dataclass, fields
 from cashews.backends.interface import Backend, Environment
 from cashews.exceptions import (
     MissingExtraError,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews._log import logger
 from cashews._typing import ABSENT
 from cashews.clock import SystemClock

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
+from cashews._dataclass import dataclass
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.clock import Clock

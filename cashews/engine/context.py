@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
+from cashews._dataclass import dataclass, field, replace
 from cashews.commands import Command
 from cashews.engine.blocks import Block
 from cashews.messages import Message

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
+from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, overload
 
 from anyio.lowlevel import checkpoint
 
+from cashews._dataclass import replace
 from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+from cashews._dataclass import dataclass, replace
 from cashews.actors.actor import ActorStatistics
 from cashews.engine.routes import Routes
 

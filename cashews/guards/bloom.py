@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.guard import Guard

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
 from cashews.guards.guard import Guard, check_positive, label_of, require_positive, resolve_positive

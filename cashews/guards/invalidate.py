@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongKeyError
 from cashews.guards.guard import Guard

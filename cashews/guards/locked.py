@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.coordinator.store_locks import StoreLocks

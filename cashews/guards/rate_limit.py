@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
 from cashews.guards.guard import Guard, label_of, require_positive, resolve_positive

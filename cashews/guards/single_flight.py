@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from cashews._dataclass import dataclass, field
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Flights
 from cashews.guards.guard import Guard

@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import keyword
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from textwrap import indent
 from types import FunctionType
 from typing import Final, NoReturn, cast
 
+from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError, UnstableKeyError, WrongKeyError
 from cashews.keys.context import context_values
 from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter

@@ -10,7 +10,6 @@ import pathlib
 import re
 from collections import ChainMap, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -19,6 +18,7 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cashews._dataclass import dataclass
 from cashews.exceptions import Doubt
 from cashews.keys.address import has_address
 from cashews.keys.kinds import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.keys.exact import Digest, ExactText
 from cashews.keys.kinds import Text

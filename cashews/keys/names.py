@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, replace
 from inspect import Parameter, Signature, ismethod, isroutine
 from typing import Any, Final, cast
 from weakref import ref
 
+from cashews._dataclass import dataclass, replace
 from cashews.exceptions import Doubt
 from cashews.keys.exact import Report
 from cashews.keys.kinds import ByType, Text, is_sole

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from cashews._arguments import several, text
+from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError, WrongTagError
 from cashews.keys.compile import RESULT, compile_key
 from cashews.keys.formatter import Formatter, default_formatter

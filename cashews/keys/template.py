@@ -6,9 +6,9 @@ import ast
 import re
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.exceptions import WrongKeyError
 
 ARGS: Final = "__args__"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from cashews._dataclass import dataclass
 from cashews.exceptions import MissingExtraError, WrongArgumentError, WrongTokenError
 
 

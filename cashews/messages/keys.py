@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from cashews._dataclass import dataclass, replace
 from cashews.commands import Command, Effect
 from cashews.messages.message import ManyKeys, Matching, Message, Owner, Paged, WholeStore
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from cashews._dataclass import dataclass, field
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey, Paged
 

@@ -8,9 +8,9 @@ one after posting it. They are slotted rather than frozen because a frozen datac
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
+from cashews._dataclass import dataclass, fields, replace
 from cashews._typing import Self
 from cashews.commands import Command, Effect
 from cashews.exceptions import WrongArgumentError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from cashews._dataclass import dataclass
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
 

@@ -8,9 +8,9 @@ ran in different processes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from cashews._dataclass import dataclass, replace
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey, WholeStore
 from cashews.messages.values import Set

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from cashews._dataclass import dataclass, replace
 from cashews._typing import ABSENT
 from cashews.commands import Command, Effect
 from cashews.messages.message import Message, OneKey

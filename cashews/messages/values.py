@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.commands import Command, Effect
 from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey

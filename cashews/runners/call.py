@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules

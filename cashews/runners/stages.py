@@ -6,10 +6,10 @@ Each is a small object with the next stage inside; `Loader` puts them together.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.commands import Command
 from cashews.engine.context import Detector, add, take_back

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import wraps
 from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
 
+from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT

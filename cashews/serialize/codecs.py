@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from cashews._dataclass import dataclass
 from cashews.serialize.optional import load
 
 PICKLED: Final = 0x80

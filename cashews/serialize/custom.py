@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from cashews._arguments import runnable
+from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError
 from cashews.serialize.compression import Expansion
 from cashews.strategies.entry import Entry, Raised, Returned

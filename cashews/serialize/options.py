@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast, get_args
 
+from cashews._dataclass import dataclass, field
 from cashews.exceptions import WrongOptionError
 
 PickleType: TypeAlias = Literal["pickle", "default", "json", "dill", "sqlalchemy", "msgpack"]

@@ -11,9 +11,9 @@ The layers of a stored value, from the outside in:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, cast
 
+from cashews._dataclass import replace
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize.codecs import codec_of
 from cashews.serialize.compression import Expansion, compress_of, expansion_of, too_large

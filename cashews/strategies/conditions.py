@@ -8,9 +8,9 @@ exception". A raised exception is stored only if the condition answers with an e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError
 from cashews.strategies.copying import copied
 from cashews.strategies.entry import Outcome, Raised, Returned

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.strategies.copying import copied
 
 

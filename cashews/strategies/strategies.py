@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
+from cashews._dataclass import dataclass
 from cashews._typing import Absent
 from cashews.messages import GetHit, Recall
 from cashews.strategies.entry import Entry, Loaded

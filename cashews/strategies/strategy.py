@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final, TypeAlias, cast
 
+from cashews._dataclass import dataclass
 from cashews._typing import ABSENT, Absent
 from cashews.messages import Recall
 from cashews.strategies.entry import Entry, Loaded, Outcome, Raised, Returned

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import count
 
+from cashews._dataclass import dataclass
 from cashews.messages import HELD
 
 FEW = 1_000

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
 from operator import is_
 from typing import Any, Final
 
 from cashews import messages as m
+from cashews._dataclass import fields, replace
 from cashews.backends.disk.lane import Part, Server
 
 MARKER: Final = "\ufdd0"

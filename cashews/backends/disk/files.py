@@ -13,7 +13,6 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -22,6 +21,7 @@ from zlib import adler32
 
 from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
 
+from cashews._dataclass import dataclass
 from cashews._log import logger
 from cashews.backends.disk.busy import SLICE, Patience
 from cashews.backends.disk.damage import is_damage, set_aside

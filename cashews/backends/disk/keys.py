@@ -6,10 +6,10 @@ A turn over a pattern examines a bounded number of rows, in the order of the key
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias
 
 from cashews import messages as m
+from cashews._dataclass import dataclass, replace
 from cashews._typing import ABSENT
 from cashews.backends.disk.escaping import escape, unescape
 from cashews.backends.disk.files import encoded, is_live, is_readable, is_sound

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from cashews._dataclass import dataclass, fields
 from cashews.exceptions import WrongOptionError
 
 OURS: Final = frozenset({"directory", "timeout", "shards", "size_limit", "suppress"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews._log import logger
 from cashews._typing import ABSENT
 from cashews.actors.actor import ActorStatistics

@@ -7,10 +7,10 @@ numbered; a load is marked with the number of the last one, so that a later dele
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from cashews import messages as m
+from cashews._dataclass import dataclass
 from cashews.backends.disk.files import is_sound
 from cashews.backends.disk.rows import ValueRow
 from cashews.backends.disk.shelf import Shelf

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews._typing import ABSENT
 from cashews.backends.disk import structures as s
 from cashews.backends.disk import values as v

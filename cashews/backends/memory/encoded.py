@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews._typing import ABSENT
 from cashews.backends.encoding import PART, NativeValues, in_parts
 from cashews.backends.interface import Environment, Turn

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from cashews import messages as m
+from cashews._dataclass import dataclass, replace
 from cashews.actors.mailbox import Letter
 from cashews.backends.interface import NOT_NOW, Turn
 from cashews.table.keyspace import Table

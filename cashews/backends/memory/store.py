@@ -11,7 +11,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
@@ -20,6 +19,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import dataclass, replace
 from cashews._log import logger
 from cashews._typing import ABSENT
 from cashews.actors.actor import Actor, ActorStatistics, Life

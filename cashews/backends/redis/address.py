@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult
@@ -14,6 +13,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from redis import connection
 
+from cashews._dataclass import dataclass, field
 from cashews.exceptions import WrongOptionError
 
 if TYPE_CHECKING:

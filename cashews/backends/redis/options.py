@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis.credentials import CredentialProvider
 
+from cashews._dataclass import dataclass, field
 from cashews.exceptions import WrongOptionError
 from cashews.serialize import SerializerOptions
 

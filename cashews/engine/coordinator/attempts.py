@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
+from cashews._dataclass import dataclass, field
 from cashews.actors.loop import ReplySlot
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.watches import Watch

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks

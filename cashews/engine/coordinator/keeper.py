@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TypeAlias
@@ -12,6 +11,7 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews.actors.scope import start_soon
 from cashews.clock import Clock

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
+from cashews._dataclass import replace
 from cashews.messages import (
     Delete,
     Exists,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
+from cashews._dataclass import dataclass, replace
 from cashews._typing import ABSENT
 from cashews.backends.interface import Backend
 from cashews.clock import Clock

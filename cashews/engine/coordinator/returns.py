@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import anyio
 
+from cashews._dataclass import dataclass
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import HeldLock
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
 from secrets import token_hex
 from typing import Final
 
 import anyio
 
+from cashews._dataclass import replace
 from cashews._log import logger
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.backends.interface import NOT_NOW, Backend

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from cashews._dataclass import dataclass
 from cashews.actors.loop import ReplySlot
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.exceptions import LockedError
