@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from copy import deepcopy
 from functools import wraps
-from secrets import token_hex
+from os import urandom
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
@@ -198,7 +198,7 @@ class StreamRunner:
         ttl = lifetime(self._plan, call, recording.items, engine.random.random)
         # Without a ttl the run is one value: chunks that lose their manifest would stay for ever.
         size = CHUNK if ttl is not None else self._most
-        manifest, chunks = recording.split(token_hex(RUN_BYTES), size)
+        manifest, chunks = recording.split(urandom(RUN_BYTES).hex(), size)
         keys = manifest.keys(key)
         for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
             await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from cashews.backends.redis.layout import lock_key
@@ -18,8 +19,11 @@ SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed",
 NAME = lock_key("k")
 
 
-async def ends(clock, function, seconds):
-    """Return what a function raises, and after how many seconds, at the most so many."""
+async def ends(clock, function, seconds, begins=anyio.lowlevel.checkpoint):
+    """Return what a function raises, and after how many seconds, at the most so many.
+
+    :param begins: awaited before time moves on, since replies of a server take real time
+    """
     outcome = []
 
     async def run():
@@ -33,6 +37,7 @@ async def ends(clock, function, seconds):
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
+        await begins()
         for _ in range(int(seconds * 20) + 1):
             await clock.advance(0.05)
             if outcome:
@@ -65,15 +70,14 @@ async def test_the_deadline_of_a_lock_holds_while_the_server_hangs(proxy, opened
 async def test_the_deadline_of_a_lock_that_is_waited_for_holds_when_the_server_hangs_meanwhile(cache, proxy, clock):
     """Guarantee 14: the error says that it was not free, as the server had said."""
     await cache.set_lock("k", "another", 60)
+    requests = []
+    proxy.requests = requests.append
 
     async def go_silent():
-        await clock.sleep(0.2)
+        await until(lambda: b"SUBSCRIBE" in b"".join(requests))  # so it was told that another holds the lock
         proxy.go_silent()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(go_silent)
-        error, seconds = await ends(clock, entering(cache, timeout=0.5), 3)
-        tasks.cancel_scope.cancel()
+    error, seconds = await ends(clock, entering(cache, timeout=0.5), 3, go_silent)
     assert type(error) is LockedError
     assert "not free within 0.5 s" in str(error)
     assert seconds <= 0.8

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from os import urandom
 from random import Random
-from secrets import token_hex
 from typing import Final
 
 import anyio
@@ -95,7 +95,7 @@ class StoreLocks:
         A lock that would be renewed for as long as this process lives needs no lease in a store that ends with it.
         """
         limited = lease if not renew or self._outlives(key) else None
-        return HeldLock(key, token_hex(TOKEN_BYTES), 0, limited, renewed=renew and limited is not None)
+        return HeldLock(key, urandom(TOKEN_BYTES).hex(), 0, limited, renewed=renew and limited is not None)
 
     def until(self, timeout: float | None) -> float:
         """Return the instant at which a timeout that begins now has passed."""
@@ -328,7 +328,7 @@ class StoreLocks:
 
         :param certain: the store has answered, so no letter that takes the lock can be on its way
         """
-        doubtful, lock.token = replace(lock), token_hex(TOKEN_BYTES)
+        doubtful, lock.token = replace(lock), urandom(TOKEN_BYTES).hex()
         released = None
         try:
             with briefly(self._clock), suppress(CacheError):
