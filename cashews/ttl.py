@@ -43,6 +43,8 @@ def seconds(value: object, field: str = "ttl") -> float | None:
     """
     if value is None:
         return None
+    if type(value) is int and -LONGEST < value < LONGEST:  # most callers give such a number
+        return float(value)
     result = _number(value)
     if result is None or not math.isfinite(result):
         raise WrongTTLError(value, field)

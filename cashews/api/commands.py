@@ -130,9 +130,12 @@ class CommandAPI(Face):
             if tagging is not None:
                 lifetime = seconds(expire, "expire")
                 return await self._engine.ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
-        if type(key) is not str or expire is not None or exist is not None:  # spares most calls the checks
+        if type(key) is not str:  # each of these spares most calls a check
             text("key", key)
-            expire, exist = seconds(expire, "expire"), _exist(exist)
+        if expire is not None:
+            expire = seconds(expire, "expire")
+        if exist is not None:
+            exist = _exist(exist)
         return await self._engine.ask(m.Set(key, value, expire, exist))
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:

@@ -102,7 +102,10 @@ class Table:
                 self.tag_index.forget(key)
             slot.value = value
             self.order.touch(slot)
-        self.set_deadline(slot, expire, now)
+        if expire is None:
+            slot.deadline = NEVER
+        else:
+            self.set_deadline(slot, expire, now)
         return True
 
     def _insert(self, key: str, value: object, now: float) -> Slot:
