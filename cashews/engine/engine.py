@@ -26,7 +26,7 @@ from cashews.engine.coordinator.coordinator import Coordinator
 from cashews.engine.coordinator.lock_stores import LockStores, OneStore
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights, waiting_for
-from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptor_of
+from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptors_of
 from cashews.engine.load_locks import LoadLocks
 from cashews.engine.permits import Permits, TakenPermit, is_change
 from cashews.engine.refresher import Refresher, Run
@@ -223,8 +223,8 @@ class Engine(LockStores, TransactionHost):
             self.scope.spawn(service)
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
-        adapted = (interceptor_of(middleware, route.backend) for middleware in route.middlewares)
-        return (route.switch, self.permits, self._invalidator, self._watcher, *adapted, Transactional(self, route))
+        users = interceptors_of(route.middlewares, route.backend)
+        return (route.switch, self.permits, self._invalidator, self._watcher, *users, Transactional(self, route))
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""

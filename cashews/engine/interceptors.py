@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from operator import is_
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cashews._dataclass import dataclass
@@ -126,27 +129,65 @@ def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
     return [(key, reply) for key in message.keys]
 
 
-def interceptor_of(middleware: Middleware, backend: object) -> Interceptor:
-    """Return the interceptor of a middleware: itself, if it is one already, or an adapter around it."""
-    native: Any = middleware
-    return native if callable(getattr(middleware, "concerns", None)) else MiddlewareAdapter(middleware, backend)
+def interceptors_of(middlewares: Iterable[Middleware], backend: object) -> Iterator[Interceptor]:
+    """Return the interceptors of middlewares: those that are interceptors already, and one for each row of others."""
+    for native, row in groupby(middlewares, is_interceptor):
+        if native:
+            yield from cast("Iterator[Interceptor]", row)
+        else:
+            yield Middlewares(tuple(row), backend)
+
+
+def is_interceptor(middleware: Middleware) -> bool:
+    """Say whether a middleware takes messages instead of the arguments of commands."""
+    return callable(getattr(middleware, "concerns", None))
 
 
 @dataclass(frozen=True, slots=True)
-class MiddlewareAdapter(Interceptor):
-    """An interceptor that calls a user's middleware with the arguments of the public command."""
+class Middlewares(Interceptor):
+    """An interceptor that calls users' middlewares with the arguments of the public command, the first one outermost.
 
-    middleware: Middleware
+    Each hands its arguments to the next one directly; the last one's arguments go on as a message.
+    """
+
+    functions: tuple[Middleware, ...]
     backend: object
 
     def concerns(self, command: Command) -> bool:
         return True
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        async def call(*args: object, **kwargs: object) -> R:
-            reply: R = await proceed(message.with_arguments(*args, **kwargs))
-            return reply
-
         args, kwargs = message.arguments()
-        reply: R = await self.middleware(call, message.command, self.backend, *args, **kwargs)
+        call: Callable[..., Awaitable[Any]] = partial(_pass_on, message, proceed, args, kwargs)
+        for function in reversed(self.functions):
+            call = partial(function, call, message.command, self.backend)
+        reply: R = await call(*args, **kwargs)
         return reply
+
+
+def _pass_on(
+    message: Message[R],
+    proceed: Proceed,
+    given: tuple[object, ...],
+    given_by_name: dict[str, object],
+    /,
+    *args: object,
+    **kwargs: object,
+) -> Awaitable[R]:
+    """Pass a message on with the arguments that the middlewares made of those that were given."""
+    if _unchanged(given, args) and _unchanged_by_name(given_by_name, kwargs):
+        return proceed(message)
+    return proceed(message.with_arguments(*args, **kwargs))
+
+
+def _unchanged(given: tuple[object, ...], args: tuple[object, ...]) -> bool:
+    """Say whether arguments are the objects that were given; a comparison of users' values might fail."""
+    return args is given or (len(args) == len(given) and all(map(is_, args, given)))
+
+
+def _unchanged_by_name(given: dict[str, object], kwargs: dict[str, object]) -> bool:
+    """Say the same of arguments that are passed by name."""
+    for name, value in kwargs.items():  # a generator takes twice as long
+        if given.get(name, kwargs) is not value:
+            return False
+    return len(kwargs) == len(given)

@@ -17,7 +17,7 @@ from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.engine.interceptors import Middleware, Switch, interceptor_of
+from cashews.engine.interceptors import Middleware, Switch, interceptors_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
 from cashews.messages import MarkLoad, Message, Paged, Ping, SetLock
@@ -117,8 +117,8 @@ class Route:
         """
         if not self.middlewares:
             return key
-        adapted = [interceptor_of(middleware, self.backend) for middleware in self.middlewares]
-        name = await compose([each for each in adapted if each.concerns(MarkLoad.command)], _name_in)(MarkLoad(key))
+        users = interceptors_of(self.middlewares, self.backend)
+        name = await compose([each for each in users if each.concerns(MarkLoad.command)], _name_in)(MarkLoad(key))
         return name if isinstance(name, str) else key
 
 

@@ -185,6 +185,56 @@ async def test_a_middleware_may_change_arguments(clock):
         assert [key async for key in cache.scan("*")] == ["v2:k"]
 
 
+class Unlike:
+    """A value that nobody may compare."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise AssertionError
+
+
+async def test_middlewares_in_a_row_see_what_the_one_before_passes_on(clock):
+    """Plain ones and interceptors in turn: each gets the arguments of the one before, and one message arrives."""
+    seen = []
+
+    def adds(letter):
+        async def middleware(call, _cmd, _backend, *args, **kwargs):
+            seen.append(kwargs.get("key"))
+            return await call(*args, **{**kwargs, "key": kwargs["key"] + letter})
+
+        return middleware
+
+    class Adds:
+        def concerns(self, command):
+            return True
+
+        async def __call__(self, message, proceed):
+            seen.append(message.key)
+            return await proceed(message.rename(lambda key: key + "n"))
+
+    value = Unlike()
+    cache = Cache(clock=clock)
+    cache.setup("mem://", middlewares=[adds("a"), adds("b"), Adds(), adds("c")])
+    await cache.set("k", value)
+    assert seen == ["k", "ka", "kab", "kabn"]
+    seen.clear()
+    assert await cache.get("k") is value
+    assert seen == ["k", "ka", "kab", "kabn"]
+
+
+async def test_values_that_pass_unchanged_are_not_compared(clock):
+    async def through(call, _cmd, _backend, *args, **kwargs):
+        return await call(*args, **kwargs)
+
+    cache, value = Cache(clock=clock), Unlike()
+    cache.setup("mem://", middlewares=[through, through])
+    await cache.set("k", value)
+    await cache.set_many({"l": value})
+    assert await cache.get("k") is value
+    assert (await cache.get_many("k", "l", default=value))[1] is value
+
+
 async def test_a_middleware_may_answer_itself_change_the_answer_or_raise(clock):
     class BoomError(Exception):
         pass
