@@ -79,7 +79,7 @@ class TTLRule:
     """A duration that depends on the call: a callable of the user's, with its signature inspected once.
 
     The callable gets the arguments of the decorated function as they were given. It also gets `result=` if it has a
-    parameter of this name (or ``**kwargs``), and no argument fills that parameter.
+    parameter of this name, and no argument fills that parameter.
     """
 
     __slots__ = ("_field", "_function", "_takes_result_until")
@@ -128,8 +128,6 @@ def _takes_result_until(function: AnyFunction) -> float:
     except ValueError:  # some functions written in C have no signature
         return -1
     for place, parameter in enumerate(parameters.values()):
-        if parameter.kind is parameter.VAR_KEYWORD:
-            return math.inf
         if parameter.name == "result" and parameter.kind is parameter.KEYWORD_ONLY:
             return math.inf
         if parameter.name == "result" and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:

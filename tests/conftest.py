@@ -3,6 +3,9 @@
 `--loops=asyncio` runs on one loop alone. A loop that was asked for and is not installed is an error, never a skip.
 Tests in a directory named after a loop (tests/trio) run on that loop only.
 
+Where packages of the extra `tests` are not installed, the tests that need them are left out, and the first lines say
+so. With `--complete`, as the project's own commands have it, that is an error.
+
 The fixtures `subject`, `clock` and `cache` serve every suite of `tests/subjects.py` that runs on several stores.
 `--full` runs each of its subjects on each loop and each server, also where that repeats what other cells have run.
 
@@ -10,11 +13,14 @@ Tests marked `redis` run on every server that can be had: the one of the package
 on the PATH. If there is none they are an error too; `-m "not redis"` leaves them out.
 """
 
+import ast
 import gc
 import importlib.util
 import os
+import sys
 import tempfile
 from contextlib import ExitStack
+from functools import cache as remembered
 from functools import lru_cache
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -23,6 +29,7 @@ from random import Random
 import hypothesis
 import pytest
 
+from cashews.exceptions import MissingExtraError
 from tests.servers import Server, binaries
 from tests.subjects import HERE, clock_of, each, is_left_out, subject_of, suite_of
 
@@ -30,10 +37,20 @@ MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a directory of one's own is made i
 AGES = 10**9
 """Seconds after which a transaction's locks end: tests move time by years, and each lock is renewed meanwhile."""
 LOOPS = ("asyncio", "trio")
-NEEDED = {"redis": "hiredis", "faults": "hiredis", "disk": "diskcache"}
-"""The directories whose modules import a package of an extra as a whole."""
-MARKS = {"hiredis": "not redis", "diskcache": "not diskcache"}
-"""The package of each extra, and the words of `-m` that leave out the tests that need it."""
+NEEDED = {
+    **dict.fromkeys(("attrs", "dill", "diskcache", "fastapi", "hiredis", "httpx", "jwt", "msgspec"), ""),
+    **dict.fromkeys(("pydantic", "redis", "sqlalchemy", "trio", "trustme", "xxhash"), ""),
+    **({} if sys.version_info >= (3, 14) else {"backports": ""}),
+    "diskcache": "cashews.backends.disk",
+    "redis": "cashews.backends.redis",
+}
+"""The packages of the extra `tests` that tests import, and the part of ours that needs one."""
+MAKES_ZSTD = "serialize/test_corruption.py"
+"""The file that compresses with zstd when it is imported."""
+MARKS = {"redis": ("redis", "hiredis"), "diskcache": ("diskcache",), "integration": ("fastapi", "httpx")}
+"""The marks of tests, and the packages that such tests need."""
+
+MISSING = {package: ours for package, ours in sorted(NEEDED.items()) if importlib.util.find_spec(package) is None}
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2_000)
@@ -41,11 +58,17 @@ hypothesis.settings.load_profile("repeatable")  # the other one: --hypothesis-pr
 
 
 def pytest_addoption(parser):
-    parser.addoption("--loops", default=",".join(LOOPS), help="the event loops to run on (default: %(default)s)")
+    parser.addoption("--loops", help="the event loops to run on (default: those that are installed)")
+    parser.addoption("--complete", action="store_true", help="leave nothing out because a package is not installed")
     parser.addoption("--full", action="store_true", help="run every subject in every cell: see tests/subjects.py")
 
 
 def pytest_configure(config):
+    if config.getoption("--complete") and MISSING:
+        message = f"--complete: {', '.join(MISSING)} not installed; install the extra `tests`"
+        raise pytest.UsageError(message)
+    if config.option.loops is None:
+        config.option.loops = ",".join(loop for loop in LOOPS if loop not in MISSING)
     for loop in loops_asked_for(config):
         if loop not in LOOPS:
             message = f"--loops: unknown loop {loop!r}; known loops: {', '.join(LOOPS)}"
@@ -55,16 +78,37 @@ def pytest_configure(config):
             raise pytest.UsageError(message)
 
 
-def pytest_ignore_collect(collection_path, config):
-    """Leave out the directories that cannot be imported, if their tests were not asked for either.
+def pytest_report_header():
+    if not MISSING:
+        return []
+    return f"left out: the tests that need {', '.join(MISSING)} (not installed; see CONTRIBUTING.md)"
 
-    They are those of a loop that was not asked for, and those of an extra that is not installed and not asked for.
-    """
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out the directories of a loop that was not asked for, and the files that cannot be imported here."""
     own = loop_of(collection_path)
-    package = NEEDED.get(collection_path.name) if collection_path.parent == HERE else None
-    if package is not None and MARKS[package] in config.option.markexpr and importlib.util.find_spec(package) is None:
+    if own and own not in loops_asked_for(config):
         return True
-    return True if own and own not in loops_asked_for(config) else None
+    if not MISSING:
+        return None
+    path = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    return True if path.suffix == ".py" and path.exists() and not is_importable(path) else None
+
+
+@remembered
+def is_importable(path):
+    """Say whether a file of tests, and the files of tests that it imports, import only what is installed."""
+    if MAKES_ZSTD in path.as_posix() and "backports" in MISSING:
+        return False
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in [alias.name for alias in node.names] if isinstance(node, ast.Import) else names:
+            other = HERE.parent.joinpath(*name.split(".")).with_suffix(".py")
+            if any(f"{name}.".startswith((f"{package}.", f"{ours or package}.")) for package, ours in MISSING.items()):
+                return False
+            if name.startswith("tests.") and other.exists() and not is_importable(other):
+                return False
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -77,25 +121,36 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Give a test with generated examples back as it was: older anyios run it on its first loop for ever after."""
+    """Give a test with generated examples back as it was: older anyios run it on its first loop for ever after.
+
+    A test that finds out itself that a package is not installed is left out.
+    """
     generated = getattr(pyfuncitem.obj, "hypothesis", None)
     inner = generated and generated.inner_test
     try:
         return (yield)
+    except MissingExtraError as error:
+        if not MISSING:
+            raise
+        pytest.skip(f"left out: {error}")
     finally:
         if generated:
             generated.inner_test = inner
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the cells that repeat others, unless they were asked for."""
-    if config.getoption("--full"):
-        return
-    left_out = [item for item in items if is_repeating(item, loops_asked_for(config))]
+    """Leave out what needs a package that is missing, and the cells that repeat others, unless they were asked for."""
+    left_out = [item for item in items if is_lacking(item)]
+    if not config.getoption("--full"):
+        left_out += [item for item in items if is_repeating(item, loops_asked_for(config))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         dropped = set(left_out)
         items[:] = [item for item in items if item not in dropped]
+
+
+def is_lacking(item):
+    return any(item.get_closest_marker(mark) and not MISSING.keys().isdisjoint(MARKS[mark]) for mark in MARKS)
 
 
 def is_repeating(item, loops):

@@ -47,8 +47,11 @@ WINGS = (
         "the contract of a store; values to bytes in slices of time",
         (
             "backends",
-            "backends.interface",
+            "backends.commands",
             "backends.encoding",
+            "backends.interface",
+            "backends.modes",
+            "backends.pages",
         ),
     ),
     Wing("actors", 3, "the event loop underneath, mailboxes, the life cycle of an actor, the scope of tasks"),

@@ -43,7 +43,9 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
-        super().__init__(Engine(clock or SystemClock(), random or own_random()), strict_keys=strict_keys)
+        engine = Engine(clock or SystemClock(), random or own_random())
+        super().__init__(engine, strict_keys=strict_keys)
+        self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
         self.name = name
 
     def __repr__(self) -> str:
@@ -89,17 +91,20 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     ) -> Backend:
         """Put a backend under a key prefix, the default one under none; replaces the backend that was there.
 
-        :param settings_url: such as ``"mem://?size=500"``; options may be given in its query or as keywords
+        The backend that is returned has the commands itself: they go past switches, middlewares and transactions.
+
+        :param settings_url: such as ``"mem://?size=500"``; options may be given in its query or as keywords. An empty
+            text is a cache that is switched off
         :param middlewares: the first is the outermost
-        :param options: the backend's, and `enable` or `disable`
+        :param options: the backend's, and `enable` or `disable`; if neither is given, what was switched off stays off
         :raises SettingsError: if the URL or an option is wrong
         :raises WrongArgumentError: if the prefix is not text, or a middleware cannot be called
         """
         read = parse_setup(settings_url, options)
         chain = runnables("middlewares", middlewares)
         backend = self._engine.mount(text("prefix", prefix), read.factory, chain)
-        if not read.enabled:
-            self.disable(prefix=prefix)
+        if read.enabled is not None:
+            (self.enable if read.enabled else self.disable)(prefix=prefix)
         return backend
 
     def setup_tags_backend(self, settings_url: str, middlewares: Sequence[Middleware] = (), **options: Any) -> None:
@@ -114,8 +119,16 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         runnables("middlewares", middlewares)
         parse_setup(settings_url, options).factory(Environment(engine.clock, engine.random, bool, lambda: None))
 
-    async def init(self) -> None:
-        """Open a closed cache again, without a scope; nothing to do otherwise."""
+    async def init(
+        self,
+        settings_url: str | None = None,
+        middlewares: Sequence[Middleware] = (),
+        prefix: str = "",
+        **options: Any,
+    ) -> None:
+        """Open a closed cache again, without a scope; nothing to do otherwise. With a URL, `setup()` comes first."""
+        if settings_url is not None:
+            self.setup(settings_url, middlewares, prefix, **options)
         await self._engine.reopen()
 
     async def close(self) -> None:
@@ -129,18 +142,34 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         """Say whether a backend is set up."""
         return bool(self._engine.routes)
 
+    @property
+    def is_init(self) -> bool:
+        """True if a backend is set up, and the cache is not closed."""
+        return self.is_setup() and not self._engine.is_closed
+
     def add_middleware(self, middleware: Middleware, prefix: str = "") -> None:
-        """Add an innermost middleware to a backend."""
+        """Add an innermost middleware to a backend: to the one that is set up, or else to the first to come.
+
+        :raises NotConfiguredError: if there are backends, but none under the prefix
+        """
         self._engine.routes.add_middleware(prefix, runnable("middleware", middleware))
 
     # --- control
 
     def disable(self, *commands: Command, prefix: str | None = None) -> None:
-        """Switch commands off (all, if none is named) in every task of the process, on all backends or on one."""
+        """Switch commands off (all, if none is named) in every task of the process, on all backends or on one.
+
+        They stay off if a backend is set up, or another in its place, until `enable()` or `setup(..., enable=True)`.
+
+        :raises NotConfiguredError: if there are backends, but none under the prefix
+        """
         self._engine.routes.switch(off=commands_of(commands) or ALL, prefix=prefix)
 
     def enable(self, *commands: Command, prefix: str | None = None) -> None:
-        """Switch commands on again (all, if none is named) in every task of the process."""
+        """Switch commands on again (all, if none is named) in every task of the process.
+
+        :raises NotConfiguredError: if there are backends, but none under the prefix
+        """
         self._engine.routes.switch(on=commands_of(commands) or ALL, prefix=prefix)
 
     def disabling(self, *commands: Command, prefix: str | None = None) -> AmbientBlock[None]:
@@ -156,7 +185,10 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
         return AmbientBlock("off", lambda: (Off(self._engine, switched, prefix), None))
 
     def is_disable(self, *commands: Command, prefix: str = "") -> bool:
-        """Say whether any of the commands (of all, if none is named) is switched off here and now."""
+        """Say whether any of the commands (of all, if none is named) is switched off here and now.
+
+        :param prefix: the beginning of a key, or a key: the question is about the backend that it belongs to
+        """
         return not self._engine.routes.off_at(prefix).isdisjoint(commands_of(commands) or ALL)
 
     def is_enable(self, *commands: Command, prefix: str = "") -> bool:
@@ -167,7 +199,7 @@ class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     def is_full_disable(self) -> bool:
         """True while every command of every backend is switched off here."""
         routes = self._engine.routes
-        return all(routes.off_at(route.prefix) == ALL for route in routes)
+        return all(routes.off_at(prefix) == ALL for prefix in [route.prefix for route in routes] or [""])
 
     # --- watching
 

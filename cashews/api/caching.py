@@ -9,6 +9,7 @@ from cashews._dataclass import dataclass
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
 from cashews.api.face import Face
+from cashews.exceptions import WrongArgumentError
 from cashews.guards.locked import LEASE
 from cashews.keys.tags import Tags, parse_tags
 from cashews.runners.call import Compiled, Plan
@@ -50,8 +51,8 @@ class DecoratorAPI(Face):
         ttl: TTL,
         key: str | None = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "",
         tags: Tags = (),
         upper: bool = False,
@@ -65,15 +66,16 @@ class DecoratorAPI(Face):
 
         The other caching decorators take the same options, besides their own.
 
-        :param ttl: how long a result is stored, `None` for ever
+        :param ttl: how long a result is stored, `None` for ever; a callable may also answer 0 for a result that is not
+            to be stored
         :param key: the template of the keys, by default made of the function's name and parameters
         :param condition: called as ``condition(result, args, kwargs, key=key)``, or the name ``"not_none"``: the result
             is stored if the answer is true; if it is an exception, this exception is stored in its place
         :param time_condition: store only results of calls that took at least this long
         :param prefix: put before the template, with a colon
         :param tags: the tags by which `delete_tags` finds the values: templates of the arguments (``"page:{page}"``),
-            templates of the result (``"user:{result.id}"``), and callables ``tags(result, *args, **kwargs)`` that
-            return several
+            templates of the result (``"user:{result.id}"``), and callables of the arguments that return several; one
+            with a parameter `result` gets the result, too
         :param upper: do not store a result that came from another cache
         :param lock: lock the key against other processes while the function runs, with a lease of 60 seconds (`True`)
             or of the given duration
@@ -96,8 +98,8 @@ class DecoratorAPI(Face):
         exceptions: Errors = None,
         key: str | None = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "fail",
         tags: Tags = (),
         upper: bool = False,
@@ -125,8 +127,8 @@ class DecoratorAPI(Face):
         key: str | None = None,
         early_ttl: TTL = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "early",
         background: bool = True,
         beta: float = 0.0,
@@ -140,25 +142,25 @@ class DecoratorAPI(Face):
     ) -> CachingDecorator:
         """Return a decorator: answer from the store, and load anew in the background before the value expires.
 
-        :param early_ttl: when to load anew; a third of the ttl if `None`
+        :param early_ttl: when to load anew, up to the ttl; a third of the ttl if `None`
         :param background: load while the caller waits, if `False`; the old value is served if the load fails
         :param beta: load at random before that instant (XFetch): the more likely, the nearer the instant is and the
             longer the load took; 1.0 is the value of the paper. Without `early_ttl` the instant is the expiry
         """
         common = Common(tags, upper, lock, protected, jitter, soft_timeout, hard_timeout)
         strategy = Early(number("beta", beta, 0), background)
-        own = compile_ttl(early_ttl, "early_ttl")
+        own = own_ttl("early_ttl", early_ttl, ttl)
         return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common), common)
 
-    def soft(
+    def soft(  # noqa: PLR0917  users of cashews 7 give them by position
         self,
         ttl: TTL,
         key: str | None = None,
         soft_ttl: TTL = None,
         exceptions: Errors = Exception,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "soft",
         tags: Tags = (),
         upper: bool = False,
@@ -170,23 +172,23 @@ class DecoratorAPI(Face):
     ) -> CachingDecorator:
         """Return a decorator: answer from the store for a while, then load, and fall back on the store until the ttl.
 
-        :param soft_ttl: when to load; after a third of the ttl if `None`
+        :param soft_ttl: when to load, up to the ttl; after a third of the ttl if `None`
         :param exceptions: the failures that are covered
         """
         common = Common(tags, upper, lock, protected, jitter, soft_timeout, hard_timeout)
-        own = compile_ttl(soft_ttl, "soft_ttl")
+        own = own_ttl("soft_ttl", soft_ttl, ttl)
         strategy = Soft(errors_of(exceptions))
         return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common), common)
 
-    def hit(
+    def hit(  # noqa: PLR0917  users of cashews 7 give them by position
         self,
         ttl: TTL,
         cache_hits: int,
         update_after: int = 0,
         key: str | None = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "hit",
         background: bool = True,
         tags: Tags = (),
@@ -200,11 +202,12 @@ class DecoratorAPI(Face):
         """Return a decorator: answer a number of times from the store, then execute again.
 
         :param cache_hits: how many answers come from the store after each execution
-        :param update_after: at which of them to load anew in the background, 0 for never
+        :param update_after: at which of them to load anew in the background, up to `cache_hits`; 0 for never
         :param background: load while the caller waits, if `False`
         """
         common = Common(tags, upper, lock, protected, jitter, soft_timeout, hard_timeout)
-        strategy = Hit(integer("cache_hits", cache_hits, 1), integer("update_after", update_after, 0), background)
+        hits = integer("cache_hits", cache_hits, 1)
+        strategy = Hit(hits, integer("update_after", update_after, 0, hits), background)
         return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common), common)
 
     def dynamic(
@@ -212,8 +215,8 @@ class DecoratorAPI(Face):
         ttl: TTL = DAY,
         key: str | None = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "dynamic",
         tags: Tags = (),
         upper: bool = False,
@@ -233,8 +236,8 @@ class DecoratorAPI(Face):
         ttl: TTL,
         key: str | None = None,
         condition: Condition | str | None = None,
-        *,
         time_condition: Duration | None = None,
+        *,
         prefix: str = "",
         jitter: float = 0.0,
         max_items: int = MOST_ITEMS,
@@ -262,7 +265,7 @@ def _plan(
     ttl: TTL, own_ttl: Compiled, condition: Condition | str | None, min_cost: Duration | None, common: Common
 ) -> Plan:
     return Plan(
-        ttl=compile_ttl(ttl),
+        ttl=_lifetime(ttl),
         own_ttl=own_ttl,
         condition=parse_condition(condition),
         min_cost=non_negative_duration("time_condition", min_cost) or 0.0,
@@ -273,6 +276,25 @@ def _plan(
         soft_timeout=non_negative_duration("soft_timeout", common.soft_timeout),
         hard_timeout=positive_duration("hard_timeout", common.hard_timeout),
     )
+
+
+def _lifetime(ttl: TTL) -> Compiled:
+    compiled = compile_ttl(ttl)
+    if isinstance(compiled, float) and compiled <= 0:
+        raise WrongArgumentError("ttl", ttl, "a duration above 0, or None for no expiry")
+    return compiled
+
+
+def own_ttl(argument: str, given: TTL, ttl: TTL) -> Compiled:
+    """Return the compiled form of a strategy's own ttl.
+
+    :raises WrongTTLError: if it is no duration
+    :raises WrongArgumentError: if it is longer than the ttl, and so would never have passed
+    """
+    own, whole = compile_ttl(given, argument), compile_ttl(ttl)
+    if isinstance(own, float) and isinstance(whole, float) and own > whole > 0:
+        raise WrongArgumentError(argument, given, f"a duration up to the ttl, which is {ttl!r}")
+    return own
 
 
 def lease_of(lock: bool | Duration) -> float | None:  # noqa: FBT001  the value of `lock=`

@@ -19,6 +19,7 @@ class BoundCached(Protocol[P, R_co]):
 
     __name__: str
     __qualname__: str
+    key_template: str | None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """Answer from the cache, or run the method."""
@@ -46,6 +47,7 @@ class BoundIterator(Protocol[P, R_co]):
 
     __name__: str
     __qualname__: str
+    key_template: str | None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R_co, None]:
         """Replay a complete run, or run the method."""
@@ -89,6 +91,8 @@ class Cached(Protocol[P, R_co]):
     __name__: str
     __qualname__: str
     __wrapped__: Callable[..., Any]
+    key_template: str | None
+    """The template that makes its keys; `None` if `noself` has the class of `self` named as well."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """Answer from the cache, or run the function."""
@@ -122,6 +126,7 @@ class CachedIterator(Protocol[P, R_co]):
     __name__: str
     __qualname__: str
     __wrapped__: Callable[..., Any]
+    key_template: str | None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R_co, None]:
         """Replay a complete run, or run the function."""

@@ -109,8 +109,8 @@ class CachingDecorator:
         target = self.keying.target(async_function(function))
         runner = Runner(self.engine, target, self.strategy, self.plan)
         helpers = helpers_of(runner, target, self.engine)
-        key = self.keying.shown_key_of(function)
-        return cast("Cached[P, R]", equipped(runner.decorated(), function, binding, key=key, **helpers))
+        key, template = self.keying.shown_key_of(function), self.keying.template_of(function)
+        return cast("Cached[P, R]", equipped(runner.decorated(), function, binding, template, key=key, **helpers))
 
 
 def helpers_of(runner: Runner, target: Target, engine: Engine) -> dict[str, Callable[..., Any]]:
@@ -155,8 +155,9 @@ class IteratorDecorator:
             return call is not None and await self.engine.ask(Delete(call.key))
 
         stream = StreamRunner(self.engine, target, self.plan, self.most).decorated()
-        key = self.keying.shown_key_of(function)
-        return cast("CachedIterator[P, R]", equipped(stream, function, binding, key=key, invalidate=invalidate))
+        key, template = self.keying.shown_key_of(function), self.keying.template_of(function)
+        iterator = equipped(stream, function, binding, template, key=key, invalidate=invalidate)
+        return cast("CachedIterator[P, R]", iterator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,8 @@ class InvalidateDecorator:
     args_map: Mapping[str, str]
     defaults: Mapping[str, object]
     strict: bool = False
+    stars: bool = True
+    """True: a star of the template stands for any text."""
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncFunction[P, R]:
         """Decorate an async function.
@@ -200,8 +203,9 @@ class InvalidateDecorator:
         """
         function, binding = unwrapped(function)
         target = Target(async_function(function), _no_key)
+        template, strict, stars = self.template, self.strict, self.stars
         pieces = pieces_for(
-            function, self.template, self.args_map, self.defaults, default_formatter, strict=self.strict
+            function, template, self.args_map, self.defaults, default_formatter, strict=strict, stars=stars
         )
         run = guarded(target, Invalidate(self.engine, pieces))
         return cast("AsyncFunction[P, R]", run if binding is None else equipped(run, function, binding))

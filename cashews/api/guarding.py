@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 
 from cashews._arguments import MOST_BITS, Errors, errors_of, integer, mapping, number, runnable, several, text, texts
 from cashews._typing import TTL
@@ -99,7 +99,7 @@ class GuardAPI(Face):
         :param ttl: how long the circuit is open
         :param half_open_ttl: how long every other call is let through after that; one failure opens the circuit again
         :param exceptions: the failures that count, all if `None`
-        :param min_calls: how many calls have to be counted before it may open
+        :param min_calls: how many calls have to be counted before it may open; 0 is the same as 1
         :raises WrongArgumentError: if an argument is not allowed
         """
         rules = RulesPerCall(
@@ -107,7 +107,7 @@ class GuardAPI(Face):
             period=compile_ttl(period, "period"),
             ttl=compile_ttl(ttl),
             half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
-            min_calls=integer("min_calls", min_calls, 1),
+            min_calls=max(1, integer("min_calls", min_calls, 0)),
         )
         breaker = CircuitBreaker(self._engine, parse_rules(rules), errors_of(exceptions))
         return GuardDecorator(breaker, self._keying(key, labelled(prefix, breaker)), per_function=True)
@@ -182,14 +182,14 @@ class GuardAPI(Face):
 
     def invalidate(
         self,
-        key_template: str,
+        key_template: str | HasKeyTemplate,
         args_map: Mapping[str, str] | None = None,
         defaults: Mapping[str, object] | None = None,
     ) -> InvalidateDecorator:
         """Return a decorator: when the function has returned, remove the keys of a template.
 
         :param key_template: its fields are filled with the call's arguments, and a `*` of its own matches any text; a
-            `*` in an argument is only that character
+            `*` in an argument is only that character. A cached function stands for the template of its keys
         :param args_map: which parameter stands for a field, where their names differ
         :param defaults: the values of fields that no parameter stands for
         :raises WrongArgumentError: if an argument is not allowed
@@ -197,7 +197,18 @@ class GuardAPI(Face):
         names = mapping("args_map", args_map or {})
         texts("args_map", tuple(names.values()))
         values = mapping("defaults", defaults or {})
-        return InvalidateDecorator(self._engine, text("key_template", key_template), names, values, self._strict)
+        template = key_template if isinstance(key_template, str) else getattr(key_template, "key_template", None)
+        if not isinstance(template, str):
+            allowed = "text, or a cached function that was decorated without noself, or with a key"
+            raise WrongArgumentError("key_template", key_template, allowed)
+        stars = template is key_template
+        return InvalidateDecorator(self._engine, template, names, values, self._strict, stars)
+
+
+class HasKeyTemplate(Protocol):
+    """A cached function, by the template of its keys."""
+
+    key_template: str | None
 
 
 def labelled(prefix: str, guard: Guard) -> str:

@@ -78,6 +78,12 @@ class Keying:
         """Return the function that shows the keys of a function's calls, those that cannot be used, too."""
         return self._compiled(function, in_use=False)
 
+    def template_of(self, function: Callable[..., object]) -> str | None:
+        """Return the template that makes the keys of a function; `None` if the class of `self` is also part of them."""
+        if self.noself and self.template is None:
+            return None
+        return template_of(subject_of(function), self.template, self.prefix)
+
     def per_function(self, function: Callable[..., object]) -> Keying:
         """Return the settings for one key for all calls of a function, unless there is a template.
 

@@ -84,8 +84,11 @@ def unwrapped(function: Any) -> tuple[Any, Binding | None]:
     return function, None
 
 
-def equipped(run: Any, function: Any, binding: Binding | None, **helpers: Callable[..., Any]) -> Any:
-    """Return a decorated function with its helpers, to be bound if it is a method."""
+def equipped(
+    run: Any, function: Any, binding: Binding | None, template: str | None = None, **helpers: Callable[..., Any]
+) -> Any:
+    """Return a decorated function with its helpers, to be bound if it is a method, and the template of its keys."""
+    run.key_template = template
     if binding is None and (isinstance(function, partial) or subject_of(function).owner is None):
         for name, helper in helpers.items():
             setattr(run, name, helper)

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from cashews._arguments import runnable, text
 from cashews._dataclass import dataclass, fields
 from cashews.backends.interface import Backend, Environment
+from cashews.backends.modes import without_modes_off
 from cashews.exceptions import (
     MissingExtraError,
     UnknownOptionError,
@@ -26,6 +27,8 @@ BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environmen
 
 _OF_SERIALIZER = {"value_size_limit": "size_limit"}
 """Options of the serializer that have another name where the store has an option of their own name."""
+_HERE = frozenset({"", "localhost", "127.0.0.1", "[::1]"})
+"""The hosts of URLs whose store is in this process or on its disk."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _factories: dict[str, BackendFactory | str] = {
@@ -46,24 +49,29 @@ def register_backend(scheme: str, factory: BackendFactory | str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The settings of one `setup()`: the factory of the backend, and whether its commands start switched on."""
+    """The settings of one `setup()`: the factory of the backend, and whether its commands are switched on or off."""
 
     factory: Callable[[Environment], Backend]
-    enabled: bool
+    enabled: bool | None
+    """`None` if the user did not say."""
 
 
 def parse_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
     """Return the settings in the URL and keywords of `setup()`.
 
+    An empty URL stands for a cache that is switched off, and nobody asks for the options of its store.
+
     :raises UnknownSchemeError: if no backend is registered for the scheme
     :raises UnknownOptionError: if the backend has no such option
     :raises WrongOptionError: if the value of an option is not allowed
     """
+    if url == "":
+        url, keywords = "mem://?disable=1", {name: keywords[name] for name in keywords if name == "enable"}
     split = _split(url)
     if "://" not in url or split.scheme not in _factories:
         raise UnknownSchemeError(url, _factories)
     options = {**_query(split), **keywords}
-    enabled = _pop_flag(options, "enable", default=True) and not _pop_flag(options, "disable", default=False)
+    enabled = _pop_switch(options)
     factory = _load(_factories[split.scheme])
     return Setup(lambda environment: factory(split, options, environment), enabled)
 
@@ -71,9 +79,13 @@ def parse_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
 def _split(url: object) -> SplitResult:
     if not isinstance(url, str):
         raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
+    if "#" in url:  # the rest of the URL may hold a password, and so may the message of an error
+        raise WrongOptionError(
+            "url", _scheme_of(url), "a URL without '#', the special characters of a password percent-encoded"
+        )
     try:
         return urlsplit(url)
-    except ValueError:  # the rest of the URL, and the message of the error, may hold a password
+    except ValueError:
         raise WrongOptionError("url", _scheme_of(url), "a URL") from None
 
 
@@ -104,8 +116,8 @@ def memory(url: SplitResult, options: Mapping[str, Any], environment: Environmen
     """Make the store of ``mem://``."""
     from cashews.backends.memory.store import MemoryOptions, MemoryStore  # noqa: PLC0415  stores load when they are used
 
-    if url.netloc or url.path.strip("/"):
-        raise WrongOptionError("url", f"{url.scheme}://...", "mem:// and options after '?'")
+    _check_place(url, "mem:// and options after '?'")
+    options = without_modes_off(options)
     own = {field.name for field in fields(MemoryOptions)}
     if own.issuperset(options):
         return MemoryStore(parse_options("mem://", MemoryOptions, options), environment)
@@ -134,14 +146,22 @@ def disk(url: SplitResult, options: Mapping[str, Any], environment: Environment)
         raise MissingExtraError(error.name or "diskcache", "diskcache") from error
     from cashews.serialize import SerializerOptions  # noqa: PLC0415  likewise
 
-    if url.netloc or url.path.strip("/"):
-        allowed = "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'"
-        raise WrongOptionError("url", f"{url.scheme}://...", allowed)
+    _check_place(url, "disk:// and options after '?', such as 'disk://?directory=/tmp/cache'")
+    options = without_modes_off(options)
     own = {field.name for field in fields(DiskOptions)}
     others = {_OF_SERIALIZER.get(name, name): value for name, value in options.items() if name not in own}
     serializer = parse_options("disk://", SerializerOptions, others, besides={*own, *_OF_SERIALIZER})
     read = parse_options("disk://", DiskOptions, {name: options[name] for name in options if name in own})
     return DiskStore(read, serializer, environment)
+
+
+def _check_place(url: SplitResult, allowed: str) -> None:
+    """Check that a URL names no other host, and no path.
+
+    :raises WrongOptionError: if it does
+    """
+    if url.netloc.lower() not in _HERE or url.path.strip("/"):
+        raise WrongOptionError("url", f"{url.scheme}://...", allowed)
 
 
 def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
@@ -235,5 +255,12 @@ _READERS: Mapping[object, Callable[[str, object], object]] = {
 }
 
 
-def _pop_flag(options: dict[str, Any], name: str, *, default: bool) -> bool:
-    return _read_flag(name, options.pop(name)) if name in options else default
+def _pop_switch(options: dict[str, Any]) -> bool | None:
+    """Take `enable` and `disable` out of the options, and say whether the cache is switched on.
+
+    :raises WrongOptionError: if both are given, or neither on nor off
+    """
+    given = {name: _read_flag(name, options.pop(name)) for name in ("enable", "disable") if name in options}
+    if len(given) > 1:
+        raise WrongOptionError("enable", given["enable"], "either 'enable' or 'disable'; an empty URL disables")
+    return next((value is (name == "enable") for name, value in given.items()), None)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
 from cashews._dataclass import dataclass
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
+from cashews.backends.commands import Commands
+from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
-from cashews.messages import Message
+from cashews.messages import Message, Paged
 from cashews.messages.values import OnRemove
 
 R = TypeVar("R")
+Item = TypeVar("Item")
 
 Turn: TypeAlias = Callable[[Any, float], Any]
 """Serves one message at an instant, awaiting nothing: `turn(message, now)` answers the message's reply type."""
@@ -58,10 +61,20 @@ class Environment:
     """Say that `turns` answers other turns now."""
 
 
-class Backend(Asks, ABC):
-    """Where values are kept: an actor whose state changes only in its turns."""
+class Backend(Commands, Asks, ABC):
+    """Where values are kept: an actor whose state changes only in its turns.
+
+    Its own commands ask it at once. Unlike those of a cache they pass no switch, middleware, callback or transaction,
+    and loads that run take no notice of them.
+    """
 
     name: ClassVar[str]
+
+    def _ask(self, message: Message[R]) -> Awaitable[R]:
+        return self.ask(message)
+
+    def _pages(self, message: Paged[Item]) -> AsyncIterator[Item]:
+        return Pages(message, [self.ask])
 
     @property
     @abstractmethod

@@ -153,6 +153,10 @@ class Detector:
         """Add the record of an answer; it has at least `name`, `ttl` and `backend`."""
         self._calls.setdefault(key, []).append(dict(record))
 
+    def record_call(self, function: object, call: Any, record: Mapping[str, Any]) -> None:
+        """Add the record of an answer to a call of a decorated function."""
+        self.record(call.key, record)
+
     @property
     def calls(self) -> dict[str, list[dict[str, Any]]]:
         """The records by key, in the order of the calls."""

@@ -17,6 +17,7 @@ from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
 from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
+from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor
@@ -30,7 +31,7 @@ from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switc
 from cashews.engine.load_locks import LoadLocks
 from cashews.engine.permits import Permits, TakenPermit, is_change
 from cashews.engine.refresher import Refresher, Run
-from cashews.engine.routes import Pages, Route, Routes
+from cashews.engine.routes import Route, Routes
 from cashews.engine.statistics import EngineStatistics, actors_of
 from cashews.exceptions import CacheClosedError, EventLoopError
 from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
@@ -161,7 +162,7 @@ class Engine(LockStores, TransactionHost):
 
         :raises NotConfiguredError: if no backend is mounted
         """
-        return Pages(message, self.routes.matching(message.pattern), self.prepare)
+        return Pages(message, [route.ask for route in self.routes.matching(message.pattern)], self.prepare)
 
     async def prepare(self) -> None:
         """Draw on the budget, and let others run when it is spent; find out which event loop we are in.
@@ -238,6 +239,11 @@ class Engine(LockStores, TransactionHost):
             route.shut() if self._closed else route.rebuild()
 
     # --- lifetime
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether use is refused until the engine is opened or configured again."""
+        return self._closed
 
     async def open(self) -> None:
         """Open the scope in the current task.

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
-from anyio.lowlevel import checkpoint
-
-from cashews._dataclass import replace
-from cashews._typing import Self
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
@@ -20,7 +15,7 @@ from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptors_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import MarkLoad, Message, Paged, Ping, SetLock
+from cashews.messages import MarkLoad, Message, Ping, SetLock
 
 R = TypeVar("R")
 STRICT: Final = frozenset({Ping})
@@ -139,6 +134,12 @@ class Routes(Sequence[Route]):
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._by_length: tuple[Route, ...] = ()
+        self._off: dict[str, frozenset[Command]] = {}
+        """The commands that are switched off, by prefix; they stay off when a backend is replaced."""
+        self._off_elsewhere: frozenset[Command] = frozenset()
+        """Those that are switched off under all other prefixes."""
+        self._waiting: dict[str, tuple[Middleware, ...]] = {}
+        """The middlewares for backends that are not there yet, by prefix."""
 
     @overload
     def __getitem__(self, place: int) -> Route: ...
@@ -160,6 +161,8 @@ class Routes(Sequence[Route]):
 
     def mount(self, route: Route) -> Route | None:
         """Add a route; returns the one it replaces."""
+        route.switch.off = self._off.get(route.prefix, self._off_elsewhere)
+        route.middlewares += self._waiting.pop(route.prefix, ())
         replaced = next((each for each in self._by_length if each.prefix == route.prefix), None)
         others = [each for each in self._by_length if each is not replaced]
         self._by_length = tuple(sorted([*others, route], key=lambda each: -len(each.prefix)))
@@ -200,59 +203,37 @@ class Routes(Sequence[Route]):
     def switch(
         self, *, off: frozenset[Command] = frozenset(), on: frozenset[Command] = frozenset(), prefix: str | None
     ) -> None:
-        """Switch commands off and on, on all routes or on the one under a prefix.
+        """Switch commands off and on, under all prefixes or under one, for the backends that are there and to come.
 
-        :raises NotConfiguredError: if there is no such route
+        :raises NotConfiguredError: if there are backends, but none under the prefix
         """
-        for route in self._by_length if prefix is None else [self.at(prefix)]:
-            route.switch.off = (route.switch.off | off) - on
+        if prefix is None:
+            self._off = {each: (commands | off) - on for each, commands in self._off.items()}
+            self._off_elsewhere = (self._off_elsewhere | off) - on
+        else:
+            if self._by_length:  # before all setup, none is known
+                self.at(prefix)
+            self._off[prefix] = (self._off.get(prefix, self._off_elsewhere) | off) - on
+        for route in self._by_length:
+            route.switch.off = self._off.get(route.prefix, self._off_elsewhere)
         self._changed()
 
-    def off_at(self, prefix: str) -> frozenset[Command]:
-        """Return the commands that are declined here and now on the route under a prefix.
+    def off_at(self, key: str) -> frozenset[Command]:
+        """Return the commands that are declined here and now on the route of a key.
 
-        :raises NotConfiguredError: if there is no such route
+        :raises NotConfiguredError: if there are backends, but none for the key
         """
-        return frozenset(filter(self.at(prefix).switch.is_off, Command))
+        if not self._by_length:
+            return self._off.get(key, self._off_elsewhere)
+        return frozenset(filter(self.of(key).switch.is_off, Command))
 
     def add_middleware(self, prefix: str, middleware: Middleware) -> None:
-        """Add an innermost middleware to the route under a prefix.
+        """Add an innermost middleware to the route under a prefix; before all setup, to the backend that will be there.
 
-        :raises NotConfiguredError: if there is no such route
+        :raises NotConfiguredError: if there are backends, but none under the prefix
         """
+        if not self._by_length:
+            self._waiting[prefix] = (*self._waiting.get(prefix, ()), middleware)
+            return
         self.at(prefix).middlewares += (middleware,)
         self._changed()
-
-
-Item = TypeVar("Item")
-
-
-class Pages(Generic[Item]):
-    """An asynchronous iterator over the items of pages. Unlike a generator, it needs no closing if it is left early."""
-
-    def __init__(
-        self,
-        message: Paged[Item],
-        routes: Iterable[Route],
-        prepare: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._message = message
-        self._routes = deque(routes)
-        self._prepare = prepare
-        """Called before the first page of each route."""
-        self._items: deque[Item] = deque()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Item:
-        while not self._items:
-            if not self._routes:
-                raise StopAsyncIteration
-            await (self._prepare() if self._message.cursor is None else checkpoint())
-            page = await self._routes[0].ask(self._message)
-            self._items.extend(page.items)
-            self._message = replace(self._message, cursor=page.cursor)
-            if page.cursor is None:
-                self._routes.popleft()
-        return self._items.popleft()

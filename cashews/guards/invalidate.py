@@ -44,12 +44,14 @@ def pieces_for(
     formatter: Formatter,
     *,
     strict: bool = False,
+    stars: bool = True,
 ) -> tuple[Callable[..., str], ...]:
     """Return the key functions of a template's pieces.
 
     :param args_map: the parameters that stand for fields of other names
     :param defaults: the values of the fields that no parameter stands for
     :param strict: the keys are strict ones
+    :param stars: a star stands for any text, instead of for itself
     :raises WrongKeyError: if a field is neither a parameter nor in one of the two
     """
     compiled = partial(compile_key, function, formatter=formatter, strict=strict, answers=False)
@@ -61,9 +63,10 @@ def pieces_for(
             filled[index - 1] += ";"
     text = "".join(filled)
     try:
-        return tuple(compiled(piece) for piece in text.split("*"))
+        return tuple(compiled(piece) for piece in (text.split("*") if stars else [text]))
     except WrongKeyError as error:
-        reason = f"{error.reason}; a field may also be in args_map or defaults, and * matches anything"
+        reason = f"{error.reason}; a field may also be in args_map or defaults"
+        reason += ", and * matches anything" if stars else ""
         raise WrongKeyError(error.function, error.field, reason) from None
 
 

@@ -19,8 +19,10 @@ from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, Template, parse_template
 
 Tag: TypeAlias = str | Callable[..., Iterable[str]]
-"""A template such as ``"page:{page}"`` or ``"user:{result.id}"``, or a callable that returns any number of tags; it is
-called as ``tag(result, *args, **kwargs)``."""
+"""A template such as ``"page:{page}"`` or ``"user:{result.id}"``, or a callable that returns any number of tags.
+
+The callable gets the arguments of the call, and the result of the call as `result` if it has a parameter of this name.
+"""
 
 Tags: TypeAlias = Iterable[Tag] | Callable[..., Iterable[str]]
 """The tags of a decorated function: several templates and callables, or one callable."""
@@ -44,7 +46,7 @@ def tags_of(given: Iterable[str]) -> tuple[str, ...]:
 class TagMaker:
     """The functions that make the tags of one function's values: from a call's arguments, and from its result."""
 
-    before: tuple[Callable[..., str], ...]
+    before: tuple[Callable[..., str | Iterable[str]], ...]
     """Called as the decorated function, before it runs."""
     after: tuple[Callable[..., str | Iterable[str]], ...]
     """Called with the result in front of the arguments."""
@@ -53,8 +55,9 @@ class TagMaker:
         """Return the tags that are made from a call's arguments.
 
         :raises WrongKeyError: if an argument lacks an attribute or item of a template
+        :raises WrongArgumentError: if a callable does not return tags
         """
-        return tuple([tag(*args, **kwargs) for tag in self.before])
+        return tuple([tag for make in self.before for tag in _checked(make(*args, **kwargs))])
 
     def of_result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: object) -> tuple[str, ...]:
         """Return the tags that are made from a call's result.
@@ -90,16 +93,38 @@ def compile_tags(
     """
     if not tags:
         return None
-    before: list[Callable[..., str]] = []
+    before: list[Callable[..., str | Iterable[str]]] = []
     after: list[Callable[..., str | Iterable[str]]] = []
     for tag in tags:
         if not isinstance(tag, str):
-            after.append(tag)
+            place = _place_of_result(tag, function)
+            (before if place is None else after).append(WithResult(tag) if place else tag)
         elif _needs_result(function, tag):
             after.append(compile_key(function, tag, formatter=formatter, result=True))
         else:
             before.append(compile_key(function, tag, formatter=formatter))
     return TagMaker(tuple(before), tuple(after))
+
+
+@dataclass(frozen=True, slots=True)
+class WithResult:
+    """A callable that is given the result of the call by name, made one that is given it in front of the arguments."""
+
+    tag: Callable[..., Iterable[str]]
+
+    def __call__(self, result: object, /, *args: Any, **kwargs: Any) -> Iterable[str]:
+        return self.tag(*args, **kwargs, result=result)
+
+
+def _place_of_result(tag: Callable[..., object], function: Callable[..., object]) -> int | None:
+    """Return the place of a callable's parameter for the result, 0 for the first; `None` if it has none."""
+    try:
+        parameters = list(signature_of(tag).parameters)
+    except ValueError:  # some functions written in C have no signature
+        return None
+    if RESULT not in parameters or RESULT in signature_of(function).parameters:
+        return None
+    return parameters.index(RESULT)
 
 
 def _needs_result(function: Callable[..., object], template: str) -> bool:

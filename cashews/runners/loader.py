@@ -11,7 +11,16 @@ from cashews.engine.engine import Engine
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
-from cashews.runners.stages import CallLoad, HardTimeout, OverCaches, SoftTimeout, UnderLock
+from cashews.runners.stages import (
+    CallLoad,
+    HardTimeout,
+    OverCaches,
+    SoftTimeout,
+    StandIns,
+    UnderLock,
+    all_answers,
+    functions_beneath,
+)
 from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
@@ -36,7 +45,10 @@ class Loader:
         self._flights = engine.flights()
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
-        self._load: CallLoad = OverCaches(self.execute) if plan.upper else self.execute
+        self._load: CallLoad = self.execute
+        beneath = functions_beneath(target.function) if strategy.covers is not None else ()
+        if plan.upper or beneath:
+            self._load = OverCaches(self.execute, all_answers if plan.upper else partial(StandIns, beneath))
         if plan.lease is not None:
             locked = Locked(engine, engine.locks, plan.lease, insist=False)
             self._load = UnderLock(engine, strategy, locked, self._load, uncached)

@@ -120,7 +120,7 @@ class Runner:
             record["exc"] = type(error)
         for detector in detectors:
             if detector.counts(self._engine):
-                detector.record(call.key, record)
+                detector.record_call(self._target.function, call, record)
 
     async def _load(self, call: Call) -> Any:
         loaded = await self._loaded(call, self._loader.load)

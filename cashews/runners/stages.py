@@ -5,9 +5,10 @@ Each is a small object with the next stage inside; `Loader` puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from operator import is_
+from typing import Any, TypeAlias
 
 from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
@@ -51,17 +52,68 @@ class HardTimeout:
 
 @dataclass(frozen=True, slots=True)
 class OverCaches:
-    """Loads, and stores nothing if another cache has answered beneath (`upper=`)."""
+    """Loads, and stores nothing if a cache has answered beneath.
+
+    `detector` makes the collector of the answers that count for a call: of all for `upper=`, for a failover of those
+    that stood in for its function.
+    """
 
     load: Callable[[Call, LoadPermit, Detector], Awaitable[Outcome]]
+    detector: Callable[[Call], Detector]
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        beneath = Detector()
+        beneath = self.detector(call)
         add("detectors", beneath)
         try:
             return await self.load(call, permit, beneath)
         finally:
             take_back("detectors", beneath)
+
+
+def all_answers(_: Call) -> Detector:
+    """Return a collector of the answers of every cache."""
+    return Detector()
+
+
+class StandIns(Detector):
+    """Collects the answers of caching decorators to one call, beneath the decorator that takes it.
+
+    An answer to a call of other arguments is none: a function that runs may ask itself, or other functions.
+
+    :param functions: the decorated functions beneath
+    """
+
+    __slots__ = ("_call", "_functions")
+
+    def __init__(self, functions: Sequence[object], call: Call) -> None:
+        super().__init__()
+        self._functions = functions
+        self._call = call
+
+    def record_call(self, function: object, call: Call, record: Mapping[str, Any]) -> None:
+        if any(function is each for each in self._functions) and _is_handed_on(self._call, call):
+            self.record(call.key, record)
+
+
+def _is_handed_on(call: Call, beneath: Call) -> bool:
+    """Say whether a call beneath has the very arguments of a call; a bound method or a partial adds some in front."""
+    added = len(beneath.args) - len(call.args)
+    return (
+        added >= 0
+        and all(map(is_, call.args, beneath.args[added:]))
+        and all(name in beneath.kwargs and beneath.kwargs[name] is value for name, value in call.kwargs.items())
+    )
+
+
+def functions_beneath(function: Any) -> tuple[object, ...]:
+    """Return a function and those that its decorators wrap; none if no caching decorator is among them."""
+    functions, is_cached = [function], False
+    while True:
+        is_cached = is_cached or hasattr(function, "peek")
+        function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+        if function is None:
+            return tuple(functions) if is_cached else ()
+        functions.append(function)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import anyio
 from anyio.lowlevel import RunVar, checkpoint, current_token
@@ -94,14 +94,16 @@ class VirtualClock:
         """
         await self.sleep_until(self._now + seconds)
 
-    @contextmanager
-    def move_on_at(self, deadline: float) -> Generator[anyio.CancelScope]:
-        """Open a cancel scope that is cancelled when `now()` reaches the deadline.
+    def move_on_at(self, deadline: float) -> AbstractContextManager[anyio.CancelScope, bool]:
+        """Return a cancel scope that is cancelled when `now()` reaches the deadline.
 
-        The scope's own `deadline` attribute belongs to the event loop's time and stays unused.
-
-        :raises WrongArgumentError: if the deadline is not a number
+        The scope's own `deadline` attribute belongs to the event loop's time and stays unused. A deadline that is not a
+        number is a WrongArgumentError on entering.
         """
+        return cast("AbstractContextManager[anyio.CancelScope, bool]", self._scope_until(deadline))
+
+    @contextmanager
+    def _scope_until(self, deadline: float) -> Generator[anyio.CancelScope]:
         with anyio.CancelScope() as scope:
             if deadline <= self._now:
                 scope.cancel()

@@ -168,7 +168,7 @@ async def test_a_cancelled_asker_leaves_a_letter_that_is_skipped(echo, clock):
 async def served(echo, word, runs):
     """Ask an actor that the engine runs in this loop as soon as it wants a scope."""
     if not echo.life.at_work:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(asyncio.TimeoutError):  # another class before Python 3.11
             await asyncio.wait_for(echo.ask("too early"), 0)
         runs.append(asyncio.ensure_future(echo.life.run()))
     return await asyncio.wait_for(echo.ask(word), 10)

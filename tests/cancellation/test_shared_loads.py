@@ -456,7 +456,7 @@ async def test_get_or_set_raises_to_each_caller_and_stores_nothing(cache, clock)
 async def test_a_load_of_another_loop_turn_is_another_load(cache):
     function = Gated()
     function.gate.set()
-    cached = cache(0, key="k")(function)
+    cached = cache(lambda: 0, key="k")(function)
     for run in (1, 2):
         await checkpoint()
         assert await cached() == run

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cashews.exceptions import CacheError, CounterOverflowError, WrongTypeError
+from cashews import messages as m
+from cashews.exceptions import CacheError, CounterOverflowError, WrongArgumentError, WrongTypeError
+from tests.internals import inside
 
 MOST, LEAST = 2**63 - 1, -(2**63)
+RULES = m.CircuitRules(errors_rate=1, period=5, ttl=5)
 
 
 async def test_a_counter_begins_at_zero_and_adds(cache):
@@ -77,6 +80,46 @@ async def test_structures_are_no_counters(cache):
     await cache.set_add("set", "a")
     await cache.incr_bits("bits", 1)
     await cache.slice_incr("window", 0, 1, 5)
-    for key in ("set", "bits", "window"):
+    await inside(cache).ask(m.Admit("tally", 5, 10.0))
+    await inside(cache).ask(m.ReportCircuit("circuit", RULES, 0.0, failed=False))
+    for key in ("set", "bits", "window", "tally", "circuit"):
         with pytest.raises(WrongTypeError, match=f"'{key}'"):
             await cache.incr(key)
+        assert await cache.get(key) is None
+
+
+@pytest.mark.no_transaction
+async def test_a_counter_is_no_tally(cache):
+    """Counters stay as they are, on every store."""
+    await cache.incr("k", 5, expire=10)
+    with pytest.raises(WrongTypeError, match="'k'"):
+        await inside(cache).ask(m.Admit("k", 5, 10.0))
+    assert await cache.get("k") == 5
+
+
+async def test_a_counter_has_the_tags_of_its_creation(cache):
+    assert await cache.incr("k", 5, expire=10, tags=["t", "u"]) == 5
+    assert await cache.incr("k", tags=["other"]) == 6
+    assert await cache.get_key_tags("k") == ("t", "u")
+    assert await cache.get_expire("k") == 10
+    await cache.delete_tags("u")
+    assert await cache.get("k") is None
+    assert await cache.incr("k", -1) == -1
+    assert await cache.get_key_tags("k") == ()
+
+
+async def test_a_counter_has_the_tags_that_are_registered_for_its_key(cache):
+    cache.register_tag("user:{id}", "count:{id}")
+    assert await cache.incr("count:7") == 1
+    await cache.set("count:8", "text")
+    with pytest.raises(WrongTypeError, match="'count:8'"):
+        await cache.incr("count:8")
+    await cache.delete_tags("user:7")
+    assert await cache.get_many("count:7", "count:8") == (None, "text")
+
+
+@pytest.mark.parametrize("tags", ["text", [5], 5])
+async def test_wrong_tags_create_no_counter(cache, tags):
+    with pytest.raises(WrongArgumentError, match="tags is"):
+        await cache.incr("k", tags=tags)
+    assert not await cache.exists("k")

@@ -175,9 +175,71 @@ async def test_one_backend_may_be_switched_off(cache):
 
 async def test_an_unknown_prefix_is_an_error_that_names_the_known_ones(cache):
     cache.setup("mem://", prefix="user:")
-    for switch in (cache.disable, cache.enable, cache.is_disable, cache.is_enable):
+    for switch in (cache.disable, cache.enable):
         with pytest.raises(NotConfiguredError, match=r"'nothing:'.*'', 'user:'"):
             switch(prefix="nothing:")
+
+
+async def test_a_question_is_about_the_backend_of_the_key(cache):
+    """The prefix of a question is the beginning of a key; the longest prefix of a backend that fits decides."""
+    cache.setup("mem://", prefix="user:")
+    cache.disable(Command.GET, prefix="user:")
+    assert [cache.is_enable(prefix=key) for key in ("", "use", "user", "user:", "user:1")] == [
+        *[True] * 3,
+        *[False] * 2,
+    ]
+    assert cache.is_disable(Command.GET, prefix="user:1:name")
+    fresh = Cache()
+    fresh.setup("mem://", prefix="user:")
+    assert fresh.is_enable(prefix="user:1")
+    with pytest.raises(NotConfiguredError, match=r"'group:1'.*'user:'"):
+        fresh.is_enable(prefix="group:1")
+
+
+async def test_what_is_switched_off_before_setup_stays_off(clock):
+    cache = Cache(clock=clock)
+    cache.disable()
+    assert cache.is_full_disable
+    assert cache.is_disable(Command.GET)
+    cache.setup("mem://")
+    assert not await cache.set("k", 1)
+    cache.setup("mem://", prefix="user:")
+    assert cache.is_full_disable
+    cache.enable()
+    assert await cache.set("k", 1)
+    assert await cache.set("user:1", 1)
+    await cache.close()
+
+
+async def test_a_prefix_may_be_switched_before_its_backend_is_there(clock):
+    cache = Cache(clock=clock)
+    cache.disable(Command.SET, prefix="user:")
+    assert cache.is_disable(prefix="user:")
+    assert cache.is_enable()
+    assert not cache.is_full_disable
+    cache.setup("mem://")
+    cache.setup("mem://", prefix="user:")
+    assert await cache.set("k", 1)
+    assert not await cache.set("user:1", 1)
+    await cache.close()
+
+
+async def test_a_backend_in_the_place_of_another_is_switched_as_that_was(cache):
+    cache.setup("mem://", prefix="user:")
+    cache.disable(prefix="user:")
+    cache.disable(Command.INCR)
+    cache.setup("mem://")
+    cache.setup("mem://?size=5", prefix="user:")
+    assert cache.is_disable(Command.INCR)
+    assert cache.is_enable(Command.SET)
+    assert not await cache.set("user:1", 1)
+    cache.setup("mem://", prefix="group:")
+    assert cache.is_disable(Command.INCR, prefix="group:1")
+    cache.setup("mem://", prefix="user:", enable=True)
+    assert await cache.set("user:1", 1)
+    assert cache.is_disable(Command.INCR)
+    cache.enable()
+    assert await cache.incr("n") == 1
 
 
 async def test_the_cache_says_what_is_switched_off(cache):
@@ -208,6 +270,8 @@ async def test_the_cache_says_what_is_switched_off(cache):
         ("mem://?enable=false", {}),
         ("mem://?disable=yes&size=5", {}),
         ("mem://?enable=1", {"enable": False}),
+        ("", {}),
+        ("", {"disable": True, "client_side": True, "secret": "s"}),
     ],
 )
 async def test_a_cache_may_be_set_up_switched_off(clock, url, options):
@@ -219,7 +283,7 @@ async def test_a_cache_may_be_set_up_switched_off(clock, url, options):
         assert await cache.set("k", 1)
 
 
-@pytest.mark.parametrize("url", ["mem://?enable=1", "mem://?disable=0", "mem://?enable=on&disable=off"])
+@pytest.mark.parametrize("url", ["mem://?enable=1", "mem://?disable=0", "mem://?disable=off"])
 async def test_a_cache_may_be_set_up_switched_on_in_so_many_words(clock, url):
     async with Cache.open(url, clock=clock) as cache:
         assert await cache.set("k", 1)
@@ -228,6 +292,25 @@ async def test_a_cache_may_be_set_up_switched_on_in_so_many_words(clock, url):
 def test_a_switch_that_is_neither_on_nor_off_is_an_error():
     with pytest.raises(WrongOptionError, match="option 'enable' is 'perhaps'; allowed: 0, 1, false"):
         Cache().setup("mem://?enable=perhaps")
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("mem://?enable=1&disable=1", {}),
+        ("mem://?enable=on&disable=off", {}),
+        ("mem://?enable=1", {"disable": True}),
+        ("mem://", {"enable": False, "disable": True}),
+        ("", {"enable": True}),
+    ],
+)
+def test_a_cache_is_switched_by_one_option_alone(url, options):
+    cache = Cache()
+    with pytest.raises(
+        WrongOptionError, match=r"option 'enable' is (True|False); allowed: either 'enable' or 'disable'"
+    ):
+        cache.setup(url, **options)
+    assert not cache.is_setup()
 
 
 async def test_every_message_is_declined_when_its_command_is_off(cache):

@@ -65,6 +65,12 @@ async def test_the_error_names_the_key(cache, service):
     assert refused.value.key == guarded.key(ValueError("no")) == "cb:circuit:1:60:10:1:to:no"
 
 
+async def test_no_least_number_of_calls_is_one(cache, service):
+    guarded = cache.circuit_breaker(errors_rate=50, period=60, ttl=10, min_calls=0)(service.call)
+    assert guarded.key() == cache.circuit_breaker(errors_rate=50, period=60, ttl=10)(service.call).key()
+    assert [await ends(guarded, ValueError()), await ends(guarded)] == ["ValueError", "refused"]
+
+
 async def test_one_circuit_serves_all_calls_of_a_function(cache, service):
     guarded = cache.circuit_breaker(errors_rate=1, period=60, ttl=10)(service.call)
     assert [await ends(guarded, ValueError("a")), await ends(guarded)] == ["ValueError", "refused"]
@@ -259,7 +265,7 @@ async def test_middlewares_see_its_messages_under_renamed_keys(clock, service, s
         {"ttl": "0s"},
         {"ttl": None},
         {"half_open_ttl": -1},
-        {"min_calls": 0},
+        {"min_calls": -1},
         {"exceptions": (int,)},
         {"ttl": lambda: 1, "period": 0},
     ],

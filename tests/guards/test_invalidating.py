@@ -2,8 +2,8 @@
 
 import pytest
 
-from cashews import Cache
-from cashews.exceptions import WrongKeyError
+from cashews import Cache, noself
+from cashews.exceptions import WrongArgumentError, WrongKeyError
 
 
 async def keys(cache):
@@ -93,3 +93,91 @@ def test_a_field_that_nothing_stands_for_is_an_error_at_decoration():
 
     with pytest.raises(WrongKeyError, match=r"nobody.*may also be in args_map or defaults"):
         Cache().invalidate("user:{nobody}")(function)
+
+
+CACHING = {
+    "simple": lambda cache, **more: cache("1h", **more),
+    "early": lambda cache, **more: cache.early("1h", **more),
+    "hit": lambda cache, **more: cache.hit("1h", 5, **more),
+    "failover": lambda cache, **more: cache.failover("1h", **more),
+}
+
+
+@pytest.mark.parametrize("key", [None, "user:{user}:{page}", "*:{page}:{user:lower}"])
+@pytest.mark.parametrize("decorate", CACHING.values(), ids=CACHING)
+async def test_a_cached_function_stands_for_its_keys(cache, decorate, key):
+    """The prefix of its strategy is part of them, and a star in its template is that character."""
+
+    @decorate(cache, key=key)
+    async def load(user, page=1):
+        return user, page
+
+    @cache.invalidate(load, args_map={"user": "name"}, defaults={"page": 2})
+    async def rename(name):
+        return name
+
+    for user, page in (("ann", 1), ("ann", 2), ("bob", 2)):
+        await load(user, page)
+    await cache.set("any:2:ann", 1)
+    await rename("ann")
+    assert [await load.peek(*call) for call in (("ann", 1), ("ann", 2), ("bob", 2))] == [("ann", 1), None, ("bob", 2)]
+    assert await cache.exists("any:2:ann")
+
+
+async def test_a_cached_iterator_and_a_cached_method_stand_for_their_keys(cache):
+    class Users:
+        def __str__(self):
+            return "users"
+
+        @cache("1h")
+        async def get(self, user):
+            return user
+
+        @cache.invalidate(get)
+        async def rename(self, user):
+            pass
+
+    @cache.iterator("1h", key="pages:{user}")
+    async def pages(user):
+        yield user
+
+    users = Users()
+    await users.get("ann")
+    assert [page async for page in pages("ann")] == ["ann"]
+    await cache.invalidate(pages)(users.rename)("ann")
+    assert await users.get.peek("ann") is None
+    assert [key async for key in cache.scan("*")] == []
+    renames = cache.invalidate(users.get, defaults={"self": users})
+
+    @renames
+    async def rename(user):
+        pass
+
+    await users.get("ann")
+    await rename("ann")
+    assert await users.get.peek("ann") is None
+
+
+async def test_a_cached_function_whose_parameters_have_no_counterpart_is_refused(cache):
+    @cache("1h")
+    async def load(user, page=1):
+        return user, page
+
+    with pytest.raises(WrongKeyError, match="page"):
+
+        @cache.invalidate(load)
+        async def rename(user):
+            pass
+
+
+def test_what_stands_for_no_keys_is_refused():
+    cache = Cache()
+
+    class Users:
+        @noself(cache)("1h")
+        async def get(self, user):
+            return user
+
+    for wrong in (Users.get, Users, len, None):
+        with pytest.raises(WrongArgumentError, match=r"key_template is .*; allowed: text, or a cached function"):
+            cache.invalidate(wrong)

@@ -160,7 +160,7 @@ def test_options_are_given_in_the_url_or_as_keywords():
     assert inside(Cache.open("mem://?size=7", size=8)).store()._options.size == 8
 
 
-@pytest.mark.parametrize("url", ["memory://", "://", "", "mem", "mem:/", "http://x"])
+@pytest.mark.parametrize("url", ["memory://", "://", " ", "mem", "mem:/", "http://x"])
 def test_an_unknown_scheme_is_an_error_that_names_the_known_ones(url):
     with pytest.raises(UnknownSchemeError, match=r"known schemes: .*mem://"):
         Cache().setup(url)
@@ -201,10 +201,18 @@ def test_a_wrong_value_is_an_error_that_says_what_is_allowed(option, value):
         Cache().setup("mem://", **{option: value})
 
 
-def test_a_host_or_path_means_nothing_to_memory():
-    for url in ("mem://localhost", "mem:///path"):
-        with pytest.raises(WrongOptionError, match="mem://"):
-            Cache().setup(url)
+@pytest.mark.parametrize(
+    "url", ["mem://elsewhere", "mem://localhost:1", "mem:///path", "mem://size=5", "mem://u@localhost"]
+)
+def test_another_host_or_a_path_means_nothing_to_memory(url):
+    with pytest.raises(WrongOptionError, match="mem://"):
+        Cache().setup(url)
+
+
+@pytest.mark.parametrize("url", ["mem://localhost", "mem://LOCALHOST/?size=7", "mem://127.0.0.1?size=7", "mem://[::1]"])
+def test_the_host_of_a_url_may_be_this_one(url):
+    cache = Cache.open(url)
+    assert inside(cache).store()._options.size == (7 if "7" in url.partition("?")[2] else 1_000)
 
 
 def test_a_refused_setup_changes_nothing():

@@ -1,9 +1,11 @@
 """Failover: always execute; when that fails, what was returned last."""
 
+import functools
+
 import anyio
 import pytest
 
-from cashews import Cache, only_exceptions
+from cashews import Cache, Command, only_exceptions
 from cashews.exceptions import LoadTimeoutError, WrongArgumentError
 
 
@@ -168,3 +170,76 @@ async def test_a_remembered_failure_does_not_replace_the_value(cache, origin):
     origin.error = LostError()
     with pytest.raises(LostError):
         await failing()
+
+
+def outermost(cached):
+    """Return a function with nothing but a user's decorator around it."""
+
+    @functools.wraps(cached)
+    async def run(*args, **kwargs):
+        return await cached(*args, **kwargs)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda _, cached: cached,
+        lambda _, cached: outermost(cached),
+        lambda cache, cached: cache.locked(10, key="l")(cached),
+        lambda _, cached: functools.partial(cached, "a"),
+        lambda cache, cached: cache.failover(50, key="between")(cached),
+    ],
+    ids=["cached", "decorated", "guarded", "partial", "failover"],
+)
+async def test_over_a_cached_function_it_stores_when_that_has_run(cache, clock, origin, between):
+    cached = cache(10, key="k")(origin)
+    covered = cache.failover(90, key="k")(between(cache, cached))
+    stored = []
+    with cache.callback(lambda key, _: stored.append(key), Command.SET):
+        assert [await covered() for _ in range(5)] == [1] * 5
+    assert stored.count("fail:k") == 1
+    await clock.advance(10)
+    assert [await covered() for _ in range(5)] == [2] * 5
+    assert await covered.peek() == 2
+    await clock.advance(10)
+    origin.error = LostError()
+    assert await covered() == 2
+
+
+async def test_over_a_cached_method_it_stores_when_that_has_run(cache, origin):
+    class Service:
+        @cache.failover(90, key="m:{number}")
+        @cache(10, key="m:{number}")
+        async def get(self, number):
+            return await origin()
+
+        @cache(10, key="b:{number}")
+        async def bound(self, number):
+            return await origin()
+
+    service, stored = Service(), []
+    covered = cache.failover(90, key="b:{number}")(service.bound)
+    with cache.callback(lambda key, _: stored.append(key), Command.SET):
+        assert [await service.get(number=7), await service.get(7), await service.get(7)] == [1] * 3
+        assert [await covered(7), await covered(number=7), await covered(7)] == [2] * 3
+    assert (stored.count("fail:m:7"), stored.count("fail:b:7")) == (1, 1)
+
+
+async def test_a_function_that_asks_other_caches_has_run_all_the_same(cache):
+    @cache(90, key="part:{number}")
+    async def part(number):
+        return number
+
+    @cache.failover(90, key="sum:{number}")
+    @cache(1, key="sum:{number}", condition=lambda *_, **__: False)
+    async def total(number):
+        return await part(number) + (await total(number - 1) if number else 0)
+
+    await part(2)
+    await total(1)
+    stored = []
+    with cache.callback(lambda key, _: stored.append(key), Command.SET):
+        assert await total(2) == 3
+    assert "fail:sum:2" in stored

@@ -163,7 +163,7 @@ async def test_jitter_shortens_the_ttl_at_random(clock, pages, subject):
 
 async def test_a_ttl_that_is_not_above_zero_stores_nothing(cache, pages):
     pages.items = list(range(LONG))
-    get = cache.iterator(0, key="pages")(pages)
+    get = cache.iterator(lambda: 0, key="pages")(pages)
     await collect(get())
     assert await keys_of(cache) == 0
 

@@ -52,6 +52,7 @@ NO_TEXT = [1, b"k", ["k"], True]
 NO_CONDITION = [[], 3, {}, b"not_none", "none", True]
 NO_ERRORS = [3, int, "ab", [ValueError, 3], BaseException, KeyboardInterrupt, True]
 NO_LENGTH = [0, -1, "0s", -0.5, timedelta(0)]
+LONGER = [3_600.5, "2h", timedelta(hours=1, milliseconds=1)]
 NO_DURATION = ["soon", True, [], math.nan, math.inf]
 
 CACHING = {
@@ -78,6 +79,16 @@ OWN = {
     "early beta": ("beta", [*NO_NUMBER, None], lambda cache, wrong: cache.early(1, beta=wrong)),
     "hit cache_hits": ("cache_hits", [*NO_INTEGER, 0, None], lambda cache, wrong: cache.hit(1, wrong)),
     "hit update_after": ("update_after", [*NO_INTEGER, -1, None], lambda cache, wrong: cache.hit(1, 3, wrong)),
+    "hit update_after above cache_hits": ("update_after", [3, 4, 100], lambda cache, wrong: cache.hit(1, 2, wrong)),
+    "early early_ttl above ttl": ("early_ttl", LONGER, lambda cache, wrong: cache.early("1h", early_ttl=wrong)),
+    "soft soft_ttl above ttl": ("soft_ttl", LONGER, lambda cache, wrong: cache.soft("1h", soft_ttl=wrong)),
+    "simple ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache(wrong)),
+    "early ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.early(wrong)),
+    "soft ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.soft(wrong)),
+    "hit ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.hit(wrong, 3)),
+    "dynamic ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.dynamic(wrong)),
+    "failover ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.failover(wrong)),
+    "iterator ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.iterator(wrong)),
     "failover exceptions": ("exceptions", NO_ERRORS, lambda cache, wrong: cache.failover(1, wrong)),
     "soft exceptions": ("exceptions", NO_ERRORS, lambda cache, wrong: cache.soft(1, exceptions=wrong)),
     "default exceptions": ("exceptions", [3, "a", int], lambda cache, wrong: cache.set_default_fail_exceptions(wrong)),
@@ -95,7 +106,7 @@ OWN = {
     "breaker rate": ("errors_rate", [*NO_NUMBER, 0, 101], lambda cache, wrong: cache.circuit_breaker(wrong, 1, 1)),
     "breaker min_calls": (
         "min_calls",
-        [*NO_INTEGER, 0],
+        [*NO_INTEGER, -1],
         lambda cache, wrong: cache.circuit_breaker(1, 1, 1, min_calls=wrong),
     ),
     "breaker exceptions": (
@@ -190,12 +201,28 @@ def test_what_is_allowed_passes(right):
 def test_what_is_allowed_in_one_decorator_passes():
     cache = Cache()
     cache.hit(1, Count.THREE, Count.THREE)
+    cache.hit(1, 1, 1)
     cache.early(None, beta=0)
+    cache.early(None, early_ttl="2h")
+    cache.early("1h", early_ttl="60m")
+    cache.soft("1h", soft_ttl=0)
+    cache.soft("1h", soft_ttl=lambda: "2h")
+    cache.soft(lambda: 0, soft_ttl="2h")
     cache.failover(1, exceptions=[ValueError, KeyError])
     cache.locked(None)
     cache.rate_limit(Count.THREE, "1m", action=None)
+    cache.circuit_breaker(100, 1, 1, min_calls=0)
     cache.circuit_breaker(100, 1, 1, min_calls=Count.THREE, exceptions=ValueError)
     cache.bloom(capacity=Count.THREE, false_positives=0.001)
     cache.dual_bloom(capacity=10, false=(1, 2.5))
     cache.dual_bloom(capacity=10, false=[1, 2.5])
     cache.invalidate("k:{a}", args_map=None, defaults={"a": 1})
+
+
+def test_a_ttl_of_a_strategy_that_never_passes_is_told_of_the_other():
+    with pytest.raises(
+        WrongArgumentError, match=r"early_ttl is '2h'; allowed: a duration up to the ttl, which is '1h'"
+    ):
+        Cache().early("1h", early_ttl="2h")
+    with pytest.raises(WrongArgumentError, match="ttl is 0; allowed: a duration above 0, or None for no expiry"):
+        Cache()(0)

@@ -46,7 +46,9 @@ async def test_tags_are_templates_over_the_arguments(cache):
 
 
 async def test_tags_are_templates_over_the_result_and_callables(cache):
-    @cache("1h", key="u:{name}", tags=["user:{result.id}", "{name:lower}", lambda user, name: [f"{name}:{user.id}"]])
+    @cache(
+        "1h", key="u:{name}", tags=["user:{result.id}", "{name:lower}", lambda result, name: [f"{name}:{result.id}"]]
+    )
     async def user(name) -> User:
         return User(7, name)
 
@@ -55,7 +57,7 @@ async def test_tags_are_templates_over_the_result_and_callables(cache):
 
 
 async def test_a_callable_alone_gives_any_number_of_tags(cache):
-    @cache("1h", key="users", tags=lambda users: [f"user:{user.id}" for user in users])
+    @cache("1h", key="users", tags=lambda result: [f"user:{user.id}" for user in result])
     async def users() -> list[User]:
         return [User(1), User(2), User(1)]
 
@@ -65,6 +67,30 @@ async def test_a_callable_alone_gives_any_number_of_tags(cache):
 
 async def test_a_parameter_named_result_is_a_parameter(cache):
     @cache("1h", key="k:{result}", tags=["t:{result}"])
+    async def function(result):
+        return result * 2
+
+    await function(4)
+    assert await cache.get_key_tags("k:4") == ("t:4",)
+
+
+async def test_a_callable_is_given_the_result_if_it_has_a_parameter_of_that_name(cache):
+    def by_arguments(*args, **kwargs):
+        return [f"{args}{kwargs}"]
+
+    def by_name(name, *, result):
+        return [f"{name} is {result}"]
+
+    @cache("1h", key="k:{name}", tags=[by_arguments, by_name, lambda result, name: [f"{result}={name}"], str.split])
+    async def function(name):  # noqa: ARG001  it makes the key
+        return 7
+
+    await function("ann")
+    assert await cache.get_key_tags("k:ann") == ("('ann',){}", "ann", "ann is 7", "7=ann")
+
+
+async def test_a_parameter_named_result_is_a_parameter_to_callables_too(cache):
+    @cache("1h", key="k:{result}", tags=lambda result: [f"t:{result}"])
     async def function(result):
         return result * 2
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anyio import CancelScope
 
-from cashews import Cache, RateLimitError, noself
+from cashews import Backend, Cache, Command, Proceed, RateLimitError, noself
+from cashews.testing import VirtualClock
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -367,6 +369,44 @@ async def test_a_scope_gives_the_cache_itself() -> None:
             assert assert_type(await own.is_locked("key"), bool)
 
 
+async def test_a_cache_lives_in_the_time_that_a_test_owns() -> None:
+    clock = VirtualClock()
+    async with Cache.open("mem://", clock=clock) as own:
+        assert await own.set("key", 1, expire=10)
+        with clock.move_on_at(5) as scope:
+            await clock.advance(3)
+        assert not assert_type(scope, CancelScope).cancel_called
+        assert await own.get_expire("key") == 7
+
+
+async def test_a_middleware_has_the_commands_of_its_backend() -> None:
+    async def forgetful(call: Proceed, cmd: Command, backend: Backend, *args: Any, **kwargs: Any) -> Any:
+        if cmd is Command.GET:
+            assert_type(await backend.delete("key"), bool)
+        return await call(*args, **kwargs)
+
+    own = Cache()
+    backend = assert_type(own.setup("mem://", middlewares=[forgetful]), Backend)
+    async with own:
+        assert assert_type(await backend.incr("key", tags=["t"]), int) == 1
+        assert await own.get("key") is None
+        assert assert_type([key async for key in backend.scan("*")], list[str]) == []
+
+
+async def test_a_cached_function_stands_for_its_keys() -> None:
+    @cache.invalidate(simple)
+    async def change(uid: int) -> str:
+        return str(uid)
+
+    @cache.invalidate(iterator, defaults={"stop": 1})
+    async def changes() -> None: ...
+
+    await simple(7)
+    assert assert_type(await change(7), str) == "7"
+    await changes()
+    assert await simple.peek(7) is None
+
+
 async def refused_calls() -> None:
     """The arguments of the function are the only ones there are, for every decorator."""
     await simple("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -442,4 +482,6 @@ def refused_decorations() -> None:
     cache.hit(ttl=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     noself(cache)(ttl=1, jiter=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     cache.failover(ttl=1, exceptions="ValueError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    cache.invalidate(simple, len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    cache.invalidate(len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     cache.disable("get")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -9,23 +9,14 @@ from typing import Any, Final
 from redis.credentials import CredentialProvider
 
 from cashews._dataclass import dataclass, field
+from cashews.backends.modes import refuse_modes, without_modes_off
 from cashews.exceptions import WrongOptionError
 from cashews.serialize import SerializerOptions
 
-MODES: Final = frozenset(
-    {
-        *("cache", "cache_config", "client_side", "cluster", "decode_responses", "event_dispatcher"),
-        *("redis_connect_func", "retry", "retry_on_error", "single_connection_client"),
-        *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"),
-    }
-)
-"""Options of redis-py and of cashews 7 for modes that this store does not have: accepted where they are off."""
 WITHOUT_EFFECT: Final = frozenset({"client_side_prefix", "socket_read_size"})
 """Options of theirs that change nothing here."""
 ENCODING: Final = {"encoding": ("utf-8", "utf8"), "encoding_errors": ("strict",)}
 """Options of redis-py with the only values that this store can follow, in lower case."""
-OFF: Final = frozenset({"", "0", "false", "no", "off", "none", "[]", "()"})
-"""The texts of values that mean off, in lower case."""
 VERIFY: Final = {"required": tls.CERT_REQUIRED, "optional": tls.CERT_OPTIONAL, "none": tls.CERT_NONE}
 
 
@@ -34,14 +25,12 @@ def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises WrongOptionError: if another option asks for a mode that this store does not have
     """
-    own: dict[str, Any] = {}
-    for name, value in given.items():
-        text = str(value).strip().lower()
-        if name in MODES and text not in OFF:
-            raise WrongOptionError(name, text, "off: this store has no such mode")
-        if name in ENCODING and text not in ENCODING[name]:
+    left, own = without_modes_off(given), dict[str, Any]()
+    refuse_modes(left)
+    for name, value in left.items():
+        if name in ENCODING and str(value).strip().lower() not in ENCODING[name]:
             raise WrongOptionError(name, value, repr(ENCODING[name][0]))
-        if name not in MODES | WITHOUT_EFFECT | ENCODING.keys():
+        if name not in WITHOUT_EFFECT | ENCODING.keys():
             own[name] = value
     return own
 

@@ -68,6 +68,8 @@ class Renewal:
     context: Context = field(default_factory=copy_context)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     stopped: bool = False
+    number: int = -1
+    """The number of its first renewal."""
 
     def lose(self) -> None:
         """Tell that the lock is another's now."""
@@ -85,7 +87,10 @@ class Keeper:
         self._clock = clock
         self._ensure_scope = ensure_scope
         self._renewals: dict[HeldLock, Renewal] = {}
-        self._due: list[tuple[float, int, Renewal]] = []
+        self._due: list[tuple[float, int]] = []
+        """The instants of first renewals, each with a number; that of a lock which was given back stays in the heap."""
+        self._first: dict[int, Renewal] = {}
+        """The renewals that have no task yet, by these numbers."""
         self._numbers = count()
         self._earlier: anyio.Event | None = None
         """Set when a renewal is due earlier than all others; `None` while no task runs."""
@@ -98,7 +103,7 @@ class Keeper:
     def start(self, lock: HeldLock, renew: Renew, on_loss: Callable[[], object]) -> None:
         """Renew a lease from now on; calls `on_loss` once the lock is lost."""
         self._renewals[lock] = renewal = Renewal(lock, renew, on_loss)
-        entry = (_first_renewal(lock), next(self._numbers), renewal)
+        entry = self._entry_of(renewal)
         heappush(self._due, entry)
         self._ensure_scope()
         if self._earlier is not None and self._due[0] is entry:
@@ -110,6 +115,7 @@ class Keeper:
         if renewal is not None:
             renewal.stopped = True
             renewal.scope.cancel()
+            self._first.pop(renewal.number, None)
 
     async def run(self) -> None:
         """Renew leases until the scope ends."""
@@ -132,8 +138,14 @@ class Keeper:
         """Begin with the leases of a scope that has failed, whose tasks and cancel scopes are gone."""
         again = [Renewal(each.lock, each.renew, each.on_loss, each.context) for each in self._renewals.values()]
         self._renewals = {renewal.lock: renewal for renewal in again}
-        self._due = [(_first_renewal(renewal.lock), next(self._numbers), renewal) for renewal in again]
+        self._first.clear()
+        self._due = [self._entry_of(renewal) for renewal in again]
         heapify(self._due)
+
+    def _entry_of(self, renewal: Renewal) -> tuple[float, int]:
+        renewal.number = next(self._numbers)
+        self._first[renewal.number] = renewal
+        return _first_renewal(renewal.lock), renewal.number
 
     async def _until_due(self, earlier: anyio.Event) -> None:
         if not self._due:
@@ -144,9 +156,9 @@ class Keeper:
 
     def _pop_due(self) -> list[Renewal]:
         now, due = self._clock.now(), list[Renewal]()
-        while self._due and (self._due[0][0] <= now or self._due[0][2].stopped):
-            renewal = heappop(self._due)[2]
-            if not renewal.stopped:
+        while self._due and (self._due[0][0] <= now or self._due[0][1] not in self._first):
+            renewal = self._first.pop(heappop(self._due)[1], None)
+            if renewal is not None:
                 due.append(renewal)
         if due:
             self.batches += 1
