@@ -236,18 +236,23 @@ class CounterOverflowError(CacheError, OverflowError):
 
 
 class LockedError(CacheError):
-    """A lock could not be taken, was lost, or is held by another."""
+    """A lock could not be taken, was lost, or is held by another.
 
-    def __init__(self, key: str = "", reason: str = "it is held by another") -> None:
-        self.key = key
+    `key` is that of the lock, `waited` the seconds for which it was waited for.
+    """
+
+    def __init__(self, key: str = "", reason: str = "it is held by another", waited: float = 0.0) -> None:
+        self.key, self.waited = key, waited
         super().__init__(f"the lock {key!r} cannot be taken: {reason}")
 
 
 class LockRefusedError(LockedError):
     """A store cannot lock: it refuses a lock though nobody holds it, or it does not answer."""
 
-    def __init__(self, key: str = "", reason: str = "the store refuses it though nobody holds it") -> None:
-        super().__init__(key, reason)
+    def __init__(
+        self, key: str = "", reason: str = "the store refuses it though nobody holds it", waited: float = 0.0
+    ) -> None:
+        super().__init__(key, reason, waited)
 
 
 class LockReenteredError(LockedError):
@@ -261,7 +266,7 @@ class LockLostError(LockedError):
     """A lock was lost while it was held: its lease could not be renewed, or another has taken it."""
 
     def __init__(self, key: str = "") -> None:
-        self.key = key
+        self.key, self.waited = key, 0.0
         CacheError.__init__(self, f"the lock {key!r} was lost while it was held")
 
 
@@ -269,7 +274,7 @@ class TransactionConflictError(LockedError):
     """A commit was refused: there are new keys that a pattern would have found which the transaction has read."""
 
     def __init__(self, key: str = "*") -> None:
-        self.key = key
+        self.key, self.waited = key, 0.0
         CacheError.__init__(self, f"there are new keys of {key!r} since the transaction read them: run it again")
 
 
@@ -301,19 +306,29 @@ class LoadCancelledError(CacheError):
 
 
 class RateLimitError(CacheError):
-    """A rate limit was passed."""
+    """A rate limit was passed: more than `limit` calls of `key` in `period` seconds.
 
-    def __init__(self, key: str = "", limit: int = 0) -> None:
-        self.key = key
-        super().__init__(f"more than {limit} calls of {key!r}")
+    `retry_after`: the seconds after which a call is let through again, if no other call takes its place.
+    """
+
+    def __init__(self, key: str = "", limit: int = 0, period: float = 0.0, retry_after: float = 0.0) -> None:
+        self.key, self.limit, self.period, self.retry_after = key, limit, period, retry_after
+        super().__init__(f"more than {limit} calls of {key!r} in {period:g} s: try again in {retry_after:.3g} s")
 
 
 class CircuitBreakerOpen(CacheError):  # noqa: N818  the specification's name
-    """A circuit breaker is open: too many calls failed."""
+    """A circuit breaker is open: `errors_rate` percent of the calls of `key` in `period` seconds failed, or more.
 
-    def __init__(self, key: str = "") -> None:
-        self.key = key
-        super().__init__(f"too many calls of {key!r} failed: the circuit is open")
+    `retry_after`: the seconds until the circuit closes or is half open; 0 if it is half open, and lets the next call
+    through.
+    """
+
+    def __init__(self, key: str = "", errors_rate: float = 0.0, period: float = 0.0, retry_after: float = 0.0) -> None:
+        self.key, self.errors_rate, self.period, self.retry_after = key, errors_rate, period, retry_after
+        super().__init__(
+            f"{errors_rate:g} % or more of the calls of {key!r} in {period:g} s failed: the circuit is open, try again"
+            f" in {retry_after:.3g} s"
+        )
 
 
 class NotSupportedError(CacheError):

@@ -12,12 +12,14 @@ from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import Detector
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.transaction import Transaction, TransactionMode
+from cashews.engine.counts import CallStatistics
 from cashews.engine.interceptors import Callback, Middleware
 from cashews.engine.statistics import EngineStatistics
 from cashews.keys.formatter import Formatter
 from cashews.keys.tags import Tag, Tags
 from cashews.messages import CommitOutcome, Message
 from cashews.messages.values import Cause, OnRemove
+from cashews.runners.explanation import Explanation
 from cashews.strategies.conditions import Condition
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "BackendFactory",
     "Cached",
     "CachedIterator",
+    "CallStatistics",
     "Callback",
     "Cause",
     "Clock",
@@ -36,6 +39,7 @@ __all__ = [
     "Duration",
     "Effect",
     "EngineStatistics",
+    "Explanation",
     "Filtered",
     "Formatter",
     "HeldLock",

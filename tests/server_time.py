@@ -188,7 +188,7 @@ class OwnEntries:
             nearer = 5  # than the next instant of the clock, and more than it takes to get there
             return await proceed(m.ReportCircuit(message.key, message.rules, entered + nearer, message.failed))
         reply = await proceed(message)
-        entered = isinstance(message, m.EnterCircuit) and reply is not None
+        entered = isinstance(message, m.EnterCircuit) and not isinstance(reply, m.Refusal)
         return self.clock.milliseconds if entered else reply
 
 

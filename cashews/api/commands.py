@@ -67,10 +67,14 @@ class CommandAPI(Face, Commands):
         try:
             lifetime = seconds(expire, "expire")
             tagging = self._tagging(text("key", key), tags)
+            counts = self._default_loader.observer.counts
             found = await self._engine.ask(m.Recall(key, ABSENT))
             if found is not ABSENT:
+                counts.hits += 1
                 return found
+            counts.others += 1
             outcome, shared = await self._default_loader.load(Call((default, lifetime, tagging), {}, key))
+            counts.shared += shared
             return answer_of(outcome, shared=shared)
         finally:
             if inspect.iscoroutine(default):

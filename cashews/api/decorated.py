@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from cashews.engine.counts import CallStatistics
+from cashews.runners.explanation import Explanation
+
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -41,6 +44,14 @@ class BoundCached(Protocol[P, R_co]):
         """Return the stored outcome of a call, or `None`, without running the method."""
         ...
 
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return all that the cache knows of a call; the function is not run, and nothing changes."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the function."""
+        ...
+
 
 class BoundIterator(Protocol[P, R_co]):
     """A cached async generator method of an instance or a class."""
@@ -59,6 +70,14 @@ class BoundIterator(Protocol[P, R_co]):
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the stored run of a call; says whether there was one."""
+        ...
+
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return all that the cache knows of a call; the function is not run, and nothing changes."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the function."""
         ...
 
 
@@ -84,7 +103,7 @@ class BoundFiltered(Protocol[P, R_co]):
 class Cached(Protocol[P, R_co]):
     """A cached function.
 
-    On a method, `key`, `invalidate`, `refresh` and `peek` are bound like the method itself:
+    On a method, `key`, `invalidate`, `refresh`, `peek` and `explain` are bound like the method itself:
     ``users.get.invalidate(1)``, or ``Users.get.invalidate(users, 1)``.
     """
 
@@ -119,6 +138,14 @@ class Cached(Protocol[P, R_co]):
         """Return the stored outcome of a call, or `None`, without running the function."""
         ...
 
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return all that the cache knows of a call; the function is not run, and nothing changes."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the function."""
+        ...
+
 
 class CachedIterator(Protocol[P, R_co]):
     """A cached async generator function, still one to `inspect`; on a method, see `Cached`."""
@@ -145,6 +172,14 @@ class CachedIterator(Protocol[P, R_co]):
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the stored run of a call; says whether there was one."""
+        ...
+
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return all that the cache knows of a call; the function is not run, and nothing changes."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the function."""
         ...
 
 

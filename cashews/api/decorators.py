@@ -10,6 +10,7 @@ from cashews._dataclass import dataclass
 from cashews.api.decorated import AsyncFunction, Cached, CachedIterator, Filtered, P, R
 from cashews.api.keying import Keying, async_function, async_generator_function
 from cashews.api.methods import equipped, unwrapped
+from cashews.engine.counts import CallStatistics
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import Bloom, BloomShape, DualBloom
@@ -20,6 +21,7 @@ from cashews.keys.formatter import default_formatter
 from cashews.keys.template import Field, parse_template
 from cashews.messages import Delete
 from cashews.runners.call import Plan, Target
+from cashews.runners.observer import CallObserver
 from cashews.runners.runner import Runner
 from cashews.runners.streams import StreamRunner
 from cashews.strategies.strategy import Strategy
@@ -114,7 +116,7 @@ class CachingDecorator:
 
 
 def helpers_of(runner: Runner, target: Target, engine: Engine) -> dict[str, Callable[..., Any]]:
-    """Return the methods `invalidate`, `refresh` and `peek` of a cached function."""
+    """Return the methods of a cached function but `key`."""
 
     async def invalidate(*args: object, **kwargs: object) -> bool:
         call = target.call_if_keyed(args, kwargs)
@@ -128,7 +130,13 @@ def helpers_of(runner: Runner, target: Target, engine: Engine) -> dict[str, Call
         call = target.call_if_keyed(args, kwargs)
         return None if call is None else await runner.peek(call, None)
 
-    return {"invalidate": invalidate, "refresh": refresh, "peek": peek}
+    explain, statistics = runner.explainer(), statistics_of(runner.observer)
+    return {"invalidate": invalidate, "refresh": refresh, "peek": peek, "explain": explain, "statistics": statistics}
+
+
+def statistics_of(observer: CallObserver) -> Callable[..., CallStatistics]:
+    """Return the method `statistics` of a decorated function; that of a bound method gets the instance."""
+    return lambda *_: observer.counts.statistics()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +162,15 @@ class IteratorDecorator:
             call = target.call_if_keyed(args, kwargs)
             return call is not None and await self.engine.ask(Delete(call.key))
 
-        stream = StreamRunner(self.engine, target, self.plan, self.most).decorated()
-        key, template = self.keying.shown_key_of(function), self.keying.template_of(function)
-        iterator = equipped(stream, function, binding, template, key=key, invalidate=invalidate)
-        return cast("CachedIterator[P, R]", iterator)
+        runner = StreamRunner(self.engine, target, self.plan, self.most)
+        helpers: dict[str, Callable[..., Any]] = {
+            "key": self.keying.shown_key_of(function),
+            "invalidate": invalidate,
+            "explain": runner.explainer(),
+            "statistics": statistics_of(runner.observer),
+        }
+        template = self.keying.template_of(function)
+        return cast("CachedIterator[P, R]", equipped(runner.decorated(), function, binding, template, **helpers))
 
 
 @dataclass(frozen=True, slots=True)

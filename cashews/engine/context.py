@@ -123,6 +123,22 @@ class AmbientBlock(Block[T]):
         take_back(self._part, entry)
 
 
+class undisturbed:  # noqa: N801  a block, as `suppress` is one
+    """``with undisturbed():`` the block asks past transactions, detectors and `invalidate_further()`.
+
+    Switches hold in it. It is left in the context in which it was entered.
+    """
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        here = AMBIENT.get()
+        self._token = AMBIENT.set(None if here is None or not here.off else Ambient(off=here.off))
+
+    def __exit__(self, *_: object) -> None:
+        AMBIENT.reset(self._token)
+
+
 def invalidate_further() -> AmbientBlock[None]:
     """Until the block ends, have reads of cached values in this context remove them and find nothing.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from random import Random
@@ -29,6 +28,7 @@ from cashews.engine.coordinator.transaction import Transaction, Transactional, T
 from cashews.engine.flights import Flights, waiting_for
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptors_of
 from cashews.engine.load_locks import LoadLocks
+from cashews.engine.observing import Observing
 from cashews.engine.permits import Permits, TakenPermit, is_change
 from cashews.engine.refresher import Refresher, Run
 from cashews.engine.routes import Route, Routes
@@ -72,12 +72,11 @@ class Engine(LockStores, TransactionHost):
         self.permits = Permits()
         self._running = self.permits.running
         self.load_locks = LoadLocks()
-        self.uncached: Counter[str] = Counter()
-        """The calls of cached functions that were not cached, by reason."""
+        self.observing = Observing(self.rebuild)
         self.refresher = Refresher(clock, self._ensure_scope)
         self.coordinator = Coordinator(clock, random, self._ensure_scope)
         self.locks = self.coordinator.locks_of(self)
-        self._watcher = Watcher(self.rebuild)
+        self._watcher = Watcher(self.rebuild, self.observing)
         self._invalidator = Invalidator(self.permits)
 
     # --- asking
@@ -176,6 +175,7 @@ class Engine(LockStores, TransactionHost):
             self._bind()
         if self._credit <= 0:
             self._credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
+            self.observing.attend_log()
             await checkpoint()
             if self._closed:  # meanwhile
                 raise CacheClosedError
@@ -388,7 +388,7 @@ class Engine(LockStores, TransactionHost):
             loads=len(self.permits),
             load_waiters=waiting_for(self.permits.all()),
             refreshes=self.refresher.statistics(),
-            uncached=dict(self.uncached),
+            calls=self.observing.statistics(),
             backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
             actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
         )

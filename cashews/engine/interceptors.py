@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -14,8 +14,9 @@ from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
+from cashews.engine.observing import CommandServed, Observing
 from cashews.engine.permits import Permits
-from cashews.messages import DeleteMany, DeleteTags, GetMany, Message, Page
+from cashews.messages import DeleteMany, Message, Page
 
 R = TypeVar("R")
 
@@ -85,14 +86,15 @@ class Invalidator(Interceptor):
 
 
 class Watcher(Interceptor):
-    """Calls the registered callbacks after their command."""
+    """Tells the listeners of a command that was served, and calls the registered callbacks."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], observing: Observing) -> None:
         self._changed = changed
+        self._observing = observing
         self._callbacks: dict[Command, tuple[Callback, ...]] = {}
 
     def concerns(self, command: Command) -> bool:
-        return bool(self._callbacks.get(command))
+        return bool(self._observing.listeners or self._callbacks.get(command))
 
     @contextmanager
     def watching(self, callback: Callback, command: Command) -> Generator[None]:
@@ -111,22 +113,15 @@ class Watcher(Interceptor):
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
         reply: R = await proceed(message)
-        for key, result in _results(message, reply):
-            for callback in self._callbacks.get(message.command, ()):
+        event = CommandServed(message, reply)
+        self._observing.tell(event)
+        callbacks = self._callbacks.get(message.command, ())
+        for key, result in event.results() if callbacks else ():
+            for callback in callbacks:
                 outcome = callback(key, result)
                 if inspect.isawaitable(outcome):
                     await outcome
         return reply
-
-
-def _results(message: Message[R], reply: R) -> Sequence[tuple[str, object]]:
-    if isinstance(message, GetMany):
-        return list(zip(message.keys, reply, strict=True))  # type: ignore[call-overload]  # a tuple of values
-    if isinstance(message, DeleteTags):
-        return [(tag, reply) for tag in message.tags]
-    if message.covers is not None:
-        return [(message.covers, reply)]
-    return [(key, reply) for key in message.keys]
 
 
 def interceptors_of(middlewares: Iterable[Middleware], backend: object) -> Iterator[Interceptor]:

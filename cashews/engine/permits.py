@@ -54,6 +54,11 @@ class Permits(Interceptor):
             if not permits:
                 del self.running[permit.key]
 
+    def of(self, key: str) -> list[LoadPermit]:
+        """Return the permits of a key."""
+        with self._lock:
+            return list(self.running.get(key, ()))
+
     def all(self) -> list[LoadPermit]:
         """Return every permit."""
         with self._lock:

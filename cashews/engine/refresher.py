@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint
 
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
@@ -99,6 +99,10 @@ class Refresher(Actor):
             return False
         return self._post(Refresh(owner, key, run))
 
+    def has(self, owner: object, key: str) -> bool:
+        """Say whether a refresh of a key waits or runs for its owner."""
+        return (owner, key) in self._letters
+
     async def ask(self, owner: object, key: str, run: Run, *, join: bool) -> Outcome | None:
         """Have a key refreshed for its owner and wait for the outcome; `None` if it was not refreshed.
 
@@ -170,7 +174,9 @@ class Refresher(Actor):
         except (GeneratorExit, KeyboardInterrupt):  # of a loop that was closed, and of the user's at the keyboard
             raise
         except BaseException as error:  # noqa: BLE001  SystemExit, too, is this refresh's; a worker outlives it
-            await checkpoint_if_cancelled()  # ours; on asyncio a function may raise it by itself, too
+            # A cancellation of ours ends the worker here. A function may raise one by itself, on asyncio. A loop that
+            # cancels all of its tasks at once may reach this one a turn before it reaches our scope.
+            await checkpoint()
             outcome = Raised(_failure(error, letter.key))
         finally:
             if letters.get(job) is letter:

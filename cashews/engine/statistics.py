@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cashews._dataclass import dataclass, replace
 from cashews.actors.actor import ActorStatistics
+from cashews.engine.counts import CallStatistics
 from cashews.engine.routes import Routes
 
 
@@ -13,7 +14,7 @@ from cashews.engine.routes import Routes
 class EngineStatistics:
     """A snapshot: tasks, waiting calls, refreshes, the figures of each backend by prefix, and those of each actor.
 
-    `uncached` counts the calls of cached functions that were not cached, by reason.
+    `calls` has the sum of the figures of all decorated functions, and of `get_or_set`.
     """
 
     tasks: int
@@ -22,9 +23,14 @@ class EngineStatistics:
     loads: int
     load_waiters: int
     refreshes: dict[str, int]
-    uncached: dict[str, int]
+    calls: CallStatistics
     backends: dict[str, dict[str, int]]
     actors: tuple[ActorStatistics, ...]
+
+    @property
+    def uncached(self) -> dict[str, int]:
+        """The calls of cached functions that were not cached, by reason."""
+        return self.calls.uncached
 
 
 def actors_of(routes: Routes) -> Iterator[ActorStatistics]:

@@ -9,7 +9,7 @@ from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
 from cashews.guards.guard import Guard, check_positive, label_of, require_positive, resolve_positive
-from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, ReportCircuit
+from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, Refusal, ReportCircuit
 from cashews.runners.call import Call, Compiled, resolve
 from cashews.ttl import TTLRule
 
@@ -74,8 +74,8 @@ class CircuitBreaker(Guard):
         if isinstance(rules, RulesPerCall):
             rules = rules.of(call)
         entered = await self.engine.ask(EnterCircuit(key, rules))
-        if entered is None:
-            raise CircuitBreakerOpen(key)
+        if isinstance(entered, Refusal):
+            raise CircuitBreakerOpen(key, rules.errors_rate, rules.period, entered.retry_after)
         if entered == UNCOUNTED:
             return await proceed(call)
         try:

@@ -10,7 +10,7 @@ from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
 from cashews.guards.guard import Guard, label_of, require_positive, resolve_positive
-from cashews.messages import Admit, SliceIncr
+from cashews.messages import Admit, AdmitSlice
 from cashews.runners.call import Call, Compiled, resolve
 
 Action = Callable[..., Any]
@@ -36,8 +36,8 @@ class FixedWindow(Guard):
         ban = resolve(self.ban, call, None)
         key = keyed_by(call, self.period, period)
         message = Admit(key, self.limit, period, None if ban is None else require_positive("ttl", ban))
-        if not await self.engine.ask(message):
-            return await refuse(self.action, call, self.limit)
+        if wait := await self.engine.ask(message):
+            return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
         return await proceed(call)
 
 
@@ -58,9 +58,8 @@ class SlidingWindow(Guard):
         period = resolve_positive("period", self.period, call)
         now = self.engine.clock.wall()
         key = keyed_by(call, self.period, period)
-        count = await self.engine.ask(SliceIncr(key, now - period, now, self.limit, period))
-        if count > self.limit:
-            return await refuse(self.action, call, self.limit)
+        if wait := await self.engine.ask(AdmitSlice(key, now - period, now, self.limit, period)):
+            return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
         return await proceed(call)
 
 
@@ -69,12 +68,12 @@ def keyed_by(call: Call, given: Compiled, period: float) -> str:
     return call.key if isinstance(given, float) else f"{call.key}:{period:.12g}"
 
 
-async def refuse(action: Action | None, call: Call, limit: int) -> Any:
+async def refuse(action: Action | None, call: Call, error: RateLimitError) -> Any:
     """Answer a refused call with the result of the action.
 
     :raises RateLimitError: if there is no action
     """
     if action is None:
-        raise RateLimitError(call.key, limit)
+        raise error
     answer = action(*call.args, **call.kwargs)
     return await answer if inspect.isawaitable(answer) else answer

@@ -42,10 +42,12 @@ from cashews.messages.message import WholeStore as WholeStore
 from cashews.messages.message import public_fields as public_fields
 from cashews.messages.structures import UNCOUNTED as UNCOUNTED
 from cashews.messages.structures import Admit as Admit
+from cashews.messages.structures import AdmitSlice as AdmitSlice
 from cashews.messages.structures import CircuitRules as CircuitRules
 from cashews.messages.structures import EnterCircuit as EnterCircuit
 from cashews.messages.structures import GetBits as GetBits
 from cashews.messages.structures import IncrBits as IncrBits
+from cashews.messages.structures import Refusal as Refusal
 from cashews.messages.structures import ReportCircuit as ReportCircuit
 from cashews.messages.structures import SetAdd as SetAdd
 from cashews.messages.structures import SetPop as SetPop

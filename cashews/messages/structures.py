@@ -61,10 +61,26 @@ class SliceIncr(OneKey[int]):
 
 
 @dataclass(slots=True)
-class Admit(OneKey[bool]):
-    """Count a call in a window of `period` seconds from its first call; the reply says whether it is within the limit.
+class AdmitSlice(OneKey[float]):
+    """Count a call like `SliceIncr`; the reply is 0, or the seconds until the window has room if it was refused."""
 
-    With `ban`, the window lasts for another `ban` seconds from the first refusal.
+    start: float
+    end: float
+    maxvalue: int
+    expire: float | None = None
+    command: ClassVar[Command] = Command.SLICE_INCR
+    effect: ClassVar[Effect] = Effect.WRITE
+
+    def declined(self) -> float:
+        return 0.0
+
+
+@dataclass(slots=True)
+class Admit(OneKey[float]):
+    """Count a call in a window of `period` seconds from its first call.
+
+    The reply is 0 for a call within the limit, and the seconds until the end of the window for another one. With `ban`,
+    the window lasts for another `ban` seconds from the first refusal.
     """
 
     limit: int
@@ -73,8 +89,8 @@ class Admit(OneKey[bool]):
     command: ClassVar[Command] = Command.INCR
     effect: ClassVar[Effect] = Effect.WRITE
 
-    def declined(self) -> bool:
-        return True
+    def declined(self) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +109,22 @@ class CircuitRules:
     min_calls: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The refusal of a call by a circuit, which may let calls through again after so many seconds."""
+
+    retry_after: float
+
+
 @dataclass(slots=True)
-class EnterCircuit(OneKey["float | None"]):
-    """Ask a circuit to let a call run; the reply is the instant of entry by the store's clock, `None` for a refusal."""
+class EnterCircuit(OneKey["float | Refusal"]):
+    """Ask a circuit to let a call run; the reply is the instant of entry by the store's clock, or a refusal."""
 
     rules: CircuitRules
     command: ClassVar[Command] = Command.INCR
     effect: ClassVar[Effect] = Effect.WRITE
 
-    def declined(self) -> float | None:
+    def declined(self) -> float | Refusal:
         return UNCOUNTED
 
 

@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from cashews._dataclass import dataclass
-from cashews.engine.engine import Engine
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
-from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
 from cashews.ttl import TTLRule
@@ -121,18 +119,6 @@ def lifetime(plan: Plan, call: Call, result: object, draw: Callable[[], float]) 
     """Return for how many seconds a result is stored, shortened at random by up to the plan's jitter."""
     ttl = resolve(plan.ttl, call, result)
     return ttl if ttl is None or not plan.jitter else ttl * (1.0 - plan.jitter * draw())
-
-
-def record_of(
-    engine: Engine, name: str, plan: Plan, call: Call, result: object, *, uncached: Uncached
-) -> dict[str, Any]:
-    """Return the record that `detect` collects of a call that was answered from the cache."""
-    try:
-        ttl = resolve(plan.ttl, call, result)
-    except Exception as error:  # noqa: BLE001  of the user's own callable
-        uncached.note(error, "ttl or tags")
-        ttl = None
-    return {"name": name, "ttl": ttl, "backend": engine.backend_of(call.key).name}
 
 
 def resolve(ttl: Compiled, call: Call, result: object) -> float | None:

@@ -11,7 +11,7 @@ from cashews.exceptions import CacheClosedError
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
 from cashews.runners.call import Call, Plan, Target
 from cashews.runners.loader import Loader
-from cashews.runners.uncached import Uncached
+from cashews.runners.observer import CallObserver
 from cashews.strategies.entry import Outcome
 from cashews.strategies.strategies import Simple
 
@@ -44,8 +44,10 @@ async def value_of(default: Any) -> object:
 
 def default_loader(engine: Engine) -> Loader:
     """Return the loader of calls whose arguments are a default, its time to live, and its known tags."""
-    uncached = Uncached(value_of, engine.uncached, CacheClosedError)  # it is a command: other errors are raised
-    return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), Plan(ttl=None), uncached)
+    plan = Plan(ttl=None)
+    # It is a command: other errors are raised.
+    observer = CallObserver(engine, value_of, Simple.name, plan, CacheClosedError)
+    return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), plan, observer)
 
 
 def _no_key() -> str:

@@ -11,6 +11,7 @@ from cashews.engine.engine import Engine
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
+from cashews.runners.observer import CallObserver
 from cashews.runners.stages import (
     CallLoad,
     HardTimeout,
@@ -21,7 +22,6 @@ from cashews.runners.stages import (
     all_answers,
     functions_beneath,
 )
-from cashews.runners.uncached import Uncached
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
 from cashews.strategies.strategy import Strategy
@@ -35,9 +35,9 @@ class Loader:
     `UnderLock`, `OverCaches`, `execute`, and in it `HardTimeout` around the function.
     """
 
-    def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan, uncached: Uncached) -> None:
+    def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan, observer: CallObserver) -> None:
         self._engine = engine
-        self._uncached = uncached
+        self.observer = observer
         self._target = target
         self._strategy = strategy
         self._plan = plan
@@ -51,7 +51,7 @@ class Loader:
             self._load = OverCaches(self.execute, all_answers if plan.upper else partial(StandIns, beneath))
         if plan.lease is not None:
             locked = Locked(engine, engine.locks, plan.lease, insist=False)
-            self._load = UnderLock(engine, strategy, locked, self._load, uncached)
+            self._load = UnderLock(engine, strategy, locked, self._load, observer)
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
@@ -66,8 +66,12 @@ class Loader:
         try:
             return self._target.tagging(call)
         except Exception as error:  # noqa: BLE001  of the user's own callable or argument
-            self._uncached.tolerate(error, "tags")
+            self.observer.tolerate(error, "tags", call.key)
             return UnknownTags(error)
+
+    def is_refreshing(self, key: str) -> bool:
+        """Say whether a refresh of a key waits or runs."""
+        return self._engine.refresher.has(self._flights, key)
 
     def run(self, call: Call) -> Awaitable[object]:
         """Run the function for a call that the cache can do nothing for: nothing is joined, locked or stored."""
@@ -76,10 +80,13 @@ class Loader:
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
         try:
-            return self._engine.refresh(self._flights, call.key, partial(self._load_behind, call))
+            asked = self._engine.refresh(self._flights, call.key, partial(self._load_behind, call))
         except Exception as error:  # noqa: BLE001  the old value is an answer all the same
-            self._uncached.tolerate(error, "refresh")
+            self.observer.tolerate(error, "refresh", call.key)
             return False
+        if asked:
+            self.observer.refreshing(call.key)
+        return asked
 
     async def _load_behind(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
@@ -104,8 +111,9 @@ class Loader:
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
+        self.observer.loaded(call.key, cost, outcome)
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
-            return outcome
+            return self._refused(call, outcome)
         if isinstance(permit.tagging, UnknownTags):
             return _unstored(outcome, permit.tagging.error)
         part = "condition"
@@ -114,14 +122,21 @@ class Loader:
                 stored = worth(outcome, await consult(plan.condition, content_of(outcome), call))
             else:
                 stored = outcome if isinstance(outcome, Returned) else None
-            if stored is not None:
-                part = "ttl or tags"
-                message = self._sealed(call, stored, cost, permit)
-                part = "store"
-                await engine.ask(message)
+            if stored is None:
+                return self._refused(call, outcome)
+            part = "ttl or tags"
+            message = self._sealed(call, stored, cost, permit)
+            part = "store"
+            await engine.ask(message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
-            self._uncached.tolerate(error, part)
+            self.observer.tolerate(error, part, call.key)
             return _unstored(outcome, error)
+        return outcome
+
+    def _refused(self, call: Call, outcome: Outcome) -> Outcome:
+        """Return an outcome that is not worth storing."""
+        if isinstance(outcome, Returned):
+            self.observer.refused(call.key)
         return outcome
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:

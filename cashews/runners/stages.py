@@ -21,12 +21,17 @@ from cashews.exceptions import LoadTimeoutError, LockedError
 from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, Target
-from cashews.runners.uncached import Uncached
+from cashews.runners.observer import CallObserver
 from cashews.strategies.entry import Outcome
 from cashews.strategies.strategy import Serve, Strategy
 
 CallLoad: TypeAlias = Callable[[Call, LoadPermit], Awaitable[Outcome]]
 """Loads one call under a permit."""
+
+
+def lock_name(key: str) -> str:
+    """Return the name of the lock under which a key is loaded."""
+    return f"{key}:lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +132,10 @@ class UnderLock:
     strategy: Strategy
     locked: Locked
     load: CallLoad
-    uncached: Uncached
+    observer: CallObserver
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        engine, name = self.engine, f"{call.key}:lock"
+        engine, name = self.engine, lock_name(call.key)
         if permit.nested or engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
             return await self.load(call, permit)
         outcomes: list[Outcome] = []
@@ -139,7 +144,7 @@ class UnderLock:
                 await self.locked(Call((), {}, name), partial(self._load, call, permit, lock, outcomes))
             except Exception as error:  # noqa: BLE001  of a middleware, or the lock is the caller's own
                 if outcomes or not isinstance(error, LockedError):
-                    self.uncached.tolerate(error, "lock")
+                    self.observer.tolerate(error, "lock", call.key)
         return outcomes[0] if outcomes else await self.load(call, permit)
 
     async def _load(self, call: Call, permit: LoadPermit, lock: LoadLock, outcomes: list[Outcome], _: Call) -> None:

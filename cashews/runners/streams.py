@@ -21,14 +21,17 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
+from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
 from cashews.messages import DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany, UnknownTags
-from cashews.runners.call import Call, Plan, Target, consult, lifetime, record_of
-from cashews.runners.uncached import Uncached
-from cashews.strategies.entry import Chunk, Manifest, Returned
+from cashews.runners.call import Call, Plan, Target, consult, lifetime
+from cashews.runners.explanation import Explainer
+from cashews.runners.observer import CallObserver
+from cashews.strategies.entry import Chunk, Manifest, Outcome, Raised, Returned
+from cashews.strategies.strategy import LOAD, Serve, Verdict
 
 Item = TypeVar("Item")
-Source = Callable[..., AsyncGenerator[Any, None]]
+Generating = Callable[..., AsyncGenerator[Any, None]]
 
 CHUNK: Final = 100
 """How many items are stored under one key, and are replayed between two checkpoints."""
@@ -51,6 +54,8 @@ class Recording:
     """True: items are copied, as the store copies values; false: they are shared, as the store shares them."""
     items: list[object] = field(default_factory=list[object])
     whole: bool = True
+    refused: bool = False
+    """True once the condition has refused an item."""
     cost: float = 0.0
     """The seconds that the generator itself took, without its consumer."""
 
@@ -79,12 +84,12 @@ class StreamRunner:
     def __init__(self, engine: Engine, target: Target, plan: Plan, most: int = MOST_ITEMS) -> None:
         self._engine = engine
         self._target = target
-        self._function: Source = target.function
-        self._uncached = Uncached(target.function, engine.uncached)
+        self._function: Generating = target.function
+        self.observer = CallObserver(engine, target.function, "iterator", plan)
         self._plan = plan
         self._most = most
 
-    def decorated(self) -> Source:
+    def decorated(self) -> Generating:
         """Return the async generator function that users call."""
 
         @wraps(self._function)
@@ -95,19 +100,35 @@ class StreamRunner:
 
         return stream
 
+    def explainer(self) -> Explainer:
+        """Return the function that explains calls."""
+        return Explainer(self._engine, self._target, self._plan, self.observer.name, self._look, _is_refreshing)
+
+    async def _look(self, key: str) -> tuple[bool, Verdict]:
+        items = await self._remembered(key)
+        return items is not None, LOAD if items is None else Serve(Returned(items))
+
     async def _items(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Return the items of a call: of a stored run, or of a new one."""
+        counts = self.observer.counts
         try:
             call = self._target.call(args, kwargs)
         except NoKeyError as error:
-            self._uncached.note(error, "key")
+            counts.others += 1
+            self.observer.note(error, "key")
             return self._function(*args, **kwargs)
         try:
             found = await self._remembered(call.key)
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
-            self._uncached.tolerate(error, "read")
+            self.observer.tolerate(error, "read", call.key)
+            counts.others += 1
             return self._function(*args, **kwargs)
-        return self._record(call) if found is None else self._replay(call, found)
+        if found is not None:
+            counts.hits += 1
+            return self._replay(call, found)
+        counts.others += 1
+        self.observer.missed(call.key)
+        return self._record(call)
 
     # --- a stored run
 
@@ -125,11 +146,7 @@ class StreamRunner:
         return items if len(items) == manifest.count else None
 
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
-        here = AMBIENT.get()
-        for detector in here.detectors if here is not None else ():
-            record = record_of(self._engine, "iterator", self._plan, call, items, uncached=self._uncached)
-            if detector.counts(self._engine):
-                detector.record(call.key, record)
+        self.observer.answered(Source.HIT, call, Returned(items))
         for chunk in pieces(items, CHUNK):
             for item in chunk:
                 yield item
@@ -146,20 +163,28 @@ class StreamRunner:
                 recording.give_up()
             elif permit.tagging is not None:
                 permit.since = await engine.mark(call.key)
-            async with aclosing(self._function(*call.args, **call.kwargs)) as source:
-                while (item := await self._next(source, recording)) is not ABSENT:
-                    await self._take_down(call, recording, item)
-                    yield item
+            outcome: Outcome | None = None
+            try:
+                async with aclosing(self._function(*call.args, **call.kwargs)) as source:
+                    while (item := await self._next(source, recording)) is not ABSENT:
+                        await self._take_down(call, recording, item)
+                        yield item
+                outcome = Returned(None)
+            except Exception as error:
+                outcome = Raised(error)
+                raise
+            finally:
+                self.observer.loaded(call.key, recording.cost, outcome)
             try:
                 await self._store(call, recording, permit)
             except Exception as error:  # noqa: BLE001  the consumer has had all items
-                self._uncached.tolerate(error, "store")
+                self.observer.tolerate(error, "store", call.key)
 
     def _tagging(self, call: Call) -> KnownTags | None:
         try:
             return self._target.tagging(call)
         except Exception as error:  # noqa: BLE001  of the user's own callable or argument
-            self._uncached.tolerate(error, "tags")
+            self.observer.tolerate(error, "tags", call.key)
             return UnknownTags(error)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
@@ -180,12 +205,13 @@ class StreamRunner:
         try:
             if condition is not None and not await consult(condition, item, call):
                 recording.give_up()
+                recording.refused = True
                 return
             part = "copy"
             room = recording.add(item)
         except Exception as error:  # noqa: BLE001  of the user's callable or item; its consumer has nothing to do with it
             recording.give_up()
-            self._uncached.note(error, part)
+            self.observer.note(error, part, call.key)
         else:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
@@ -193,6 +219,8 @@ class StreamRunner:
     async def _store(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
         """Store a run: its chunks, then its manifest; remove the chunks of the run that it replaces."""
         if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
+            if recording.refused or recording.cost < self._plan.min_cost:
+                self.observer.refused(call.key)
             return
         engine, key = self._engine, call.key
         ttl = lifetime(self._plan, call, recording.items, engine.random.random)
@@ -214,6 +242,10 @@ class StreamRunner:
             return ()
         manifest = await self._engine.ask(Recall(key, ABSENT))
         return manifest.keys(key) if isinstance(manifest, Manifest) else ()
+
+
+def _is_refreshing(_: str) -> bool:
+    return False  # a run is recorded for its consumer
 
 
 def pieces(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -54,6 +54,11 @@ class Entry:
     hits: int = 0
 
 
+def counted(entry: Entry) -> Entry:
+    """Return an entry as it is after one more read."""
+    return Entry(entry.outcome, entry.deadline, entry.cost, entry.hits + 1)
+
+
 @dataclass(slots=True)
 class Loaded:
     """An outcome on its way into a store.

@@ -8,7 +8,7 @@ from typing import ClassVar
 from cashews._dataclass import dataclass
 from cashews._typing import Absent
 from cashews.messages import GetHit, Recall
-from cashews.strategies.entry import Entry, Loaded
+from cashews.strategies.entry import Entry, Loaded, counted
 from cashews.strategies.strategy import (
     LOAD,
     Draw,
@@ -19,6 +19,7 @@ from cashews.strategies.strategy import (
     Verdict,
     bare,
     is_entry_of_cashews_7,
+    no_chance,
     share_of,
 )
 
@@ -95,6 +96,9 @@ class Hit(Strategy):
     background: bool = True
     name: ClassVar[str] = "hit"
     read: ClassVar[type[Recall]] = GetHit
+
+    def foresee(self, found: object | Absent, now: float) -> Verdict:
+        return self.judge(counted(found) if isinstance(found, Entry) else found, now, no_chance)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         if entry.hits > self.cache_hits:

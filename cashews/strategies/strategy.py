@@ -79,6 +79,10 @@ class Strategy(ABC):
             return LOAD
         return Serve(outcome_of(found))
 
+    def foresee(self, found: object | Absent, now: float) -> Verdict:
+        """Return the verdict that the next call would get if chance plays no part."""
+        return self.judge(found, now, no_chance)
+
     def disowns(self, found: object) -> bool:
         """Say whether a bare value is none of this strategy's, and counts as absent."""
         return False
@@ -93,6 +97,11 @@ class Strategy(ABC):
 
 
 # --- shared by strategies
+
+
+def no_chance() -> float:
+    """Draw the number with which chance changes nothing."""
+    return 0.0
 
 
 def is_entry_of_cashews_7(found: object) -> bool:

@@ -6,7 +6,7 @@ import enum
 import math
 from typing import Final
 
-from cashews.messages import CircuitRules
+from cashews.messages import CircuitRules, Refusal
 
 LONG_AGO: Final = -math.inf
 """An instant before all others."""
@@ -56,8 +56,8 @@ class Circuit:
     def __repr__(self) -> str:
         return f"<Circuit {self.phase.value} until {self.until:g}, {self.failures} of {self.calls} calls failed>"
 
-    def enter(self, rules: CircuitRules, now: float) -> float | None:
-        """Let a call in: returns the instant of its entry, `None` for a refusal."""
+    def enter(self, rules: CircuitRules, now: float) -> float | Refusal:
+        """Let a call in: returns the instant of its entry, or a refusal."""
         if self.phase is not Phase.CLOSED:
             self._catch_up(rules, now)
         if self.phase is Phase.CLOSED:
@@ -65,9 +65,9 @@ class Circuit:
                 self._open_window(rules, now)
             return now
         if self.phase is Phase.OPEN:
-            return None
+            return Refusal(self.until - now)
         self.tries += 1
-        return now if self.tries % 2 else None
+        return now if self.tries % 2 else Refusal(0.0)
 
     def report(self, rules: CircuitRules, entered: float, now: float, *, failed: bool) -> None:
         """Count the end of a call that entered at an instant."""

@@ -66,6 +66,10 @@ class Window(list[float]):
         insort(self, end)
         return inside + 1
 
+    def room_after(self, start: float) -> float:
+        """Return the seconds until the oldest event after an instant has left the window that begins there."""
+        return self[bisect_right(self, start)] - start
+
 
 class Tally:
     """The number of calls in a window."""

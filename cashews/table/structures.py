@@ -60,7 +60,7 @@ def incr_bits(table: Table, message: m.IncrBits, now: float) -> tuple[int, ...]:
 # --- windows and tallies
 
 
-def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
+def slice_incr(table: Table, message: m.SliceIncr | m.AdmitSlice, now: float) -> int:
     if message.maxvalue < 1:
         return message.maxvalue + 1
     is_new = table.find(message.key, now) is None
@@ -74,7 +74,15 @@ def slice_incr(table: Table, message: m.SliceIncr, now: float) -> int:
     return count
 
 
-def admit(table: Table, message: m.Admit, now: float) -> bool:
+def admit_slice(table: Table, message: m.AdmitSlice, now: float) -> float:
+    count = slice_incr(table, message, now)
+    if count <= message.maxvalue:
+        return 0.0
+    window = find_structure(table, message.key, Window, now)
+    return 0.0 if window is None else window.room_after(message.start)
+
+
+def admit(table: Table, message: m.Admit, now: float) -> float:
     slot = table.structures.get(message.key)
     if slot is None or slot.deadline <= now or type(slot.value) is not Tally:
         slot = _first_call(table, message, now)
@@ -82,7 +90,7 @@ def admit(table: Table, message: m.Admit, now: float) -> bool:
     tally.calls += 1
     if tally.calls == message.limit + 1 and message.ban is not None:
         table.set_deadline(slot, message.ban, now)
-    return tally.calls <= message.limit
+    return 0.0 if tally.calls <= message.limit else slot.deadline - now
 
 
 def _first_call(table: Table, message: m.Admit, now: float) -> Slot:
@@ -95,7 +103,7 @@ def _first_call(table: Table, message: m.Admit, now: float) -> Slot:
 # --- circuits
 
 
-def enter_circuit(table: Table, message: m.EnterCircuit, now: float) -> float | None:
+def enter_circuit(table: Table, message: m.EnterCircuit, now: float) -> float | m.Refusal:
     slot = _circuit(table, message.key, now)
     circuit = cast("Circuit", slot.value)
     before = circuit.forget_at

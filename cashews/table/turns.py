@@ -25,6 +25,7 @@ TURNS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, float], Any]]] 
     m.GetBits: structures.get_bits,
     m.IncrBits: structures.incr_bits,
     m.SliceIncr: structures.slice_incr,
+    m.AdmitSlice: structures.admit_slice,
     m.Admit: structures.admit,
     m.EnterCircuit: structures.enter_circuit,
     m.ReportCircuit: structures.report_circuit,

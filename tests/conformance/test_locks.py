@@ -244,12 +244,12 @@ async def test_waiting_ends_at_its_timeout(cache, clock):
             async with cache.lock("k", expire=10, timeout=2):
                 pytest.fail("two holders")
         except LockedError as error:
-            errors.append((str(error), clock.now()))
+            errors.append((str(error), clock.now(), error.key, error.waited))
 
     async with cache.lock("k", expire=10), anyio.create_task_group() as tasks:
         tasks.start_soon(want)
         await clock.advance(5)
-    assert errors == [("the lock 'k' cannot be taken: it was not free within 2 s", 1_002)]
+    assert errors == [("the lock 'k' cannot be taken: it was not free within 2 s", 1_002, "k", 2)]
     assert not await cache.is_locked("k")
     async with cache.lock("k", expire=10, timeout=0):
         assert await cache.is_locked("k")

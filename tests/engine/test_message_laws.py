@@ -52,6 +52,7 @@ EXAMPLES = [
     m.GetBits("bits", (0, 1, 2), 1),
     m.IncrBits("bits", (1,), 4, -1),
     m.SliceIncr("window", 0, 2, 5, 10.0),
+    m.AdmitSlice("window", 0, 2, 1, 10.0),
     m.Admit("tally", 3, 10.0, 60.0),
     m.EnterCircuit("circuit", RULES),
     m.ReportCircuit("circuit", RULES, 1.0, failed=True),
@@ -75,7 +76,7 @@ EXAMPLES = [
 ]
 """Every message at least once, with arguments that are not the defaults."""
 
-OF_STRATEGIES = {m.RenewLock, m.Admit, m.EnterCircuit, m.ReportCircuit, m.MarkLoad}
+OF_STRATEGIES = {m.RenewLock, m.Admit, m.AdmitSlice, m.EnterCircuit, m.ReportCircuit, m.MarkLoad}
 """Messages that no public command makes with these arguments."""
 
 

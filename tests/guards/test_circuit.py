@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashews.messages import CircuitRules
+from cashews.messages import CircuitRules, Refusal
 from cashews.structures.circuit import Circuit, Phase
 
 RULES = CircuitRules(errors_rate=50, period=10, ttl=5, half_open_ttl=4, min_calls=2)
@@ -26,7 +26,7 @@ def test_it_opens_when_the_rate_is_reached_and_not_before():
         circuit.report(RULES, circuit.enter(RULES, 0), 0, failed=failed)
     assert circuit.enter(RULES, 0) == 0
     circuit.report(RULES, 0, 0, failed=True)
-    assert circuit.enter(RULES, 0) is None
+    assert circuit.enter(RULES, 0) == Refusal(5)
 
 
 def test_it_does_not_open_before_so_many_calls_have_ended():
@@ -62,14 +62,14 @@ def test_calls_that_take_longer_than_the_period_count_where_they_end():
 
 def test_half_open_lets_every_other_call_through():
     circuit = opened_at(0)
-    assert [circuit.enter(RULES, 4.9) for _ in range(3)] == [None] * 3
-    assert [circuit.enter(RULES, 5) for _ in range(4)] == [5, None, 5, None]
+    assert [circuit.enter(RULES, 4.5) for _ in range(3)] == [Refusal(0.5)] * 3
+    assert [circuit.enter(RULES, 5) for _ in range(4)] == [5, Refusal(0), 5, Refusal(0)]
 
 
 def test_one_failure_opens_a_half_open_circuit_again():
     circuit = opened_at(0)
     circuit.report(RULES, circuit.enter(RULES, 6), 7, failed=True)
-    assert [circuit.enter(RULES, 11.9), circuit.enter(RULES, 12)] == [None, 12]
+    assert [circuit.enter(RULES, 11.5), circuit.enter(RULES, 12)] == [Refusal(0.5), 12]
 
 
 def test_it_closes_after_the_half_open_time_though_nobody_called():
@@ -80,7 +80,7 @@ def test_it_closes_after_the_half_open_time_though_nobody_called():
 def test_without_a_half_open_time_it_closes_after_its_ttl():
     rules = CircuitRules(errors_rate=50, period=10, ttl=5)
     circuit = opened_at(0, rules)
-    assert [circuit.enter(rules, 4.9), circuit.enter(rules, 5), circuit.enter(rules, 5)] == [None, 5, 5]
+    assert [circuit.enter(rules, 4.5), circuit.enter(rules, 5), circuit.enter(rules, 5)] == [Refusal(0.5), 5, 5]
 
 
 def test_what_began_before_a_change_of_state_does_not_count():
@@ -134,12 +134,12 @@ class Described:
     def enter(self, now):
         phase, began = self.phase(now)
         if phase is Phase.OPEN:
-            return None
+            return Refusal(began + self.rules.ttl - now)
         if phase is Phase.CLOSED:
             self.counting(now)
             return now
         self.tries[began] = self.tries.get(began, 0) + 1
-        return now if self.tries[began] % 2 else None
+        return now if self.tries[began] % 2 else Refusal(0)
 
     def report(self, entered, now, failed):
         phase, began = self.phase(now)
@@ -177,7 +177,7 @@ def test_it_does_what_is_described(steps, rules):
         if step == "enter" or not running:
             entered = circuit.enter(rules, now)
             assert entered == described.enter(now)
-            if entered is not None:
+            if not isinstance(entered, Refusal):
                 running.append(entered)
         else:
             entered = running.pop(len(running) // 2)
@@ -197,7 +197,7 @@ def test_a_circuit_that_was_forgotten_when_it_may_be_does_as_well_as_the_old_one
         if step == "enter" or not running:
             entered = kept.enter(RULES, now)
             assert forgotten.enter(RULES, now) == entered
-            if entered is not None:
+            if not isinstance(entered, Refusal):
                 running.append(entered)
         else:
             entered = running.pop()

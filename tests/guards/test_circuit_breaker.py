@@ -71,6 +71,21 @@ async def test_no_least_number_of_calls_is_one(cache, service):
     assert [await ends(guarded, ValueError()), await ends(guarded)] == ["ValueError", "refused"]
 
 
+async def test_the_error_tells_what_opened_the_circuit_and_when_to_try_again(cache, clock, service):
+    guarded = cache.circuit_breaker(errors_rate=5, period=60, ttl=10, half_open_ttl=4, key="k")(service.call)
+    await ends(guarded, ValueError())
+    await clock.advance(3)
+    with pytest.raises(CircuitBreakerOpen, match=r"5 % or more .* in 60 s failed: .* try again in 7 s") as refused:
+        await guarded()
+    assert (refused.value.errors_rate, refused.value.period) == (5, 60)
+    assert refused.value.retry_after == pytest.approx(7, abs=0.05)
+    await clock.advance(refused.value.retry_after + 1)
+    assert await ends(guarded) == "passed"
+    with pytest.raises(CircuitBreakerOpen) as refused:
+        await guarded()
+    assert refused.value.retry_after == 0
+
+
 async def test_one_circuit_serves_all_calls_of_a_function(cache, service):
     guarded = cache.circuit_breaker(errors_rate=1, period=60, ttl=10)(service.call)
     assert [await ends(guarded, ValueError("a")), await ends(guarded)] == ["ValueError", "refused"]

@@ -79,6 +79,19 @@ async def test_a_key_template_says_which_calls_count_together(limiting):
     assert re.fullmatch("p:(fixed|sliding):1:10:all", refused.value.key)
 
 
+async def test_the_error_tells_what_was_passed_and_when_to_try_again(limiting, clock):
+    limited = limiting(limit=2, period=10)(call)
+    await limited()
+    await clock.advance(4)
+    await limited()
+    with pytest.raises(RateLimitError, match=r"more than 2 calls .* in 10 s: try again in 6 s") as refused:
+        await limited()
+    assert (refused.value.limit, refused.value.period) == (2, 10)
+    assert refused.value.retry_after == pytest.approx(6, abs=0.05)
+    await clock.advance(refused.value.retry_after)
+    assert await passes(limited)
+
+
 async def test_the_action_answers_refused_calls(limiting):
     limited = limiting(limit=1, period=10, action=lambda key: f"busy: {key}")(call)
     assert [await limited(1), await limited(1)] == [1, "busy: 1"]
@@ -222,6 +235,15 @@ async def test_the_ban_counts_from_the_first_refusal(cache, clock):
     assert await passing(limited, 1) == [False]
     await clock.advance(1)
     assert await passing(limited, 2) == [True, False]
+
+
+async def test_a_banned_call_is_told_when_the_ban_ends(cache, clock):
+    limited = cache.rate_limit(limit=1, period=10, ttl=100)(call)
+    assert await passing(limited, 2) == [True, False]
+    await clock.advance(30)
+    with pytest.raises(RateLimitError) as refused:
+        await limited()
+    assert refused.value.retry_after == pytest.approx(70, abs=0.05)
 
 
 async def test_without_a_refusal_there_is_no_ban(cache, clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable
 from struct import Struct
@@ -113,8 +114,16 @@ def incr_bits(shelf: Shelf, message: m.IncrBits, now: float) -> tuple[int, ...]:
 
 
 def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
-    if message.maxvalue < 1:
-        return message.maxvalue + 1
+    return _count(shelf, message, now)[0] if message.maxvalue > 0 else message.maxvalue + 1
+
+
+def admit_slice(shelf: Shelf, message: m.AdmitSlice, now: float) -> float:
+    count, window = _count(shelf, message, now)
+    return 0.0 if count <= message.maxvalue else window.room_after(message.start)
+
+
+def _count(shelf: Shelf, message: m.SliceIncr | m.AdmitSlice, now: float) -> tuple[int, Window]:
+    """Count an event in the window of a key, unless that is full; returns the number of events, and the window."""
     found, window = _window(shelf.structure_of_kind(message.key, WINDOW, now), now)
     count = window.admit(message.start, message.end, message.maxvalue)
     deadline = None if found is None else found.deadline
@@ -122,7 +131,7 @@ def slice_incr(shelf: Shelf, message: m.SliceIncr, now: float) -> int:
         window.lease = max(window.lease, message.expire)
         deadline = _later(found, deadline_in(window.lease, now))
     _writer(shelf, found)(message.key, WINDOW, _window_content(window, now), deadline)
-    return count
+    return count, window
 
 
 def _window(found: StructureRow | None, now: float) -> tuple[StructureRow | None, Window]:
@@ -147,14 +156,16 @@ def _later(found: StructureRow | None, deadline: float | None) -> float | None:
     return None if found.deadline is None or deadline is None else max(found.deadline, deadline)
 
 
-def admit(shelf: Shelf, message: m.Admit, now: float) -> bool:
+def admit(shelf: Shelf, message: m.Admit, now: float) -> float:
     found, calls = _tally(shelf.structure_of_kind(message.key, TALLY, now), now)
     deadline = deadline_in(message.period, now) if found is None else found.deadline
     calls += 1
     if calls == message.limit + 1 and message.ban is not None:
         deadline = deadline_in(message.ban, now)
     _writer(shelf, found)(message.key, TALLY, TALLY_FORMAT.pack(calls, now), deadline)
-    return calls <= message.limit
+    if calls <= message.limit:
+        return 0.0
+    return math.inf if deadline is None else deadline - now
 
 
 def _tally(found: StructureRow | None, now: float) -> tuple[StructureRow | None, int]:
@@ -170,7 +181,7 @@ def _tally(found: StructureRow | None, now: float) -> tuple[StructureRow | None,
 # --- circuits
 
 
-def enter_circuit(shelf: Shelf, message: m.EnterCircuit, now: float) -> float | None:
+def enter_circuit(shelf: Shelf, message: m.EnterCircuit, now: float) -> float | m.Refusal:
     found = shelf.structure_of_kind(message.key, CIRCUIT, now)
     circuit = _unpacked(found)
     entered = circuit.enter(message.rules, now)

@@ -32,6 +32,7 @@ WRITES: Final[Mapping[type[Message[Any]], ShelfTurn]] = {
     m.Expire: values.expire,
     m.IncrBits: structures.incr_bits,
     m.SliceIncr: structures.slice_incr,
+    m.AdmitSlice: structures.admit_slice,
     m.Admit: structures.admit,
     m.EnterCircuit: structures.enter_circuit,
     m.ReportCircuit: structures.report_circuit,

@@ -154,6 +154,7 @@ COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[
     m.GetBits: structures.get_bits,
     m.IncrBits: structures.incr_bits,
     m.SliceIncr: structures.slice_incr,
+    m.AdmitSlice: structures.admit_slice,
     m.Admit: structures.admit,
     m.EnterCircuit: structures.enter_circuit,
     m.ReportCircuit: structures.report_circuit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
@@ -37,22 +37,33 @@ async def _bits(remote: Remote, message: m.GetBits | m.IncrBits, by: int | str) 
 
 
 async def slice_incr(remote: Remote, message: m.SliceIncr) -> int:
-    key, most = message.key, message.maxvalue
+    most = message.maxvalue
     if most < 1:
         return most + 1
-    window = message.start, message.end, most, lifetime(message.expire)
-    return integer(await scripts.SLICE_INCR.ask(remote.at(key), (key,), *window))
+    return integer((await _counted(remote, message))[0])
 
 
-async def admit(remote: Remote, message: m.Admit) -> bool:
+async def admit_slice(remote: Remote, message: m.AdmitSlice) -> float:
+    count, oldest = await _counted(remote, message)
+    return 0.0 if integer(count) <= message.maxvalue else number(oldest) - message.start
+
+
+async def _counted(remote: Remote, message: m.SliceIncr | m.AdmitSlice) -> list[Any]:
+    """Count an event; returns the number of events, and the oldest one if the window was full."""
+    key, window = message.key, (message.start, message.end, message.maxvalue, lifetime(message.expire))
+    return array(await scripts.SLICE_INCR.ask(remote.at(key), (key,), *window), 2)
+
+
+async def admit(remote: Remote, message: m.Admit) -> float:
     key, rules = message.key, (message.limit, milliseconds(message.period), lifetime(message.ban))
-    return integer(await scripts.ADMIT.ask(remote.at(key), (key,), *rules)) == 1
+    return integer(await scripts.ADMIT.ask(remote.at(key), (key,), *rules)) / 1000
 
 
-async def enter_circuit(remote: Remote, message: m.EnterCircuit) -> float | None:
+async def enter_circuit(remote: Remote, message: m.EnterCircuit) -> float | m.Refusal:
     rules = _rules(message.rules)
-    entered = await scripts.ENTER_CIRCUIT.ask(remote.at(message.key), (message.key,), *rules)
-    return None if entered is None else number(entered)
+    reply = await scripts.ENTER_CIRCUIT.ask(remote.at(message.key), (message.key,), *rules)
+    entered, left = array(reply, 2)
+    return m.Refusal(number(left) / 1000) if entered is None else number(entered)
 
 
 async def report_circuit(remote: Remote, message: m.ReportCircuit) -> None:

@@ -40,7 +40,7 @@ class Branch:
     ) -> None:
         self._owner = owner
         self._store = store
-        self._locks = KeyLocks(owner, store_locks, graph, store.outlives)
+        self._locks = KeyLocks(owner, store_locks, graph, clock.now, store.outlives)
         self._now = clock.now
         self._overlay = Overlay(copies=not self._store.shares)
         self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)

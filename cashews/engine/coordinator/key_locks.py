@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from heapq import merge
 from itertools import islice
@@ -60,10 +60,18 @@ class KeyLocks:
     processes use, too, by a lock in the store, for which one transaction of this process at most contends.
     """
 
-    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_owner", "held", "shared")
+    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_now", "_owner", "held", "shared")
 
-    def __init__(self, owner: BranchOwner, locks: StoreLocks, graph: WaitGraph, shared: bool) -> None:  # noqa: FBT001  half the price of a keyword
+    def __init__(
+        self,
+        owner: BranchOwner,
+        locks: StoreLocks,
+        graph: WaitGraph,
+        now: Callable[[], float],
+        shared: bool,  # noqa: FBT001  half the price of a keyword
+    ) -> None:
         self._owner = owner
+        self._now = now
         self._isolated = owner.isolated
         self._locks = locks
         self._graph = graph
@@ -125,10 +133,11 @@ class KeyLocks:
         owner = self._owner
         if self._graph.take(key, owner):
             return
+        began = self._now()
         with owner.patience() as patience:
             await self._wait_in_process(key)
         if patience.cancelled_caught:
-            raise LockedError(key, f"it was not free within {owner.timeout:g} s")
+            raise LockedError(key, f"it was not free within {owner.timeout:g} s", self._now() - began)
         try:
             owner.check()
         except BaseException:  # the transaction has ended meanwhile: nobody else would give the key back

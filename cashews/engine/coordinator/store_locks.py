@@ -171,12 +171,13 @@ class StoreLocks:
         with self._clock.move_on_at(deadline) as patience:
             await self._acquire(attempt, wait=wait)
         if not lock.fence or patience.cancelled_caught:
+            waited = self._clock.now() - began
             if not attempt.answered:
-                raise LockRefusedError(lock.key, f"the store did not answer within {seconds:.3g} s")
-            raise LockedError(lock.key, f"it was not free within {seconds:.3g} s")
+                raise LockRefusedError(lock.key, f"the store did not answer within {seconds:.3g} s", waited)
+            raise LockedError(lock.key, f"it was not free within {seconds:.3g} s", waited)
 
     async def _acquire(self, attempt: Attempt, *, wait: bool) -> None:
-        lock = attempt.lock
+        lock, began = attempt.lock, self._clock.now()
         answer = await self._first_try(attempt)
         if answer > 0:
             return
@@ -185,7 +186,7 @@ class StoreLocks:
         if answer == HELD and not wait:
             raise LockedError(lock.key)
         if answer == REFUSED or not wait or await self._wait_in_turn(attempt) == REFUSED:
-            raise LockRefusedError(lock.key)
+            raise LockRefusedError(lock.key, waited=self._clock.now() - began)
 
     async def _first_try(self, attempt: Attempt) -> int:
         key = attempt.lock.key

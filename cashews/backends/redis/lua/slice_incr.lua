@@ -2,7 +2,7 @@
 -- an event stays until it has left the longest of them.
 -- KEYS: the log. ARGV: the window's start and end, how many events it may hold, the milliseconds that the log is to
 -- live for, '' for no change; it lives for the longest time that was asked for. Answers how many events the window
--- holds with this one, one more than it may hold if it is refused.
+-- holds with this one, one more than it may hold if it is refused, and then the oldest of them, else ''.
 
 -- The first member of a log begins with this mark. Behind it stand the longest window and the longest time to live.
 local MARK = 'longest '
@@ -25,11 +25,13 @@ if mark ~= head then
   if marked then redis.call('ZREM', KEYS[1], head) end
   redis.call('ZADD', KEYS[1], '-inf', mark)
 end
-if count >= most then return most + 1 end
+if count >= most then
+  return { most + 1, redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2] }
+end
 local number = count
 while redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[2] .. ':' .. number) == 0 do number = number + 1 end
 if ARGV[4] ~= '' then
   local left = redis.call('PTTL', KEYS[1])
   if not head or (left >= 0 and left < lease) then redis.call('PEXPIRE', KEYS[1], lease) end
 end
-return count + 1
+return { count + 1, '' }
