@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
 
+from cashews._steps import STEP, Steps, slices_of
 from cashews.commands import Command
 from cashews.exceptions import WrongArgumentError
+from cashews.messages import TRANSACTION
 from cashews.ttl import seconds
 
 MOST_BITS: Final = 2**30
@@ -38,6 +40,43 @@ def texts(argument: str, values: tuple[object, ...]) -> tuple[str, ...]:
     :raises WrongArgumentError: if one of them is not text
     """
     return tuple([text(argument, value) for value in values])
+
+
+def lock_name(argument: str, value: object) -> str:
+    """Return the name of a lock of a user's: text that names no lock of a transaction.
+
+    :raises WrongArgumentError: if it is not text, or the name of a transaction's lock
+    """
+    name = text(argument, value)
+    if name.endswith(TRANSACTION):
+        raise WrongArgumentError(argument, value, f"text that does not end in {TRANSACTION!r}")
+    return name
+
+
+def many_texts(argument: str, values: tuple[object, ...]) -> Steps[tuple[str, ...]]:
+    """Return very many values that are text, in steps.
+
+    :raises WrongArgumentError: if one of them is not text
+    """
+    for begin in range(0, len(values), STEP):
+        if begin:
+            yield
+        texts(argument, values[begin : begin + STEP])
+    return cast("tuple[str, ...]", values)
+
+
+def text_pairs(argument: str, value: object) -> Steps[dict[str, Any]]:
+    """Return a mapping from text as a dictionary of its own, in steps; keys that are taken out meanwhile are left out.
+
+    :raises WrongArgumentError: if it is no mapping, or a key is not text
+    """
+    pairs = mapping(argument, value)
+    result: dict[str, Any] = {}
+    for keys in slices_of(tuple(pairs)):
+        if result:
+            yield
+        result.update([(text("key", key), pairs[key]) for key in keys if key in pairs])
+    return result
 
 
 def integer(

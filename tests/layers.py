@@ -69,6 +69,7 @@ WINGS = (
             "_arguments",
             "_dataclass",
             "_log",
+            "_steps",
             "_typing",
             "_version",
             "clock",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from cashews import messages as m
-from cashews._arguments import non_negative_duration, positive_duration, text
+from cashews._arguments import lock_name, non_negative_duration, positive_duration, text
 from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
 from cashews.backends.commands import NO_TAGS, Commands
@@ -123,7 +123,7 @@ class CommandAPI(Face, Commands):
         lease = LEASE if given is None else given
         if not isinstance(wait, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("wait", wait, "True or False")
-        return LockContext(self._locks, text("key", key), lease, wait=wait, renew=renew, timeout=patience)
+        return LockContext(self._locks, lock_name("key", key), lease, wait=wait, renew=renew, timeout=patience)
 
     async def break_lock(self, key: str) -> bool:
         broken = await super().break_lock(key)

@@ -6,8 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from cashews import messages as m
-from cashews._arguments import bit_indexes, bit_size, integer, mapping, number, text, texts
+from cashews._arguments import (
+    bit_indexes,
+    bit_size,
+    integer,
+    lock_name,
+    many_texts,
+    number,
+    text,
+    text_pairs,
+    texts,
+)
 from cashews._typing import Duration
+from cashews.actors.slices import in_slices, in_steps
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.tags import TagRules, tags_of
 from cashews.messages import Message, Paged
@@ -50,7 +61,7 @@ class Commands:
 
     async def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
         """Return the values of several keys, in their order, the default for each key that is absent."""
-        return await self._ask(m.GetMany(texts("keys", keys), default)) if keys else ()
+        return await self._ask(m.GetMany(await in_steps(many_texts("keys", keys)), default)) if keys else ()
 
     def get_match(self, pattern: str, batch_size: int = 100) -> AsyncIterator[tuple[str, Any]]:
         """Iterate over the pairs whose key matches; `*` stands for any text."""
@@ -100,9 +111,9 @@ class Commands:
 
     async def set_many(self, pairs: Mapping[str, Any], expire: Duration | None = None) -> None:
         """Store several values under one time to live; those with tags of `register_tag` one by one."""
-        given = {text("key", key): value for key, value in mapping("pairs", pairs).items()}
+        given = await in_steps(text_pairs("pairs", pairs))
         lifetime = seconds(expire, "expire")
-        for key in tuple(given) if self._tag_rules.rules else ():
+        async for key in in_slices(tuple(given) if self._tag_rules.rules else ()):
             if tags := self._tag_rules.of(key):
                 await self._ask(m.SetTagged(key, given.pop(key), lifetime, tags=tags))
         if given:
@@ -134,7 +145,7 @@ class Commands:
     async def delete_many(self, *keys: str) -> None:
         """Remove several keys."""
         if keys:
-            await self._ask(m.DeleteMany(texts("keys", keys)))
+            await self._ask(m.DeleteMany(await in_steps(many_texts("keys", keys))))
 
     async def delete_match(self, pattern: str) -> None:
         """Remove the keys that match, on every backend that may hold some; `*` stands for any text."""
@@ -222,7 +233,7 @@ class Commands:
 
     async def set_lock(self, key: str, value: str, expire: Duration | None) -> bool:
         """Take a lock with a token, for `expire`; says whether it was free."""
-        message = m.SetLock(text("key", key), text("value", value), seconds(expire, "expire"))
+        message = m.SetLock(lock_name("key", key), text("value", value), seconds(expire, "expire"))
         fence: int = await self._ask(message)
         return fence > 0
 

@@ -25,7 +25,7 @@ UNREADABLE: Final = "bytes that cannot be read"
 """The kind of a stored value that cannot be decoded, for error messages."""
 
 
-async def in_slices(work: Iterable[Awaitable[R]]) -> list[R]:
+async def one_by_one(work: Iterable[Awaitable[R]]) -> list[R]:
     """Await one piece of work after the other, with a checkpoint whenever a slice of time has passed."""
     done: list[R] = []
     end = SystemClock.now() + SLICE
@@ -135,12 +135,12 @@ class NativeValues(Values, ABC):
     async def pairs_to_stored(self, pairs: Mapping[str, object], expire: float | None) -> dict[str, object]:
         """Return the stored forms of several values by key."""
         given = dict(pairs)
-        stored = await in_slices(self.to_stored(key, value, expire) for key, value in given.items())
+        stored = await one_by_one(self.to_stored(key, value, expire) for key, value in given.items())
         return dict(zip(given, stored, strict=True))
 
     async def commit_to_stored(self, message: m.Commit) -> m.Commit:
         """Return a commit whose writes have stored forms."""
-        writes = await in_slices(self._write_to_stored(write) for write in message.writes)
+        writes = await one_by_one(self._write_to_stored(write) for write in message.writes)
         return replace(message, writes=tuple(writes))
 
     async def _write_to_stored(self, write: m.Write) -> m.Write:
@@ -150,7 +150,7 @@ class NativeValues(Values, ABC):
 
     async def many_from_stored(self, keys: Iterable[str], stored: Iterable[object], default: object) -> list[object]:
         """Return the values of the stored forms of several keys."""
-        return await in_slices(self.from_stored(key, each, default) for key, each in zip(keys, stored, strict=True))
+        return await one_by_one(self.from_stored(key, each, default) for key, each in zip(keys, stored, strict=True))
 
     async def pairs_from_stored(self, pairs: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
         """Return keys with the values of their stored forms; those of undecodable ones are left out."""

@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import Loop, current_loop
 from cashews.actors.scope import Scope, Service
+from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
@@ -108,7 +109,7 @@ class Engine(LockStores, TransactionHost):
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
         if self._running and is_change(message):
-            self._void(message)
+            await self._void(message)
         route = self._sole
         if route is None or route.turns:
             reply = self.in_place(message)
@@ -124,12 +125,16 @@ class Engine(LockStores, TransactionHost):
         passed: R = await route.chain(message.__class__)(message)
         return passed
 
-    def _void(self, message: Message[Any]) -> None:
-        """Void the permits of loads whose keys a message changes, unless it is going to be declined."""
+    async def _void(self, message: Message[Any]) -> None:
+        """Void the permits of loads whose keys a message changes, unless it is going to be declined.
+
+        Very many keys are looked at in slices: a load that begins meanwhile is no older than the message.
+        """
         routes = self.routes
         if message.covers is None:
-            if any(not routes.of(key).switch.is_off(message.command) for key in message.keys):
-                self.permits.refuse(message)
+            async for key in in_slices(message.keys):
+                if key in self._running and not routes.of(key).switch.is_off(message.command):
+                    self.permits.void((key,))
         elif any(not route.switch.is_off(message.command) for route in routes.matching(message.covers)):
             self.permits.refuse(message)
 
@@ -140,9 +145,9 @@ class Engine(LockStores, TransactionHost):
         if message.covers is not None:
             parts = [(message, route) for route in self.routes.matching(message.covers)]
         else:
-            parts = [(part, route) for route, part in message.split(self.routes.of).items()]
+            parts = [(part, route) for route, part in (await in_steps(message.split(self.routes.of))).items()]
         replies = [(part, await route.ask(part)) for part, route in parts]
-        return replies[0][1] if len(replies) == 1 else message.merge(replies)
+        return replies[0][1] if len(replies) == 1 else await in_steps(message.merge(replies))
 
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.

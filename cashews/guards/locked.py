@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from cashews._arguments import lock_name
 from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
@@ -34,7 +35,7 @@ class Locked(Guard):
     insist: bool = True
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        locks, key = self.locks, call.key
+        locks, key = self.locks, lock_name("key", call.key)
         if self.engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
         lease = resolve_positive("ttl", self.lease, call)

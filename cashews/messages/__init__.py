@@ -22,6 +22,7 @@ from cashews.messages.loads import KnownTags as KnownTags
 from cashews.messages.loads import LoadPermit as LoadPermit
 from cashews.messages.loads import UnknownTags as UnknownTags
 from cashews.messages.locks import HELD as HELD
+from cashews.messages.locks import TRANSACTION as TRANSACTION
 from cashews.messages.locks import UNCERTAIN as UNCERTAIN
 from cashews.messages.locks import BreakLock as BreakLock
 from cashews.messages.locks import ListLocks as ListLocks

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from cashews._dataclass import dataclass, replace
+from cashews._dataclass import dataclass, field, replace
+from cashews._steps import Steps, slices_of
 from cashews.commands import Command, Effect
 from cashews.messages.message import ManyKeys, Matching, Message, Owner, Paged, WholeStore
 
@@ -23,7 +24,8 @@ class GetKeysCount(WholeStore[int]):
     def declined(self) -> int:
         return 0
 
-    def merge(self, parts: Sequence[tuple[Message[int], int]]) -> int:
+    def merge(self, parts: Sequence[tuple[Message[int], int]]) -> Steps[int]:
+        yield from ()
         return sum(count for _, count in parts)
 
 
@@ -31,7 +33,7 @@ class GetKeysCount(WholeStore[int]):
 class Ping(WholeStore[bytes]):
     """Test the connection to a store; the reply echoes the message, or is ``PONG``."""
 
-    message: bytes | None = None
+    message: bytes | None = field(default=None, repr=False)
     command: ClassVar[Command] = Command.PING
     effect: ClassVar[Effect] = Effect.ADMIN
 
@@ -54,16 +56,28 @@ class Clear(WholeStore[None]):
 class GetMany(ManyKeys["tuple[object, ...]"]):
     """Read several values; the reply has the order of the keys."""
 
-    default: object = None
+    default: object = field(default=None, repr=False)
     command: ClassVar[Command] = Command.GET_MANY
     effect: ClassVar[Effect] = Effect.READ
 
     def declined(self) -> tuple[object, ...]:
         return (self.default,) * len(self.keys)
 
-    def merge(self, parts: Sequence[tuple[Message[tuple[object, ...]], tuple[object, ...]]]) -> tuple[object, ...]:
-        found = {key: value for part, values in parts for key, value in zip(part.keys, values, strict=True)}
-        return tuple(found[key] for key in self.keys)
+    def merge(
+        self, parts: Sequence[tuple[Message[tuple[object, ...]], tuple[object, ...]]]
+    ) -> Steps[tuple[object, ...]]:
+        found: dict[str, object] = {}
+        for part, values in parts:
+            for pairs in zip(slices_of(part.keys), slices_of(values), strict=True):
+                if found:
+                    yield
+                found.update(zip(*pairs, strict=True))
+        reply: list[object] = []
+        for keys in slices_of(self.keys):
+            if reply:
+                yield
+            reply += map(found.__getitem__, keys)
+        return tuple(reply)
 
 
 @dataclass(slots=True)
@@ -83,7 +97,7 @@ class GetMatch(Paged["tuple[str, object]"]):
 class SetMany(Message[None]):
     """Store several values under one time to live."""
 
-    pairs: Mapping[str, object]
+    pairs: Mapping[str, object] = field(repr=False)
     expire: float | None = None
     command: ClassVar[Command] = Command.SET_MANY
     effect: ClassVar[Effect] = Effect.WRITE
@@ -98,10 +112,15 @@ class SetMany(Message[None]):
     def declined(self) -> None:
         return None
 
-    def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
+    def split(self, owner: Callable[[str], Owner]) -> Steps[Mapping[Owner, Self]]:
         parts: dict[Owner, dict[str, object]] = {}
-        for key, value in self.pairs.items():
-            parts.setdefault(owner(key), {})[key] = value
+        pairs = self.pairs
+        for keys in slices_of(self.keys):
+            if parts:
+                yield
+            for key in keys:
+                if key in pairs:  # and was not taken out meanwhile
+                    parts.setdefault(owner(key), {})[key] = pairs[key]
         return {place: replace(self, pairs=pairs) for place, pairs in parts.items()}
 
 

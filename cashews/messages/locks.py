@@ -30,6 +30,9 @@ class LockPlace:
 UNCERTAIN: Final = -3
 """The reply to `SetLock` if the connection broke meanwhile: the lock may have been taken."""
 
+TRANSACTION: Final = "\0transaction"
+"""The end of the name of a transaction's lock, after the key that it protects; no lock of a user's has such a name."""
+
 
 @dataclass(slots=True)
 class SetLock(OneKey[int]):
@@ -39,7 +42,7 @@ class SetLock(OneKey[int]):
     holder to the next.
     """
 
-    value: str
+    value: str = field(repr=False)
     expire: float | None = None
     place: LockPlace | None = field(default=None, compare=False, repr=False)
     command: ClassVar[Command] = Command.SET_LOCK
@@ -57,7 +60,7 @@ class SetLock(OneKey[int]):
 class RenewLock(OneKey["bool | None"]):
     """Let a lock last for `expire` seconds from now; the reply says whether the token held it, `None` for unknown."""
 
-    value: str
+    value: str = field(repr=False)
     expire: float
     command: ClassVar[Command] = Command.SET_LOCK
     effect: ClassVar[Effect] = Effect.LOCK
@@ -70,7 +73,7 @@ class RenewLock(OneKey["bool | None"]):
 class Unlock(OneKey[bool]):
     """Release a lock, if the token `value` holds it; the reply says whether it did."""
 
-    value: str
+    value: str = field(repr=False)
     command: ClassVar[Command] = Command.UNLOCK
     effect: ClassVar[Effect] = Effect.LOCK
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from cashews._dataclass import dataclass, fields, replace
+from cashews._dataclass import dataclass, field, fields, replace
+from cashews._steps import Steps, slices_of
 from cashews._typing import Self
 from cashews.commands import Command, Effect
 from cashews.exceptions import WrongArgumentError
@@ -58,12 +59,14 @@ class Message(Generic[R]):
         """Return the reply for a broken connection: the message may have been carried out, or not."""
         return self.declined()
 
-    def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
-        """Divide this message by the owners of its keys: returns the part of each owner."""
+    def split(self, owner: Callable[[str], Owner]) -> Steps[Mapping[Owner, Self]]:
+        """Divide this message by the owners of its keys, in steps: returns the part of each owner."""
+        yield from ()
         return {owner(key): self for key in self.keys}
 
-    def merge(self, parts: Sequence[tuple[Message[R], R]]) -> R:
-        """Join the parts' replies to the reply for the whole message."""
+    def merge(self, parts: Sequence[tuple[Message[R], R]]) -> Steps[R]:
+        """Join the parts' replies to the reply for the whole message, in steps."""
+        yield from ()
         return parts[-1][1] if parts else self.declined()
 
     def arguments(self) -> tuple[tuple[object, ...], dict[str, object]]:
@@ -133,10 +136,13 @@ class ManyKeys(Message[R]):
     def rename(self, name: Callable[[str], str]) -> Self:
         return replace(self, many=tuple(map(name, self.many)))
 
-    def split(self, owner: Callable[[str], Owner]) -> Mapping[Owner, Self]:
+    def split(self, owner: Callable[[str], Owner]) -> Steps[Mapping[Owner, Self]]:
         parts: dict[Owner, list[str]] = {}
-        for key in self.many:
-            parts.setdefault(owner(key), []).append(key)
+        for keys in slices_of(self.many):
+            if parts:
+                yield
+            for key in keys:
+                parts.setdefault(owner(key), []).append(key)
         return {place: replace(self, many=tuple(keys)) for place, keys in parts.items()}
 
 
@@ -190,5 +196,5 @@ class WholeStore(Message[R]):
 class Page(Generic[Item]):
     """A part of a scan's result. A message with its `cursor` asks for the next part; `None` marks the last part."""
 
-    items: list[Item]
+    items: list[Item] = field(repr=False)
     cursor: object | None = None

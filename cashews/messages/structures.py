@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Final
 
-from cashews._dataclass import dataclass
+from cashews._dataclass import dataclass, field
 from cashews.commands import Command, Effect
 from cashews.messages.message import OneKey
 
@@ -146,7 +146,7 @@ class ReportCircuit(OneKey[None]):
 class SetAdd(OneKey[None]):
     """Add members to a set; with `expire` the set lives for at least as many seconds."""
 
-    values: tuple[str, ...]
+    values: tuple[str, ...] = field(repr=False)
     expire: float | None = None
     command: ClassVar[Command] = Command.SET_ADD
     effect: ClassVar[Effect] = Effect.WRITE
@@ -160,7 +160,7 @@ class SetAdd(OneKey[None]):
 class SetRemove(OneKey[None]):
     """Remove members from a set; a set that loses its last member is removed."""
 
-    values: tuple[str, ...]
+    values: tuple[str, ...] = field(repr=False)
     command: ClassVar[Command] = Command.SET_REMOVE
     effect: ClassVar[Effect] = Effect.WRITE
     spread: ClassVar[str] = "values"

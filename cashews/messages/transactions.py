@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from cashews._dataclass import dataclass, replace
+from cashews._dataclass import dataclass, field, replace
 from cashews._typing import ABSENT
 from cashews.commands import Command, Effect
 from cashews.messages.message import Message, OneKey
@@ -24,8 +24,8 @@ Write: TypeAlias = "Set | SetRaw | Incr | Expire | Delete | SetAdd | SetRemove"
 class State:
     """The state of a key: a value, or the members of a set, or another kind of structure, named by `foreign`."""
 
-    value: object = ABSENT
-    members: frozenset[str] | None = None
+    value: object = field(default=ABSENT, repr=False)
+    members: frozenset[str] | None = field(default=None, repr=False)
     foreign: str = ""
     left: float | None = None
     """The seconds until the key expires; `None` for never."""
@@ -68,7 +68,7 @@ class Commit(Message[CommitOutcome]):
     The tags are deleted before the writes are applied.
     """
 
-    locks: tuple[tuple[str, str], ...]
+    locks: tuple[tuple[str, str], ...] = field(repr=False)
     writes: tuple[Write, ...]
     tags: tuple[str, ...] = ()
     command: ClassVar[Command] = Command.SET_MANY

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import ClassVar, TypeAlias
 
-from cashews._dataclass import dataclass
+from cashews._dataclass import dataclass, field
 from cashews.commands import Command, Effect
 from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey
@@ -16,7 +16,7 @@ from cashews.messages.message import OneKey
 class Get(OneKey[object]):
     """Read a value; the reply for an absent one is `default`."""
 
-    default: object = None
+    default: object = field(default=None, repr=False)
     command: ClassVar[Command] = Command.GET
     effect: ClassVar[Effect] = Effect.READ
 
@@ -38,7 +38,7 @@ class GetHit(Recall):
 class GetRaw(OneKey[object]):
     """Read a value as it is stored, without decoding; the reply for an absent one is `default`."""
 
-    default: object = None
+    default: object = field(default=None, repr=False)
     command: ClassVar[Command] = Command.GET_RAW
     effect: ClassVar[Effect] = Effect.READ
 
@@ -54,7 +54,7 @@ class Set(OneKey[bool]):
     key. With a `permit`, nothing is stored once the permit is void.
     """
 
-    value: object
+    value: object = field(repr=False)
     expire: float | None = None
     exist: bool | None = None
     permit: LoadPermit | None = None
@@ -69,7 +69,7 @@ class Set(OneKey[bool]):
 class SetRaw(OneKey[bool]):
     """Store a value without encoding it."""
 
-    value: object
+    value: object = field(repr=False)
     expire: float | None = None
     command: ClassVar[Command] = Command.SET_RAW
     effect: ClassVar[Effect] = Effect.WRITE
@@ -82,7 +82,7 @@ class SetRaw(OneKey[bool]):
 class Incr(OneKey[int]):
     """Add to a counter; `expire` is used only if this creates the counter. The reply is its new value."""
 
-    value: int = 1
+    value: int = field(default=1, repr=False)
     expire: float | None = None
     command: ClassVar[Command] = Command.INCR
     effect: ClassVar[Effect] = Effect.WRITE

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from cashews._dataclass import dataclass
+from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
@@ -22,8 +22,8 @@ Compiled: TypeAlias = "TTLRule | float | None"
 class Call:
     """The arguments of one call, and its key."""
 
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
+    args: tuple[Any, ...] = field(repr=False)
+    kwargs: Mapping[str, Any] = field(repr=False)
     key: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeAlias
 
-from cashews._dataclass import dataclass
+from cashews._dataclass import dataclass, field
 from cashews.strategies.copying import copied
 
 
@@ -12,14 +12,14 @@ from cashews.strategies.copying import copied
 class Returned:
     """A load that returned a value."""
 
-    value: object
+    value: object = field(repr=False)
 
 
 @dataclass(slots=True)
 class Raised:
     """A load that raised an exception."""
 
-    error: Exception
+    error: Exception = field(repr=False)
 
     def fresh(self) -> Exception:
         """Return a copy of the exception to raise: no tracebacks and notes gather on the stored one."""
@@ -34,7 +34,7 @@ class Raised:
 class Unstored(Returned):
     """A load that returned a value which could not be stored."""
 
-    error: Exception
+    error: Exception = field(repr=False)
 
 
 Outcome: TypeAlias = "Returned | Raised"
@@ -86,7 +86,7 @@ class Manifest:
     """
 
     run: str
-    head: tuple[object, ...]
+    head: tuple[object, ...] = field(repr=False)
     chunks: int
     count: int
 
@@ -99,4 +99,4 @@ class Manifest:
 class Chunk:
     """Consecutive items of a run, after its head."""
 
-    items: tuple[object, ...]
+    items: tuple[object, ...] = field(repr=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from cashews import messages as m
+from cashews._steps import STEP, Steps, finished
 from cashews._typing import ABSENT
 from cashews.structures.kinds import Foreign, Members, counter, integer
 from cashews.table.keyspace import NEVER, Table
@@ -13,9 +14,6 @@ from cashews.table.structures import find_structure, set_add, set_remove
 from cashews.table.tags import set_tagged
 from cashews.table.values import delete, expire, incr, require_storable, set_, set_raw
 from cashews.table.wheel import Slot
-
-STEP: Final = 500
-"""How many writes one step of a commit handles."""
 
 
 def peek(table: Table, message: m.Peek, now: float) -> m.State:
@@ -49,16 +47,10 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
     :raises CounterOverflowError: if one would take its counter out of range
     :raises EncodeError: if a value can be used only once
     """
-    steps = commit_in_steps(table, message, now)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            outcome: m.CommitOutcome = end.value
-            return outcome
+    return finished(commit_in_steps(table, message, now))
 
 
-def commit_in_steps(table: Table, message: m.Commit, now: float) -> Generator[None, None, m.CommitOutcome]:
+def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.CommitOutcome]:
     """Apply all writes or none, as `commit` does, with a pause after every step of a millisecond.
 
     Whoever pauses lets nobody see the table meanwhile.

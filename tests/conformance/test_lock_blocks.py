@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
 
 from cashews import Command
 from cashews.exceptions import LockedError, WrongArgumentError
+from tests.subjects import on_memory
 
 LEASES = [{"renew": True}, {"renew": False}]
 over_leases = pytest.mark.parametrize("options", LEASES, ids=["renewed", "not-renewed"])
@@ -47,6 +49,143 @@ async def test_taking_a_lock_again_behind_others_is_an_error_at_once(cache, cloc
                 pytest.fail("two holders")
         order.append("first")
     assert order == ["first", "other"]
+
+
+# --- names of ours
+
+
+@pytest.mark.parametrize("name", ["k\0transaction", "\0transaction", "k:transaction"])
+async def test_no_lock_of_a_user_meets_that_of_a_transaction(cache, name):
+    """Guarantee 14: such a name is refused on every store, or is another one."""
+
+    @cache.locked(key="{name}")
+    async def locked(name):
+        return name
+
+    async with cache.transaction(timeout=0.5), AsyncExitStack() as stack:
+        await cache.set("k", 1)
+        if "\0" not in name:
+            await stack.enter_async_context(cache.lock(name))
+            assert not await cache.set_lock(name, "token", 1)
+            return
+        with pytest.raises(WrongArgumentError, match="key is"):
+            cache.lock(name)
+        with pytest.raises(WrongArgumentError, match="key is"):
+            await cache.set_lock(name, "token", 1)
+        with pytest.raises(WrongArgumentError, match="key is"):
+            await locked(name)
+
+
+# --- tasks that wait for each other
+
+
+class Chain:
+    """Tasks, each of which holds one lock and wants that of the next, the last one that of the first."""
+
+    def __init__(self, cache, clock, **options):
+        self.cache = cache
+        self.clock = clock
+        self.options = options
+        self.errors = []
+        self.ends = []
+
+    async def hold(self, mine, theirs, go):
+        async with self.cache.lock(mine, 10, **self.options):
+            await go.wait()
+            try:
+                async with self.cache.lock(theirs, 10, **self.options):
+                    pass
+            except LockedError as error:
+                self.errors.append(str(error))
+        self.ends.append(mine)
+
+    async def run(self, count, seconds=0):
+        starts = [anyio.Event() for _ in range(count)]
+        async with anyio.create_task_group() as tasks:
+            for number, go in enumerate(starts):
+                tasks.start_soon(self.hold, f"k{number}", f"k{(number + 1) % count}", go)
+            await self.clock.settle()
+            for go in starts:
+                go.set()
+                await self.clock.settle()
+            if seconds:
+                await self.clock.advance(seconds)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+async def test_tasks_that_wait_for_the_locks_of_each_other_are_an_error_at_once(cache, clock, count):
+    """Guarantee 14: of a deadlock, the task that closes the circle fails, and the others go on."""
+    chain, began = Chain(cache, clock), clock.now()
+    await chain.run(count)
+    (error,) = chain.errors
+    assert "'k0'" in error
+    assert f"'k{count - 1}'" in error
+    assert "deadlock" in error
+    assert sorted(chain.ends) == sorted(f"k{number}" for number in range(count))
+    assert clock.now() - began < 1
+
+
+async def test_functions_that_wait_for_the_locks_of_each_other_are_an_error_at_once(cache, clock):
+    """Guarantee 14."""
+    meeting = anyio.Event()
+    arrived = []
+
+    async def meet():
+        arrived.append(1)
+        if len(arrived) == 2:
+            meeting.set()
+        await meeting.wait()
+
+    @cache.locked(key="one")
+    async def one(then):
+        await meet()
+        return then and await then(None)
+
+    @cache.locked(key="two")
+    async def two(then):
+        await meet()
+        return then and await then(None)
+
+    errors, began = [], clock.now()
+
+    async def call(function, argument):
+        try:
+            await function(argument)
+        except LockedError as error:
+            errors.append(error.key)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, one, two)
+        tasks.start_soon(call, two, one)
+    assert len(errors) == 1
+    assert clock.now() - began < 1
+
+
+@on_memory
+async def test_waits_with_a_timeout_end_by_it(cache, clock):
+    """Guarantee 14: a wait that ends by itself is no deadlock."""
+    chain = Chain(cache, clock, timeout=2)
+    await chain.run(2, seconds=3)
+    assert chain.errors
+    assert not any("deadlock" in error for error in chain.errors)
+    assert sorted(chain.ends) == ["k0", "k1"]
+
+
+async def test_waiting_for_a_lock_behind_others_is_no_deadlock(cache, clock):
+    order = []
+
+    async def take(*keys):
+        async with AsyncExitStack() as stack:
+            for key in keys:
+                await stack.enter_async_context(cache.lock(key, 10))
+                await clock.settle()
+            order.append(keys)
+
+    async with anyio.create_task_group() as tasks:
+        for keys in (("a", "b", "c"), ("b", "c"), ("a", "c"), ("c",), ("a",)):
+            tasks.start_soon(take, *keys)
+            await clock.settle()
+    assert len(order) == 5
 
 
 async def test_a_lock_that_is_given_back_is_taken_again(cache):
@@ -212,7 +351,7 @@ async def test_locks_are_listed_with_the_seconds_they_have_left(cache, clock):
     await cache.set_lock("gone", "token", 1)
     await clock.advance(5)
     held = {key: left async for key, left in cache.locks()}
-    assert {key: left for key, left in held.items() if ":transaction" not in key} == {
+    assert {key: left for key, left in held.items() if "\0transaction" not in key} == {
         "a:1": pytest.approx(5, abs=0.01),
         "a:2": pytest.approx(15, abs=0.01),
         "b": pytest.approx(25, abs=0.01),

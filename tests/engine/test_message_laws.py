@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from dataclasses import fields, replace
 
 import pytest
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 
 from cashews import Cache, Command
 from cashews import messages as m
+from cashews._steps import finished
 from cashews.commands import Effect
+from cashews.engine.coordinator.keeper import HeldLock
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
+from cashews.runners.call import Call
+from cashews.strategies.entry import Chunk, Entry, Loaded, Manifest, Raised, Returned, Unstored
 from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
@@ -161,7 +166,7 @@ def test_the_parts_of_a_message_have_its_keys_each_at_its_owner(message, keys):
         message = replace(message, many=tuple(keys))
     elif isinstance(message, m.SetMany):
         message = replace(message, pairs={key: place for place, key in enumerate(keys)})
-    parts = message.split(lambda key: key[0])
+    parts = finished(message.split(lambda key: key[0]))
     if message.covers is not None:
         assert parts == {}
         return
@@ -176,17 +181,19 @@ def test_the_parts_of_a_message_have_its_keys_each_at_its_owner(message, keys):
 def test_the_replies_to_the_parts_make_the_reply_to_the_whole(keys):
     """Guarantee 1: duplicates and order survive the split."""
     whole = m.GetMany(tuple(keys))
-    parts = whole.split(lambda key: key[0]).values()
-    assert whole.merge([(part, tuple(map(str.upper, part.keys))) for part in parts]) == tuple(map(str.upper, keys))
+    parts = finished(whole.split(lambda key: key[0])).values()
+    assert finished(whole.merge([(part, tuple(map(str.upper, part.keys))) for part in parts])) == tuple(
+        map(str.upper, keys)
+    )
 
 
 def test_counts_are_added_and_other_replies_are_the_last_ones():
     count, clear = m.GetKeysCount(), m.Clear()
-    assert count.merge([(count, 2), (count, 3)]) == 5
-    assert clear.merge([(clear, None), (clear, None)]) is None
+    assert finished(count.merge([(count, 2), (count, 3)])) == 5
+    assert finished(clear.merge([(clear, None), (clear, None)])) is None
     for message in EXAMPLES:
         if message.covers is not None:
-            assert message.merge([]) == message.declined()
+            assert finished(message.merge([])) == message.declined()
 
 
 @over_all
@@ -252,3 +259,67 @@ async def test_a_message_declines_in_the_type_of_its_real_replies(message):
     assert type(declined) in {type(reply) for reply in replies} | OF_THEIR_OWN.get(type(message), set())
     if isinstance(declined, tuple):
         assert len(declined) == len(replies[0])
+
+
+MARKER = "Mv4lue"
+TELLING = [
+    m.Get("k", MARKER),
+    m.GetRaw("k", MARKER),
+    m.GetMany(("k",), MARKER),
+    m.RecallMany(("k",), MARKER),
+    m.Set("k", MARKER),
+    m.SetTagged("k", MARKER, tags=("t",)),
+    m.SetRaw("k", MARKER),
+    m.SetMany({"k": MARKER}),
+    m.SetAdd("k", (MARKER,)),
+    m.SetRemove("k", (MARKER,)),
+    m.SetLock("k", MARKER, 1),
+    m.RenewLock("k", MARKER, 1),
+    m.Unlock("k", MARKER),
+    m.Ping(MARKER.encode()),
+    m.Commit((("k", MARKER),), (m.Set("k", MARKER), m.SetAdd("k", (MARKER,)))),
+    m.Page([("k", MARKER)]),
+    m.State(MARKER),
+    m.State(members=frozenset({MARKER})),
+    Returned(MARKER),
+    Raised(ValueError(MARKER)),
+    Unstored(MARKER, ValueError(MARKER)),
+    Entry(Returned(MARKER), 1.0),
+    Loaded(Returned(MARKER), 1.0, 1.0, 1.0, 1.0),
+    Manifest("run", (MARKER,), 0, 1),
+    Chunk((MARKER,)),
+    Call((MARKER,), {"argument": MARKER}, "k"),
+    HeldLock("k", MARKER, 1, None),
+]
+
+
+@pytest.mark.parametrize("told", TELLING, ids=name)
+def test_the_text_of_an_object_shows_no_value_and_no_token(told):
+    """Guarantee 24."""
+    assert MARKER not in f"{told!r} {told}"
+
+
+def test_every_message_with_a_value_is_among_them():
+    """A field that may hold a value of a user's is hidden, in whichever message it is."""
+    shown = {field.name for kind in m.MESSAGES for field in fields(kind) if field.repr}
+    assert not shown & {"value", "values", "pairs", "default", "message"}
+
+
+async def test_no_statistics_and_no_text_of_a_cache_shows_a_value(caplog):
+    """Guarantee 24."""
+    caplog.set_level(logging.DEBUG)
+    async with Cache.open("mem://", secret=MARKER, pickle_type="json") as cache:
+
+        @cache(ttl=10, key="k")
+        async def load(argument):
+            return argument
+
+        await load(MARKER)
+        await load(MARKER)
+        await cache.set("other", MARKER)
+        await cache.set_lock("lock", MARKER, 10)
+        async with cache.transaction() as transaction, cache.lock("mine") as held:
+            await cache.set("k", MARKER)
+            text = f"{cache!r} {cache.statistics()!r} {transaction!r} {held!r} {load!r} {cache.lock('k')!r}"
+    assert held.token not in text
+    assert MARKER not in text + caplog.text

@@ -89,10 +89,10 @@ async def test_many_named_keys_take_many_turns(clock, options):
 async def test_a_cancelled_asker_leaves_the_rest_of_many_keys_to_the_store(clock):
     async with Cache.open("mem://", size=2 * len(MANY), clock=clock) as cache:
         await cache.set("k", 1)
-        for command, left in ((cache.set_many(MANY), len(MANY) + 1), (cache.delete_many(*MANY), 1)):
+        for message, left in ((m.SetMany(MANY), len(MANY) + 1), (m.DeleteMany(tuple(MANY)), 1)):
             with anyio.CancelScope() as scope:
                 scope.cancel()
-                await command
+                await inside(cache).ask(message)
             await clock.settle()
             assert len(table_of(cache).values) == left
 

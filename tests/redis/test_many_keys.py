@@ -6,11 +6,12 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache
+from cashews import Cache, TransactionMode
 from cashews.backends.redis.keys import PAGE
 from cashews.exceptions import CacheBackendInteractionError
 from tests.internals import inside
 from tests.servers import lock_of
+from tests.turns import LONGEST, longest_turn
 
 pytestmark = pytest.mark.redis
 
@@ -101,6 +102,21 @@ async def test_many_keys_are_removed_in_bounded_steps_between_which_others_run(c
     assert server.called()["unlink"] >= steps / 2
     assert asked(cache) - before <= 6 * steps
     assert turns >= steps
+
+
+async def test_a_commit_of_many_writes_takes_many_turns(server):
+    """Guarantee 25."""
+
+    async def commit(cache):
+        async with cache.transaction(TransactionMode.FAST):
+            for number in range(MANY // 2):
+                await cache.set(f"k{number}", number)
+
+    async with Cache.open(server.patient_url, suppress=False) as cache:
+        await cache.ping()
+        assert await longest_turn(commit, cache) < LONGEST
+        assert await cache.get_keys_count() == MANY // 2
+        assert await cache.get_many("k0", "k7", f"k{MANY // 2 - 1}") == (0, 7, MANY // 2 - 1)
 
 
 async def test_removing_comes_to_an_end_while_such_keys_are_written(cache, server):

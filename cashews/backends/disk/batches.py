@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from cashews import messages as m
+from cashews._steps import finished
 from cashews.backends.disk import keys, tags, transactions
 from cashews.backends.disk.busy import BusyError
 from cashews.backends.disk.damage import is_damage
@@ -97,7 +98,7 @@ def split_message(message: Message[Any], shards: int) -> Mapping[int, Message[An
     if isinstance(message, OneKey):
         return {shard_of(message.key, shards): message}
     if isinstance(message, (m.ManyKeys, m.SetMany)):
-        return message.split(lambda key: shard_of(key, shards))
+        return finished(message.split(lambda key: shard_of(key, shards)))
     if isinstance(message, tags.DeleteCarriers):
         return {message.cursor.shard: message}
     if isinstance(message, m.Commit):  # within one file: the writer takes out the others before
@@ -113,7 +114,7 @@ def merge_outcomes(message: Message[Any], parts: Sequence[Part]) -> Any:
     for part in parts:
         if isinstance(part.outcome, Exception):
             return part.outcome
-    return message.merge([(part.message, part.outcome) for part in parts])
+    return finished(message.merge([(part.message, part.outcome) for part in parts]))
 
 
 def serve_turn(turns: Mapping[type[Message[Any]], ShelfTurn], shelf: Shelf, part: Part) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from types import MethodType
@@ -21,17 +21,19 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._dataclass import dataclass, replace
 from cashews._log import logger
+from cashews._steps import STEP, Steps
 from cashews._typing import ABSENT
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import ReplySlot, current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
+from cashews.actors.slices import in_slices
 from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
 from cashews.exceptions import EncodeError, WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.keyspace import Table
-from cashews.table.transactions import STEP, commit_in_steps
+from cashews.table.transactions import commit_in_steps
 from cashews.table.turns import TURNS
 
 R = TypeVar("R")
@@ -191,7 +193,7 @@ class MemoryStore(Backend, Actor):
             await self._shut.wait()
         turn = self._turns.get(type(message))
         if isinstance(message, m.Commit) and (len(message.writes) > STEP or message.tags):
-            return cast("R", await self._commit_in_steps(message))
+            return cast("R", await self._commit_in_steps(await self._with_copies(message)))
         if turn is not None:
             reply = turn(message, self._clock.now())
             if reply is not NOT_NOW:
@@ -204,8 +206,8 @@ class MemoryStore(Backend, Actor):
 
     async def _commit_in_steps(self, message: m.Commit) -> m.CommitOutcome:
         """Apply many writes, and let other tasks run in between; those that ask this store wait until it is over."""
-        if self._options.copy == "deep":
-            message = replace(message, writes=deepcopy(message.writes))
+        while self._shut is not None:
+            await self._shut.wait()
         self._shut = over = anyio.Event()
         self._turns_changed()
         try:
@@ -216,7 +218,13 @@ class MemoryStore(Backend, Actor):
             self._turns_changed()
             self._tell_removals()
 
-    async def _take_steps(self, steps: Generator[None, None, R]) -> R:
+    async def _with_copies(self, message: m.Commit) -> m.Commit:
+        """Return a long commit with copies of its values, if this store keeps copies."""
+        if self._options.copy != "deep":
+            return message
+        return replace(message, writes=tuple([_with_copy(write) async for write in in_slices(message.writes)]))
+
+    async def _take_steps(self, steps: Steps[R]) -> R:
         """Take all steps of a long turn, whatever is cancelled, and return its reply."""
         interrupted: BaseException | None = None
         while True:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import in_slices
+from cashews.backends.encoding import one_by_one
 from cashews.backends.redis import scripts, tags
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import INDEX, OURS
@@ -50,7 +50,7 @@ async def _read(remote: Remote, keys: tuple[str, ...], default: object) -> list[
         page = keys[start : start + PAGE]
         stored = array(await remote.at(page[0]).ask(pack(("MGET", *page)), reads=True), len(page))
         pairs = zip(page, stored, strict=True)
-        values += await in_slices(_found(remote, key, blob_or_none(value), default) for key, value in pairs)
+        values += await one_by_one(_found(remote, key, blob_or_none(value), default) for key, value in pairs)
     return values
 
 
@@ -64,7 +64,7 @@ async def set_many(remote: Remote, message: m.SetMany) -> None:
         return await delete_many(remote, m.DeleteMany(message.keys))
     pairs = iter(message.pairs.items())
     while page := list(islice(pairs, PAGE)):
-        values = await in_slices(encode(*pair, expire) for pair in page)
+        values = await one_by_one(encode(*pair, expire) for pair in page)
         stored = dict(zip((key for key, _ in page), values, strict=True))
         refused = [key for key, value in stored.items() if not remote.fits(value)]
         await delete_keys(remote, refused)

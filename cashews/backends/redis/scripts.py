@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError
 
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.wire import Word, pack
+from cashews.backends.redis.wire import Word, packed
 from cashews.messages import LoadPermit
 
 FOLDER: Final = files("cashews.backends.redis") / "lua"
@@ -37,9 +37,9 @@ class Script:
         """Run the script and return its reply; `None` if the permit is void when its turn comes."""
         operands = (len(keys), *keys, *arguments)
         try:
-            return await connection.ask(pack(("EVALSHA", self._digest, *operands)), permit=permit)
+            return await connection.ask(await packed(("EVALSHA", self._digest, *operands)), permit=permit)
         except NoScriptError:
-            return await connection.ask(pack(("EVAL", self.source, *operands)), permit=permit)
+            return await connection.ask(await packed(("EVAL", self.source, *operands)), permit=permit)
 
 
 def assembled(name: str) -> str:

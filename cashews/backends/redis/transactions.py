@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
-from cashews.backends.encoding import UNREADABLE, in_slices
+from cashews.actors.slices import in_slices
+from cashews.backends.encoding import UNREADABLE, one_by_one
 from cashews.backends.redis.layout import bare, headed, lock_key, raw
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import COMMIT, PEEK
@@ -31,12 +32,17 @@ async def peek(remote: Remote, message: m.Peek) -> m.State:
 
 async def commit(remote: Remote, message: m.Commit) -> m.CommitOutcome:
     await remote.flush()
-    words: list[Word] = [len(message.locks), *(token for _, token in message.locks)]
+    keys: list[Word] = []
+    words: list[Word] = [len(message.locks)]
+    async for name, token in in_slices(message.locks):
+        keys.append(lock_key(name))
+        words.append(token)
     words += (len(message.tags), *message.tags)
-    for write in await in_slices(_words_of(remote, write) for write in message.writes):
-        words += (len(write), *write)
-    locks = [lock_key(name) for name, _ in message.locks]
-    reply = integer(await COMMIT.ask(remote.first, (*locks, *message.keys), *words))
+    written = await one_by_one(_words_of(remote, write) for write in message.writes)
+    async for write, its in in_slices(zip(message.writes, written, strict=True)):
+        keys.append(write.key)
+        words += (len(its), *its)
+    reply = integer(await COMMIT.ask(remote.first, tuple(keys), *words))
     return m.CommitOutcome.COMMITTED if reply else m.CommitOutcome.LOST
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import hiredis
+from anyio.lowlevel import checkpoint
 
+from cashews._steps import STEP, slices_of
 from cashews.backends.redis.failures import wrong_reply
 from cashews.ttl import LONGEST
 
@@ -45,6 +47,18 @@ def pack(words: tuple[Word, ...]) -> bytes:
         return _pack(words)
     except UnicodeEncodeError:
         return _pack(tuple([encoded(word) if isinstance(word, str) else word for word in words]))
+
+
+async def packed(words: tuple[Word, ...]) -> bytes:
+    """Return a command as bytes; one of very many words is packed in slices, between which other tasks run."""
+    if len(words) <= STEP:
+        return pack(words)
+    parts = [b"*%d\r\n" % len(words)]
+    for part in slices_of(words):
+        _, _, body = pack(tuple(part)).partition(b"\r\n")  # without its own number of words
+        parts.append(body)
+        await checkpoint()
+    return b"".join(parts)
 
 
 def encoded(text: str) -> bytes:

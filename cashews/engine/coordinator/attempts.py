@@ -28,6 +28,8 @@ class Attempt:
     """
 
     lock: HeldLock
+    endless: bool = False
+    """Whether it waits without a timeout."""
     reply: ReplySlot[bool] = field(init=False, repr=False)
     watch: Watch | None = None
     answered: bool = False

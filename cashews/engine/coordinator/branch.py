@@ -10,12 +10,13 @@ from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._dataclass import replace
+from cashews._steps import STEP
+from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
 from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
 from cashews.engine.coordinator.pattern_reads import PatternReads
-from cashews.engine.coordinator.slices import SLICE, in_slices
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockLostError
@@ -31,7 +32,7 @@ class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
+        *("_forgotten", "_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
         *("outcome", "waits"),
     )
 
@@ -43,6 +44,8 @@ class Branch:
         self._locks = KeyLocks(owner, store_locks, graph, clock.now, store.outlives)
         self._now = clock.now
         self._overlay = Overlay(copies=not self._store.shares)
+        self._forgotten: list[Overlay] = []
+        """Overlays of many writes that have yet to be freed."""
         self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)
         self.waits = self._locks.shared or m.Commit not in store.turns
         """Whether the store has to be waited for."""
@@ -97,14 +100,15 @@ class Branch:
         return await self.recall_many(message)
 
     async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:
-        knows = self._overlay.knows
         if self._overlay.deleted_tags:
-            return tuple([await self.recall(m.Get(key, message.default)) for key in message.keys])
-        elsewhere = tuple(dict.fromkeys(key for key in message.keys if not knows(key)))
-        values = await self._ask_store(m.GetMany(elsewhere, message.default)) if elsewhere else ()
+            return tuple([await self.recall(m.Get(key, message.default)) async for key in in_slices(message.keys)])
+        overlay, default = self._overlay, message.default
+        elsewhere = tuple([key async for key in in_slices(message.keys) if not overlay.knows(key)])
+        if overlay is not self._overlay:
+            raise OvertakenError
+        values = await self._ask_store(m.GetMany(elsewhere, default)) if elsewhere else ()
         found = dict(zip(elsewhere, values, strict=True))
-        now, answer = self._now(), self._overlay.answer
-        return tuple(answer(m.Get(key, message.default), now) if knows(key) else found[key] for key in message.keys)
+        return await in_steps(overlay.answers(message, found, self._now()))
 
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
         return await self._patterns.page(message)
@@ -218,7 +222,7 @@ class Branch:
     async def delete_tags(self, message: m.DeleteTags) -> None:
         """Delete the values that carry the tags, at the commit; their keys are not locked until then."""
         self._owner.check()
-        self._overlay.delete_tags(message.tags, self._now())
+        await in_steps(self._overlay.delete_tags(message.tags, self._now()))
 
     # --- the end
 
@@ -248,8 +252,8 @@ class Branch:
     def _turn_of_commit(self) -> Turn | None:
         """The turn that commits in place; `None` if the commit is long, or has to be waited for."""
         overlay = self._overlay
-        is_long = overlay.deleted_tags or len(overlay) > SLICE or len(self._locks.held) > SLICE
-        return None if self._locks.shared or is_long else self._store.turns.get(m.Commit)
+        is_short = self._locks.releases_in_place and len(overlay) <= STEP and not overlay.deleted_tags
+        return self._store.turns.get(m.Commit) if is_short else None
 
     @property
     def commits_in_place(self) -> bool:
@@ -274,6 +278,7 @@ class Branch:
                     await self._locks.note_released(locks)
                 else:
                     await self._locks.give_back(locks)
+        await self._free_forgotten()
         if self.outcome is m.CommitOutcome.LOST:
             self.outcome = m.CommitOutcome.ABORTED
             raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
@@ -315,10 +320,9 @@ class Branch:
         """Whether anything was written since the beginning, or the last commit or rollback."""
         return bool(len(self._overlay) or self._overlay.deleted_tags)
 
-    @property
-    def written_by_name(self) -> tuple[str, ...]:
-        """The keys that were written but for those that only loads have written."""
-        return self._overlay.written_by_name
+    def wrote_by_name(self, key: str) -> bool:
+        """Say whether a key was written, other than by a load alone."""
+        return self._overlay.wrote_by_name(key)
 
     async def take_turn(self, name: str) -> None:
         """Take the lock that lets one transaction run at a time."""
@@ -330,18 +334,25 @@ class Branch:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
+        if len(self._overlay) > STEP:
+            self._forgotten.append(self._overlay)
         self._overlay = Overlay(copies=not self._store.shares)
         self._patterns.forget()
+
+    async def _free_forgotten(self) -> None:
+        while self._forgotten:
+            await in_steps(self._forgotten.pop().free())
 
     async def release(self) -> None:
         """Give the locks back, and forget the writes."""
         self._begin_anew()
-        if self._locks.shared:
-            held = self._locks.detach()
-            async with self._locks.releasing(held):
-                await self._locks.give_back([lock for lock in held.values() if lock is not None])
-        else:
+        if self._locks.releases_in_place:
             self._locks.release()
+            return
+        held = self._locks.detach()
+        async with self._locks.releasing(held):
+            await self._locks.give_back([lock for lock in held.values() if lock is not None])
+        await self._free_forgotten()
 
 
 Serve: TypeAlias = Callable[[Branch, Any], Awaitable[Any]]

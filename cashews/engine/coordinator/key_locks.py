@@ -13,15 +13,14 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews._log import logger
+from cashews._steps import STEP
+from cashews.actors.slices import in_slices
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.slices import SLICE, in_slices
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError
-from cashews.messages import LoadPermit
+from cashews.messages import TRANSACTION, LoadPermit
 
-SUFFIX: Final = ":transaction"
-"""The end of a lock's name, after the key that it protects."""
 NAMED: Final = 3
 """How many locks an error names."""
 Held: TypeAlias = "dict[str, HeldLock | None]"
@@ -96,7 +95,7 @@ class KeyLocks:
                 if not self.lock_in_place(key):
                     await self.hold(key)
                     waited = True
-                if not count % SLICE:
+                if not count % STEP:
                     await checkpoint()
         return waited
 
@@ -156,7 +155,7 @@ class KeyLocks:
             self._graph.leave(waiter)
 
     async def _take_in_store(self, key: str) -> HeldLock:
-        lock = self._locks.claim(key + SUFFIX, self._owner.timeout)
+        lock = self._locks.claim(key + TRANSACTION, self._owner.timeout)
         try:
             await self._locks.acquire(lock, self._owner.deadline, within=self._owner.timeout)
             self._owner.check()
@@ -175,8 +174,13 @@ class KeyLocks:
         held, self.held = self.held, {}
         return held
 
+    @property
+    def releases_in_place(self) -> bool:
+        """Whether the keys may be given back in one turn: they are few, and of a store that no other process uses."""
+        return not self.shared and len(self.held) <= STEP
+
     def release(self) -> None:
-        """Give all keys back, on a store that no other process uses."""
+        """Give all keys back, if that is done in place."""
         held, self.held = self.held, {}
         release = self._graph.release
         for key in held:
@@ -229,10 +233,10 @@ class KeyLocks:
 
 async def _in_order(keys: Collection[str]) -> Iterable[str]:
     """Return keys in their order; many are sorted in slices, between which other tasks run."""
-    if len(keys) <= SLICE:
+    if len(keys) <= STEP:
         return sorted(keys)
     given, sorted_slices = iter(keys), list[list[str]]()
-    while part := sorted(islice(given, SLICE)):
+    while part := sorted(islice(given, STEP)):
         sorted_slices.append(part)
         await checkpoint()
     return merge(*sorted_slices)

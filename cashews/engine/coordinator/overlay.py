@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, TypeAlias, TypeVar
 
 from cashews._dataclass import replace
+from cashews._steps import STEP, Steps, slices_of
 from cashews.messages import (
     Delete,
     Exists,
     Expire,
     Get,
     GetKeyTags,
+    GetMany,
     GetRaw,
     Incr,
     Message,
@@ -153,13 +155,15 @@ class Overlay:
         """Say whether a value of the store that carries these tags is deleted."""
         return not self.deleted_tags.keys().isdisjoint(tags)
 
-    def delete_tags(self, tags: tuple[str, ...], now: float) -> None:
+    def delete_tags(self, tags: tuple[str, ...], now: float) -> Steps[None]:
         """Note a deletion of tags. The commit applies it before all writes; so keys here that carry one go now."""
         self.deleted_tags.update(dict.fromkeys(tags))
-        for key in (*self._learned, *self._drafts):
+        for count, key in enumerate((*self._learned, *self._drafts), start=1):
             own = self.answer(GetKeyTags(key), now)
             if not set(tags).isdisjoint(own):
                 self.overwrite(Delete(key), now)
+            if not count % STEP:
+                yield
 
     def answer(self, message: Message[R], now: float) -> R:
         """Answer a message about keys whose state is known."""
@@ -168,13 +172,22 @@ class Overlay:
             reply = copied(reply)
         return reply
 
+    def answers(self, message: GetMany, found: Mapping[str, object], now: float) -> Steps[tuple[object, ...]]:
+        """Answer a message about many keys; `found` are the values in the store of those that are not known here."""
+        values: list[object] = []
+        for keys in slices_of(message.keys):
+            if values:
+                yield
+            values += [self.answer(Get(key, message.default), now) if self.knows(key) else found[key] for key in keys]
+        return tuple(values)
+
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
         """Note a write that replaces the state of a key; says whether the key has a value afterwards."""
         if self._copies and isinstance(write, (Set, SetRaw)):
             write = replace(write, value=copied(write.value))
         self._drafts[write.key] = Draft(write, now)
-        if self._table is not None:
-            TURNS[write.__class__](self._table, write, now)
+        if self._table is not None or len(self._drafts) > STEP:
+            TURNS[write.__class__](self._filled(), write, now)
         return not isinstance(write, Delete) and (write.expire is None or write.expire > 0)
 
     def change(self, write: Change, now: float) -> Any:
@@ -201,6 +214,17 @@ class Overlay:
         else:
             draft.change(write, now, absent=absent)
 
+    def free(self) -> Steps[None]:
+        """Free the writes, which nobody needs any more, in steps."""
+        table = self._filled()
+        table.clear()
+        while table.bury(STEP):
+            yield
+        while self._drafts:
+            for _ in range(min(STEP, len(self._drafts))):
+                self._drafts.popitem()
+            yield
+
     def _filled(self) -> Table:
         """Return the table, in which all writes have happened."""
         if self._table is None:  # all of them are overwrites
@@ -223,10 +247,10 @@ class Overlay:
         """The keys that were written."""
         return tuple(self._drafts)
 
-    @property
-    def written_by_name(self) -> tuple[str, ...]:
-        """The keys that were written but for those whose last write is the outcome of a load."""
-        return tuple(key for key, draft in self._drafts.items() if not draft.is_load)
+    def wrote_by_name(self, key: str) -> bool:
+        """Say whether a key was written, and its last write is not the outcome of a load."""
+        draft = self._drafts.get(key)
+        return draft is not None and not draft.is_load
 
     def writes(self, now: float) -> Iterator[Write]:
         """Yield the writes that a commit applies now: every deadline stays, and a key past its deadline is deleted."""

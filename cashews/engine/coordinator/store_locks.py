@@ -22,6 +22,7 @@ from cashews.engine.coordinator.keeper import HeldLock, Keeper
 from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
+from cashews.engine.coordinator.task_locks import TaskLocks
 from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, briefly
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -64,8 +65,7 @@ class StoreLocks:
         self._loop = loop
         self._queues: LockQueues[Attempt] = LockQueues()
         self._watches = Watches(stores, self._outlives, clock=clock, random=random, loop=loop)
-        self._held: dict[str, list[HeldLock]] = {}
-        """The locks that tasks of this process hold, by key."""
+        self._tasks = TaskLocks()
         self.until_free = self._watches.until_free
         self.wake = self._watches.wake
         self.wake_all = self._watches.wake_all
@@ -113,25 +113,17 @@ class StoreLocks:
 
     def note_entered(self, lock: HeldLock) -> None:
         """Note that a body runs, in the calling task, under a lock that was taken."""
-        lock.task = self.task()
-        self._held.setdefault(lock.key, []).append(lock)
+        if lock.place.store is None:
+            lock.place.store, lock.place.key = self._place_of(lock)
+        self._tasks.note_entered(lock, self.task())
 
     def note_left(self, lock: HeldLock) -> None:
         """Note that a body has ended."""
-        lock.task = None
-        held = self._held.get(lock.key, [])
-        if lock in held:
-            held.remove(lock)
-        if not held:
-            self._held.pop(lock.key, None)
+        self._tasks.note_left(lock)
 
     def held_here(self, key: str) -> list[HeldLock]:
         """Return the locks with a key that the calling task holds: more than one if a middleware tells them apart."""
-        held = self._held.get(key)
-        if not held:
-            return []
-        task, now = self.task(), self._clock.now()
-        return [lock for lock in held if lock.task is task and lock.until > now and not lock.lost]
+        return [] if self._tasks.is_free(key) else self._tasks.of_task(key, self.task(), self._clock.now())
 
     # --- taking
 
@@ -156,10 +148,11 @@ class StoreLocks:
 
         :param wait: wait for the lock if another holds it
         :param within: the seconds that the error names; those until the deadline, if `None`
-        :raises LockedError: if another holds it at the deadline, or if this task holds it already
+        :raises LockedError: if another holds it at the deadline, if this task holds it already, or if without a
+            deadline its holder waits for a lock of this task
         :raises LockRefusedError: if the store refuses it though nobody holds it, or does not answer
         """
-        attempt = Attempt(lock)
+        attempt = Attempt(lock, endless=deadline == math.inf)
         began = self._clock.now()
         if deadline == math.inf:
             await self._acquire(attempt, wait=wait)
@@ -185,7 +178,7 @@ class StoreLocks:
             raise LockReenteredError(lock.key)
         if answer == HELD and not wait:
             raise LockedError(lock.key)
-        if answer == REFUSED or not wait or await self._wait_in_turn(attempt) == REFUSED:
+        if answer == REFUSED or not wait or await self._wait(attempt) == REFUSED:
             raise LockRefusedError(lock.key, waited=self._clock.now() - began)
 
     async def _first_try(self, attempt: Attempt) -> int:
@@ -201,6 +194,12 @@ class StoreLocks:
         mine = self.held_here(lock.key)
         plain = bool(mine) and self._stores.is_plain(lock.key)
         return any(plain or (held.place.store, held.place.key) == (lock.place.store, lock.place.key) for held in mine)
+
+    async def _wait(self, attempt: Attempt) -> int:
+        if not attempt.endless:
+            return await self._wait_in_turn(attempt)
+        with self._tasks.waiting(attempt.lock.key, self._place_of(attempt.lock), self.task()):
+            return await self._wait_in_turn(attempt)
 
     async def _wait_in_turn(self, attempt: Attempt) -> int:
         """Wait for a lock in its queue; answers the fencing number, or `REFUSED`."""
@@ -369,6 +368,7 @@ class StoreLocks:
         """Forget the waiters of a loop that has ended."""
         self._queues = LockQueues()
         self._watches.forget()
+        self._tasks.forget_waiters()
 
     # --- leases
 

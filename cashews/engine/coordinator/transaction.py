@@ -203,7 +203,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._drop(self._permits)
         self._changes.void(permits)
         for branch in self._branches.values():
-            permits.void(branch.written_by_name)  # in place, past the chain
+            permits.void(filter(branch.wrote_by_name, list(permits.running)))  # in place, past the chain
         for permit in ours:
             self.hold_permit(permit)
 

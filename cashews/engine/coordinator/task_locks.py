@@ -1,0 +1,101 @@
+"""The locks that tasks of this process hold, and those that they wait for without a timeout."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
+
+from cashews.engine.coordinator.keeper import HeldLock
+from cashews.exceptions import LockedError
+
+K = TypeVar("K", bound=Hashable)
+Place: TypeAlias = "tuple[object, str]"
+"""The store that a lock is in, and its key there."""
+
+
+class TaskLocks:
+    """The holders of locks by key, and the lock that each task waits for: a deadlock is found before anybody waits.
+
+    A wait with a timeout ends by itself, and so does a lease that nobody renews: they are part of no deadlock.
+    """
+
+    __slots__ = ("_at", "_held", "_wanted")
+
+    def __init__(self) -> None:
+        self._held: dict[str, list[HeldLock]] = {}
+        self._at: dict[Place, list[HeldLock]] = {}
+        """The same locks by their places: middlewares may have renamed a key."""
+        self._wanted: dict[object, Place] = {}
+
+    def note_entered(self, lock: HeldLock, task: object) -> None:
+        """Note that a body runs, in a task, under a lock that was taken."""
+        lock.task = task
+        self._held.setdefault(lock.key, []).append(lock)
+        self._at.setdefault(_place_of(lock), []).append(lock)
+
+    def note_left(self, lock: HeldLock) -> None:
+        """Note that a body has ended."""
+        lock.task = None
+        _take_out(self._held, lock.key, lock)
+        _take_out(self._at, _place_of(lock), lock)
+
+    def is_free(self, key: str) -> bool:
+        """Say whether no task of this process holds a lock."""
+        return key not in self._held
+
+    def of_task(self, key: str, task: object, now: float) -> list[HeldLock]:
+        """Return the locks with a key that a task holds: more than one if a middleware tells them apart."""
+        held = self._held.get(key, ())
+        return [lock for lock in held if lock.task is task and lock.until > now and not lock.lost]
+
+    @contextmanager
+    def waiting(self, key: str, place: Place, task: object) -> Generator[None]:
+        """Note that a task waits for a lock in a block.
+
+        :raises LockedError: if the lock's holder waits for a lock of this task, perhaps by way of others
+        """
+        ours = self._closing(place, task)
+        if ours is not None:
+            reason = f"its holder waits for the lock {ours!r}, which this task holds: a deadlock"
+            raise LockedError(key, reason)
+        self._wanted[task] = place
+        try:
+            yield
+        finally:
+            self._wanted.pop(task, None)
+
+    def forget_waiters(self) -> None:
+        """Forget the tasks of a loop that has ended."""
+        self._wanted.clear()
+
+    def _closing(self, place: Place, task: object) -> str | None:
+        """Return the lock of a task that closes a circle of waits if the task waits at a place, or `None`."""
+        ahead, seen = [place], {place}
+        while ahead:
+            for holder in self._lasting(ahead.pop()):
+                wanted = self._wanted.get(holder.task)
+                if wanted is not None and wanted not in seen:
+                    ours = [lock for lock in self._lasting(wanted) if lock.task is task]
+                    if ours:
+                        return ours[0].key
+                    seen.add(wanted)
+                    ahead.append(wanted)
+        return None
+
+    def _lasting(self, place: Place) -> list[HeldLock]:
+        """Return the locks at a place that do not end by themselves."""
+        held = self._at.get(place, ())
+        return [lock for lock in held if not lock.lost and (lock.renewed or lock.lease is None)]
+
+
+def _place_of(lock: HeldLock) -> Place:
+    return lock.place.store, lock.place.key
+
+
+def _take_out(held: dict[K, list[HeldLock]], key: K, lock: HeldLock) -> None:
+    locks = held.get(key, [])
+    if lock in locks:
+        locks.remove(lock)
+    if not locks:
+        held.pop(key, None)
