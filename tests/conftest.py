@@ -165,7 +165,13 @@ def pytest_collection_finish(session):
             'put redis-server on the PATH, or leave them out with -m "not redis"'
         )
         raise pytest.UsageError(message)
+    with_examples()
     gc.freeze()  # twenty thousand collected tests are no garbage, and each full collection would look at them again
+
+
+@hypothesis.given(hypothesis.strategies.none())
+def with_examples(_):
+    """Have hypothesis register its source of chance; it looks for its owner, and finds none among frozen objects."""
 
 
 def pytest_generate_tests(metafunc):
