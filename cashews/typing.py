@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cashews._typing import TTL, Duration
-from cashews.api.decorated import Cached, CachedIterator, Filtered
+from cashews.api.decorated import Cached, CachedIterator, CachedMany, Filtered
 from cashews.api.settings import BackendFactory
 from cashews.backends.interface import Backend
 from cashews.clock import Clock
@@ -28,6 +28,7 @@ __all__ = [
     "BackendFactory",
     "Cached",
     "CachedIterator",
+    "CachedMany",
     "CallStatistics",
     "Callback",
     "Cause",

@@ -165,6 +165,7 @@ SUITES = {
     "cancellation/test_invalidated_loads.py": Suite(["mem", "redis", "redis-many-chained", "redis-many", "disk"]),
     "transactions/test_copies.py": Suite(["mem", "mem-copies-watched", "mem-pickled-signed", "redis", "disk"]),
     "cancellation/test_overtaken_loads.py": Suite(["mem", "redis", "disk"], ONE_EACH),
+    "strategies/test_batching.py": Suite(["mem"]),
     "serialize/test_slices.py": Suite(["mem-pickled-signed", "redis", "disk"], ONE_EACH),
 }
 """Directory or file of tests -> the subjects that it runs on."""

@@ -13,6 +13,7 @@ from cashews._typing import Self
 from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
 from cashews.api.guarding import GuardAPI
+from cashews.api.many import ManyAPI
 from cashews.api.settings import parse_setup
 from cashews.api.transactions import TransactionAPI
 from cashews.backends.interface import Backend, Environment
@@ -28,7 +29,7 @@ from cashews.messages.values import OnRemove
 ALL = frozenset(Command)
 
 
-class Cache(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
+class Cache(CommandAPI, DecoratorAPI, ManyAPI, GuardAPI, TransactionAPI):
     """A cache over one or more backends.
 
     All tasks that it needs live in the block ``async with Cache.open("mem://") as cache``. Without that block, after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from cashews.engine.counts import CallStatistics
@@ -12,6 +12,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+K = TypeVar("K", bound=Hashable)
 Owner = TypeVar("Owner")
 
 AsyncFunction = Callable[P, Coroutine[Any, Any, R]]
@@ -207,4 +208,58 @@ class Filtered(Protocol[P, R_co]):
 
     async def set(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function and return its result; if it is true, the filter answers yes for this call from now on."""
+        ...
+
+
+class CachedMany(Protocol[P, K, R]):
+    """A cached function of many ids."""
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, dict[K, R]]:
+        """Answer from the cache, and run the function for the ids that are not there."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> CachedMany[P, K, R]: ...
+    @overload
+    def __get__(
+        self: CachedMany[Concatenate[Owner, Q], K, R], instance: Owner, owner: type[Owner]
+    ) -> BoundMany[Q, K, R]: ...
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """Return the key of one id: takes the arguments of a call with the one id in the place of the ids."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Remove the stored values of a call's ids."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the function; each id of a call counts as a call."""
+        ...
+
+
+class BoundMany(Protocol[P, K, R]):
+    """A cached method of many ids, of an instance or a class."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, dict[K, R]]:
+        """Answer from the cache, and run the method for the ids that are not there."""
+        ...
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """Return the key of one id: takes the arguments of a call with the one id in the place of the ids."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Remove the stored values of a call's ids."""
+        ...
+
+    def statistics(self) -> CallStatistics:
+        """Return the figures of the method; each id of a call counts as a call."""
         ...

@@ -6,13 +6,14 @@ import enum
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from threading import get_ident
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
 from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
+from cashews.messages.loads import Waits
 from cashews.strategies.entry import Outcome, Raised
 
 Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
@@ -31,6 +32,26 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 """The leader was cancelled: the waiter that receives this answer leads now."""
 
 
+class Waiter(Protocol):
+    """The place in which a call waits for the outcome of a load, or for its turn to lead it."""
+
+    __slots__ = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether the answer is there."""
+        ...
+
+    @property
+    def answer(self) -> Outcome | TakeOverType:
+        """The answer, once it is there."""
+        ...
+
+    def give(self, value: Outcome | TakeOverType) -> None:
+        """Put the answer in its place."""
+        ...
+
+
 class Flight(LoadPermit):
     """A shared load of one key: its permit, and the calls that wait for it."""
 
@@ -40,7 +61,7 @@ class Flight(LoadPermit):
         super().__init__(place[1], origin, tagging)
         self.place = place
         self.loop = loop
-        self.waiters: deque[ReplySlot[Outcome | TakeOverType]] = deque()
+        self.waiters: deque[Waiter] = deque()
         self.ended = False
 
     def tell(self, answer: Outcome | TakeOverType) -> None:
@@ -85,16 +106,49 @@ class Flights:
             answer = await self._follow(flight, loading)
             if answer is not TAKE_OVER:
                 return answer, True
-            if flight.joinable and self._by_place.get(place) is flight:
-                flight.tagging = tagging
+            if self.take_over(flight, tagging):
                 break
-            flight.tell(TAKE_OVER)  # invalidated meanwhile: its waiters find the load that came after it, or lead one
-            self._remove(flight)
         else:
-            flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
-            self._by_place[place] = flight
-            self._permits.add(flight)
+            flight = self.begin(key, tagging)
         return await self._lead(flight, load), False
+
+    # --- loads of several keys at once, one flight each
+
+    def find(self, key: str) -> Flight | None:
+        """Return the load of a key that runs in this event loop, if calls may join it."""
+        return self._joinable((get_ident(), key))
+
+    def begin(self, key: str, tagging: KnownTags | None) -> Flight:
+        """Return a new load of a key, which calls may join; it ends with `end` or `abandon`."""
+        here, place = AMBIENT.get(), (get_ident(), key)
+        flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
+        self._by_place[place] = flight
+        self._permits.add(flight)
+        return flight
+
+    def take_over(self, flight: Flight, tagging: KnownTags | None) -> bool:
+        """Lead a load whose leader has given it to the caller; says whether that still makes sense.
+
+        It does not if the load was invalidated meanwhile: its waiters find the load that came after it, or lead one.
+        """
+        if flight.joinable and self._by_place.get(flight.place) is flight:
+            flight.tagging = tagging
+            return True
+        flight.tell(TAKE_OVER)
+        self._remove(flight)
+        return False
+
+    def end(self, flight: Flight, outcome: Outcome) -> None:
+        """End a load, and give its outcome to the calls that wait for it."""
+        self._remove(flight)
+        flight.tell(outcome)
+
+    def leave(self, flight: Flight, waiter: Waiter) -> None:
+        """Wait no more for a load; if the caller was chosen to lead it, another one is."""
+        if not waiter.given:
+            flight.waiters.remove(waiter)
+        elif waiter.answer is TAKE_OVER:
+            self.abandon(flight)
 
     def _joinable(self, place: Place) -> Flight | None:
         flight = self._by_place.get(place)
@@ -113,7 +167,7 @@ class Flights:
             flight.tell(Raised(error))
             raise
         except BaseException:
-            self._abandon(flight)
+            self.abandon(flight)
             raise
         self._remove(flight)
         if flight.waiters:
@@ -129,7 +183,7 @@ class Flights:
         finally:
             self._permits.drop(permit)
 
-    async def _follow(self, flight: Flight, loading: tuple[LoadPermit, ...]) -> Outcome | TakeOverType:
+    async def _follow(self, flight: Flight, loading: tuple[Waits, ...]) -> Outcome | TakeOverType:
         reply: ReplySlot[Outcome | TakeOverType] = self._loop().reply_slot()
         flight.waiters.append(reply)
         for load in loading[-1:]:
@@ -137,16 +191,13 @@ class Flights:
         try:
             return await reply
         except BaseException:
-            if not reply.given:
-                flight.waiters.remove(reply)
-            elif reply.answer is TAKE_OVER:  # chosen to lead, and cancelled before the load began
-                self._abandon(flight)
+            self.leave(flight, reply)
             raise
         finally:
             for load in loading[-1:]:
                 load.blocked_on.remove(flight)
 
-    def _abandon(self, flight: Flight) -> None:
+    def abandon(self, flight: Flight) -> None:
         """Give up leading: the first waiter takes over, or the load is forgotten."""
         if flight.waiters:
             flight.waiters.popleft().give(TAKE_OVER)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
 from cashews.messages import LoadPermit
 from cashews.messages.loads import Waits
 
-LOADING: ContextVar[tuple[LoadPermit, ...]] = ContextVar("cashews_loading", default=())
+LOADING: ContextVar[tuple[Waits, ...]] = ContextVar("cashews_loading", default=())
 """The loads that the current context runs in, the outermost first."""
 
 
@@ -18,7 +18,7 @@ class loading_here:  # noqa: N801  a block, as `suppress` is one; half the price
 
     __slots__ = ("_load", "_token")
 
-    def __init__(self, load: LoadPermit) -> None:
+    def __init__(self, load: Waits) -> None:
         self._load = load
 
     def __enter__(self) -> None:
@@ -45,6 +45,17 @@ def is_blocked_by(start: Waits, others: Collection[Waits]) -> bool:
         seen.update(new)
         ahead += new
     return False
+
+
+class JointLoad(Waits):
+    """One run of a function that loads several keys: the load of each key waits for it."""
+
+    __slots__ = ("blocked_on",)
+
+    def __init__(self, loads: Iterable[Waits]) -> None:
+        self.blocked_on: list[Waits] = []
+        for load in loads:
+            load.blocked_on.append(self)
 
 
 class LoadLock(Waits):

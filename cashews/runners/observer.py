@@ -81,6 +81,11 @@ class CallObserver:
     def _tell(self, kind: Callable[..., Event], key: str, *facts: object) -> None:
         self._observing.tell(kind(self.name, key, *facts))
 
+    def is_watched(self) -> bool:
+        """Say whether a listener, or a detector of this context, wants to know of answers."""
+        here = AMBIENT.get()
+        return bool(self._observing.listeners) or (here is not None and bool(here.detectors))
+
     # --- calls
 
     def answered(self, source: Source, call: Call, outcome: Outcome, error: BaseException | None = None) -> None:

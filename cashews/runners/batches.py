@@ -1,0 +1,52 @@
+"""Several messages asked at once, so that a store with a mailbox gets them as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+
+from cashews.actors.scope import start_soon
+from cashews.backends.interface import NOT_NOW
+from cashews.engine.engine import Engine
+from cashews.messages import LoadPermit, Message
+
+
+async def ask_all(engine: Engine, messages: Sequence[Message[Any]]) -> list[Exception]:
+    """Ask several messages, and return the failures; one that fails keeps none of the others from being served."""
+    failures: list[Exception] = []
+    later: list[Message[Any]] = []
+    for message in messages:
+        try:
+            if engine.in_place(message) is NOT_NOW:
+                later.append(message)
+        except Exception as error:  # noqa: BLE001  it is the caller's to raise
+            failures.append(error)
+    if later:
+        async with anyio.create_task_group() as tasks:
+            for message in later:
+                start_soon(tasks, _ask, engine, message, failures)
+    return failures
+
+
+async def _ask(engine: Engine, message: Message[Any], failures: list[Exception]) -> None:
+    try:
+        await engine.ask(message)
+    except Exception as error:  # noqa: BLE001  likewise
+        failures.append(error)
+
+
+async def mark_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:
+    """Give each load the store's mark of its beginning."""
+    if len(permits) > 1:
+        async with anyio.create_task_group() as tasks:
+            for permit in permits:
+                start_soon(tasks, _mark, engine, permit)
+    else:
+        for permit in permits:
+            await _mark(engine, permit)
+
+
+async def _mark(engine: Engine, permit: LoadPermit) -> None:
+    permit.since = await engine.mark(permit.key)

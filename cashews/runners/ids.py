@@ -1,0 +1,93 @@
+"""The parameter of a function that takes many ids: calls of one id are calls of many with that id in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from inspect import Parameter
+from typing import Any
+
+from cashews._dataclass import dataclass
+from cashews.exceptions import WrongArgumentError
+from cashews.keys.signatures import annotations_of, signature_of
+from cashews.keys.template import Field, parse_template
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The place of the ids among the arguments, and the name of one of them in templates."""
+
+    name: str
+    place: int
+    one: str
+
+    def of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Hashable]:
+        """Return the ids of a call, each once, in their order.
+
+        :raises TypeError: if the call has none, as the function itself would say, or one has no hash
+        """
+        given = args[self.place] if len(args) > self.place else kwargs.get(self.name)
+        if given is None:
+            message = f"missing the argument {self.name!r}"
+            raise TypeError(message)
+        return list(dict.fromkeys(given))
+
+    def call_of(
+        self, one: Hashable, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Return the arguments of a call of one id."""
+        if len(args) > self.place:
+            return (*args[: self.place], one, *args[self.place + 1 :]), kwargs
+        return args, {**{name: value for name, value in kwargs.items() if name != self.name}, self.one: one}
+
+    def with_place_of_many(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call of one id without it: `None` stands in its place."""
+        if len(args) > self.place:
+            return (*args[: self.place], None, *args[self.place + 1 :]), dict(kwargs)
+        return args, {name: value for name, value in kwargs.items() if name != self.one}
+
+    async def run(
+        self,
+        function: Callable[..., Any],
+        ids: Sequence[Hashable],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Mapping[Hashable, Any]:
+        """Run the function for some of the ids."""
+        if len(args) > self.place:
+            args = (*args[: self.place], list(ids), *args[self.place + 1 :])
+        else:
+            kwargs = {**kwargs, self.name: list(ids)}
+        found: Mapping[Hashable, Any] = await function(*args, **kwargs)
+        return found
+
+
+def ids_of(function: Callable[..., Any], name: str, template: str | None) -> Ids:
+    """Return the place of a function's ids. A field of the template that is no parameter is the name of one of them.
+
+    :raises WrongArgumentError: if the function has no such parameter
+    """
+    parameters = signature_of(function).parameters
+    if name not in parameters:
+        raise WrongArgumentError("ids", name, "the name of a parameter of the function")
+    roots = [part.root for part in parse_template(template or "") if isinstance(part, Field)]
+    others = [root for root in roots if root not in parameters and root.isidentifier()]
+    return Ids(name, list(parameters).index(name), others[0] if others else name)
+
+
+def single(function: Callable[..., Any], ids: Ids) -> Callable[..., Any]:
+    """Return a stand-in for a function of many ids, with the signature of a function of one; keys are made from it."""
+
+    async def one(*args: Any, **kwargs: Any) -> Any: ...
+
+    signature = signature_of(function)
+    one.__dict__["__signature__"] = signature.replace(
+        parameters=[
+            each.replace(name=ids.one, annotation=Parameter.empty) if each.name == ids.name else each
+            for each in signature.parameters.values()
+        ]
+    )
+    one.__annotations__ = {name: kind for name, kind in annotations_of(function).items() if name != ids.name}
+    one.__module__, one.__name__, one.__qualname__ = function.__module__, function.__name__, function.__qualname__
+    return one

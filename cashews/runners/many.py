@@ -1,0 +1,332 @@
+"""The runner of functions of many ids: it reads all ids in one message, and loads the missing ones in one run.
+
+Each id has a load of its own, which calls with other ids may join, and which an invalidation of its key makes void. All
+loads that a call begins are one run of the function: a joint load. A call begins its own loads first and waits for the
+others then, so two calls never wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any
+
+from cashews._typing import ABSENT
+from cashews.actors.loop import ReplySlot
+from cashews.commands import Command
+from cashews.engine.context import AMBIENT
+from cashews.engine.engine import Engine
+from cashews.engine.flights import TAKE_OVER, Flight, TakeOverType, Waiter
+from cashews.engine.load_locks import LOADING, JointLoad, is_blocked_by, loading_here
+from cashews.engine.observing import Source
+from cashews.exceptions import NoKeyError
+from cashews.messages import DeleteMany, KnownTags, LoadPermit, Message, RecallMany, UnknownTags
+from cashews.messages.loads import Waits
+from cashews.runners.batches import ask_all, mark_all
+from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
+from cashews.runners.ids import Ids
+from cashews.runners.observer import CallObserver
+from cashews.strategies.conditions import content_of, worth
+from cashews.strategies.entry import Outcome, Raised, Returned
+from cashews.strategies.strategy import bare
+
+
+class Share(Waiter):
+    """The part of a call in the load of another one: one id."""
+
+    __slots__ = ("_wanted", "flight", "one", "outcome")
+
+    def __init__(self, wanted: Wanted, one: Hashable, flight: Flight) -> None:
+        self._wanted = wanted
+        self.one = one
+        self.flight = flight
+        self.outcome: Outcome | TakeOverType | None = None
+
+    @property
+    def given(self) -> bool:
+        return self.outcome is not None
+
+    @property
+    def answer(self) -> Outcome | TakeOverType:
+        assert self.outcome is not None
+        return self.outcome
+
+    def give(self, value: Outcome | TakeOverType) -> None:
+        self.outcome = value
+        self._wanted.arrived.append(self)
+        bell = self._wanted.bell
+        if bell is not None and not bell.given:
+            bell.give(None)
+
+
+class Wanted:
+    """The ids of one call: those that are loaded or waited for, and the values that are there already.
+
+    Whatever arrives first is taken first: a call that was chosen to lead a load leads it, and waits for nothing else
+    before.
+    """
+
+    __slots__ = ("arrived", "bell", "calls", "joined", "keyless", "own", "values")
+
+    def __init__(self) -> None:
+        self.calls: dict[Hashable, Call] = {}
+        """The call of each id that has a key, as if the function took that id alone."""
+        self.values: dict[Hashable, Any] = {}
+        self.own: dict[Hashable, LoadPermit] = {}
+        """The loads that this call runs."""
+        self.keyless: list[Hashable] = []
+        """The ids that can have no key: they are loaded, and not stored."""
+        self.joined: dict[Hashable, Share] = {}
+        """The loads of other calls that this one waits for."""
+        self.arrived: list[Share] = []
+        self.bell: ReplySlot[None] | None = None
+
+
+class ManyRunner:
+    """Answers the calls of one decorated function of many ids, which returns a mapping.
+
+    :param target: the function, with the keys and tags of calls of one id
+    :param absent: whether ids that the function leaves out are remembered as absent, in the form of `None`
+    """
+
+    def __init__(self, engine: Engine, target: Target, ids: Ids, plan: Plan, *, absent: bool) -> None:
+        self._engine = engine
+        self._target = target
+        self._ids = ids
+        self._plan = plan
+        self._absent = absent
+        self._flights = engine.flights()
+        self.observer = CallObserver(engine, target.function, "many", plan)
+
+    def decorated(self) -> Callable[..., Coroutine[Any, Any, dict[Hashable, Any]]]:
+        """Return the function that users call."""
+
+        @wraps(self._target.function)
+        async def many(*args: Any, **kwargs: Any) -> dict[Hashable, Any]:
+            return await self._answer(args, kwargs)
+
+        return many
+
+    async def _answer(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Hashable, Any]:
+        order = self._ids.of(args, kwargs)
+        wanted = self._begin(order, args, kwargs)
+        try:
+            found = await self._read(wanted)
+        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
+            self.observer.tolerate(error, "read")
+            self.observer.counts.others += len(wanted.calls)
+            return dict(await self._ids.run(self._target.function, order, args, kwargs))
+        missing = self._sort(wanted, found)
+        if missing or wanted.keyless:
+            await self._load(wanted, missing, args, kwargs)
+        values = wanted.values
+        return {one: values[one] for one in order if one in values and not (self._absent and values[one] is None)}
+
+    def _begin(self, order: Sequence[Hashable], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Wanted:
+        wanted, call_of = Wanted(), self._ids.call_of
+        for one in order:
+            single = call_of(one, args, kwargs)
+            try:
+                wanted.calls[one] = self._target.call(*single)
+            except NoKeyError as error:
+                self.observer.note(error, "key")
+                self.observer.counts.others += 1
+                wanted.keyless.append(one)
+        return wanted
+
+    # --- hits
+
+    async def _read(self, wanted: Wanted) -> tuple[object, ...]:
+        """Read all ids in one message."""
+        if not wanted.calls:
+            return ()
+        keys = tuple([call.key for call in wanted.calls.values()])
+        found: tuple[object, ...] = await self._engine.ask(RecallMany(keys, ABSENT))
+        return found
+
+    def _sort(self, wanted: Wanted, found: Iterable[object]) -> list[Hashable]:
+        """Take the values that were found; returns the ids that have none."""
+        missing: list[Hashable] = []
+        values = wanted.values
+        for one, value in zip(wanted.calls, found, strict=True):
+            if value is ABSENT:
+                missing.append(one)
+            else:
+                values[one] = answer_of(value, shared=True) if value.__class__ is Raised else value
+        counts = self.observer.counts
+        counts.hits += len(values)
+        counts.others += len(missing)
+        if self.observer.is_watched():
+            self._tell(wanted, missing)
+        return missing
+
+    def _tell(self, wanted: Wanted, missing: Iterable[Hashable]) -> None:
+        for one, value in wanted.values.items():
+            self.observer.answered(Source.HIT, wanted.calls[one], Returned(value))
+        for one in missing:
+            self.observer.missed(wanted.calls[one].key)
+
+    # --- loads
+
+    async def _load(
+        self, wanted: Wanted, missing: Iterable[Hashable], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Load the missing ids, or share the loads of others that run."""
+        loading = LOADING.get()
+        with ExitStack() as stack:
+            stack.callback(self._leave, wanted)
+            for one in missing:
+                self._join_or_begin(wanted, one, loading)
+            await self._run_own(wanted, args, kwargs)
+            while wanted.joined:
+                await self._wait(wanted, loading)
+                arrived, wanted.arrived = wanted.arrived, []
+                for share in arrived:
+                    self._take(wanted, share, loading)
+                await self._run_own(wanted, args, kwargs)
+
+    def _join_or_begin(self, wanted: Wanted, one: Hashable, loading: tuple[Waits, ...]) -> None:
+        call, here, engine = wanted.calls[one], AMBIENT.get(), self._engine
+        tagging = self._tagging(call)
+        alone = not self._plan.protected or engine.is_off(Command.GET, call.key)
+        if alone or (here is not None and here.transactions):
+            wanted.own[one] = engine.permits.take(call.key, tagging)
+            return
+        flight = self._flights.find(call.key)
+        if flight is None:
+            wanted.own[one] = self._flights.begin(call.key, tagging)
+        elif loading and is_blocked_by(flight, loading):
+            wanted.own[one] = engine.permits.take(call.key, tagging)
+        else:
+            wanted.joined[one] = share = Share(wanted, one, flight)
+            flight.waiters.append(share)
+
+    def _tagging(self, call: Call) -> KnownTags | None:
+        try:
+            return self._target.tagging(call)
+        except Exception as error:  # noqa: BLE001  of the user's own callable or argument
+            self.observer.tolerate(error, "tags", call.key)
+            return UnknownTags(error)
+
+    async def _wait(self, wanted: Wanted, loading: tuple[Waits, ...]) -> None:
+        """Wait until one of the loads of other calls has ended, or is to be led by this one."""
+        flights = [share.flight for share in wanted.joined.values()]
+        for load in loading[-1:]:
+            load.blocked_on += flights
+        wanted.bell = self._engine.loop().reply_slot()
+        try:
+            if not wanted.arrived:
+                await wanted.bell
+        finally:
+            for load in loading[-1:]:
+                for flight in flights:
+                    load.blocked_on.remove(flight)
+
+    def _take(self, wanted: Wanted, share: Share, loading: tuple[Waits, ...]) -> None:
+        """Take the outcome of another call's load, or the lead of it."""
+        one, flight, outcome = share.one, share.flight, share.answer
+        del wanted.joined[one]
+        if outcome is not TAKE_OVER:
+            self.observer.counts.shared += 1
+            if self.observer.is_watched():
+                self.observer.answered(Source.SHARED, wanted.calls[one], outcome)
+            value = answer_of(outcome, shared=True)
+            if value is not ABSENT:
+                wanted.values[one] = value
+        elif self._flights.take_over(flight, self._tagging(wanted.calls[one])):
+            wanted.own[one] = flight
+        else:
+            self._join_or_begin(wanted, one, loading)
+
+    def _leave(self, wanted: Wanted) -> None:
+        """Give up the loads that have not ended, and wait for none."""
+        joined, wanted.joined = wanted.joined, {}
+        for share in joined.values():
+            self._flights.leave(share.flight, share)
+        own, wanted.own = wanted.own, {}
+        for permit in own.values():
+            self._drop(permit)
+
+    def _drop(self, permit: LoadPermit) -> None:
+        if isinstance(permit, Flight):
+            self._flights.abandon(permit)
+        else:
+            self._engine.permits.drop(permit)
+
+    async def _run_own(self, wanted: Wanted, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Run the function once for all ids that this call loads, store the outcomes, and give them to the waiters."""
+        ids, wanted.keyless = [*wanted.own, *wanted.keyless], []
+        if not ids:
+            return
+        engine, now = self._engine, self._engine.clock.now
+        with loading_here(JointLoad(wanted.own.values())):
+            await mark_all(engine, [permit for permit in wanted.own.values() if permit.tagging is not None])
+            started, outcome = now(), None
+            try:
+                try:
+                    found = await self._ids.run(self._target.function, ids, args, kwargs)
+                except Exception as error:
+                    outcome = Raised(error)
+                    raise
+                finally:
+                    self.observer.loaded("", now() - started, outcome)
+                outcomes = {one: Returned(found.get(one, ABSENT)) for one in wanted.own}
+                await self._store(wanted, outcomes, now() - started)
+            except Exception as error:
+                self._end(wanted, dict.fromkeys(wanted.own, Raised(error)))
+                raise
+        wanted.values.update({one: found[one] for one in ids if one in found})
+        self._end(wanted, outcomes)
+
+    def _end(self, wanted: Wanted, outcomes: Mapping[Hashable, Outcome]) -> None:
+        own, wanted.own = wanted.own, {}
+        for one, permit in own.items():
+            if isinstance(permit, Flight):
+                self._flights.end(permit, outcomes[one])
+            else:
+                self._engine.permits.drop(permit)
+
+    async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
+        messages: list[Message[Any]] = []
+        for one, permit in wanted.own.items():
+            call, outcome = wanted.calls[one], outcomes[one]
+            if outcome.value is ABSENT:
+                if not self._absent:
+                    continue
+                outcome = Returned(None)
+            message = await self._message(call, outcome, cost, permit)
+            if message is not None:
+                messages.append(message)
+        for error in await ask_all(self._engine, messages):
+            self.observer.tolerate(error, "store")
+
+    async def _message(self, call: Call, outcome: Returned, cost: float, permit: LoadPermit) -> Message[Any] | None:
+        """Return the message that stores the outcome of one id, `None` if it is not to be stored."""
+        plan = self._plan
+        if isinstance(permit.tagging, UnknownTags):
+            return None
+        part = "condition"
+        try:
+            stored: Outcome | None = outcome
+            if cost < plan.min_cost:
+                stored = None
+            elif plan.condition is not None:
+                stored = worth(outcome, await consult(plan.condition, outcome.value, call))
+            if stored is None:
+                self.observer.refused(call.key)
+                return None
+            part = "ttl or tags"
+            ttl = lifetime(plan, call, content_of(stored), self._engine.random.random)
+            return self._target.storing(call, stored, bare(stored), ttl, permit)
+        except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+            self.observer.tolerate(error, part, call.key)
+            return None
+
+    # --- the methods of a decorated function
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> None:
+        """Remove the stored values of a call's ids."""
+        calls = self._begin(self._ids.of(args, kwargs), args, kwargs).calls
+        if calls:
+            await self._engine.ask(DeleteMany(tuple([call.key for call in calls.values()])))
