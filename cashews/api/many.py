@@ -50,7 +50,8 @@ class ManyDecorator:
             "invalidate": runner.invalidate,
             "statistics": statistics_of(runner.observer),
         }
-        return cast("CachedMany[P, K, R]", equipped(runner.decorated(), function, binding, **helpers))
+        template = self.keying.template_of(one)
+        return cast("CachedMany[P, K, R]", equipped(runner.decorated(), function, binding, template, **helpers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

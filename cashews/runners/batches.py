@@ -10,17 +10,20 @@ import anyio
 from cashews.actors.scope import start_soon
 from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
-from cashews.messages import LoadPermit, Message
+from cashews.messages import LoadPermit, OneKey
 
 
-async def ask_all(engine: Engine, messages: Sequence[Message[Any]]) -> list[Exception]:
+async def ask_all(engine: Engine, messages: Sequence[OneKey[Any]]) -> list[Exception]:
     """Ask several messages, and return the failures; one that fails keeps none of the others from being served."""
     failures: list[Exception] = []
-    later: list[Message[Any]] = []
+    later: list[OneKey[Any]] = []
     for message in messages:
         try:
             if engine.in_place(message) is NOT_NOW:
-                later.append(message)
+                if type(message) in engine.routes.of(message.key).turns:  # the budget is spent: others run in between
+                    await engine.ask(message)
+                else:
+                    later.append(message)
         except Exception as error:  # noqa: BLE001  it is the caller's to raise
             failures.append(error)
     if later:
@@ -30,7 +33,7 @@ async def ask_all(engine: Engine, messages: Sequence[Message[Any]]) -> list[Exce
     return failures
 
 
-async def _ask(engine: Engine, message: Message[Any], failures: list[Exception]) -> None:
+async def _ask(engine: Engine, message: OneKey[Any], failures: list[Exception]) -> None:
     try:
         await engine.ask(message)
     except Exception as error:  # noqa: BLE001  likewise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any
 
@@ -38,6 +38,25 @@ class Ids:
         if len(args) > self.place:
             return (*args[: self.place], one, *args[self.place + 1 :]), kwargs
         return args, {**{name: value for name, value in kwargs.items() if name != self.name}, self.one: one}
+
+    def keys(
+        self,
+        key_of: Callable[..., str],
+        ids: Iterable[Hashable],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> list[str]:
+        """Return the key of each id of a call.
+
+        :raises NoKeyError: if one can have none
+        """
+        if len(args) > self.place:
+            before, after = args[: self.place], args[self.place + 1 :]
+            if not (before or after or kwargs):
+                return list(map(key_of, ids))
+            return [key_of(*before, one, *after, **kwargs) for one in ids]
+        others = {name: value for name, value in kwargs.items() if name != self.name}
+        return [key_of(*args, **{self.one: one}, **others) for one in ids]
 
     def with_place_of_many(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -21,7 +21,7 @@ from cashews.engine.flights import TAKE_OVER, Flight, TakeOverType, Waiter
 from cashews.engine.load_locks import LOADING, JointLoad, is_blocked_by, loading_here
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
-from cashews.messages import DeleteMany, KnownTags, LoadPermit, Message, RecallMany, UnknownTags
+from cashews.messages import DeleteMany, KnownTags, LoadPermit, RecallMany, Set, UnknownTags
 from cashews.messages.loads import Waits
 from cashews.runners.batches import ask_all, mark_all
 from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
@@ -67,11 +67,15 @@ class Wanted:
     before.
     """
 
-    __slots__ = ("arrived", "bell", "calls", "joined", "keyless", "own", "values")
+    __slots__ = ("args", "arrived", "bell", "calls", "joined", "keyless", "keys", "kwargs", "own", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        self.keys: dict[Hashable, str] = {}
+        """The key of each id that can have one."""
         self.calls: dict[Hashable, Call] = {}
-        """The call of each id that has a key, as if the function took that id alone."""
+        """The calls of the ids that are loaded, as if the function took one id."""
         self.values: dict[Hashable, Any] = {}
         self.own: dict[Hashable, LoadPermit] = {}
         """The loads that this call runs."""
@@ -115,41 +119,43 @@ class ManyRunner:
             found = await self._read(wanted)
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read")
-            self.observer.counts.others += len(wanted.calls)
+            self.observer.counts.others += len(wanted.keys)
             return dict(await self._ids.run(self._target.function, order, args, kwargs))
         missing = self._sort(wanted, found)
-        if missing or wanted.keyless:
-            await self._load(wanted, missing, args, kwargs)
         values = wanted.values
-        return {one: values[one] for one in order if one in values and not (self._absent and values[one] is None)}
+        if missing or wanted.keyless:
+            await self._load(wanted, missing)
+            values = {one: values[one] for one in order if one in values}
+        return {one: value for one, value in values.items() if value is not None} if self._absent else values
 
     def _begin(self, order: Sequence[Hashable], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Wanted:
-        wanted, call_of = Wanted(), self._ids.call_of
-        for one in order:
-            single = call_of(one, args, kwargs)
-            try:
-                wanted.calls[one] = self._target.call(*single)
-            except NoKeyError as error:
-                self.observer.note(error, "key")
-                self.observer.counts.others += 1
-                wanted.keyless.append(one)
+        wanted, key_of, keys = Wanted(args, kwargs), self._target.key, self._ids.keys
+        try:
+            wanted.keys = dict(zip(order, keys(key_of, order, args, kwargs), strict=True))
+        except NoKeyError:
+            for one in order:
+                try:
+                    wanted.keys[one] = keys(key_of, (one,), args, kwargs)[0]
+                except NoKeyError as error:
+                    self.observer.note(error, "key")
+                    self.observer.counts.others += 1
+                    wanted.keyless.append(one)
         return wanted
 
     # --- hits
 
     async def _read(self, wanted: Wanted) -> tuple[object, ...]:
         """Read all ids in one message."""
-        if not wanted.calls:
+        if not wanted.keys:
             return ()
-        keys = tuple([call.key for call in wanted.calls.values()])
-        found: tuple[object, ...] = await self._engine.ask(RecallMany(keys, ABSENT))
+        found: tuple[object, ...] = await self._engine.ask(RecallMany(tuple(wanted.keys.values()), ABSENT))
         return found
 
     def _sort(self, wanted: Wanted, found: Iterable[object]) -> list[Hashable]:
         """Take the values that were found; returns the ids that have none."""
         missing: list[Hashable] = []
         values = wanted.values
-        for one, value in zip(wanted.calls, found, strict=True):
+        for one, value in zip(wanted.keys, found, strict=True):
             if value is ABSENT:
                 missing.append(one)
             else:
@@ -163,31 +169,34 @@ class ManyRunner:
 
     def _tell(self, wanted: Wanted, missing: Iterable[Hashable]) -> None:
         for one, value in wanted.values.items():
-            self.observer.answered(Source.HIT, wanted.calls[one], Returned(value))
+            self.observer.answered(Source.HIT, self._call(wanted, one), Returned(value))
         for one in missing:
-            self.observer.missed(wanted.calls[one].key)
+            self.observer.missed(wanted.keys[one])
+
+    def _call(self, wanted: Wanted, one: Hashable) -> Call:
+        """Return the call of one id, as if the function took that alone."""
+        return Call(*self._ids.call_of(one, wanted.args, wanted.kwargs), wanted.keys[one])
 
     # --- loads
 
-    async def _load(
-        self, wanted: Wanted, missing: Iterable[Hashable], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
+    async def _load(self, wanted: Wanted, missing: Iterable[Hashable]) -> None:
         """Load the missing ids, or share the loads of others that run."""
         loading = LOADING.get()
         with ExitStack() as stack:
             stack.callback(self._leave, wanted)
             for one in missing:
                 self._join_or_begin(wanted, one, loading)
-            await self._run_own(wanted, args, kwargs)
+            await self._run_own(wanted)
             while wanted.joined:
                 await self._wait(wanted, loading)
                 arrived, wanted.arrived = wanted.arrived, []
                 for share in arrived:
                     self._take(wanted, share, loading)
-                await self._run_own(wanted, args, kwargs)
+                await self._run_own(wanted)
 
     def _join_or_begin(self, wanted: Wanted, one: Hashable, loading: tuple[Waits, ...]) -> None:
-        call, here, engine = wanted.calls[one], AMBIENT.get(), self._engine
+        here, engine = AMBIENT.get(), self._engine
+        call = wanted.calls[one] = self._call(wanted, one)
         tagging = self._tagging(call)
         alone = not self._plan.protected or engine.is_off(Command.GET, call.key)
         if alone or (here is not None and here.transactions):
@@ -254,7 +263,7 @@ class ManyRunner:
         else:
             self._engine.permits.drop(permit)
 
-    async def _run_own(self, wanted: Wanted, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    async def _run_own(self, wanted: Wanted) -> None:
         """Run the function once for all ids that this call loads, store the outcomes, and give them to the waiters."""
         ids, wanted.keyless = [*wanted.own, *wanted.keyless], []
         if not ids:
@@ -265,7 +274,7 @@ class ManyRunner:
             started, outcome = now(), None
             try:
                 try:
-                    found = await self._ids.run(self._target.function, ids, args, kwargs)
+                    found = await self._ids.run(self._target.function, ids, wanted.args, wanted.kwargs)
                 except Exception as error:
                     outcome = Raised(error)
                     raise
@@ -288,7 +297,7 @@ class ManyRunner:
                 self._engine.permits.drop(permit)
 
     async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
-        messages: list[Message[Any]] = []
+        messages: list[Set] = []
         for one, permit in wanted.own.items():
             call, outcome = wanted.calls[one], outcomes[one]
             if outcome.value is ABSENT:
@@ -301,7 +310,7 @@ class ManyRunner:
         for error in await ask_all(self._engine, messages):
             self.observer.tolerate(error, "store")
 
-    async def _message(self, call: Call, outcome: Returned, cost: float, permit: LoadPermit) -> Message[Any] | None:
+    async def _message(self, call: Call, outcome: Returned, cost: float, permit: LoadPermit) -> Set | None:
         """Return the message that stores the outcome of one id, `None` if it is not to be stored."""
         plan = self._plan
         if isinstance(permit.tagging, UnknownTags):
@@ -327,6 +336,6 @@ class ManyRunner:
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> None:
         """Remove the stored values of a call's ids."""
-        calls = self._begin(self._ids.of(args, kwargs), args, kwargs).calls
-        if calls:
-            await self._engine.ask(DeleteMany(tuple([call.key for call in calls.values()])))
+        keys = self._begin(self._ids.of(args, kwargs), args, kwargs).keys
+        if keys:
+            await self._engine.ask(DeleteMany(tuple(keys.values())))
