@@ -83,7 +83,7 @@ async def change(number: int, name: str) -> dict[str, int | str]:
     return {"number": number, "name": name}
 
 
-@app.delete("/products/cache", status_code=204)
+@app.delete("/products/cache", status_code=204, response_model=None)
 async def forget_all() -> None:
     """Remove every cached product, whatever its key is."""
     await cache.delete_tags("products")

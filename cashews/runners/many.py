@@ -159,7 +159,7 @@ class ManyRunner:
             if value is ABSENT:
                 missing.append(one)
             else:
-                values[one] = answer_of(value, shared=True) if value.__class__ is Raised else value
+                values[one] = answer_of(value, shared=True) if isinstance(value, Raised) else value
         counts = self.observer.counts
         counts.hits += len(values)
         counts.others += len(missing)

@@ -20,7 +20,14 @@ server.start()
 print(server.port, flush=True)
 sys.stdin.read()
 """
-WITHOUT = """
+WITHOUT_SERVER = """
+import os, sys
+from tests import servers
+os.environ["PATH"], servers.find_spec = "", lambda _: None
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+WITHOUT_PACKAGE = """
 import sys
 sys.modules["hiredis"] = None
 import pytest
@@ -56,14 +63,28 @@ def test_a_server_may_be_paused_killed_and_started_again(own_server):
     assert server.pid is None
 
 
-def without_server(*options):
-    command = [sys.executable, "-c", WITHOUT, "--collect-only", "-q", "-p", "no:cacheprovider", *options]
+def collected(program, *options):
+    command = [sys.executable, "-c", program, "--collect-only", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_without_a_server_the_tests_that_need_one_are_an_error():
-    refused = without_server("tests/conformance/test_counters.py")
+    refused = collected(WITHOUT_SERVER, "-q", "tests/conformance/test_counters.py")
     assert refused.returncode == pytest.ExitCode.USAGE_ERROR
     assert 'leave them out with -m "not redis"' in refused.stderr
-    allowed = without_server("tests/conformance/test_counters.py", "-m", "not redis")
+    allowed = collected(WITHOUT_SERVER, "-q", "tests/conformance/test_counters.py", "-m", "not redis")
     assert allowed.returncode == pytest.ExitCode.OK
+
+
+def test_without_a_package_the_tests_that_need_it_are_left_out_and_named():
+    found = collected(WITHOUT_PACKAGE, "tests/conformance/test_counters.py")
+    assert found.returncode == pytest.ExitCode.OK
+    assert "left out: the tests that need hiredis (not installed" in found.stdout
+    assert "[disk" in found.stdout
+    assert "[redis" not in found.stdout
+
+
+def test_where_nothing_may_be_left_out_a_missing_package_is_an_error():
+    refused = collected(WITHOUT_PACKAGE, "--complete", "tests/conformance/test_counters.py")
+    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--complete: hiredis not installed" in refused.stderr
