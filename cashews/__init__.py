@@ -219,5 +219,11 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> object:
+    from cashews._deprecated import deprecated  # noqa: PLC0415  hardly anybody asks
+
+    return deprecated(__name__, name)
+
+
 def __dir__() -> list[str]:
     return sorted({*__all__, *(name for name in _MODULES if name in globals())})

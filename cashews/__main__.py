@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import anyio
 
 from cashews.api.cache import Cache
+from cashews.cli.migrate_check import main as migrate_check
 from cashews.clock import SystemClock
 
 CALLERS = 1_000
@@ -131,8 +132,14 @@ async def tour() -> None:
 
 
 def main() -> None:
-    """Read the command line and run the tour."""
-    parser = argparse.ArgumentParser(prog="python -m cashews", description="A short tour of cashews.")
+    """Read the command line and run the tour, or another command."""
+    if sys.argv[1:2] == ["migrate-check"]:
+        sys.exit(migrate_check(sys.argv[2:]))
+    parser = argparse.ArgumentParser(
+        prog="python -m cashews",
+        description="A short tour of cashews.",
+        epilog="another command: migrate-check PATH, for programs that come from cashews 7",
+    )
     parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="which event loop (default: both)")
     wanted = parser.parse_args().loop
     for loop in LOOPS if wanted == "both" else (wanted,):

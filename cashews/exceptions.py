@@ -336,3 +336,11 @@ class NotSupportedError(CacheError):
 
     def __init__(self, backend: str, feature: str) -> None:
         super().__init__(f"the {backend} backend does not support {feature}")
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("__"):  # each import of the module asks for its path
+        raise AttributeError(name)
+    from cashews._deprecated import deprecated  # noqa: PLC0415  hardly anybody asks
+
+    return deprecated(__name__, name)

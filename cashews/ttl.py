@@ -133,3 +133,11 @@ def _takes_result_until(function: AnyFunction) -> float:
         if parameter.name == "result" and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             return place
     return -1
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("__"):  # each import of the module asks for its path
+        raise AttributeError(name)
+    from cashews._deprecated import deprecated  # noqa: PLC0415  hardly anybody asks
+
+    return deprecated(__name__, name)

@@ -34,6 +34,8 @@ WINGS = (
     Wing("testing", 7, "tools for tests of code that uses a cache"),
     Wing("typing", 7, "the types that users annotate with"),
     Wing("helpers", 7, "ready interceptors and conditions"),
+    Wing("deprecated", 7, "modules of cashews 7", ("formatter", "key", "picklers", "validation", "wrapper")),
+    Wing("cli", 7, "commands in the terminal besides the tour"),
     Wing("contrib", 7, "other frameworks"),
     Wing("runners", 6, "carry out decorated calls: they ask, let the strategy judge, and act"),
     Wing("guards", 6, "wrap calls: each decides whether, when and how often the function runs"),
@@ -67,6 +69,7 @@ WINGS = (
         "commands, errors, durations, the clock, checks of arguments, dataclasses",
         (
             "_arguments",
+            "_deprecated",
             "_dataclass",
             "_log",
             "_steps",

@@ -1,0 +1,274 @@
+"""The rules of ``migrate-check``: which lines of a program for cashews 7 mean something else here, and why."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from cashews._deprecated import GONE
+from cashews.exceptions import WrongTTLError
+from cashews.ttl import seconds
+
+
+class Change(NamedTuple):
+    """A change of meaning: the old one, the new one, and the words to write instead."""
+
+    rule: str
+    old: str
+    new: str
+    write: str
+
+
+CACHING: Final = frozenset({"cache", "early", "soft", "hit", "dynamic", "failover", "iterator"})
+GUARDING: Final = frozenset(
+    {"locked", "rate_limit", "slice_rate_limit", "circuit_breaker", "thunder_protection", "bloom"}
+)
+DURATIONS: Final = frozenset({"ttl", "expire", "early_ttl", "soft_ttl", "period", "half_open_ttl", "time_condition"})
+PATTERNED: Final = frozenset({"delete_match", "get_match", "scan", "invalidate"})
+MODULES: Final = frozenset({"decorators", "compresors", "utils", "cache_condition", "key_context"})
+
+DURATION: Final = Change(
+    "duration", "a number without a unit is dropped, or seconds", "a WrongTTLError", "write the unit"
+)
+TAGS: Final = Change(
+    "tags",
+    "tags in sets of their own",
+    "tags beside the value; those of cashews 7 are not seen",
+    "remove tagged keys before you change over",
+)
+REGISTERED: Final = Change(
+    "register_tag",
+    "adds no tag by itself",
+    "gives the tag to every value whose key fits",
+    "leave it out where tags= is enough",
+)
+LOCKS: Final = Change(
+    "locks",
+    "locks of both versions exclude each other",
+    "locks of cashews 7 are not seen",
+    "do not run both side by side where this lock matters",
+)
+LEASE: Final = Change(
+    "lock=True",
+    "the lease is the ttl",
+    "the lease is 60 s, renewed while the function runs",
+    "lock='5m' for another lease",
+)
+DEFAULT_KEY: Final = Change(
+    "default key",
+    "begins with module:function",
+    "begins with module.function, so what is stored is not found",
+    "key=... with the old text, or expect a load per key",
+)
+COLD: Final = Change("cold start", "reads its own records", "records of cashews 7 are absent", "expect a load per key")
+DISABLE: Final = Change(
+    "disable", "holds in the context", "holds in the process", "with cache.disabling(): for a context"
+)
+MIDDLEWARES: Final = Change(
+    "middlewares", "the last one is the outermost", "the first is", "reverse the list if order matters"
+)
+PATTERN: Final = Change(
+    "pattern", "a regular expression in memory, a glob on Redis", "* is any text, all else is itself", "use * alone"
+)
+HALF_OPEN: Final = Change(
+    "half-open circuit",
+    "a window by chance",
+    "every other call passes, one failure opens it again",
+    "nothing, if that suits",
+)
+FORMAT: Final = Change(
+    "format", "the format is ignored", "it is applied, so keys differ", "leave it out to keep old keys"
+)
+PLAIN: Final = Change("plain function", "fails at the call", "a NotAsyncError at decoration", "async def")
+NOT_HERE: Final = Change("not here", "client-side cache, cluster", "not there yet", "leave the option out, or wait")
+SHARED: Final = Change(
+    "mem://",
+    "values are copied when they are set",
+    "the very objects are shared, both ways",
+    "mem://?copy=deep to copy both ways",
+)
+SIGNED: Final = Change(
+    "secret",
+    "its own signature",
+    "values signed by cashews 7 are absent",
+    "legacy_digestmod='md5' to read them for a while",
+)
+PING: Final = Change(
+    "ping",
+    "may answer though the store is out of reach",
+    "raises when the store cannot be reached",
+    "except CacheError",
+)
+TAGS_BACKEND: Final = Change("setup_tags_backend", "tags have a store", "accepted, and changes nothing", "leave it out")
+
+
+class Project(NamedTuple):
+    """The names that stand for caches in all files of a program."""
+
+    caches: frozenset[str]
+
+
+def caches_in(tree: ast.Module) -> Iterator[str]:
+    """Give the names to which a file assigns a cache."""
+    for node in ast.walk(tree):
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        value = getattr(node, "value", None)
+        if (
+            isinstance(value, ast.Call)
+            and _last(value.func) in {"Cache", "open"}
+            and "Cache" in ast.unparse(value.func)
+        ):
+            yield from filter(None, map(_last, targets))
+
+
+def changes_in(tree: ast.Module, project: Project) -> Iterator[tuple[int, Change]]:
+    """Give the lines of a file that mean something else here, each with the change."""
+    if not _uses_cashews(tree, project):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from _imports(node)
+        elif isinstance(node, ast.Call):
+            for change in _call(node, project):
+                yield node.lineno, change
+        elif isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                if _is_decorator(decorator, project, CACHING | GUARDING):
+                    yield node.lineno, PLAIN
+
+
+def _uses_cashews(tree: ast.Module, project: Project) -> bool:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and any(name.name.partition(".")[0] == "cashews" for name in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom):
+            names = {name.name for name in node.names}
+            if (node.module or "").partition(".")[0] == "cashews" or names & (project.caches - {"cache", "mem"}):
+                return True
+    return False
+
+
+def _imports(node: ast.ImportFrom) -> Iterator[tuple[int, Change]]:
+    module = node.module or ""
+    for name in node.names:
+        new = GONE.get(module, {}).get(name.name)
+        if new is not None:
+            yield node.lineno, Change("import", f"{module}.{name.name}", "works, with a DeprecationWarning", str(new))
+    part = module.removeprefix("cashews.").partition(".")[0]
+    if module.startswith("cashews.") and part in MODULES:
+        yield node.lineno, Change("import", module, "not there", "import from cashews itself")
+    if module.startswith("cashews.contrib"):
+        yield node.lineno, Change("import", module, "not there yet", "see the page on migration")
+
+
+def _call(node: ast.Call, project: Project) -> Iterator[Change]:
+    name = _last(node.func)
+    if not _is_of_cache(node.func, project):
+        return
+    options = {each.arg: each.value for each in node.keywords if each.arg}
+    method = "cache" if name in project.caches else name
+    yield from _durations(options, node, method)
+    for check in (_decorator, _command, _setup):
+        yield from check(method, options, node)
+
+
+def _durations(options: dict[str, ast.expr], node: ast.Call, method: str) -> Iterator[Change]:
+    given = [value for option, value in options.items() if option in DURATIONS]
+    if method in CACHING:
+        given += node.args[:1]
+    for value in given:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            try:
+                seconds(value.value)
+            except WrongTTLError:
+                yield DURATION._replace(old=f"{value.value!r}: " + DURATION.old)
+
+
+def _decorator(method: str, options: dict[str, ast.expr], _: ast.Call) -> Iterator[Change]:
+    if method not in CACHING | GUARDING:
+        return
+    if "key" not in options and "name" not in options:
+        yield DEFAULT_KEY
+    if method in {"early", "soft", "iterator"}:
+        yield COLD
+    if "tags" in options:
+        yield TAGS
+    if method in {"locked", "thunder_protection"}:
+        yield LOCKS
+    if "lock" in options:
+        yield LEASE
+        yield LOCKS
+    if "half_open_ttl" in options:
+        yield HALF_OPEN
+    key = options.get("key")
+    if isinstance(key, ast.Constant) and isinstance(key.value, str) and _has_format(key.value):
+        yield FORMAT
+
+
+def _has_format(template: str) -> bool:
+    specs = [field.partition("}")[0].partition(":")[2] for field in template.split("{")[1:]]
+    return any(spec and not spec[0].isalpha() for spec in specs)
+
+
+SIMPLE: Final = {
+    "disable": DISABLE,
+    "register_tag": REGISTERED,
+    "delete_tags": TAGS,
+    "lock": LOCKS,
+    "set_lock": LOCKS,
+    "ping": PING,
+    "setup_tags_backend": TAGS_BACKEND,
+    "add_middleware": MIDDLEWARES,
+}
+"""The methods of which every call is told."""
+
+
+def _command(method: str, _: dict[str, ast.expr], node: ast.Call) -> Iterator[Change]:
+    if method in SIMPLE:
+        yield SIMPLE[method]
+    first = node.args[0] if node.args else None
+    text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+    if method in PATTERNED and any(sign in text for sign in "?[\\^$+|("):
+        yield PATTERN
+
+
+def _setup(method: str, options: dict[str, ast.expr], node: ast.Call) -> Iterator[Change]:
+    if method != "setup":
+        return
+    url = node.args[0] if node.args else options.get("settings_url")
+    text = url.value if isinstance(url, ast.Constant) and isinstance(url.value, str) else ""
+    if text.startswith("mem://") and "copy" not in text and "copy" not in options:
+        yield SHARED
+    if "middlewares" in options or len(node.args) > 1:
+        yield MIDDLEWARES
+    if "secret" in options or "secret=" in text:
+        yield SIGNED
+    for option in ("client_side", "cluster"):
+        value = options.get(option)
+        on = value is not None and not (isinstance(value, ast.Constant) and not value.value)
+        if on or f"{option}=1" in text or f"{option}=true" in text.lower():
+            yield NOT_HERE
+
+
+def _is_decorator(node: ast.expr, project: Project, methods: frozenset[str]) -> bool:
+    if not isinstance(node, ast.Call) or not _is_of_cache(node.func, project):
+        return False
+    name = _last(node.func)
+    return name in methods or name in project.caches
+
+
+def _is_of_cache(function: ast.expr, project: Project) -> bool:
+    """Say whether a function is a cache, a method of one, or a decorator that is imported by its own name."""
+    if isinstance(function, ast.Attribute):
+        return _last(function.value) in project.caches or _last(function) in project.caches
+    return isinstance(function, ast.Name) and (function.id in project.caches or function.id in CACHING | GUARDING)
+
+
+def _last(node: ast.expr) -> str:
+    """Return the last name of a dotted expression, or an empty text."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
