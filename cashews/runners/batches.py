@@ -41,15 +41,24 @@ async def _ask(engine: Engine, message: OneKey[Any], failures: list[Exception]) 
 
 
 async def mark_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:
-    """Give each load the store's mark of its beginning."""
+    """Give each load the store's mark of its beginning.
+
+    :raises Exception: the first failure, once all have been asked for
+    """
+    failures: list[Exception] = []
     if len(permits) > 1:
         async with anyio.create_task_group() as tasks:
             for permit in permits:
-                start_soon(tasks, _mark, engine, permit)
+                start_soon(tasks, _mark, engine, permit, failures)
     else:
         for permit in permits:
-            await _mark(engine, permit)
+            await _mark(engine, permit, failures)
+    if failures:
+        raise failures[0]
 
 
-async def _mark(engine: Engine, permit: LoadPermit) -> None:
-    permit.since = await engine.mark(permit.key)
+async def _mark(engine: Engine, permit: LoadPermit, failures: list[Exception]) -> None:
+    try:
+        permit.since = await engine.mark(permit.key)
+    except Exception as error:  # noqa: BLE001  likewise
+        failures.append(error)

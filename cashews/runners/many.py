@@ -159,7 +159,7 @@ class ManyRunner:
             if value is ABSENT:
                 missing.append(one)
             else:
-                values[one] = answer_of(value, shared=True) if isinstance(value, Raised) else value
+                values[one] = answer_of(value, shared=True) if type(value) is Raised else value
         counts = self.observer.counts
         counts.hits += len(values)
         counts.others += len(missing)
@@ -268,9 +268,9 @@ class ManyRunner:
         ids, wanted.keyless = [*wanted.own, *wanted.keyless], []
         if not ids:
             return
-        engine, now = self._engine, self._engine.clock.now
+        now = self._engine.clock.now
         with loading_here(JointLoad(wanted.own.values())):
-            await mark_all(engine, [permit for permit in wanted.own.values() if permit.tagging is not None])
+            await self._mark(wanted)
             started, outcome = now(), None
             try:
                 try:
@@ -288,6 +288,16 @@ class ManyRunner:
         wanted.values.update({one: found[one] for one in ids if one in found})
         self._end(wanted, outcomes)
 
+    async def _mark(self, wanted: Wanted) -> None:
+        """Note the beginning of the loads whose values carry tags; without a mark, they are not stored."""
+        tagged = [permit for permit in wanted.own.values() if permit.tagging is not None]
+        try:
+            await mark_all(self._engine, tagged)
+        except Exception as error:  # noqa: BLE001  of the store, which does not suppress it
+            self.observer.tolerate(error, "load")
+            for permit in tagged:
+                permit.tagging = UnknownTags(error)
+
     def _end(self, wanted: Wanted, outcomes: Mapping[Hashable, Outcome]) -> None:
         own, wanted.own = wanted.own, {}
         for one, permit in own.items():
@@ -298,39 +308,41 @@ class ManyRunner:
 
     async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
         messages: list[Set] = []
+        if cost < self._plan.min_cost:
+            for one in wanted.own:
+                self.observer.refused(wanted.keys[one])
+            return
         for one, permit in wanted.own.items():
             call, outcome = wanted.calls[one], outcomes[one]
             if outcome.value is ABSENT:
                 if not self._absent:
                     continue
                 outcome = Returned(None)
-            message = await self._message(call, outcome, cost, permit)
-            if message is not None:
-                messages.append(message)
-        for error in await ask_all(self._engine, messages):
-            self.observer.tolerate(error, "store")
+            stored = await self._judged(call, outcome) if self._plan.condition else outcome
+            if stored is None or isinstance(permit.tagging, UnknownTags):
+                continue
+            try:
+                messages.append(self._sealed(call, stored, permit))
+            except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+                self.observer.tolerate(error, "ttl or tags", call.key)
+        for failure in await ask_all(self._engine, messages):
+            self.observer.tolerate(failure, "store")
 
-    async def _message(self, call: Call, outcome: Returned, cost: float, permit: LoadPermit) -> Set | None:
-        """Return the message that stores the outcome of one id, `None` if it is not to be stored."""
-        plan = self._plan
-        if isinstance(permit.tagging, UnknownTags):
-            return None
-        part = "condition"
+    async def _judged(self, call: Call, outcome: Returned) -> Outcome | None:
+        """Return the outcome to store after the answer of the condition, `None` for nothing."""
+        condition = self._plan.condition
         try:
-            stored: Outcome | None = outcome
-            if cost < plan.min_cost:
-                stored = None
-            elif plan.condition is not None:
-                stored = worth(outcome, await consult(plan.condition, outcome.value, call))
-            if stored is None:
-                self.observer.refused(call.key)
-                return None
-            part = "ttl or tags"
-            ttl = lifetime(plan, call, content_of(stored), self._engine.random.random)
-            return self._target.storing(call, stored, bare(stored), ttl, permit)
-        except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
-            self.observer.tolerate(error, part, call.key)
+            stored = worth(outcome, condition and await consult(condition, outcome.value, call))
+        except Exception as error:  # noqa: BLE001  likewise
+            self.observer.tolerate(error, "condition", call.key)
             return None
+        if stored is None:
+            self.observer.refused(call.key)
+        return stored
+
+    def _sealed(self, call: Call, stored: Outcome, permit: LoadPermit) -> Set:
+        ttl = lifetime(self._plan, call, content_of(stored), self._engine.random.random)
+        return self._target.storing(call, stored, bare(stored), ttl, permit)
 
     # --- the methods of a decorated function
 

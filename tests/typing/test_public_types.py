@@ -13,7 +13,7 @@ import anyio
 import pytest
 from anyio import CancelScope
 
-from cashews import Backend, Cache, Command, Proceed, RateLimitError, noself
+from cashews import Backend, Cache, CallStatistics, Command, Explanation, Proceed, RateLimitError, noself
 from cashews.testing import VirtualClock
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ async def dynamic(uid: int) -> str:
 @cache.failover(ttl="1m", exceptions=(ValueError, KeyError), key="{uid}")
 async def failover(uid: int) -> str | None:
     return str(uid)
+
+
+@cache.many(ttl="1m", key="many:{uid}", absent=True)
+async def many(ids: list[int], *, fresh: bool = False) -> dict[int, str]:
+    return {uid: f"{uid}{fresh}" for uid in ids}
+
+
+@cache.batching(window="1ms")
+async def batched(ids: list[int], fresh: bool = False) -> dict[int, str]:
+    return {uid: f"{uid}{fresh}" for uid in ids}
 
 
 @cache.iterator(ttl="1m", key="iterator:{stop}")
@@ -251,6 +261,25 @@ async def test_a_filtered_function_may_answer_a_flag_instead() -> None:
     assert assert_type(await bloom("ann"), int | bool) == 3
     assert assert_type(bloom.key("ann"), str) == "bloom:bloom:ann"
     assert assert_type(await dual_bloom("ann"), int | bool) == 3
+
+
+async def test_a_cached_function_of_many_ids_keeps_its_types() -> None:
+    assert assert_type(await many([1, 2]), dict[int, str]) == {1: "1False", 2: "2False"}
+    assert assert_type(many.key(1), str) == "many:1"
+    await many.invalidate([1])
+    assert assert_type(many.statistics(), CallStatistics).loads >= 1
+    assert assert_type(await batched(1, fresh=True), str | None) == "1True"
+
+
+async def test_what_a_function_tells_of_itself_is_typed() -> None:
+    assert assert_type(simple.statistics(), CallStatistics).calls >= 0
+    assert assert_type(await simple.explain(1), Explanation).key == "simple:1"
+    assert assert_type(await iterator.explain(2), Explanation).key == "iterator:2"
+
+
+async def refused_calls_of_many_ids() -> None:
+    await many(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await batched("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def test_a_cached_iterator_keeps_its_items() -> None:
