@@ -1,48 +1,38 @@
 """The stream runner: replays the items of one complete run of an async generator, or runs it and records them.
 
-A run is stored as a manifest under the key of its call and, if it is long, as further chunks under keys that only this
-run has. The manifest is written last and names its chunks, so runs never mix and half a run is never found. All chunks
-are read before the first item is replayed: a chunk that has been evicted makes the run absent, it cannot cut it short.
+A run is stored as one value under the key of its call. So runs never mix, half a run is never found, and no part of a
+run outlives its deadline or the deletion of its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from copy import deepcopy
 from functools import wraps
-from os import urandom
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews._typing import ABSENT, Absent
-from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
-from cashews.messages import DeleteMany, KnownTags, LoadPermit, Recall, RecallMany, SetMany, UnknownTags
+from cashews.messages import KnownTags, LoadPermit, Recall, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime
 from cashews.runners.explanation import Explainer
 from cashews.runners.observer import CallObserver
-from cashews.strategies.entry import Chunk, Manifest, Outcome, Raised, Returned
+from cashews.strategies.entry import Outcome, Raised, Returned, StoredRun
 from cashews.strategies.strategy import LOAD, Serve, Verdict
 
-Item = TypeVar("Item")
 Generating = Callable[..., AsyncGenerator[Any, None]]
 
-CHUNK: Final = 100
-"""How many items are stored under one key, and are replayed between two checkpoints."""
-BATCH: Final = 16
-"""How many chunks travel in one message."""
+PACE: Final = 100
+"""How many items are replayed between two checkpoints."""
 MOST_ITEMS: Final = 100_000
 """The longest run that is recorded and stored, unless `max_items` says otherwise."""
-RUN_BYTES: Final = 16
-"""The length of the name of a run, which no other run has, in whichever process."""
-MARGIN: Final = 60.0
-"""Seconds that chunks outlive their manifest, so that a reader of the manifest still finds them."""
 
 
 @dataclass(slots=True)
@@ -71,11 +61,6 @@ class Recording:
         """Record nothing more, and forget the items so far."""
         self.whole = False
         self.items.clear()
-
-    def split(self, run: str, size: int) -> tuple[Manifest, list[Chunk]]:
-        """Return the manifest of the run and its further chunks."""
-        head, *chunks = [tuple(piece) for piece in pieces(self.items, size)] or [()]
-        return Manifest(run, head, len(chunks), len(self.items)), [Chunk(items) for items in chunks]
 
 
 class StreamRunner:
@@ -133,22 +118,14 @@ class StreamRunner:
     # --- a stored run
 
     async def _remembered(self, key: str) -> list[object] | None:
-        """Return the items of a complete run, `None` if there is none or if a part of it is missing."""
-        manifest = await self._engine.ask(Recall(key, ABSENT))
-        if not isinstance(manifest, Manifest):
-            return None
-        items = list(manifest.head)
-        for keys in pieces(manifest.keys(key), BATCH):
-            for chunk in await self._engine.ask(RecallMany(tuple(keys), ABSENT)):
-                if not isinstance(chunk, Chunk):
-                    return None
-                items += chunk.items
-        return items if len(items) == manifest.count else None
+        """Return the items of a complete run, `None` if there is none."""
+        found = await self._engine.ask(Recall(key, ABSENT))
+        return list(found.items) if type(found) is StoredRun else None
 
     async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
         self.observer.answered(Source.HIT, call, Returned(items))
-        for chunk in pieces(items, CHUNK):
-            for item in chunk:
+        for start in range(0, len(items), PACE):
+            for item in items[start : start + PACE]:
                 yield item
             await checkpoint()
 
@@ -217,37 +194,15 @@ class StreamRunner:
                 logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
 
     async def _store(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
-        """Store a run: its chunks, then its manifest; remove the chunks of the run that it replaces."""
+        """Store a run, if it was recorded and is worth it."""
         if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
             if recording.refused or recording.cost < self._plan.min_cost:
                 self.observer.refused(call.key)
             return
-        engine, key = self._engine, call.key
-        ttl = lifetime(self._plan, call, recording.items, engine.random.random)
-        # Without a ttl the run is one value: chunks that lose their manifest would stay for ever.
-        size = CHUNK if ttl is not None else self._most
-        manifest, chunks = recording.split(urandom(RUN_BYTES).hex(), size)
-        keys = manifest.keys(key)
-        for pairs in pieces(list(zip(keys, chunks, strict=True)), BATCH):
-            await engine.ask(SetMany(dict(pairs), None if ttl is None else ttl + MARGIN))
-        replaced = await self._chunks_of(key)
-        stored = await engine.ask(self._target.storing(call, Returned(recording.items), manifest, ttl, permit))
-        for orphans in pieces(replaced if stored else keys, BATCH):
-            await engine.ask(DeleteMany(tuple(orphans)))
-
-    async def _chunks_of(self, key: str) -> tuple[str, ...]:
-        """Return the keys of the chunks of the run that is stored now."""
-        here = AMBIENT.get()
-        if here is not None and here.invalidating:  # a read would invalidate, and void our own permit
-            return ()
-        manifest = await self._engine.ask(Recall(key, ABSENT))
-        return manifest.keys(key) if isinstance(manifest, Manifest) else ()
+        ttl = lifetime(self._plan, call, recording.items, self._engine.random.random)
+        run = StoredRun(tuple(recording.items))
+        await self._engine.ask(self._target.storing(call, Returned(recording.items), run, ttl, permit))
 
 
 def _is_refreshing(_: str) -> bool:
     return False  # a run is recorded for its consumer
-
-
-def pieces(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Give consecutive parts of a sequence."""
-    return (items[start : start + size] for start in range(0, len(items), size))

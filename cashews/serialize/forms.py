@@ -15,7 +15,7 @@ from typing import Final, cast
 from cashews.exceptions import DecodeError
 from cashews.serialize.codecs import Codec
 from cashews.serialize.custom import Custom, Pending, custom_by_class_name, custom_by_name
-from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
+from cashews.strategies.entry import Entry, Raised, Returned, StoredRun
 
 HITS_PREFIX: Final = b"\0H"
 """The first bytes of a stored entry. Its number of hits follows, then the rest of the entry.
@@ -30,8 +30,7 @@ HITS: Final = slice(len(HITS_PREFIX), len(HITS_PREFIX) + HITS_SIZE)
 _FRAME: Final = 0
 _ENTRY: Final = b"\0E"
 _RAISED: Final = b"\0R"
-_MANIFEST: Final = b"\0M"
-_CHUNK: Final = b"\0C"
+_RUN: Final = b"\0I"
 _CUSTOM: Final = b"\0T"
 _BYTES: Final = b"bytes"
 _BEYOND_DIGITS: Final = 0x3A
@@ -40,8 +39,6 @@ _MINUS: Final = 0x2D
 
 _ENTRY_HEAD: Final = Struct(">2sdd")
 """The form, the deadline, the cost."""
-_MANIFEST_HEAD: Final = Struct(">2sIQH")
-"""The form, the number of chunks, the number of items, the length of the name of the run."""
 _CUSTOM_HEAD: Final = Struct(">2sH")
 """The form, the length of the name of the class."""
 
@@ -75,14 +72,12 @@ class Forms:
             bytes: self._write_bytes,
             Entry: self._write_entry,
             Raised: self._write_raised,
-            Manifest: self._write_manifest,
-            Chunk: self._write_chunk,
+            StoredRun: self._write_run,
         }
         self._readers: Mapping[bytes, Callable[[str, bytes], object]] = {
             _ENTRY: self._read_entry,
             _RAISED: self._read_raised,
-            _MANIFEST: self._read_manifest,
-            _CHUNK: self._read_chunk,
+            _RUN: self._read_run,
             _CUSTOM: self._read_custom,
         }
 
@@ -124,13 +119,8 @@ class Forms:
     def _write_raised(self, raised: Raised) -> bytes:
         return _RAISED + self._dump(raised.error)
 
-    def _write_manifest(self, manifest: Manifest) -> bytes:
-        run = manifest.run.encode()
-        head = _MANIFEST_HEAD.pack(_MANIFEST, manifest.chunks, manifest.count, len(run))
-        return head + run + self._dump(list(manifest.head))
-
-    def _write_chunk(self, chunk: Chunk) -> bytes:
-        return _CHUNK + self._dump(list(chunk.items))
+    def _write_run(self, run: StoredRun) -> bytes:
+        return _RUN + self._dump(list(run.items))
 
     # --- reading
 
@@ -185,20 +175,11 @@ class Forms:
             raise DecodeError(key, "it is no exception")
         return Raised(cast("Exception", error))
 
-    def _read_manifest(self, key: str, body: bytes) -> Manifest:
-        _, chunks, count, size = cast("tuple[bytes, int, int, int]", _MANIFEST_HEAD.unpack_from(body))
-        end = _MANIFEST_HEAD.size + size
-        run = body[_MANIFEST_HEAD.size : end].decode()
-        return Manifest(run, self._read_items(key, body[end:]), chunks, count)
-
-    def _read_chunk(self, key: str, body: bytes) -> Chunk:
-        return Chunk(self._read_items(key, body[len(_CHUNK) :]))
-
-    def _read_items(self, key: str, payload: bytes) -> tuple[object, ...]:
-        items = self.load(payload)
-        if not isinstance(items, list):
+    def _read_run(self, key: str, body: bytes) -> StoredRun:
+        items = self.load(body[len(_RUN) :])
+        if type(items) is not list:
             raise DecodeError(key, "it is no list of items")
-        return tuple(cast("list[object]", items))
+        return StoredRun(tuple(cast("list[object]", items)))
 
     def _read_custom(self, key: str, body: bytes) -> Pending:
         _, size = cast("tuple[bytes, int]", _CUSTOM_HEAD.unpack_from(body))

@@ -79,24 +79,7 @@ class Loaded:
 
 
 @dataclass(slots=True)
-class Manifest:
-    """One complete run of a generator, which yielded `count` items.
-
-    `head` has the first items. The others are in further chunks, `chunks` of them, under keys that no other run uses.
-    """
-
-    run: str
-    head: tuple[object, ...] = field(repr=False)
-    chunks: int
-    count: int
-
-    def keys(self, key: str) -> tuple[str, ...]:
-        """Return the keys of the further chunks, in order."""
-        return tuple(f"{key}:{self.run}:{number}" for number in range(1, self.chunks + 1))
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Consecutive items of a run, after its head."""
+class StoredRun:
+    """One complete run of a generator: all items that it yielded."""
 
     items: tuple[object, ...] = field(repr=False)

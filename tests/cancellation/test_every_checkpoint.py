@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews.exceptions import LoadTimeoutError
-from cashews.runners.streams import CHUNK
+from cashews.runners.streams import PACE
 
 
 class Function:
@@ -242,7 +242,7 @@ async def consumer(cache, clock, victim, *, length, remembered):
         begun += 1
         try:
             for number in range(length):
-                if number % CHUNK == 0:
+                if number % PACE == 0:
                     await checkpoint()
                 yield number
             await clock.sleep(0)
@@ -253,7 +253,7 @@ async def consumer(cache, clock, victim, *, length, remembered):
         async with aclosing(stream()) as items:
             async for item in items:
                 found.append(item)
-                if item % (CHUNK - 1) == 0:
+                if item % (PACE - 1) == 0:
                     await checkpoint()
         return found
 
@@ -317,9 +317,9 @@ SCENARIOS = {
     "guard waiter, head": partial(contender, kind="guard", place=1),
     "guard waiter, middle": partial(contender, kind="guard", place=2),
     "consumer": partial(consumer, length=3, remembered=False),
-    "consumer, long": partial(consumer, length=2 * CHUNK + 1, remembered=False),
+    "consumer, long": partial(consumer, length=2 * PACE + 1, remembered=False),
     "consumer of a replay": partial(consumer, length=3, remembered=True),
-    "consumer of a replay, long": partial(consumer, length=2 * CHUNK + 1, remembered=True),
+    "consumer of a replay, long": partial(consumer, length=2 * PACE + 1, remembered=True),
     "eraser": eraser,
 }
 

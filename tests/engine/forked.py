@@ -18,7 +18,7 @@ from cashews.exceptions import CacheError
 from tests.internals import inside
 
 ITEMS = 250
-"""The items of a run: some chunks."""
+"""The items of a run."""
 
 
 class Worker:

@@ -18,7 +18,7 @@ from cashews.engine.coordinator.keeper import HeldLock
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
 from cashews.runners.call import Call
-from cashews.strategies.entry import Chunk, Entry, Loaded, Manifest, Raised, Returned, Unstored
+from cashews.strategies.entry import Entry, Loaded, Raised, Returned, StoredRun, Unstored
 from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
@@ -286,8 +286,7 @@ TELLING = [
     Unstored(MARKER, ValueError(MARKER)),
     Entry(Returned(MARKER), 1.0),
     Loaded(Returned(MARKER), 1.0, 1.0, 1.0, 1.0),
-    Manifest("run", (MARKER,), 0, 1),
-    Chunk((MARKER,)),
+    StoredRun((MARKER,)),
     Call((MARKER,), {"argument": MARKER}, "k"),
     HeldLock("k", MARKER, 1, None),
 ]

@@ -79,6 +79,23 @@ async def test_a_function_whose_result_is_too_large_runs_each_time(limited):
     assert limited.statistics().backends[""]["refused"] == 2
 
 
+async def test_a_run_that_is_too_large_is_yielded_each_time(limited):
+    """Guarantee 29; nothing of the run stays."""
+    runs = []
+
+    @limited.iterator(ttl=60, key="k")
+    async def pages():
+        runs.append(1)
+        for _ in range(250):
+            yield LARGE[: MOST // 200]
+
+    for _ in range(2):
+        assert [page async for page in pages()] == [LARGE[: MOST // 200]] * 250
+    assert len(runs) == 2
+    assert await limited.get_keys_count() == 0
+    assert limited.statistics().backends[""]["refused"] == 2
+
+
 async def test_values_up_to_the_limit_are_stored(limited):
     assert await limited.set_raw("k", LARGE)
     assert await limited.get_raw("k") == LARGE.encode()

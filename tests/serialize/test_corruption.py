@@ -23,7 +23,7 @@ from cashews.backends.encoding import Values
 from cashews.exceptions import DecodeError
 from cashews.serialize import Pending, Serializer, SerializerOptions, compression, register_type
 from cashews.serialize import serializer as serializer_module
-from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
+from cashews.strategies.entry import Entry, Raised, Returned, StoredRun
 
 OPTIONS = [
     {"pickle_type": codec, "compress_type": compression, "secret": secret, "compress_threshold": 0}
@@ -47,8 +47,7 @@ VALUES = [
     ["a", [1, None], {"b": 2.5}],
     Entry(Returned("text"), 1.0, 2.0, 3),
     Entry(Returned(b"x"), 1.0),
-    Manifest("run", (1, None, "a"), 2, 203),
-    Chunk((1, "a")),
+    StoredRun((1, None, "a")),
 ]
 
 
@@ -102,7 +101,7 @@ def test_what_another_serializer_has_written_is_a_value_or_absent(options):
         value_or_decode_error(reader, writer.encode("key", value))
 
 
-BEGINNINGS = [b"", b"bytes:", b"\0", b"\0H", b"\0H" + bytes(8), b"\0S", b"\0E", b"\0R", b"\0M", b"\0C", b"\0T", b"-"]
+BEGINNINGS = [b"", b"bytes:", b"\0", b"\0H", b"\0H" + bytes(8), b"\0S", b"\0E", b"\0R", b"\0I", b"\0T", b"-"]
 BEGINNINGS += [b"\x1f\x8b", b"x\x9c", b"\x28\xb5\x2f\xfd", b"md5:", b"sum:0_", b"Point:", b"{", b"[", b'"']
 
 
@@ -170,7 +169,7 @@ def test_a_stored_error_that_is_no_exception_is_absent():
         (b"\0?", "a form that is not known"),
         (b"\0E" + bytes(16) + b"\0E" + bytes(16) + b"1", "an entry of an entry"),
         (b"\0T\0\x01x1", "its type is not registered"),
-        (b"\0C\x80\x05N.", "no list of items"),
+        (b"\0I\x80\x05N.", "no list of items"),
         (b"x\x9c", "incomplete"),
         (zlib.compress(b"bytes:") + b".", "followed by others"),
         (gzip.compress(gzip.compress(b"bytes:", mtime=0), mtime=0), "not recognised"),
@@ -263,7 +262,7 @@ async def test_values_of_several_steps_come_back(kind, secret, content):
     options = SerializerOptions(compress_type=kind, secret=secret)
     values = Values(options, None)
     entry = Entry(Returned(content), 1.0, 2.0, 3)
-    for value in (content, entry, {"a": content}, Manifest("run", (content, 1), 0, 2)):
+    for value in (content, entry, {"a": content}, StoredRun((content, 1))):
         stored = await values.encode("key", value, None)
         assert await values.decode("key", stored, None) == value
         assert await values.decode("key", stored[:-1], "absent") == "absent"

@@ -93,7 +93,7 @@ def test_nothing_is_unpickled_before_its_signature_is_verified(digestmod):
         HITS_PREFIX + bytes(HITS_SIZE) + attack("behind hits"),
         b"\0E" + bytes(16) + attack("in an entry"),
         b"\0R" + attack("as an exception"),
-        b"\0C" + attack("as a chunk"),
+        b"\0I" + attack("as the items of a run"),
         zlib.compress(attack("compressed")),
         b"sum:%x_" % (sum(b"secret" + b"key") + sum(attack("by sum"))) + attack("by sum"),
         b"md5:" + b"0" * 32 + b"_" + attack("by a digest"),

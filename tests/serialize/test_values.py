@@ -12,7 +12,7 @@ import sqlalchemy
 
 from cashews.exceptions import DecodeError, EncodeError
 from cashews.serialize import HITS, HITS_PREFIX, HITS_SIZE, Serializer, SerializerOptions
-from cashews.strategies.entry import Chunk, Entry, Manifest, Raised, Returned
+from cashews.strategies.entry import Entry, Raised, Returned, StoredRun
 
 CODECS = ["pickle", "json", "dill", "sqlalchemy", "msgpack"]
 COMPRESSIONS = [None, "gzip", "zlib", "zstd"]
@@ -141,7 +141,7 @@ def test_a_remembered_exception_comes_back(options):
 def test_a_run_comes_back_item_by_item(options):
     """Guarantee 13; D8: falsy items too."""
     items = (None, 0, "", False, [1], -5)
-    for record in (Manifest("run-1", items, 2, 106), Chunk(items), Manifest("", (), 0, 0), Chunk(())):
+    for record in (StoredRun(items), StoredRun(())):
         assert serializer(**options).decode("key", serializer(**options).encode("key", record)) == record
 
 
@@ -220,7 +220,7 @@ class Outgrown:
 @pytest.mark.parametrize("codec", ["pickle", "dill", "sqlalchemy"])
 def test_an_object_that_its_class_has_outgrown_is_absent(codec):
     for value in (Outgrown(), [Outgrown()], {"a": Outgrown()}):
-        for record in (value, Entry(Returned(value), 1.0), Chunk((value,))):
+        for record in (value, Entry(Returned(value), 1.0), StoredRun((value,))):
             stored = serializer(pickle_type=codec).encode("key", record)
             with pytest.raises(DecodeError, match="AttributeError"):
                 serializer(pickle_type=codec).decode("key", stored)

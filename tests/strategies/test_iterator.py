@@ -13,13 +13,13 @@ from anyio.lowlevel import checkpoint
 from cashews import NOT_NONE, Cache, Command, noself
 from cashews.engine.context import invalidate_further
 from cashews.exceptions import NotAsyncError, WrongArgumentError
-from cashews.runners.streams import BATCH, CHUNK, MARGIN
-from cashews.strategies.entry import Chunk, Manifest
+from cashews.runners.streams import PACE
+from cashews.strategies.entry import Returned
 from cashews.testing.clock import VirtualClock
 from tests.subjects import on_memory
 
-LONG = 2 * CHUNK + 7
-VERY_LONG = (BATCH + 2) * CHUNK + 1
+LONG = 2 * PACE + 7
+VERY_LONG = 20 * PACE
 
 
 async def collect(stream):
@@ -85,13 +85,13 @@ async def test_a_run_is_replayed_exactly_falsy_items_and_all(cache, pages, items
     assert pages.runs == 1
 
 
-@pytest.mark.parametrize("length", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, LONG, VERY_LONG])
+@pytest.mark.parametrize("length", [1, PACE - 1, PACE, PACE + 1, 2 * PACE, LONG, VERY_LONG])
 async def test_a_run_of_any_length_is_replayed(cache, pages, length):
     pages.items = list(range(length))
     get = cache.iterator("10m", key="pages")(pages)
     assert await collect(get()) == await collect(get()) == pages.items
     assert pages.runs == 1
-    assert await keys_of(cache) == -(-length // CHUNK)
+    assert await keys_of(cache) == 1
 
 
 async def test_each_call_has_its_own_run(cache):
@@ -106,11 +106,11 @@ async def test_each_call_has_its_own_run(cache):
 
 async def test_a_run_is_gone_at_its_deadline(cache, clock, pages):
     """Guarantee 2; the ttl counts from the end of the run, however long its items took."""
-    pages.items, pages.takes = list(range(CHUNK + 1)), 1.0
+    pages.items, pages.takes = list(range(PACE + 1)), 1.0
     get = cache.iterator(10, key="pages")(pages)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(collect, get())
-        await clock.advance(CHUNK + 1)
+        await clock.advance(PACE + 1)
     await clock.advance(9.99)
     assert await collect(get()) == pages.items
     assert pages.runs == 1
@@ -120,8 +120,7 @@ async def test_a_run_is_gone_at_its_deadline(cache, clock, pages):
     assert pages.runs == 2
 
 
-async def test_without_a_ttl_a_run_is_one_value_and_stays(cache, clock, pages):
-    """Chunks that lost their manifest to an invalidation would have no deadline to go by."""
+async def test_without_a_ttl_a_run_stays(cache, clock, pages):
     pages.items = list(range(LONG))
     get = cache.iterator(None, key="pages")(pages)
     await collect(get())
@@ -262,34 +261,10 @@ async def test_a_disabled_cache_runs_the_function_each_time(cache, pages):
     assert await keys_of(cache) == 0
 
 
-# --- a run that has lost a part
+# --- a run that is not there any more
 
 
-@pytest.mark.parametrize("lost", range(2))
-async def test_a_run_that_has_lost_a_chunk_counts_as_absent(cache, pages, lost):
-    """D12."""
-    pages.items = list(range(LONG))
-    get = cache.iterator("10m", key="pages")(pages)
-    await collect(get())
-    manifest = await cache.get("pages")
-    await cache.delete(manifest.keys("pages")[lost])
-    pages.items = ["new"] * LONG
-    assert await collect(get()) == ["new"] * LONG
-    assert await collect(get()) == ["new"] * LONG
-    assert pages.runs == 2
-
-
-@pytest.mark.parametrize("rubbish", [None, 7, "text", (), (1,), [0] * CHUNK, (0,) * CHUNK, Chunk(()), Chunk((1,))])
-async def test_a_chunk_that_is_something_else_counts_as_lost(cache, pages, rubbish):
-    pages.items = list(range(LONG))
-    get = cache.iterator("10m", key="pages")(pages)
-    await collect(get())
-    await cache.set((await cache.get("pages")).keys("pages")[0], rubbish)
-    assert await collect(get()) == pages.items
-    assert pages.runs == 2
-
-
-@pytest.mark.parametrize("foreign", [None, 7, "pages", [0, 1, 2], (0, 1, 2)])
+@pytest.mark.parametrize("foreign", [None, 7, "pages", [0, 1, 2], (0, 1, 2), Returned([0, 1, 2])])
 async def test_a_foreign_value_under_the_key_counts_as_absent(cache, pages, foreign):
     await cache.set("pages", foreign)
     get = cache.iterator("10m", key="pages")(pages)
@@ -297,17 +272,7 @@ async def test_a_foreign_value_under_the_key_counts_as_absent(cache, pages, fore
     assert pages.runs == 1
 
 
-@on_memory
-async def test_eviction_makes_a_run_absent_and_never_short(clock, pages):
-    """D12: the store holds fewer values than the run has chunks."""
-    async with Cache.open("mem://?size=5", clock=clock) as cache:
-        pages.items = list(range(10 * CHUNK))
-        get = cache.iterator("10m", key="pages")(pages)
-        for _ in range(3):
-            assert await collect(get()) == pages.items
-
-
-async def test_a_replay_that_has_begun_needs_its_chunks_no_more(cache, pages):
+async def test_a_replay_that_has_begun_needs_its_run_no_more(cache, pages):
     pages.items = list(range(LONG))
     get = cache.iterator("10m", key="pages")(pages)
     await collect(get())
@@ -318,15 +283,12 @@ async def test_a_replay_that_has_begun_needs_its_chunks_no_more(cache, pages):
     assert pages.runs == 1
 
 
-async def test_chunks_outlive_their_manifest(cache, clock, pages):
-    """Whoever has read the manifest finds them, then they go."""
+async def test_nothing_of_a_run_outlives_its_deadline(cache, clock, pages):
+    """Guarantee 2."""
     pages.items = list(range(LONG))
     get = cache.iterator(10, key="pages")(pages)
     await collect(get())
-    keys = (await cache.get("pages")).keys("pages")
-    await clock.advance(10 + MARGIN - 0.01)
-    assert [await cache.exists(key) for key in ("pages", *keys)] == [False, True, True]
-    await clock.advance(0.01)
+    await clock.advance(10)
     assert await cache.get_keys_count() == 0
 
 
@@ -335,7 +297,7 @@ async def test_chunks_outlive_their_manifest(cache, clock, pages):
 
 async def test_an_invalidated_run_is_not_replayed(cache, pages):
     """D10: what is left of an old run never mixes with a new one."""
-    pages.items = list(range(5 * CHUNK))
+    pages.items = list(range(5 * PACE))
     get = cache.iterator("10m", key="pages")(pages)
     await collect(get())
     assert await get.invalidate()
@@ -349,16 +311,29 @@ INVALIDATIONS = {
     "invalidate": lambda _, get: get.invalidate(),
     "delete": lambda cache, _: cache.delete("pages"),
     "delete_many": lambda cache, _: cache.delete_many("other", "pages"),
-    "delete_match": lambda cache, _: cache.delete_match("pa*"),
+    "delete_match": lambda cache, _: cache.delete_match("pages"),
+    "delete_tags": lambda cache, _: cache.delete_tags("all"),
     "clear": lambda cache, _: cache.clear(),
 }
+
+
+@pytest.mark.parametrize("invalidate", INVALIDATIONS.values(), ids=INVALIDATIONS)
+@pytest.mark.parametrize("ttl", [None, "10m"])
+async def test_nothing_of_a_run_outlives_the_deletion_of_its_key(cache, pages, invalidate, ttl):
+    """D12: nor can a part of it go alone."""
+    pages.items = list(range(VERY_LONG))
+    get = cache.iterator(ttl, key="pages", tags=["all"])(pages)
+    await collect(get())
+    assert await cache.get_keys_count() == 1
+    await invalidate(cache, get)
+    assert await cache.get_keys_count() == 0
 
 
 @pytest.mark.parametrize("invalidate", INVALIDATIONS.values(), ids=INVALIDATIONS)
 async def test_a_run_that_was_invalidated_meanwhile_is_not_stored(cache, pages, invalidate):
     """Guarantee 10; D14. Its consumer gets it all."""
     pages.items = list(range(LONG))
-    get = cache.iterator("10m", key="pages")(pages)
+    get = cache.iterator("10m", key="pages", tags=["all"])(pages)
     async with aclosing(get()) as stream:
         first = await anext(stream)
         await invalidate(cache, get)
@@ -367,33 +342,17 @@ async def test_a_run_that_was_invalidated_meanwhile_is_not_stored(cache, pages, 
     assert cache.statistics().loads == 0
 
 
-async def test_an_invalidation_between_the_chunks_and_the_manifest_is_not_overlooked(clock, pages, subject):
-    """Then the chunks are taken back."""
-
-    async def middleware(call, cmd, _backend, *args, **kwargs):
-        done = await call(*args, **kwargs)
-        if cmd is Command.SET_MANY:
-            await cache.delete("pages")
-        return done
-
-    async with subject.open(clock, middlewares=[middleware]) as cache:
-        pages.items = list(range(LONG))
-        get = cache.iterator("10m", key="pages")(pages)
-        await collect(get())
-        assert await keys_of(cache) == 0
-
-
-async def test_a_run_that_replaces_another_removes_its_chunks(cache, pages):
+async def test_a_run_replaces_another_as_a_whole(cache, pages):
+    """Guarantee 13."""
     pages.items = list(range(LONG))
     get = cache.iterator("10m", key="pages")(pages)
     async with aclosing(get()) as late:
         first = await anext(late)
-        await collect(get())
-        assert (pages.runs, await keys_of(cache)) == (2, 3)
-        pages.items = []
+        pages.items = ["a"]
+        assert await collect(get()) == await collect(get()) == ["a"]
         assert [first, *[item async for item in late]] == list(range(LONG))
-        assert await keys_of(cache) == 3
         assert await collect(get()) == list(range(LONG))
+    assert (pages.runs, await keys_of(cache)) == (2, 1)
 
 
 # --- concurrent consumers
@@ -443,7 +402,7 @@ async def test_a_late_consumer_of_an_unfinished_run_runs_the_function(cache, pag
 
 
 async def test_a_long_replay_lets_others_run(cache, pages):
-    pages.items = list(range(3 * CHUNK))
+    pages.items = list(range(3 * PACE))
     get = cache.iterator("10m", key="pages")(pages)
     await collect(get())
     turns = 0
@@ -680,42 +639,18 @@ async def test_under_invalidate_further_a_new_run_is_stored(cache, pages):
     assert pages.runs == 2
 
 
-async def test_the_manifest_is_written_last(clock, pages, subject):
-    written = []
+async def test_a_run_is_stored_by_one_command_and_found_by_one(clock, pages, subject):
+    commands = []
 
     async def middleware(call, cmd, _backend, *args, **kwargs):
-        if cmd in (Command.SET, Command.SET_MANY):
-            pairs = kwargs.get("pairs") or {kwargs["key"]: kwargs["value"]}
-            written.extend(type(value) for value in pairs.values())
+        commands.append(cmd)
         return await call(*args, **kwargs)
 
     async with subject.open(clock, middlewares=[middleware]) as cache:
         pages.items = list(range(VERY_LONG))
         get = cache.iterator("10m", key="pages")(pages)
-        await collect(get())
-    assert written == [Chunk] * (VERY_LONG // CHUNK) + [Manifest]
-
-
-async def test_messages_are_bounded(clock, pages, subject):
-    sizes = []
-
-    async def middleware(call, cmd, _backend, *args, **kwargs):
-        if cmd in (Command.GET_MANY, Command.DELETE_MANY):
-            sizes.append(len(args))
-        elif cmd is Command.SET_MANY:
-            sizes.append(len(kwargs["pairs"]))
-        return await call(*args, **kwargs)
-
-    async with subject.open(clock, middlewares=[middleware]) as cache:
-        pages.items = list(range(VERY_LONG))
-        get = cache.iterator("10m", key="pages")(pages)
-        async with aclosing(get()) as other:
-            await anext(other)
-            await collect(get())
-            await collect(get())
-            assert len([item async for item in other]) == VERY_LONG - 1
-    assert max(sizes) == BATCH
-    assert len(sizes) == 2 * (1 + 1 + 1 + 1)
+        assert await collect(get()) == await collect(get())
+    assert commands == [Command.GET, Command.SET, Command.GET]
 
 
 def test_a_cache_may_be_decorated_with_before_it_is_set_up():

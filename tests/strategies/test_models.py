@@ -290,7 +290,7 @@ async def test_a_stream_is_always_one_complete_run(consumers, lengths):
                 await stream.invalidate()
                 deletions += 1
                 return
-            if what == "noise":  # it evicts what was not used for long: chunks before their manifest
+            if what == "noise":  # it evicts what was not used for long
                 await cache.set_many(dict.fromkeys("abcd"))
                 return
             called, deleted = clock.now(), deletions
