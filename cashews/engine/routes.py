@@ -140,6 +140,9 @@ class Routes(Sequence[Route]):
         """Those that are switched off under all other prefixes."""
         self._waiting: dict[str, tuple[Middleware, ...]] = {}
         """The middlewares for backends that are not there yet, by prefix."""
+        self._by_prefix: dict[str, Route] = {}
+        self._lengths: tuple[int, ...] = ()
+        """The different lengths of the prefixes, the greatest first."""
 
     @overload
     def __getitem__(self, place: int) -> Route: ...
@@ -163,9 +166,10 @@ class Routes(Sequence[Route]):
         """Add a route; returns the one it replaces."""
         route.switch.off = self._off.get(route.prefix, self._off_elsewhere)
         route.middlewares += self._waiting.pop(route.prefix, ())
-        replaced = next((each for each in self._by_length if each.prefix == route.prefix), None)
-        others = [each for each in self._by_length if each is not replaced]
-        self._by_length = tuple(sorted([*others, route], key=lambda each: -len(each.prefix)))
+        replaced = self._by_prefix.pop(route.prefix, None)
+        self._by_prefix[route.prefix] = route
+        self._by_length = tuple(sorted(self._by_prefix.values(), key=lambda each: -len(each.prefix)))
+        self._lengths = tuple(dict.fromkeys(len(each.prefix) for each in self._by_length))
         return replaced
 
     def at(self, prefix: str) -> Route:
@@ -173,18 +177,20 @@ class Routes(Sequence[Route]):
 
         :raises NotConfiguredError: if there is none
         """
-        for route in self._by_length:
-            if route.prefix == prefix:
-                return route
-        raise NotConfiguredError(prefix, [route.prefix for route in self._by_length])
+        route = self._by_prefix.get(prefix)
+        if route is None:
+            raise NotConfiguredError(prefix, [route.prefix for route in self._by_length])
+        return route
 
     def of(self, key: str) -> Route:
-        """Return the route of a key.
+        """Return the route of a key. It is looked for once for each length of a prefix.
 
         :raises NotConfiguredError: if no mounted prefix fits
         """
-        for route in self._by_length:
-            if key.startswith(route.prefix):
+        by_prefix = self._by_prefix
+        for length in self._lengths:
+            route = by_prefix.get(key[:length])
+            if route is not None:
                 return route
         raise NotConfiguredError(key, [route.prefix for route in self._by_length])
 

@@ -34,6 +34,24 @@ async def test_the_longest_prefix_wins(routed):
     assert [await routed.get(key) for key in KEYS] == list(KEYS.values())
 
 
+def test_a_key_is_looked_for_once_for_each_length_of_a_prefix(monkeypatch):
+    """A hundred prefixes cost as much as their different lengths."""
+    looked = []
+
+    class Noting(dict):
+        def get(self, prefix):
+            looked.append(prefix)
+            return super().get(prefix)
+
+    cache = Cache()
+    for prefix in ["", *[f"p{number:03}:" for number in range(100)]]:
+        cache.setup("mem://", prefix=prefix)
+    routes = inside(cache)._engine.routes
+    monkeypatch.setattr(routes, "_by_prefix", Noting(routes._by_prefix))
+    assert [routes.of(key).prefix for key in ("p050:k", "p5", "k")] == ["p050:", "", ""]
+    assert looked == ["p050:", "p5", "", "k", ""]
+
+
 async def test_many_keys_are_split_and_answered_in_order(routed):
     """Guarantee 1."""
     await routed.set_many(KEYS, expire=10)
