@@ -53,6 +53,8 @@ ALL_DISK = "disk"
 
 SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
     "stall": lambda environments, extent: singles.stalls(environments, extent.keys),
+    "crowded": lambda environments, extent: singles.crowded(environments, extent.keys),
+    "hit_ratios": lambda environments, extent: singles.hit_ratios(environments, extent.keys // 5),
     "memory": lambda environments, extent: singles.memory(environments, extent.keys, extent.values),
     "imports": lambda environments, extent: singles.imports(environments, extent.rounds),
     "hot_path": lambda environments, extent: singles.hot_path(environments, extent.rounds),

@@ -36,6 +36,13 @@ Files in the folder for temporary files of this machine, with the settings that 
 With 100 callers each makes its next call when its last one is answered. Each library is measured in turns with this \
 one, and ratios are those of the pairs."""
 
+CROWDED = """\
+The longest time for which the event loop stood still; how long the work took in brackets."""
+
+HIT_RATIOS = """\
+The percentage of requests that find their key. The traces come from a seed, and go over 50,000 keys and as many new \
+ones as they say. LRU is an exact one, for comparison."""
+
 DISK_STALLS = """\
 The longest time for which the event loop stood still, in one file; how long the work took in brackets."""
 
@@ -55,6 +62,8 @@ def page(results: Results, plot: str | None) -> str:
         sections += _throughput(results.disk, "Disk", DISK)
     writers = {
         "stall": _stalls,
+        "crowded": _crowded,
+        "hit_ratios": _hit_ratios,
         "memory": _memory,
         "imports": _imports,
         "hot_path": _hot_path,
@@ -160,9 +169,29 @@ def _stalls(measured: Sequence[Single]) -> Iterator[str]:
 
 def _disk_stalls(measured: Sequence[Single]) -> Iterator[str]:
     yield f"## Disk: stalls, with {measured[0].answer['keys']:,} keys\n\n{DISK_STALLS}\n"
+    yield _steps(measured)
+
+
+def _crowded(measured: Sequence[Single]) -> Iterator[str]:
+    yield f"## Stalls with {measured[0].answer['keys']:,} keys in memory\n\n{CROWDED}\n"
+    yield _steps(measured)
+
+
+def _steps(measured: Sequence[Single]) -> str:
     steps = [{step["name"]: step for step in each.answer["steps"]} for each in measured]
     rows = [[name, *[_stall(each.get(name)) for each in steps]] for name in steps[0]]
-    yield _table(["work", *[each.subject.name for each in measured]], rows)
+    return _table(["work", *[each.subject.name for each in measured]], rows)
+
+
+def _hit_ratios(measured: Sequence[Single]) -> Iterator[str]:
+    yield f"## Hit ratios of the evictions of `mem://`\n\n{HIT_RATIOS}\n"
+    names = list(measured[0].answer["traces"][0]["ratios"])
+    rows = [
+        [each["trace"], f"{single.answer['size']:,}", *[f"{100 * each['ratios'][name]:.1f}" for name in names]]
+        for single in measured
+        for each in single.answer["traces"]
+    ]
+    yield _table(["trace", "size", *names], rows)
 
 
 def _stall(step: dict[str, Any] | None) -> str:

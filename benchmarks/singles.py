@@ -30,6 +30,16 @@ def stalls(environments: dict[str, Environment], keys: int) -> list[Single]:
     return [single(environments, subject, "stall.py", str(keys)) for subject in RIVALS]
 
 
+def crowded(environments: dict[str, Environment], keys: int) -> list[Single]:
+    """Measure how long the event loop stands still with many keys in a memory store."""
+    return [single(environments, subject, "crowded.py", str(keys)) for subject in RIVALS]
+
+
+def hit_ratios(environments: dict[str, Environment], requests: int) -> list[Single]:
+    """Measure how often each eviction of this library finds a key, with little room and with more."""
+    return [single(environments, OURS, "hit_ratios.py", str(size), str(requests)) for size in (500, 5_000)]
+
+
 def memory(environments: dict[str, Environment], keys: int, values: tuple[str, ...]) -> list[Single]:
     """Measure how many bytes a key takes, for each kind of value."""
     return [single(environments, subject, "memory.py", str(keys), value) for value in values for subject in RIVALS]

@@ -6,48 +6,20 @@ are all.
 
 from __future__ import annotations
 
-import gc
-import math
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 
-from cases import Call, Loop, result_of
-from lines import answer_with, report_progress
+from cases import Loop, result_of
+from lines import answer_with
 from store_cases import CALLERS, RECORD
-from ticker import Ticker
+from ticker import Watch
 
 import cashews
 
 CALLS = 100
 BATCH = 500
 TAGGED = 10_000
-
-
-class Watch:
-    """What was done, how long it took, and how long the event loop stood still meanwhile."""
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self.steps: list[dict[str, object]] = []
-
-    async def step(self, name: str, work: Call) -> None:
-        """Do some work and watch."""
-        report_progress(name)
-        gc.collect()
-        ticker = Ticker(self._loop)
-        both = iter((ticker.tick_until(math.inf), self._timed(name, work, ticker)))
-        await self._loop.together(lambda: next(both), 2)
-        self.steps[-1]["stall"] = ticker.longest
-
-    async def _timed(self, name: str, work: Call, ticker: Ticker) -> None:
-        started = time.perf_counter()
-        try:
-            await work()
-            self.steps.append({"name": name, "seconds": time.perf_counter() - started})
-        finally:
-            ticker.stopped = True
 
 
 async def measure(loop: Loop, keys: int, directory: str) -> dict[str, object]:

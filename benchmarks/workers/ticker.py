@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import time
 from dataclasses import dataclass
 
-from cases import Loop
+from cases import Call, Loop
+from lines import report_progress
 
 TICK = 0.001
 
@@ -26,3 +29,28 @@ class Ticker:
             now = time.perf_counter()
             self.longest = max(self.longest, now - before - TICK)
             before = now
+
+
+class Watch:
+    """What was done, how long it took, and how long the event loop stood still meanwhile."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.steps: list[dict[str, object]] = []
+
+    async def step(self, name: str, work: Call) -> None:
+        """Do some work and watch."""
+        report_progress(name)
+        gc.collect()
+        ticker = Ticker(self._loop)
+        both = iter((ticker.tick_until(math.inf), self._timed(name, work, ticker)))
+        await self._loop.together(lambda: next(both), 2)
+        self.steps[-1]["stall"] = ticker.longest
+
+    async def _timed(self, name: str, work: Call, ticker: Ticker) -> None:
+        started = time.perf_counter()
+        try:
+            await work()
+            self.steps.append({"name": name, "seconds": time.perf_counter() - started})
+        finally:
+            ticker.stopped = True
