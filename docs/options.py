@@ -33,7 +33,8 @@ BYTES = {
     "check_repr": "whether a value whose `repr()` fails counts as absent",
 }
 MEMORY = {
-    "size": "how many values are kept; the least recently used leaves first",
+    "size": "how many values are kept",
+    "eviction": "the rule that says which value leaves for another, see [choose a size](../how-to/choose-a-size.md)",
     "check_interval": "seconds between two sweeps of expired values; 0 removes them only when they are touched",
     "copy": "`share` keeps and returns the object itself, `deep` copies both ways",
 }

@@ -54,7 +54,7 @@ class Internals:
     def stored(self, prefix: str = "") -> list[str]:
         """Return the keys that a table holds, expired or not."""
         table = self.table(prefix)
-        return [*table.values, *table.structures]
+        return [*table.values.rows, *table.structures.rows]
 
     def turns_in_place(self, key: str) -> set[str]:
         """Return the names of the messages about a key that are served in place."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from cashews import messages as m
 from cashews.keys.pattern import matcher
-from cashews.table.keyspace import PAGE, Table, TableCursor
+from cashews.table.cursors import TableCursor
+from cashews.table.keyspace import PAGE, Table
 from cashews.table.values import delete, get, set_
 
 
@@ -26,15 +27,16 @@ def delete_many(table: Table, message: m.DeleteMany, now: float) -> None:
 
 
 def scan(table: Table, message: m.Scan, now: float) -> m.Page[str]:
-    cursor = message.cursor if isinstance(message.cursor, TableCursor) else table.cursor()
+    cursor = message.cursor if isinstance(message.cursor, TableCursor) else table.cursor(message.pattern)
     matches = matcher(message.pattern)
     keys = [key for key in cursor.take(PAGE) if matches(key) and table.find(key, now) is not None]
-    return m.Page(keys, cursor if cursor.keys else None)
+    return m.Page(keys, None if cursor.is_over else cursor)
 
 
 def get_match(table: Table, message: m.GetMatch, now: float) -> m.Page[tuple[str, object]]:
     page = scan(table, m.Scan(message.pattern, message.batch_size, message.cursor), now)
-    return m.Page([(key, table.values[key].value) for key in page.items if key in table.values], page.cursor)
+    rows, contents = table.values.rows, table.values.contents
+    return m.Page([(key, contents[rows[key]]) for key in page.items if key in rows], page.cursor)
 
 
 def ping(table: Table, message: m.Ping, now: float) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cashews import messages as m
 from cashews.keys.pattern import matcher
-from cashews.table.keyspace import PAGE, Table, TableCursor
+from cashews.table.cursors import KeyCursor, TableCursor
+from cashews.table.keyspace import PAGE, Table
 
 
 def set_lock(table: Table, message: m.SetLock, now: float) -> int:
@@ -37,7 +38,7 @@ def break_lock(table: Table, message: m.BreakLock, now: float) -> bool:
 
 
 def list_locks(table: Table, message: m.ListLocks, now: float) -> m.Page[tuple[str, float]]:
-    cursor = message.cursor if isinstance(message.cursor, TableCursor) else TableCursor(table.locks.keys())
+    cursor = message.cursor if isinstance(message.cursor, TableCursor) else KeyCursor(table.locks.keys())
     keys = filter(matcher(message.pattern), cursor.take(PAGE))
     held = [(key, left) for key in keys if (left := table.locks.seconds_left(key, now)) is not None]
-    return m.Page(held, cursor if cursor.keys else None)
+    return m.Page(held, None if cursor.is_over else cursor)

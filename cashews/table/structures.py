@@ -10,8 +10,7 @@ from cashews.exceptions import WrongTypeError
 from cashews.messages.values import Cause
 from cashews.structures.circuit import Circuit
 from cashews.structures.kinds import Bits, Members, Tally, Window, kind_of
-from cashews.table.keyspace import NEVER, Table
-from cashews.table.wheel import Slot
+from cashews.table.keyspace import Table
 
 Structure = TypeVar("Structure", Bits, Circuit, Window, Members, Tally)
 
@@ -21,12 +20,14 @@ def find_structure(table: Table, key: str, kind: type[Structure], now: float) ->
 
     :raises WrongTypeError: if the key holds something else
     """
-    slot = table.find(key, now)
-    if slot is None:
+    place = table.find(key, now)
+    if place is None:
         return None
-    if type(slot.value) is not kind:  # a value of a user's may pretend to be of another class
-        raise WrongTypeError(key, kind_of(slot.value), kind.__name__.lower())
-    return slot.value
+    columns, row = place
+    content = columns.contents[row]
+    if type(content) is not kind:  # a value of a user's may pretend to be of another class
+        raise WrongTypeError(key, kind_of(content), kind.__name__.lower())
+    return content
 
 
 def _ensure_structure(table: Table, key: str, kind: type[Structure], now: float) -> Structure:
@@ -35,9 +36,12 @@ def _ensure_structure(table: Table, key: str, kind: type[Structure], now: float)
     :raises WrongTypeError: if the key holds something else
     """
     structure = find_structure(table, key, kind, now)
-    if structure is None:
-        structure = kind()
-        table.structures[key] = Slot(key, structure, NEVER)
+    return _new_structure(table, key, kind) if structure is None else structure
+
+
+def _new_structure(table: Table, key: str, kind: type[Structure]) -> Structure:
+    structure = kind()
+    table.structures.add(key, structure)
     return structure
 
 
@@ -68,9 +72,10 @@ def slice_incr(table: Table, message: m.SliceIncr | m.AdmitSlice, now: float) ->
     count = window.admit(message.start, message.end, message.maxvalue)
     if count <= message.maxvalue and message.expire is not None:
         window.lease = max(window.lease, message.expire)
-        slot = table.structures[message.key]
-        if is_new or slot.deadline < now + window.lease:
-            table.set_deadline(slot, window.lease, now)
+        structures = table.structures
+        row = structures.rows[message.key]
+        if is_new or structures.deadlines[row] < now + window.lease:
+            table.set_deadline(structures, row, window.lease, now)
     return count
 
 
@@ -83,64 +88,68 @@ def admit_slice(table: Table, message: m.AdmitSlice, now: float) -> float:
 
 
 def admit(table: Table, message: m.Admit, now: float) -> float:
-    slot = table.structures.get(message.key)
-    if slot is None or slot.deadline <= now or type(slot.value) is not Tally:
-        slot = _first_call(table, message, now)
-    tally = cast("Tally", slot.value)
+    structures = table.structures
+    row = structures.rows.get(message.key)
+    if row is None or structures.deadlines[row] <= now or type(structures.contents[row]) is not Tally:
+        row = _first_call(table, message, now)
+    tally = cast("Tally", structures.contents[row])
     tally.calls += 1
     if tally.calls == message.limit + 1 and message.ban is not None:
-        table.set_deadline(slot, message.ban, now)
-    return 0.0 if tally.calls <= message.limit else slot.deadline - now
+        table.set_deadline(structures, row, message.ban, now)
+    return 0.0 if tally.calls <= message.limit else structures.deadlines[row] - now
 
 
-def _first_call(table: Table, message: m.Admit, now: float) -> Slot:
+def _first_call(table: Table, message: m.Admit, now: float) -> int:
     _ensure_structure(table, message.key, Tally, now)
-    slot = table.structures[message.key]
-    table.set_deadline(slot, message.period, now)
-    return slot
+    row = table.structures.rows[message.key]
+    table.set_deadline(table.structures, row, message.period, now)
+    return row
 
 
 # --- circuits
 
 
 def enter_circuit(table: Table, message: m.EnterCircuit, now: float) -> float | m.Refusal:
-    slot = _circuit(table, message.key, now)
-    circuit = cast("Circuit", slot.value)
+    row = _circuit_row(table, message.key, now)
+    circuit = cast("Circuit", table.structures.contents[row])
     before = circuit.forget_at
     entered = circuit.enter(message.rules, now)
     if circuit.forget_at != before:
-        table.set_deadline(slot, circuit.forget_at - now, now)
+        table.set_deadline(table.structures, row, circuit.forget_at - now, now)
     return entered
 
 
 def report_circuit(table: Table, message: m.ReportCircuit, now: float) -> None:
-    slot = _circuit(table, message.key, now)
-    circuit = cast("Circuit", slot.value)
+    row = _circuit_row(table, message.key, now)
+    circuit = cast("Circuit", table.structures.contents[row])
     before = circuit.forget_at
     circuit.report(message.rules, message.entered, now, failed=message.failed)
     if circuit.forget_at != before:
-        table.set_deadline(slot, circuit.forget_at - now, now)
+        table.set_deadline(table.structures, row, circuit.forget_at - now, now)
 
 
-def _circuit(table: Table, key: str, now: float) -> Slot:
-    slot = table.structures.get(key)
-    if slot is None or slot.deadline <= now or type(slot.value) is not Circuit:
+def _circuit_row(table: Table, key: str, now: float) -> int:
+    structures = table.structures
+    row = structures.rows.get(key)
+    if row is None or structures.deadlines[row] <= now or type(structures.contents[row]) is not Circuit:
         _ensure_structure(table, key, Circuit, now)
-        slot = table.structures[key]
-    return slot
+        row = structures.rows[key]
+    return row
 
 
 # --- sets
 
 
 def set_add(table: Table, message: m.SetAdd, now: float) -> None:
-    before = table.find(message.key, now)
     if not message.values:
         return
-    _ensure_structure(table, message.key, Members, now).update(message.values)
-    slot = table.structures[message.key]
-    if before is None or message.expire is None or slot.deadline < now + message.expire:
-        table.set_deadline(slot, message.expire, now)
+    before = find_structure(table, message.key, Members, now)
+    members = _new_structure(table, message.key, Members) if before is None else before
+    members.update(message.values)
+    structures = table.structures
+    row = structures.rows[message.key]
+    if before is None or message.expire is None or structures.deadlines[row] < now + message.expire:
+        table.set_deadline(structures, row, message.expire, now)
 
 
 def set_remove(table: Table, message: m.SetRemove, now: float) -> None:
@@ -162,4 +171,4 @@ def set_pop(table: Table, message: m.SetPop, now: float) -> list[str]:
 
 def _drop_if_empty(table: Table, key: str, members: Members) -> None:
     if not members:
-        table.drop(table.structures[key], Cause.DELETED)
+        table.drop(table.structures, table.structures.rows[key], Cause.DELETED)

@@ -9,23 +9,25 @@ from cashews import messages as m
 from cashews._steps import STEP, Steps, finished
 from cashews._typing import ABSENT
 from cashews.structures.kinds import Foreign, Members, counter, integer
-from cashews.table.keyspace import NEVER, Table
+from cashews.table.keyspace import Table
 from cashews.table.structures import find_structure, set_add, set_remove
 from cashews.table.tags import set_tagged
 from cashews.table.values import delete, expire, incr, require_storable, set_, set_raw
-from cashews.table.wheel import Slot
+from cashews.table.wheel import NEVER
 
 
 def peek(table: Table, message: m.Peek, now: float) -> m.State:
-    slot = table.find(message.key, now)
-    if slot is None:
+    place = table.find(message.key, now)
+    if place is None:
         return m.State()
-    left = None if slot.deadline == NEVER else slot.deadline - now
-    if message.key in table.values:
-        return m.State(slot.value, left=left, tags=table.tag_index.of(message.key))
-    if isinstance(slot.value, Members):
-        return m.State(members=frozenset(slot.value), left=left)
-    return m.State(foreign=type(slot.value).__name__, left=left)
+    columns, row = place
+    content, deadline = columns.contents[row], columns.deadlines[row]
+    left = None if deadline == NEVER else deadline - now
+    if columns is table.values:
+        return m.State(content, left=left, tags=table.tag_index.of(message.key))
+    if isinstance(content, Members):
+        return m.State(members=frozenset(content), left=left)
+    return m.State(foreign=type(content).__name__, left=left)
 
 
 def restore(table: Table, key: str, state: m.State, now: float) -> None:
@@ -36,8 +38,7 @@ def restore(table: Table, key: str, state: m.State, now: float) -> None:
             table.tag_index.put(key, state.tags)
     elif not state.absent:
         structure = Foreign(state.foreign) if state.members is None else Members(state.members)
-        table.structures[key] = slot = Slot(key, structure, NEVER)
-        table.set_deadline(slot, state.left, now)
+        table.set_deadline(table.structures, table.structures.add(key, structure), state.left, now)
 
 
 def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
@@ -85,8 +86,9 @@ def _check(table: Table, writes: Iterable[m.Write], now: float) -> Iterator[None
             require_storable(write.key, write.value)
         elif isinstance(write, m.Incr):
             counter(write.key, write.value)
-            slot = table.find(write.key, now)
-            before = counters.get(write.key, 0 if slot is None else integer(write.key, slot.value))
+            place = table.find(write.key, now)
+            stored = 0 if place is None else integer(write.key, place[0].contents[place[1]])
+            before = counters.get(write.key, stored)
             counters[write.key] = counter(write.key, before + write.value)
         elif isinstance(write, (m.SetAdd, m.SetRemove)) and write.key not in removed:
             find_structure(table, write.key, Members, now)

@@ -12,7 +12,9 @@ from cashews.exceptions import EncodeError
 from cashews.messages.values import Cause
 from cashews.strategies.entry import Entry, Returned
 from cashews.structures.kinds import counter, integer
-from cashews.table.keyspace import NEVER, Table
+from cashews.table.columns import ROW_BYTES
+from cashews.table.keyspace import Table
+from cashews.table.wheel import NEVER
 
 ONCE: Final = (
     "it can be used only once, so nobody could be served from the cache; store a list of its items or its result"
@@ -34,15 +36,16 @@ def require_storable(key: str, value: object) -> None:
 
 
 def get(table: Table, message: m.Get | m.GetRaw, now: float) -> object:
-    slot = table.values.get(message.key)
-    if slot is None or slot.deadline <= now:
+    values = table.values
+    row = values.rows.get(message.key)
+    if row is None or values.deadlines[row] <= now:
         table.misses += 1
-        if slot is not None:
-            table.drop(slot, Cause.EXPIRED)
+        if row is not None:
+            table.drop(values, row, Cause.EXPIRED)
         return message.default
     table.hits += 1
-    table.order.touch(slot)
-    return slot.value
+    values.used[row] = 1
+    return values.contents[row]
 
 
 def get_hit(table: Table, message: m.GetHit, now: float) -> object:
@@ -57,15 +60,16 @@ def set_(table: Table, message: m.Set, now: float) -> bool:
     kind = type(message.value)  # the types are not in a set: a metaclass may have no hash
     if kind is Entry or kind is GeneratorType or kind is CoroutineType or kind is AsyncGeneratorType:
         require_storable(message.key, message.value)
-    slot = table.values.get(message.key)
-    if slot is not None and slot.deadline <= now:
-        table.drop(slot, Cause.EXPIRED)
-        slot = None
+    values = table.values
+    row = values.rows.get(message.key)
+    if row is not None and values.deadlines[row] <= now:
+        table.drop(values, row, Cause.EXPIRED)
+        row = None
     if message.exist is not None and message.exist is (table.find(message.key, now) is None):
         return False
     if message.permit is not None and message.permit.void:
         return False
-    return table.store(slot, message.key, message.value, message.expire, now)
+    return table.store(row, message.key, message.value, message.expire, now)
 
 
 def set_raw(table: Table, message: m.SetRaw, now: float) -> bool:
@@ -74,13 +78,14 @@ def set_raw(table: Table, message: m.SetRaw, now: float) -> bool:
 
 def incr(table: Table, message: m.Incr, now: float) -> int:
     counter(message.key, message.value)
-    slot = table.find(message.key, now)
-    if slot is None:
+    place = table.find(message.key, now)
+    if place is None:
         value = message.value
         table.store(None, message.key, value, message.expire, now)
         return value
-    slot.value = value = counter(message.key, integer(message.key, slot.value) + message.value)
-    table.order.touch(slot)
+    columns, row = place
+    columns.contents[row] = value = counter(message.key, integer(message.key, columns.contents[row]) + message.value)
+    columns.used[row] = 1
     return value
 
 
@@ -89,24 +94,26 @@ def exists(table: Table, message: m.Exists, now: float) -> bool:
 
 
 def delete(table: Table, message: m.Delete, now: float) -> bool:
-    slot = table.find(message.key, now)
-    if slot is not None:
-        table.drop(slot, Cause.DELETED)
-    return slot is not None
+    place = table.find(message.key, now)
+    if place is not None:
+        table.drop(*place, Cause.DELETED)
+    return place is not None
 
 
 def expire(table: Table, message: m.Expire, now: float) -> bool:
-    slot = table.find(message.key, now)
-    if slot is not None:
-        table.set_deadline(slot, message.timeout, now)
-    return slot is not None
+    place = table.find(message.key, now)
+    if place is not None:
+        table.set_deadline(*place, message.timeout, now)
+    return place is not None
 
 
 def get_expire(table: Table, message: m.GetExpire, now: float) -> int:
-    slot = table.find(message.key, now)
-    if slot is None:
+    place = table.find(message.key, now)
+    if place is None:
         return -2
-    return -1 if slot.deadline == NEVER else seconds_left(slot.deadline, now)
+    columns, row = place
+    deadline = columns.deadlines[row]
+    return -1 if deadline == NEVER else seconds_left(deadline, now)
 
 
 def seconds_left(deadline: float, now: float) -> int:
@@ -115,5 +122,8 @@ def seconds_left(deadline: float, now: float) -> int:
 
 
 def get_size(table: Table, message: m.GetSize, now: float) -> int:
-    slot = table.find(message.key, now)
-    return 0 if slot is None else getsizeof(slot.key) + getsizeof(slot.value) + getsizeof(slot)
+    place = table.find(message.key, now)
+    if place is None:
+        return 0
+    columns, row = place
+    return getsizeof(message.key) + getsizeof(columns.contents[row]) + ROW_BYTES

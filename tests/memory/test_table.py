@@ -1,4 +1,4 @@
-"""The table against a model of it: a dict, an order of use, and a list of what left."""
+"""The table against a model of it: two dicts, and a list of what left."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cashews import messages as m
 from cashews.messages.values import Cause
 from cashews.structures.kinds import Members
-from cashews.table.keyspace import BURST, NEVER, Table
+from cashews.table.keyspace import Table
 from cashews.table.turns import TURNS
-from cashews.table.wheel import ROOM, Wheel
+from cashews.table.wheel import NEVER, ROOM
 
 KEYS = st.sampled_from(["a", "b", "c", "d", "e", "f"])
 VALUES = st.integers(0, 99)
@@ -27,7 +27,7 @@ def serve(table, message, now):
 
 
 class TableMachine(RuleBasedStateMachine):
-    """Guarantees 27, 2, 3: exact LRU, deadlines and causes, whatever happens between two sweeps."""
+    """Guarantees 27, 2, 3: values, deadlines and causes, whatever happens between two sweeps."""
 
     @initialize(size=st.integers(1, 4), tick=TICKS)
     def begin(self, size, tick):
@@ -36,7 +36,7 @@ class TableMachine(RuleBasedStateMachine):
         self.table = Table(size, tick, self.count_telling)
         self.events = []
         self.table.removed = self.events.append
-        self.live = {}  # key -> [value, deadline], the least recently used first
+        self.live = {}  # key -> [value, deadline]
         self.kept = {}
         self.left = []
 
@@ -57,25 +57,17 @@ class TableMachine(RuleBasedStateMachine):
             return None
         return found
 
-    def touch(self, key):
-        self.live[key] = self.live.pop(key)
-
-    def deadline(self, key, ttl):
-        """The table's deadline, checked: it may share that of its neighbours, less than a millisecond earlier."""
-        slot = self.table.values.get(key) or self.table.structures.get(key)
-        if ttl is None:
-            assert slot.deadline == NEVER
-        else:
-            assert self.now + ttl - BURST < slot.deadline <= self.now + ttl
-            assert slot.deadline > self.now
-        return slot.deadline
+    def deadline(self, ttl):
+        return NEVER if ttl is None else self.now + ttl
 
     def insert(self, key, value, ttl):
         if key in self.kept:
             self.drop(key, Cause.EXPIRED if self.kept[key][1] <= self.now else Cause.REPLACED)
-        if len(self.live) >= self.size:
-            self.drop(next(iter(self.live)), Cause.EVICTED)
-        self.live[key] = [value, self.deadline(key, ttl)]
+        if len(self.live) >= self.size:  # test_eviction says which value it should be
+            leaving, _, cause = self.events[len(self.left)]
+            assert cause is Cause.EVICTED
+            self.drop(leaving, Cause.EVICTED)
+        self.live[key] = [value, self.deadline(ttl)]
 
     # --- rules
 
@@ -94,8 +86,7 @@ class TableMachine(RuleBasedStateMachine):
             assert stored is True
             if key in self.live:
                 self.left.append((key, self.live[key][0], Cause.REPLACED))
-                self.live[key] = [value, self.deadline(key, ttl)]
-                self.touch(key)
+                self.live[key] = [value, self.deadline(ttl)]
             else:
                 self.insert(key, value, ttl)
 
@@ -104,8 +95,6 @@ class TableMachine(RuleBasedStateMachine):
         value = serve(self.table, m.Get(key, "absent"), self.now)
         found = self.find(key) if key in self.live else None
         assert value == (found[0] if found else "absent")
-        if found:
-            self.touch(key)
 
     @rule(key=KEYS, by=st.integers(-5, 5), ttl=TTLS)
     def incr(self, key, by, ttl):
@@ -116,7 +105,6 @@ class TableMachine(RuleBasedStateMachine):
         if found:
             found[0] += by
             assert value == found[0]
-            self.touch(key)
         else:
             assert value == by
             if ttl is None or ttl > 0:
@@ -129,7 +117,7 @@ class TableMachine(RuleBasedStateMachine):
         if found and ttl is not None and ttl <= 0:
             self.drop(key, Cause.DELETED)
         elif found:
-            found[1] = self.deadline(key, ttl)
+            found[1] = self.deadline(ttl)
 
     @rule(key=KEYS)
     def delete(self, key):
@@ -161,7 +149,7 @@ class TableMachine(RuleBasedStateMachine):
         if ttl is not None and ttl <= 0 and not found:
             self.left.append((key, members, Cause.DELETED))
         elif not found or ttl is None or found[1] < self.now + ttl:
-            self.kept[key] = [members, self.deadline(key, ttl)]
+            self.kept[key] = [members, self.deadline(ttl)]
 
     @rule(key=KEYS)
     def set_pop(self, key):
@@ -232,48 +220,49 @@ class TableMachine(RuleBasedStateMachine):
 
     # --- what always holds
 
+    @property
+    def both(self):
+        return (self.table.values, self.live), (self.table.structures, self.kept)
+
     @invariant()
-    def values_and_order_agree_with_the_model(self):
-        table = self.table
-        assert {key: [slot.value, slot.deadline] for key, slot in table.values.items()} == self.live
-        assert {key: [slot.value, slot.deadline] for key, slot in table.structures.items()} == self.kept
-        assert len(table.values) <= self.size
-        end = table.order._end
-        forth, back, slot = [], [], end.newer
-        while slot is not end:
-            forth.append(slot)
-            slot = slot.newer
-        slot = end.older
-        while slot is not end:
-            back.append(slot)
-            slot = slot.older
-        assert forth == back[::-1]
-        assert [slot.key for slot in forth] == list(self.live)
-        assert all(table.values[slot.key] is slot for slot in forth)
+    def the_columns_agree_with_the_model(self):
+        assert len(self.table.values.keys) <= self.size
+        for columns, model in self.both:
+            found = {key: [columns.contents[row], columns.deadlines[row]] for key, row in columns.rows.items()}
+            assert found == model
+            assert {key: columns.keys[row] for key, row in columns.rows.items()} == {key: key for key in model}
+
+    @invariant()
+    def a_free_row_keeps_nothing_alive(self):
+        for columns, _ in self.both:
+            assert sorted([*columns.rows.values(), *columns._free]) == list(range(len(columns.keys)))
+            for row in columns._free:
+                assert columns.keys[row] is columns.contents[row] is None
+                assert columns.deadlines[row] == NEVER
+            assert {len(column) for column in (columns.contents, columns.deadlines, columns.used)} == {
+                len(columns.keys)
+            }
 
     @invariant()
     def what_left_was_told_with_its_cause(self):
         assert self.events == self.left
 
     @invariant()
-    def what_can_expire_is_filed_once_and_nothing_else_is(self):
-        wheel: Wheel = self.table.wheel
-        filed = []
-        for tick, bucket in wheel._buckets.items():
-            slot = bucket.after
-            while slot is not bucket:
-                filed.append(slot)
-                if slot.deadline < NEVER:
-                    assert tick <= int(slot.deadline / self.tick) + 1
-                assert slot.after.before is slot
-                slot = slot.after
-        stored = [*self.table.values.values(), *self.table.structures.values()]
-        assert len(filed) == len(set(filed))
-        assert set(filed) <= set(stored)
-        assert {slot for slot in stored if slot.deadline < NEVER} <= set(filed)
-        assert sorted(wheel._ticks) == sorted(wheel._buckets)
-        assert len(wheel._ticks) <= ROOM + 1
-        assert wheel.due == (min(wheel._ticks) * self.tick if wheel._ticks else math.inf)
+    def what_can_expire_is_filed_once(self):
+        for columns, _ in self.both:
+            wheel = columns.wheel
+            filed = {}
+            for instant, bucket in wheel._buckets.items():
+                for place, row in enumerate(bucket):
+                    assert row not in filed
+                    assert wheel._places[row] == place
+                    filed[row] = instant
+                    assert columns.deadlines[row] == NEVER or instant <= columns.deadlines[row] + self.tick * 1.000_001
+            assert list(wheel.filed) == [filed.get(row, NEVER) for row in range(len(columns.keys))]
+            assert {row for row, deadline in enumerate(columns.deadlines) if deadline < NEVER} <= filed.keys()
+            assert sorted(wheel._instants) == sorted(wheel._buckets)
+            assert len(wheel._instants) <= ROOM + 1
+            assert wheel.due == min(wheel._instants, default=math.inf)
 
 
 TestTable = TableMachine.TestCase

@@ -46,11 +46,11 @@ class MatchDeletion(Errand):
     def __init__(self, table: Table, message: m.DeleteMatch) -> None:
         super().__init__(table)
         self._message = message
-        self._cursor = table.cursor()
+        self._cursor = table.cursor(message.pattern)
 
     def turn(self, now: float) -> bool:
         self._table.delete_page(self._message, self._cursor, now)
-        return not self._cursor.keys
+        return self._cursor.is_over
 
 
 class TagDeletion(Errand):

@@ -32,6 +32,7 @@ from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
 from cashews.exceptions import EncodeError, WrongOptionError
 from cashews.messages.values import Cause, OnRemove
+from cashews.table.eviction import EvictionName
 from cashews.table.keyspace import Table
 from cashews.table.transactions import commit_in_steps
 from cashews.table.turns import TURNS
@@ -48,14 +49,14 @@ COPIED_OUT = (m.Get, m.Recall, m.GetHit, m.GetRaw, m.GetMany, m.RecallMany, m.Ge
 
 @dataclass(frozen=True, slots=True)
 class MemoryOptions:
-    """The options of ``mem://``.
+    """The options of ``mem://``; any option of the serializer besides makes an `EncodedStore`.
 
-    `size`: how many values are kept, the least recently used leaving first. `check_interval`: the seconds between two
-    sweeps of expired values, 0 to remove them only when they are touched. `copy`: what `set` keeps and `get` returns,
-    the object itself ("share") or deep copies ("deep"). Any option of the serializer besides makes an `EncodedStore`.
+    `size`: how many values are kept. `eviction`: the rule by which one leaves for another. `check_interval`: seconds
+    between two sweeps, 0 to remove expired values when they are touched. `copy`: whether objects are shared or copied.
     """
 
     size: int = 1000
+    eviction: EvictionName = "clock"
     check_interval: float = 1.0
     copy: Literal["share", "deep"] = "share"
 
@@ -164,7 +165,7 @@ class MemoryStore(Backend, Actor):
         self._sweeps = options.check_interval > 0
         first_fence = max(1, int(self._clock.wall() * MICRO))  # 0 is no number: it says that a lock is refused
         tick = options.check_interval or NO_SWEEPING
-        self._table = table = Table(options.size, tick, self._on_earlier, first_fence)
+        self._table = table = Table(options.size, tick, self._on_earlier, first_fence, eviction=options.eviction)
         self._plain: dict[type[m.Message[Any]], Turn] = {kind: MethodType(turn, table) for kind, turn in TURNS.items()}
         if options.copy == "deep":
             self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}

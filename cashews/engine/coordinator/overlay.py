@@ -30,7 +30,7 @@ from cashews.messages import (
     Write,
 )
 from cashews.structures.kinds import COUNTER_MAX
-from cashews.table.keyspace import Table
+from cashews.table.keyspace import NO_LIMIT, Table
 from cashews.table.transactions import restore
 from cashews.table.turns import TURNS
 
@@ -39,7 +39,6 @@ V = TypeVar("V")
 ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
 """The types of values that need no copy."""
 Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
-NO_LIMIT = 2**62
 TICK = 1.0
 OVERWRITING = (Set, SetRaw, Delete)
 """Writes after which the earlier value of a key does not matter."""
