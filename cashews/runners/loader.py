@@ -38,6 +38,8 @@ class Loader:
     def __init__(self, engine: Engine, target: Target, strategy: Strategy, plan: Plan, observer: CallObserver) -> None:
         self._engine = engine
         self.observer = observer
+        self._counts = observer.counts
+        self._observing = engine.observing
         self._target = target
         self._strategy = strategy
         self._plan = plan
@@ -102,7 +104,7 @@ class Loader:
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
         """
-        engine, plan, now = self._engine, self._plan, self._now
+        engine, plan, now, counts = self._engine, self._plan, self._now, self._counts
         if permit.tagging is not None:
             permit.since = await engine.mark(call.key)
         started = now()
@@ -111,7 +113,10 @@ class Loader:
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
-        self.observer.loaded(call.key, cost, outcome)
+        counts.loads += 1
+        counts.load_seconds += cost
+        if self._observing.listeners or outcome.__class__ is Raised:
+            self.observer.load_ended(call.key, cost, outcome)
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return self._refused(call, outcome)
         if isinstance(permit.tagging, UnknownTags):

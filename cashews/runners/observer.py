@@ -114,16 +114,19 @@ class CallObserver:
     # --- loads
 
     def loaded(self, key: str, seconds: float, outcome: Outcome | None) -> None:
-        """Say that a load has ended.
+        """Count a load that has ended, and say so.
 
         :param outcome: `None` if the load was left early
         """
-        counts = self.counts
-        counts.loads += 1
-        counts.load_seconds += seconds
+        self.counts.loads += 1
+        self.counts.load_seconds += seconds
+        self.load_ended(key, seconds, outcome)
+
+    def load_ended(self, key: str, seconds: float, outcome: Outcome | None) -> None:
+        """Say that a load has ended, which is counted already; count its failure."""
         error = outcome.error if isinstance(outcome, Raised) else None
         if error is not None:
-            counts.errors += 1
+            self.counts.errors += 1
         if self._observing.listeners:
             self._tell(LoadEnded, key, seconds, error)
 

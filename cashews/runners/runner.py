@@ -129,7 +129,8 @@ class Runner:
         return self._served(Source.SHARED, call, outcome)
 
     async def _load(self, call: Call) -> Any:
-        self.observer.missed(call.key)
+        if self._observing.listeners:
+            self.observer.missed(call.key)
         loaded = await self._loaded(call, self._loader.load)
         if loaded is None:
             return await self._loader.run(call)
