@@ -43,14 +43,15 @@ class NotConfiguredError(CacheError):
 
 
 class CacheClosedError(CacheError):
-    """The cache was used after its scope had ended."""
+    """The cache was used after its block had ended, or while it was being closed."""
 
-    def __init__(self, name: str = "cache") -> None:
-        super().__init__(f"the {name} is closed: its scope has ended; open it again or call setup()")
+    def __init__(self, name: str = "") -> None:
+        named = f"cache {name!r}" if name else "cache"
+        super().__init__(f"the {named} is closed: its scope has ended; open it again with init(), or call setup()")
 
 
 class EventLoopError(CacheError):
-    """The cache was used from a second event loop while the first is alive, or outside of any."""
+    """The cache was used outside of an event loop, or in one that cannot do this."""
 
 
 class SettingsError(CacheError, ValueError):

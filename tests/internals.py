@@ -39,12 +39,21 @@ class Internals:
         return self._engine
 
     @property
+    def _site(self) -> Any:
+        """The part of the engine that belongs to its first event loop."""
+        return self._engine._lifetime.sites.first
+
+    @property
     def stores(self) -> list[Any]:
         """The mounted stores, one per route."""
-        return [route.backend for route in self._engine.routes]
+        return [route.backend.store for route in self._engine.routes]
 
     def store(self, prefix: str = "") -> Any:
         """Return the store mounted under a prefix."""
+        return self._engine.backend_at(prefix).store
+
+    def backend(self, prefix: str = "") -> Any:
+        """Return the backend mounted under a prefix: the store behind its gate."""
         return self._engine.backend_at(prefix)
 
     def table(self, prefix: str = "") -> Any:
@@ -68,12 +77,12 @@ class Internals:
     @property
     def locks(self) -> Any:
         """The locks of `cache.lock()`."""
-        return self._engine.locks
+        return self._site.locks
 
     @property
     def coordinator(self) -> Any:
         """The actor that owns who waits for a lock."""
-        return self._engine.coordinator
+        return self._site.coordinator
 
     def wait_graph(self, prefix: str = "") -> Any:
         """Return the keys that transactions hold and wait for, on the store under a prefix."""
@@ -98,7 +107,7 @@ class Internals:
     @property
     def rests(self) -> int:
         """How many keys the refresher leaves alone for a while."""
-        return len(self._engine.refresher._backoffs)
+        return len(self._site.refresher._backoffs)
 
     @property
     def transaction_locks(self) -> int:
@@ -112,7 +121,7 @@ class Internals:
             "waiters for locks": coordinator.waiting,
             "leases": coordinator.leases,
             "watches of locks": sum(bool(locks.watching) for locks in coordinator._stores),
-            "refreshes": len(self._engine.refresher._letters),
+            "refreshes": len(self._site.refresher._letters),
         }
         for route in self._engine.routes:
             places[f"transaction locks of {route.prefix!r}"] = len(route.graph)

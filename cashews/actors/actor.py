@@ -71,6 +71,10 @@ class Stage(enum.Enum):
 OVER = frozenset({Stage.ENDED, Stage.CLOSED})
 
 
+class ScopeEndedError(CacheClosedError):
+    """The scope of an actor has ended, and not the actor: the letter was not served, and may be posted again."""
+
+
 class Life:
     """The life of one actor: its event loop, its stage, and the figures of its work.
 
@@ -111,6 +115,10 @@ class Life:
         """Whether the actor's loop is not the one that runs: it has ended, or was closed by hand, its tasks pending."""
         return self._loop is not None and not self._loop.here
 
+    def refusal(self) -> CacheClosedError:
+        """Return the error for a letter that is not served, since the actor's life is over."""
+        return ScopeEndedError() if self._stage is Stage.ENDED else CacheClosedError()
+
     # --- before work
 
     def attend(self, loop: Loop) -> None:
@@ -124,7 +132,7 @@ class Life:
         :raises CacheClosedError: if its life is over
         """
         if self._stage in OVER:
-            raise CacheClosedError
+            raise self.refusal()
         if self._elsewhere:
             self._begin(current_loop())
         if self._stage is Stage.WAITING:

@@ -9,6 +9,8 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
+from functools import partial
+from os import getpid
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -51,11 +53,22 @@ class Loop(ABC):
     """One event loop, in the thread it runs in."""
 
     thread: int
+    process: int
+    """The process that the loop runs in; the child of a fork has a dead copy of it."""
 
     @property
     @abstractmethod
     def alive(self) -> bool:
         """Whether the loop is still running."""
+
+    @property
+    @abstractmethod
+    def gone(self) -> bool:
+        """Whether the loop will never run again; one that was stopped by hand may."""
+
+    @abstractmethod
+    def reach(self, function: Callable[[], object]) -> bool:
+        """Have a function called in the loop, if the loop runs; says whether it does."""
 
     @abstractmethod
     def reply_slot(self) -> ReplySlot[Any]:
@@ -70,13 +83,20 @@ class Loop(ABC):
         """Have a function called in the loop, from whichever thread; says whether the loop is still there."""
 
     @abstractmethod
-    def spawn(self, main: Main) -> None:
-        """Run `main` in a task of the loop itself, with an empty context; the loop cancels it when it ends."""
+    def spawn(self, main: Main, context: Context | None = None) -> None:
+        """Run `main` in a task of the loop itself; the loop cancels it when it ends.
+
+        :param context: the context of the task; an empty one, if `None`
+        """
 
     @property
     @abstractmethod
     def here(self) -> bool:
         """Whether the calling code runs in this loop."""
+
+    def shared_slot(self) -> SharedReplySlot[Any]:
+        """Return an empty reply slot that may be given its reply in any thread."""
+        return SharedReplySlot(self)
 
     @abstractmethod
     def task(self) -> object:
@@ -158,6 +178,38 @@ class TrioReplySlot(ReplySlot[T]):
         return self._lowlevel.Abort.SUCCEEDED
 
 
+class SharedReplySlot(ReplySlot[T]):
+    """A reply slot of one loop that is given its reply in another one, or in any thread."""
+
+    __slots__ = ("_loop", "_slot")
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._slot: ReplySlot[T] = loop.reply_slot()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the loop lives in which the reply is awaited."""
+        return self._loop.here or self._loop.alive
+
+    @property
+    def given(self) -> bool:
+        return self._slot.given
+
+    @property
+    def answer(self) -> T:
+        return self._slot.answer
+
+    def give(self, value: T) -> None:
+        if self._loop.here:
+            self._slot.give(value)
+        else:
+            self._loop.post(partial(self._slot.give, value))
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._slot.__await__()
+
+
 class AsyncioLoop(Loop):
     """An event loop of asyncio."""
 
@@ -167,11 +219,19 @@ class AsyncioLoop(Loop):
         self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
         self._current_task = sys.modules["asyncio"].current_task
         self.thread = get_ident()
+        self.process = getpid()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def alive(self) -> bool:
-        return self._loop.is_running()
+        return self._loop.is_running() and self.process == getpid()
+
+    @property
+    def gone(self) -> bool:
+        return self._loop.is_closed() or self.process != getpid()
+
+    def reach(self, function: Callable[[], object]) -> bool:
+        return self.alive and self.post(function)
 
     @property
     def here(self) -> bool:
@@ -193,8 +253,8 @@ class AsyncioLoop(Loop):
             return False
         return True
 
-    def spawn(self, main: Main) -> None:
-        task = Context().run(self._loop.create_task, self._run(main))
+    def spawn(self, main: Main, context: Context | None = None) -> None:
+        task = (context or Context()).run(self._loop.create_task, self._run(main))
         self._tasks.add(task)  # the loop holds tasks weakly
         task.add_done_callback(self._tasks.discard)
 
@@ -211,10 +271,18 @@ class TrioLoop(Loop):
         self._lowlevel = sys.modules["trio"].lowlevel
         self._current_token = self._lowlevel.current_trio_token
         self.thread = get_ident()
+        self.process = getpid()
 
     @property
     def alive(self) -> bool:
-        return self.post(_nothing)
+        return self.reach(_nothing)
+
+    @property
+    def gone(self) -> bool:
+        return not self.alive
+
+    def reach(self, function: Callable[[], object]) -> bool:
+        return self.process == getpid() and self.post(function)
 
     @property
     def here(self) -> bool:
@@ -242,8 +310,8 @@ class TrioLoop(Loop):
             return False
         return True
 
-    def spawn(self, main: Main) -> None:
-        self._lowlevel.spawn_system_task(_logging_failures, main, context=Context())
+    def spawn(self, main: Main, context: Context | None = None) -> None:
+        self._lowlevel.spawn_system_task(_logging_failures, main, context=context or Context())
 
 
 def _nothing() -> None:

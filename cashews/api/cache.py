@@ -44,7 +44,7 @@ class Cache(CommandAPI, DecoratorAPI, ManyAPI, GuardAPI, TransactionAPI):
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
-        engine = Engine(clock or SystemClock(), random or own_random())
+        engine = Engine(clock or SystemClock(), random or own_random(), name)
         super().__init__(engine, strict_keys=strict_keys)
         self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
         self.name = name

@@ -123,19 +123,19 @@ class CommandAPI(Face, Commands):
         lease = LEASE if given is None else given
         if not isinstance(wait, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("wait", wait, "True or False")
-        return LockContext(self._locks, lock_name("key", key), lease, wait=wait, renew=renew, timeout=patience)
+        return LockContext(self._locks_here, lock_name("key", key), lease, wait=wait, renew=renew, timeout=patience)
 
     async def break_lock(self, key: str) -> bool:
         broken = await super().break_lock(key)
         if broken:
-            self._locks.wake(key)
+            self._locks_here().wake(key)
         return broken
 
     async def unlock(self, key: str, value: str) -> bool:
         """Release a lock that is held with this token; says whether it was."""
-        return await self._locks.release(text("key", key), text("value", value))
+        return await self._locks_here().release(text("key", key), text("value", value))
 
     async def is_locked(self, key: str, wait: Duration | None = None, step: float = 0.1) -> bool:
         """Say whether a lock is held, still after waiting for it to be released if `wait` says how long."""
         deadline = self._engine.clock.now() + (seconds(wait, "wait") or 0)
-        return not await self._locks.until_free(text("key", key), deadline)
+        return not await self._locks_here().until_free(text("key", key), deadline)

@@ -17,7 +17,7 @@ class Face:
 
     def __init__(self, engine: Engine, *, strict_keys: bool) -> None:
         self._engine = engine
-        self._locks = engine.locks
+        self._locks_here = engine.locks_here
         self._strict = strict_keys
         self._tag_rules = TagRules()
         self._claims = Claims()

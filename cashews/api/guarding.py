@@ -42,7 +42,7 @@ class GuardAPI(Face):
         :raises WrongArgumentError: if the lease is 0 or negative
         """
         lease = LEASE if ttl is None else check_positive("ttl", compile_ttl(ttl))
-        return self._guarding(Locked(self._engine, self._locks, lease, wait), key, prefix)
+        return self._guarding(Locked(self._engine, lease, wait), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature
         self,

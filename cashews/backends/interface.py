@@ -81,6 +81,11 @@ class Backend(Commands, Asks, ABC):
     def turns(self) -> Mapping[type[Message[Any]], Turn]:
         """The turns that may be served at once in the asker's task; a message without one goes through `ask`."""
 
+    @property
+    def turns_here(self) -> Mapping[type[Message[Any]], Turn]:
+        """The turns, if they may be served in the thread of the caller."""
+        return self.turns
+
     @abstractmethod
     def ask(self, message: Message[R], *, strict: bool = False) -> Awaitable[R]:
         """Serve a message and return its reply.
@@ -108,13 +113,21 @@ class Backend(Commands, Asks, ABC):
 
     @property
     def outlives(self) -> bool:
-        """Whether its locks outlive this process, and need leases for the case that it ends while it holds some."""
+        """Whether its locks outlive this process, and other processes may hold some."""
         return True
+
+    @property
+    def needs_leases(self) -> bool:
+        """Whether a lock that is taken here needs a lease: its holder may end, and nobody else would free it."""
+        return self.outlives
 
     @property
     def services(self) -> tuple[Service, ...]:
         """The tasks this backend needs while the engine runs."""
         return ()
+
+    def forked(self) -> None:
+        """Take note that this is the child of a fork: what tasks of the parent hold is held by nobody here."""
 
     def attached(self) -> None:
         """Take note that the engine has met an event loop: the first, or another after that one has ended."""

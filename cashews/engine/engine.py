@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager
 from random import Random
 from threading import get_ident
 from types import TracebackType
 from typing import Any, TypeVar
 
-import anyio
 from anyio.lowlevel import checkpoint
 
-from cashews.actors.actor import ActorStatistics
-from cashews.actors.loop import Loop, current_loop
-from cashews.actors.scope import Scope, Service
+from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
 from cashews.backends.pages import Pages
@@ -23,18 +20,20 @@ from cashews.commands import Command
 from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
-from cashews.engine.coordinator.coordinator import Coordinator
-from cashews.engine.coordinator.lock_stores import LockStores, OneStore
+from cashews.engine.coordinator.lock_stores import OneStore
+from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
 from cashews.engine.flights import Flights, waiting_for
+from cashews.engine.gate import Gate, Gatekeeper
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptors_of
+from cashews.engine.lifetime import Lifetime, Living
 from cashews.engine.load_locks import LoadLocks
 from cashews.engine.observing import Observing
-from cashews.engine.permits import Permits, TakenPermit, is_change
-from cashews.engine.refresher import Refresher, Run
+from cashews.engine.permits import Permits, TakenPermit, is_change, is_late
+from cashews.engine.refresher import Run
 from cashews.engine.routes import Route, Routes
-from cashews.engine.statistics import EngineStatistics, actors_of
-from cashews.exceptions import CacheClosedError, EventLoopError
+from cashews.engine.statistics import EngineStatistics, actors_in, actors_of, total
+from cashews.exceptions import CacheClosedError
 from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
 
@@ -43,40 +42,29 @@ Item = TypeVar("Item")
 
 BUDGET = 128
 """Messages served between two checkpoints: no loop of hits can starve the other tasks."""
-CLOSE_GRACE = 10.0
-"""Seconds that closing may take once it is shielded from cancellation."""
 
 
-class Engine(LockStores, TransactionHost):
+class Engine(Living, Gatekeeper, TransactionHost):
     """The routes, the scope, and `ask`: everything between the face of a cache and its stores.
 
     It is *resting* until something needs a task, then *hosted* by the event loop or *open* in a block of the user's,
     and *closed* after that block until it is opened or configured again.
     """
 
-    def __init__(self, clock: Clock, random: Random) -> None:
+    def __init__(self, clock: Clock, random: Random, name: str = "") -> None:
         self.clock = clock
         self.random = random
         self._now = clock.now
-        self._thread = 0
-        self._loop: Loop | None = None
+        self.home_thread = 0
         self._credit = 0
-        self._closed = False
-        self._closing: anyio.Event | None = None
-        """Set when a closing that is under way has let go of everything."""
-        self._retired: list[Backend] = []
-        """Replaced before the tasks had begun in which they are closed."""
         self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
         self._all_on = True
-        self.scope = Scope(self._services, self._unbind)
         self.permits = Permits()
         self._running = self.permits.running
         self.load_locks = LoadLocks()
         self.observing = Observing(self.rebuild)
-        self.refresher = Refresher(clock, self._ensure_scope)
-        self.coordinator = Coordinator(clock, random, self._ensure_scope)
-        self.locks = self.coordinator.locks_of(self)
+        self._lifetime = Lifetime(self, name)
         self._watcher = Watcher(self.rebuild, self.observing)
         self._invalidator = Invalidator(self.permits)
 
@@ -89,7 +77,7 @@ class Engine(LockStores, TransactionHost):
                 return NOT_NOW
             route = self.routes.of(message.key)
         turn = route.turns.get(message.__class__)
-        if turn is None or self._credit <= 0 or self._thread != get_ident():
+        if turn is None or self._credit <= 0 or self.home_thread != get_ident():
             return NOT_NOW
         here = AMBIENT.get()
         if here is None:
@@ -105,7 +93,7 @@ class Engine(LockStores, TransactionHost):
 
         :raises NotConfiguredError: if no backend is mounted for a key of the message
         :raises CacheClosedError: if the cache's scope has ended
-        :raises EventLoopError: if another event loop, still alive, uses this cache
+        :raises EventLoopError: if the calling code runs in no event loop
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
         if self._running and is_change(message):
@@ -115,7 +103,9 @@ class Engine(LockStores, TransactionHost):
             reply = self.in_place(message)
             if reply is not NOT_NOW:
                 return reply
-        if self._credit <= 0 or self._closed or self._thread != get_ident():
+        if self._credit <= 0 or self._lifetime.closed or self.home_thread != get_ident():
+            if self._lifetime.closed and is_late(message):
+                raise CacheClosedError(self._lifetime.name)
             await self.prepare()
         else:
             self._credit -= 1
@@ -172,18 +162,19 @@ class Engine(LockStores, TransactionHost):
         """Draw on the budget, and let others run when it is spent; find out which event loop we are in.
 
         :raises CacheClosedError: if the cache's scope has ended
-        :raises EventLoopError: if another event loop, still alive, uses this cache
+        :raises EventLoopError: if we are in none
         """
-        if self._closed:
-            raise CacheClosedError
-        if self._thread != get_ident():
-            self._bind()
+        lifetime = self._lifetime
+        if lifetime.closed:
+            await lifetime.reopen_by_use()
+        if (self.home_thread != get_ident() or self._credit <= 0) and not lifetime.arrive():
+            return  # every message is waited for
         if self._credit <= 0:
             self._credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
             self.observing.attend_log()
             await checkpoint()
-            if self._closed:  # meanwhile
-                raise CacheClosedError
+            if lifetime.closed:  # meanwhile
+                raise CacheClosedError(lifetime.name)
         self._credit -= 1
 
     # --- loads
@@ -198,11 +189,15 @@ class Engine(LockStores, TransactionHost):
 
     def refresh(self, owner: object, key: str, run: Run) -> bool:
         """Have a load run in the background; says whether it is going to. See `Refresher.tell`."""
-        return self.refresher.tell(owner, key, run)
+        return self._lifetime.here().refresher.tell(owner, key, run)
+
+    def is_refreshing(self, owner: object, key: str) -> bool:
+        """Say whether a refresh of a key waits or runs in this event loop."""
+        return self._lifetime.here().refresher.has(owner, key)
 
     def refresh_and_wait(self, owner: object, key: str, run: Run, *, join: bool) -> Awaitable[Outcome | None]:
         """Have a load run in the background and wait for its outcome; `None` if it was refused."""
-        return self.refresher.ask(owner, key, run, join=join)
+        return self._lifetime.here().refresher.ask(owner, key, run, join=join)
 
     # --- configuration
 
@@ -210,23 +205,16 @@ class Engine(LockStores, TransactionHost):
         self, prefix: str, factory: Callable[[Environment], Backend], middlewares: Sequence[Middleware]
     ) -> Backend:
         """Put a backend under a key prefix and return it; the backend that it replaces is closed."""
-        backend = factory(Environment(self.clock, self.random, self._ensure_scope, self.rebuild))
-        self._closed = False
-        self.refresher.resume()
-        locks, graph = self.coordinator.locks_of(OneStore(backend)), self.coordinator.wait_graph()
-        route = Route(prefix, backend, Switch(self, prefix), locks, self._chain_of, graph=graph)
+        lifetime = self._lifetime
+        backend = factory(Environment(self.clock, self.random, lifetime.ensure_scope, self.rebuild))
+        gate, coordinator = Gate(backend, self), lifetime.sites.first.coordinator
+        locks, graph = coordinator.locks_of(OneStore(gate)), coordinator.wait_graph()
+        route = Route(prefix, gate, Switch(self, prefix), locks, self._chain_of, graph=graph)
         route.middlewares = tuple(middlewares)
-        self._retire(self.routes.mount(route))
+        replaced = self.routes.mount(route)
+        lifetime.mounted(gate, None if replaced is None else replaced.backend)
         self.rebuild()
-        if self.scope.running:
-            self._attend(backend)
-        return backend
-
-    def _attend(self, backend: Backend) -> None:
-        """Start the services of a backend in the scope that runs."""
-        backend.attached()
-        for service in backend.services:
-            self.scope.spawn(service)
+        return gate
 
     def _chain_of(self, route: Route) -> Sequence[Interceptor]:
         users = interceptors_of(route.middlewares, route.backend)
@@ -234,128 +222,56 @@ class Engine(LockStores, TransactionHost):
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
-        return Branch(transaction, route.backend, route.locks, route.graph, self.clock)
+        return Branch(transaction, route.backend, self._lifetime.locks_of(route), route.graph, self.clock)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""
         self._sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
         for route in self.routes:
-            route.shut() if self._closed else route.rebuild()
+            route.shut() if self._lifetime.closed else route.rebuild()
 
     # --- lifetime
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether use is refused until the engine is opened or configured again."""
-        return self._closed
-
     async def open(self) -> None:
-        """Open the scope in the current task.
-
-        :raises EventLoopError: if it is open already, or another live event loop uses this cache
-        """
-        await self.reopen()
-        await self.scope.open(self.loop())
+        """Open the scope in the current task; see `Lifetime.open`."""
+        await self._lifetime.open()
 
     async def reopen(self) -> None:
         """Allow use again after `close()`, also inside the block that is open."""
-        while self._closing is not None:
-            await self._closing.wait()
-        if self._closed and self.scope.running:
-            for route in self.routes:
-                self._attend(route.backend)
-        self._closed = False
-        self.refresher.resume()
-        self.rebuild()
-        await self.prepare()
+        await self._lifetime.reopen()
 
-    async def leave(
+    def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> Awaitable[bool | None]:
         """Close the stores and end the scope; see `Scope.leave`."""
-        try:
-            await self.close()
-        except BaseException as failure:
-            await self.scope.leave(type(failure), failure, failure.__traceback__)
-            raise
-        return await self.scope.leave(kind, error, trace)
+        return self._lifetime.leave(kind, error, trace)
 
     async def close(self) -> None:
         """Let the refreshes that run end and be stored, then refuse further use and let go of everything."""
-        if self._closed or self.refresher.draining:
-            return
-        with self.clock.move_on_at(self.clock.now() + CLOSE_GRACE) as grace:
-            grace.shield = True
-            try:
-                await self.refresher.drain()
-            finally:  # asyncio's own Task.cancel() goes through shields, once
-                self._closed = True
-                self.rebuild()
-                self.coordinator.wake_all()
-                await self._let_go()
+        await self._lifetime.close()
 
-    async def _let_go(self) -> None:
-        """Close all stores and end hosted tasks; what fails or takes too long keeps none of the others from it."""
-        self._closing = closing = anyio.Event()
-        try:
-            async with AsyncExitStack() as steps:
-                steps.push_async_callback(self.scope.unhost)
-                for route in self.routes:
-                    steps.push_async_callback(route.backend.close)
-        finally:
-            self._closing = None
-            closing.set()
-
-    def _bind(self) -> None:
-        loop = self._loop
-        if loop is not None and loop.thread != get_ident() and loop.alive:
-            message = "another event loop that is still running uses this cache; give each loop a cache of its own"
-            raise EventLoopError(message)
-        self._loop = current_loop()
-        self._thread = get_ident()
-        self.refresher.attached(self._loop)
-        for route in self.routes:
-            route.backend.attached()
+    def at_home(
+        self, call: Callable[[], Awaitable[R]], in_place: Callable[[], R | NotNowType] | None = None
+    ) -> Awaitable[R]:
+        return self._lifetime.at_home(call, in_place)
 
     def loop(self) -> Loop:
         """Return the event loop that the caller runs in."""
-        if self._loop is None or not self._loop.here:
-            self._loop = current_loop()
-        return self._loop
+        return self._lifetime.here().loop_here()
 
-    def _unbind(self) -> None:
-        self._loop = None
-        self._thread = 0
-
-    def _ensure_scope(self) -> bool:
-        return not self._closed and self.scope.host(self.loop())
-
-    def _services(self) -> list[Service]:
-        retired, self._retired = self._retired, []
-        return [
-            *(backend.close for backend in retired),
-            self.refresher.run,
-            self.coordinator.run,
-            *(service for route in self.routes for service in route.backend.services),
-        ]
+    def locks_here(self) -> StoreLocks:
+        """Return the locks of `cache.lock()` and the guards, for the tasks of this event loop."""
+        return self._lifetime.here().locks
 
     def is_plain(self, key: str) -> bool:
         """Say whether no middleware stands before the store of a key."""
         return not (self._sole or self.routes.of(key)).middlewares
 
-    def _retire(self, route: Route | None) -> None:
-        if route is None:
-            return
-        if self.scope.running:
-            self.scope.spawn(route.backend.close)
-        else:
-            self._retired.append(route.backend)
-
     @property
-    def closed(self) -> bool:
-        """True while the cache refuses use, until it is opened or configured again."""
-        return self._closed
+    def is_closed(self) -> bool:
+        """Whether the cache is closed, until it is opened or configured again, or used again without a block."""
+        return self._lifetime.closed
 
     # --- control
 
@@ -385,15 +301,15 @@ class Engine(LockStores, TransactionHost):
 
     def statistics(self) -> EngineStatistics:
         """Return the figures of the engine, its stores and its actors."""
-        coordinator = ActorStatistics(*self.coordinator.statistics())
+        sites = list(self._lifetime.sites)
         return EngineStatistics(
-            tasks=self.scope.tasks,
-            lock_waiters=self.locks.waiting,
-            leases=self.coordinator.leases,
+            tasks=sum(site.scope.tasks for site in sites),
+            lock_waiters=sum(site.locks.waiting for site in sites),
+            leases=sum(site.coordinator.leases for site in sites),
             loads=len(self.permits),
             load_waiters=waiting_for(self.permits.all()),
-            refreshes=self.refresher.statistics(),
+            refreshes=total(site.refresher.statistics() for site in sites),
             calls=self.observing.statistics(),
             backends={route.prefix: dict(route.backend.statistics()) for route in self.routes},
-            actors=(*actors_of(self.routes), self.refresher.actor, coordinator),
+            actors=(*actors_of(self.routes), *actors_in(sites)),
         )

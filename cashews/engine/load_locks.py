@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
+from cashews.actors.shared import SHARED
 from cashews.messages import LoadPermit
 from cashews.messages.loads import Waits
 
@@ -69,7 +70,7 @@ class LoadLock(Waits):
 
 
 class LoadLocks:
-    """The locks that loads of one engine hold or wait for, by the names of the locks."""
+    """The locks that loads of one engine hold or wait for, in any thread, by the names of the locks."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, LoadLock] = {}
@@ -82,8 +83,9 @@ class LoadLocks:
     @contextmanager
     def waiting(self, load: LoadPermit, name: str) -> Generator[LoadLock]:
         """Note that a load waits for a lock, or holds it once that is said with `hold`, until the block ends."""
-        lock = self._by_name.setdefault(name, LoadLock())
-        lock.users += 1
+        with SHARED:
+            lock = self._by_name.setdefault(name, LoadLock())
+            lock.users += 1
         load.blocked_on.append(lock)
         try:
             yield lock
@@ -91,9 +93,10 @@ class LoadLocks:
             for waiter, awaited in ((load, lock), (lock, load)):
                 if awaited in waiter.blocked_on:
                     waiter.blocked_on.remove(awaited)
-            lock.users -= 1
-            if not lock.users:
-                self._by_name.pop(name, None)
+            with SHARED:
+                lock.users -= 1
+                if not lock.users:
+                    self._by_name.pop(name, None)
 
 
 def hold(lock: LoadLock, load: LoadPermit) -> None:

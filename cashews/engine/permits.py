@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from cashews.actors.shared import SHARED
 from cashews.commands import Command, Effect
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.keys.pattern import matcher
-from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message, Set
+from cashews.messages import DeleteTags, KnownTags, LoadPermit, Message, RenewLock, Set, UnwatchLock
 
 R = TypeVar("R")
+LATE: Final = (RenewLock, UnwatchLock)
 
 
 class Permits(Interceptor):
@@ -27,12 +28,10 @@ class Permits(Interceptor):
 
     def __init__(self) -> None:
         self.running: dict[str, list[LoadPermit]] = {}
-        """The permits by key. Engines look whether there are any, at each message."""
-        self._lock = Lock()
-        """Loads run in the threads of their callers."""
+        """The permits by key, of loads in any thread. Engines look whether there are any, at each message."""
 
     def __len__(self) -> int:
-        return sum(map(len, self.running.values()))
+        return len(self.all())
 
     def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
         """Return a permit for a load that is not shared; it counts until `drop`."""
@@ -43,33 +42,38 @@ class Permits(Interceptor):
 
     def add(self, permit: LoadPermit) -> None:
         """Have a permit count, or count for longer: until there were as many calls of `drop`."""
-        with self._lock:
+        with SHARED:
             self.running.setdefault(permit.key, []).append(permit)
 
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
-        with self._lock:
-            permits = self.running[permit.key]
-            permits.remove(permit)
+        with SHARED:
+            permits = self.running.get(permit.key, [])
+            if permit in permits:  # unless they were all forgotten
+                permits.remove(permit)
             if not permits:
-                del self.running[permit.key]
+                self.running.pop(permit.key, None)
 
     def of(self, key: str) -> list[LoadPermit]:
         """Return the permits of a key."""
-        with self._lock:
+        with SHARED:
             return list(self.running.get(key, ()))
 
     def all(self) -> list[LoadPermit]:
         """Return every permit."""
-        with self._lock:
+        with SHARED:
             return [permit for permits in self.running.values() for permit in permits]
+
+    def forget_all(self) -> None:
+        """Forget the permits of loads that run elsewhere: in the parent of a fork."""
+        self.running.clear()
 
     def void(self, keys: Iterable[str], but: object | None = None) -> None:
         """Void the permits of some keys.
 
         :param but: the `invalidate_further()` block whose own permits stay valid
         """
-        with self._lock:
+        with SHARED:
             for key in keys:
                 for permit in self.running.get(key, ()):
                     if but is None or permit.origin is not but:
@@ -142,6 +146,16 @@ def is_change(message: Message[Any]) -> bool:
     if isinstance(message, Set):
         return message.permit is None
     return message.effect is Effect.WRITE or message.command is Command.CLEAR
+
+
+def is_repeatable(message: Message[Any]) -> bool:
+    """Say whether a message may be served twice: it reads, or every change in between would void its permit."""
+    return message.effect is Effect.READ or (isinstance(message, Set) and message.permit is not None)
+
+
+def is_late(message: Message[Any]) -> bool:
+    """Say whether a message belongs to a load, a lock or a wait that began before: it opens no cache again."""
+    return isinstance(message, LATE) or (isinstance(message, Set) and message.permit is not None)
 
 
 class TakenPermit:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from cashews._dataclass import dataclass, replace
 from cashews.actors.actor import ActorStatistics
 from cashews.engine.counts import CallStatistics
 from cashews.engine.routes import Routes
+from cashews.engine.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,21 @@ class EngineStatistics:
     def uncached(self) -> dict[str, int]:
         """The calls of cached functions that were not cached, by reason."""
         return self.calls.uncached
+
+
+def total(figures: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add figures up by name."""
+    added: Counter[str] = Counter()
+    for each in figures:
+        added.update(each)
+    return dict(added)
+
+
+def actors_in(sites: Iterable[Site]) -> Iterator[ActorStatistics]:
+    """Give the figures of the actors of each event loop; from the second on each name ends with a number."""
+    for number, site in enumerate(sites, 1):
+        for actor in (site.refresher.actor, ActorStatistics(*site.coordinator.statistics())):
+            yield actor if number == 1 else replace(actor, name=f"{actor.name} {number}")
 
 
 def actors_of(routes: Routes) -> Iterator[ActorStatistics]:

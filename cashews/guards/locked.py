@@ -10,7 +10,6 @@ from cashews._arguments import lock_name
 from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
-from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.engine import Engine
 from cashews.exceptions import LockReenteredError
 from cashews.guards.guard import Guard, resolve_positive
@@ -29,24 +28,27 @@ class Locked(Guard):
     """
 
     engine: Engine
-    locks: StoreLocks
     lease: Compiled
     wait: bool = True
     insist: bool = True
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        locks, key = self.locks, lock_name("key", call.key)
+        key = lock_name("key", call.key)
         if self.engine.is_off(Command.SET_LOCK, key):
             return await proceed(call)
+        locks = self.engine.locks_here()
         lease = resolve_positive("ttl", self.lease, call)
         lock = locks.claim(key, lease)
         if not locks.take_in_place(lock):
             async with AsyncExitStack() as stack:
                 with suppress(LockReenteredError):  # the task holds it already: recursion runs
-                    await stack.enter_async_context(LockContext(locks, key, lease, wait=self.wait, insist=self.insist))
+                    await stack.enter_async_context(self._context(key, lease))
                 return await proceed(call)
         try:
             return await proceed(call)
         finally:
             if not locks.release_in_place(lock):
                 await locks.give_back(lock)
+
+    def _context(self, key: str, lease: float) -> LockContext:
+        return LockContext(self.engine.locks_here, key, lease, wait=self.wait, insist=self.insist)

@@ -52,7 +52,7 @@ class Loader:
         if plan.upper or beneath:
             self._load = OverCaches(self.execute, all_answers if plan.upper else partial(StandIns, beneath))
         if plan.lease is not None:
-            locked = Locked(engine, engine.locks, plan.lease, insist=False)
+            locked = Locked(engine, plan.lease, insist=False)
             self._load = UnderLock(engine, strategy, locked, self._load, observer)
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
@@ -73,7 +73,7 @@ class Loader:
 
     def is_refreshing(self, key: str) -> bool:
         """Say whether a refresh of a key waits or runs."""
-        return self._engine.refresher.has(self._flights, key)
+        return self._engine.is_refreshing(self._flights, key)
 
     def run(self, call: Call) -> Awaitable[object]:
         """Run the function for a call that the cache can do nothing for: nothing is joined, locked or stored."""

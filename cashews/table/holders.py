@@ -34,6 +34,10 @@ class LockHolders:
     def __len__(self) -> int:
         return len(self._holders)
 
+    def clear(self) -> None:
+        """Free all locks."""
+        self._holders.clear()
+
     def take(self, key: str, token: str, expire: float | None, now: float) -> int:
         """Take a lock for some seconds; returns a fencing number, `HELD` if another holds it, 0 without a lifetime."""
         holder = self._holders.get(key)

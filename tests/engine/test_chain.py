@@ -135,7 +135,7 @@ async def test_a_middleware_gets_the_arguments_of_the_public_command(clock):
 
     async def look(call, cmd, backend, *args, **kwargs):
         seen.append((cmd, args, kwargs))
-        assert backend is inside(cache).store()
+        assert backend is inside(cache).backend()
         return await call(*args, **kwargs)
 
     async with Cache.open("mem://", middlewares=[look], clock=clock) as cache:

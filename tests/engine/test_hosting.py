@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import threading
 
 import anyio
 import anyio.to_thread
@@ -14,6 +13,7 @@ import pytest
 from cashews import Cache
 from cashews.exceptions import EventLoopError
 from cashews.testing.clock import ClockStatistics
+from tests.internals import inside
 
 NOTHING_WAITS = ClockStatistics(sleepers=0, scopes=0, next_deadline=None)
 
@@ -69,7 +69,8 @@ async def test_a_failure_of_a_hosted_task_is_logged_and_the_next_use_starts_agai
 
     serving(fail)
     cache = Cache(clock=clock)
-    backend = cache.setup("stub://")
+    cache.setup("stub://")
+    backend = inside(cache).store()
     with caplog.at_level(logging.ERROR, "cashews"):
         await cache.get("k")
         backend.environment.ensure_scope()
@@ -129,47 +130,6 @@ def test_a_scope_may_be_opened_in_a_loop_after_another(clock, anyio_backend):
     for backend in ("asyncio", anyio_backend, "asyncio"):
         anyio.run(use, backend=backend)
     assert clock.statistics() == NOTHING_WAITS
-
-
-def test_two_live_loops_at_once_are_an_error(hosted, anyio_backend):
-    """4 of the design: one clear error, and the first loop notices nothing."""
-    ready, release, failures = threading.Event(), threading.Event(), []
-
-    async def first():
-        await hosted.set("k", 1)
-        ready.set()
-        await anyio.to_thread.run_sync(release.wait)
-        assert await hosted.get("k") == 1
-
-    def run():
-        try:
-            anyio.run(first, backend=anyio_backend)
-        except BaseException as error:  # noqa: BLE001  handed to the test
-            failures.append(error)
-
-    async def second():
-        for command in (hosted.get("k"), hosted.set("k", 2), hosted.ping(), hosted.get_many("k", "l")):
-            with pytest.raises(EventLoopError, match="give each loop a cache of its own"):
-                await command
-        with pytest.raises(EventLoopError):
-            await hosted.scan("*").__anext__()
-        with pytest.raises(EventLoopError):
-            async with hosted:
-                pytest.fail("opened in a second loop")
-
-    async def afterwards():
-        assert await hosted.get("k") == 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(10)
-    try:
-        anyio.run(second, backend=anyio_backend)
-    finally:
-        release.set()
-        thread.join(10)
-    assert failures == []
-    anyio.run(afterwards, backend=anyio_backend)
 
 
 def test_outside_of_a_loop_is_an_error(hosted):

@@ -194,7 +194,7 @@ COMMANDS = {
 async def test_use_after_the_end_is_an_error(clock, command):
     async with Cache.open("mem://", clock=clock) as cache:
         await cache.set("k", 1)
-    with pytest.raises(CacheClosedError, match=r"its scope has ended; open it again or call setup\(\)"):
+    with pytest.raises(CacheClosedError, match=r"its scope has ended; open it again with init\(\), or call setup\(\)"):
         await COMMANDS[command](cache)
 
 
@@ -302,7 +302,8 @@ async def test_a_second_setup_closes_the_backend_it_replaces(clock, serving):
     async with Cache.open("stub://", clock=clock) as cache:
         first = inside(cache).store()
         await clock.settle()
-        second = cache.setup("stub://")
+        cache.setup("stub://")
+        second = inside(cache).store()
         await clock.settle()
         assert (first.closed, second.closed) == (1, 0)
         assert served == ["begun", "begun"]
@@ -355,7 +356,8 @@ async def test_a_backend_set_up_in_an_open_cache_is_served_and_closed(clock, sto
     serving()
     async with Cache.open("mem://", clock=clock) as cache:
         cache.setup("mem://", prefix="user:")
-        stub = cache.setup("stub://", prefix="stub:")
+        cache.setup("stub://", prefix="stub:")
+        stub = inside(cache).store("stub:")
         await cache.set("user:1", 1, expire=5)
         await clock.advance(7)
         assert stored_in(cache, "user:") == []

@@ -21,7 +21,6 @@ from cashews.actors.loop import Loop, ReplySlot
 from cashews.actors.mailbox import Bell, Letter, Mailbox
 from cashews.actors.thread import ActorThread, Rest, ThreadSignals
 from cashews.clock import Clock
-from cashews.exceptions import CacheClosedError
 from cashews.messages import Message
 
 R = TypeVar("R")
@@ -192,7 +191,7 @@ class Lane(Actor):
             await self._drained.wait()
 
     def end(self) -> None:
-        self._mailbox.refuse(CacheClosedError)
+        self._mailbox.refuse(self._life.refusal, self._life.refusal)
 
     async def close(self) -> None:
         """Refuse further letters, let those that wait be answered, and end the thread."""

@@ -302,6 +302,9 @@ class MemoryStore(Backend, Actor):
         self._errands: deque[Errand] = deque()
         """The errands in hand, a turn each in rotation."""
 
+    def forked(self) -> None:
+        self._table.locks.clear()
+
     def attached(self) -> None:
         self._life.attend(current_loop())
         if self._sweeps and self._table.due < math.inf:

@@ -34,7 +34,6 @@ from cashews.backends.redis.link import CLOSED, Link
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import pack
 from cashews.clock import Clock
-from cashews.exceptions import CacheClosedError
 from cashews.messages import LoadPermit
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
@@ -265,7 +264,7 @@ class Connection(Actor):
             await self._post(PING)
 
     def end(self) -> None:
-        self._inbox.give_up(CLOSED, CacheClosedError)
+        self._inbox.give_up(CLOSED, self._life.refusal)
 
     async def close(self) -> None:
         """Refuse further requests, let those that wait be answered, and disconnect."""

@@ -47,7 +47,7 @@ class Branch:
         self._forgotten: list[Overlay] = []
         """Overlays of many writes that have yet to be freed."""
         self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)
-        self.waits = self._locks.shared or m.Commit not in store.turns
+        self.waits = self._locks.shared or m.Commit not in store.turns_here
         """Whether the store has to be waited for."""
         self.outcome = m.CommitOutcome.ABORTED
         """The fate of the writes, once the transaction has ended."""
@@ -253,7 +253,7 @@ class Branch:
         """The turn that commits in place; `None` if the commit is long, or has to be waited for."""
         overlay = self._overlay
         is_short = self._locks.releases_in_place and len(overlay) <= STEP and not overlay.deleted_tags
-        return self._store.turns.get(m.Commit) if is_short else None
+        return self._store.turns_here.get(m.Commit) if is_short else None
 
     @property
     def commits_in_place(self) -> bool:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from threading import get_ident
 from typing import NamedTuple
 from weakref import WeakSet
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from cashews.actors.loop import Loop, current_loop
+from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import Keeper
 from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
-from cashews.exceptions import EventLoopError
+
+LAST_STEPS = 100
+"""How often the tasks that wait for locks get their turn when the cache is closed."""
 
 
 class CoordinatorStatistics(NamedTuple):
@@ -40,20 +43,29 @@ class Coordinator:
 
     Its turns are served in place, each in the task that wants or has a lock: joining a queue, taking a key, handing one
     over. Its own tasks renew leases, and give locks back to stores that were out of reach.
+
+    :param beside: the coordinator of another event loop of the same cache
     """
 
-    def __init__(self, clock: Clock, random: Random, ensure_scope: Callable[[], object]) -> None:
+    def __init__(
+        self, clock: Clock, random: Random, ensure_scope: Callable[[], object], beside: Coordinator | None = None
+    ) -> None:
         self._clock = clock
         self._random = random
         self._keeper = Keeper(clock, ensure_scope)
         self._returns = Returns(clock, ensure_scope)
         self._stores: WeakSet[StoreLocks] = WeakSet()
         """The locks of all stores; those of a store that was replaced go with their last holder."""
-        self._waits: dict[object, list[KeyWaiter]] = {}
+        self._waits: dict[object, list[KeyWaiter]] = {} if beside is None else beside._waits  # noqa: SLF001  of the same class
+        """The waiters for keys of all event loops: a deadlock is found wherever its transactions run."""
+        self._is_first = beside is None
         self._loop: Loop | None = None
 
-    def locks_of(self, stores: LockStores) -> StoreLocks:
-        """Return the locks of a store, or of all stores of an engine."""
+    def locks_of(self, stores: LockStores, beside: StoreLocks | None = None) -> StoreLocks:
+        """Return the locks of a store, or of all stores of an engine.
+
+        :param beside: the same locks, of the coordinator of another event loop
+        """
         locks = StoreLocks(
             stores,
             clock=self._clock,
@@ -61,6 +73,7 @@ class Coordinator:
             keeper=self._keeper,
             returns=self._returns,
             loop=self.loop,
+            beside=beside,
         )
         self._stores.add(locks)
         return locks
@@ -70,38 +83,40 @@ class Coordinator:
         return WaitGraph(self._waits)
 
     def loop(self) -> Loop:
-        """Return the event loop of the calling task, in which it may wait.
-
-        :raises EventLoopError: if tasks of another event loop, still alive, wait here
-        """
+        """Return the event loop of the calling task, in which it may wait."""
         loop = self._loop
         if loop is None or not loop.here:
-            if loop is not None and self.waiting:
-                self._forget_waiters(loop)
+            if loop is not None:
+                self.forget_tasks()
             self._loop = loop = current_loop()
         return loop
 
-    def _forget_waiters(self, loop: Loop) -> None:
-        """Begin anew after the end of a loop: its tasks will never leave the queues."""
-        if loop.thread != get_ident() and loop.alive:
-            message = "tasks of another event loop that is still running wait for locks of this cache"
-            raise EventLoopError(message)
-        for locks in self._stores:
-            locks.forget_waiters()
+    def forget_tasks(self) -> None:
+        """Begin anew after the end of the loop: its tasks will never leave the queues, nor give their locks back."""
+        for locks in list(self._stores):
+            locks.forget_tasks()
         for waiters in list(self._waits.values()):
             for waiter in waiters.copy():
-                waiter.graph.leave(waiter)
+                if not waiter.reply.awaited:
+                    waiter.graph.leave(waiter)
 
     async def run(self) -> None:
         """Renew leases, and give locks back that could not be given back before, until the scope ends."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._returns.run)
+            start_soon(tasks, self._returns.run)
             await self._keeper.run()
 
-    def wake_all(self) -> None:
-        """Have all waiters look again: those of a cache that has been closed end their wait."""
-        for locks in self._stores:
-            locks.wake_all()
+    async def let_waiters_go(self) -> None:
+        """Have all waiters look again: those of a cache that is being closed end their wait.
+
+        They learn of it now, before the cache may be opened again by its next use.
+        """
+        for _ in range(LAST_STEPS):
+            for locks in list(self._stores):
+                locks.wake_all()
+            if not self.waiting_for_locks:
+                return
+            await checkpoint()
 
     @property
     def leases(self) -> int:
@@ -116,7 +131,12 @@ class Coordinator:
     @property
     def waiting(self) -> int:
         """How many tasks wait for a lock, or for a key of a transaction."""
-        return sum(locks.waiting for locks in self._stores) + sum(map(len, self._waits.values()))
+        return self.waiting_for_locks + (sum(map(len, self._waits.values())) if self._is_first else 0)
+
+    @property
+    def waiting_for_locks(self) -> int:
+        """How many tasks of this event loop wait for a lock."""
+        return sum(locks.waiting for locks in self._stores)
 
     @property
     def idle(self) -> bool:

@@ -17,7 +17,7 @@ from cashews._steps import STEP
 from cashews.actors.slices import in_slices
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.engine.coordinator.wait_graph import WaitGraph
+from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, LockedError
 from cashews.messages import TRANSACTION, LoadPermit
 
@@ -35,6 +35,11 @@ class BranchOwner(ABC):
     """Whether keys are locked."""
     timeout: float
     deadline: float
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the event loop runs that will give the keys back."""
 
     @abstractmethod
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
@@ -129,9 +134,12 @@ class KeyLocks:
             arrived.set()
 
     async def _take_in_process(self, key: str) -> None:
-        owner = self._owner
-        if self._graph.take(key, owner):
+        owner, graph = self._owner, self._graph
+        if graph.take(key, owner):
             return
+        holder = graph.holder(key)
+        if isinstance(holder, BranchOwner) and not holder.alive:
+            self._hand_over(graph.release(key, holder))
         began = self._now()
         with owner.patience() as patience:
             await self._wait_in_process(key)
@@ -145,6 +153,8 @@ class KeyLocks:
 
     async def _wait_in_process(self, key: str) -> None:
         waiter = self._graph.join(key, self._owner, self._locks.reply_slot())
+        if waiter is None:
+            return
         try:
             await waiter.reply
         except BaseException:
@@ -184,12 +194,13 @@ class KeyLocks:
         held, self.held = self.held, {}
         release = self._graph.release
         for key in held:
-            waiter = release(key)
-            if waiter is not None:
-                waiter.reply.give(None)
+            self._hand_over(release(key, self._owner))
 
     def _release_in_process(self, key: str) -> None:
-        waiter = self._graph.release(key)
+        self._hand_over(self._graph.release(key, self._owner))
+
+    @staticmethod
+    def _hand_over(waiter: KeyWaiter | None) -> None:
         if waiter is not None:
             waiter.reply.give(None)
 

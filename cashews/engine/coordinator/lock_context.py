@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 import anyio
@@ -18,14 +19,17 @@ class Body:
 
     lock: HeldLock
     task: object
+    locks: StoreLocks
+    """Those of the event loop in which the body runs."""
     scope: anyio.CancelScope | None = None
 
 
 class LockContext:
     """Holds a lock while the body runs. The lease is renewed; a body that insists is cancelled if the lock is lost.
 
-    One object may be entered by many tasks, and again and again: each time it takes the lock anew.
+    One object may be entered by many tasks, of any event loop, and again and again: each time it takes the lock anew.
 
+    :param locks: answers the locks of the event loop of the calling task
     :param lease: for how many seconds the lock is taken
     :param renew: renew the lease while the body runs
     :param wait: wait for the lock if it is not free; raise LockedError otherwise
@@ -38,7 +42,7 @@ class LockContext:
 
     def __init__(
         self,
-        locks: StoreLocks,
+        locks: Callable[[], StoreLocks],
         key: str,
         lease: float,
         *,
@@ -58,7 +62,7 @@ class LockContext:
         """More than one only if a lock is lost, or its lease has ended, before its body has."""
 
     async def __aenter__(self) -> HeldLock:
-        locks, timeout = self._locks, self._timeout
+        locks, timeout = self._locks(), self._timeout
         if locks.is_off(self._key):
             lock = HeldLock(self._key, "", 0, None)
         else:
@@ -68,7 +72,7 @@ class LockContext:
             except LockRefusedError:
                 if self._insist:
                     raise
-        body = Body(lock, locks.task())
+        body = Body(lock, locks.task(), locks)
         self._bodies.append(body)
         if lock.fence:
             locks.note_entered(lock)
@@ -82,12 +86,12 @@ class LockContext:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         body = self._leave()
-        lock, scope = body.lock, body.scope
-        self._locks.stop_renewing(lock)
+        lock, scope, locks = body.lock, body.scope, body.locks
+        locks.stop_renewing(lock)
         try:
             if lock.fence:
-                self._locks.note_left(lock)
-                await self._locks.give_back(lock, quietly=error is not None)
+                locks.note_left(lock)
+                await locks.give_back(lock, quietly=error is not None)
         finally:
             swallowed = scope is not None and scope.__exit__(kind, error, trace)
         if lock.lost and self._insist and (error is None or swallowed):
@@ -98,7 +102,7 @@ class LockContext:
         """Return the body that ends: the last one of this task, or the last one, if it was entered by another task."""
         bodies = self._bodies
         if len(bodies) > 1:
-            task = self._locks.task()
+            task = self._locks().task()
             for body in reversed(bodies):
                 if body.task is task:
                     bodies.remove(body)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import anyio
 
 from cashews._dataclass import dataclass
+from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import HeldLock
 
@@ -78,7 +79,7 @@ class Returns:
     async def _give_back_all(self) -> None:
         async with anyio.create_task_group() as tasks:
             for owed in self._owed.copy():
-                tasks.start_soon(self._give_back, owed)
+                start_soon(tasks, self._give_back, owed)
 
     async def _give_back(self, owed: Owed) -> None:
         if owed.until > self._clock.now():

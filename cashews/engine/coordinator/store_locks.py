@@ -13,7 +13,7 @@ import anyio
 
 from cashews._dataclass import replace
 from cashews._log import logger
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop, SharedReplySlot
 from cashews.backends.interface import NOT_NOW, Backend
 from cashews.clock import Clock
 from cashews.commands import Command
@@ -23,7 +23,7 @@ from cashews.engine.coordinator.lock_stores import LockStores
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.task_locks import TaskLocks
-from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, briefly
+from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, WatchTable, briefly
 from cashews.exceptions import (
     CacheBackendInteractionError,
     CacheClosedError,
@@ -46,6 +46,7 @@ class StoreLocks:
 
     :param stores: takes the messages: a backend, or the engine where switches and middlewares stand before the stores
     :param loop: answers the event loop of the calling task
+    :param beside: the same locks, for the tasks of another event loop
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class StoreLocks:
         keeper: Keeper,
         returns: Returns,
         loop: Callable[[], Loop],
+        beside: StoreLocks | None = None,
     ) -> None:
         self._stores = stores
         self._clock = clock
@@ -64,8 +66,15 @@ class StoreLocks:
         self._returns = returns
         self._loop = loop
         self._queues: LockQueues[Attempt] = LockQueues()
-        self._watches = Watches(stores, self._outlives, clock=clock, random=random, loop=loop)
-        self._tasks = TaskLocks()
+        self._watches = Watches(
+            stores,
+            self._outlives,
+            clock=clock,
+            random=random,
+            loop=loop,
+            table=None if beside is None else beside.watch_table,
+        )
+        self._tasks = TaskLocks(None if beside is None else beside.tasks)
         self.until_free = self._watches.until_free
         self.wake = self._watches.wake
         self.wake_all = self._watches.wake_all
@@ -92,18 +101,29 @@ class StoreLocks:
     def claim(self, key: str, lease: float, *, renew: bool = True) -> HeldLock:
         """Return a lock that is to be taken, with a token of its own: knowing the token is holding the lock.
 
-        A lock that would be renewed for as long as this process lives needs no lease in a store that ends with it.
+        A lock that would be renewed for as long as this process lives needs no lease in a store that ends with it, if
+        the store is in the event loop of the holder.
         """
-        limited = lease if not renew or self._outlives(key) else None
+        limited = lease if not renew or self._stores.backend_of(key).needs_leases else None
         return HeldLock(key, urandom(TOKEN_BYTES).hex(), 0, limited, renewed=renew and limited is not None)
 
     def until(self, timeout: float | None) -> float:
         """Return the instant at which a timeout that begins now has passed."""
         return math.inf if timeout is None else self._clock.now() + timeout
 
-    def reply_slot(self) -> ReplySlot[None]:
-        """Return a place in which the calling task can wait for its turn."""
-        return self._loop().reply_slot()
+    @property
+    def tasks(self) -> TaskLocks:
+        """The locks that tasks of this event loop hold and wait for."""
+        return self._tasks
+
+    @property
+    def watch_table(self) -> WatchTable:
+        """The watches of the locks, by the tasks of every event loop."""
+        return self._watches.table
+
+    def reply_slot(self) -> SharedReplySlot[None]:
+        """Return a place in which the calling task can wait for its turn; a task of any event loop may give it that."""
+        return self._loop().shared_slot()
 
     # --- the holders
 
@@ -364,11 +384,20 @@ class StoreLocks:
         self.wake(lock.key)
         return True
 
-    def forget_waiters(self) -> None:
-        """Forget the waiters of a loop that has ended."""
+    def forget_tasks(self) -> None:
+        """Forget the waiters of a loop that has ended, and free the locks that its tasks held for as long as it ran."""
         self._queues = LockQueues()
         self._watches.forget()
-        self._tasks.forget_waiters()
+        for lock in self._tasks.forget_all():
+            self._free(lock)
+
+    def _free(self, lock: HeldLock) -> None:
+        store, key = self._place_of(lock)
+        unlock = store.turns_here.get(Unlock)
+        if lock.lease is None and unlock is not None:
+            lock.lost = True
+            unlock(Unlock(key, lock.token), self._clock.now())
+            self.wake(lock.key)
 
     # --- leases
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
+from cashews.actors.shared import SHARED
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.exceptions import LockedError
 
@@ -18,15 +19,20 @@ class TaskLocks:
     """The holders of locks by key, and the lock that each task waits for: a deadlock is found before anybody waits.
 
     A wait with a timeout ends by itself, and so does a lease that nobody renews: they are part of no deadlock.
+
+    :param beside: those of the tasks of another event loop; a deadlock may go through several
     """
 
-    __slots__ = ("_at", "_held", "_wanted")
+    __slots__ = ("_all", "_at", "_held", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, beside: TaskLocks | None = None) -> None:
         self._held: dict[str, list[HeldLock]] = {}
         self._at: dict[Place, list[HeldLock]] = {}
         """The same locks by their places: middlewares may have renamed a key."""
         self._wanted: dict[object, Place] = {}
+        self._all: list[TaskLocks] = [] if beside is None else beside._all  # noqa: SLF001  of the same class, as below
+        """Those of all event loops. Each changes in the thread of its own alone, and is read in all."""
+        self._all.append(self)
 
     def note_entered(self, lock: HeldLock, task: object) -> None:
         """Note that a body runs, in a task, under a lock that was taken."""
@@ -55,26 +61,29 @@ class TaskLocks:
 
         :raises LockedError: if the lock's holder waits for a lock of this task, perhaps by way of others
         """
-        ours = self._closing(place, task)
+        with SHARED:
+            ours = self._closing(place, task)
+            if ours is None:
+                self._wanted[task] = place
         if ours is not None:
             reason = f"its holder waits for the lock {ours!r}, which this task holds: a deadlock"
             raise LockedError(key, reason)
-        self._wanted[task] = place
         try:
             yield
         finally:
             self._wanted.pop(task, None)
 
-    def forget_waiters(self) -> None:
-        """Forget the tasks of a loop that has ended."""
-        self._wanted.clear()
+    def forget_all(self) -> list[HeldLock]:
+        """Forget the tasks of a loop that has ended, and return the locks that they held."""
+        held, self._held, self._at, self._wanted = self._held, {}, {}, {}
+        return [lock for locks in held.values() for lock in locks]
 
     def _closing(self, place: Place, task: object) -> str | None:
         """Return the lock of a task that closes a circle of waits if the task waits at a place, or `None`."""
         ahead, seen = [place], {place}
         while ahead:
             for holder in self._lasting(ahead.pop()):
-                wanted = self._wanted.get(holder.task)
+                wanted = self._wanted_by(holder.task)
                 if wanted is not None and wanted not in seen:
                     ours = [lock for lock in self._lasting(wanted) if lock.task is task]
                     if ours:
@@ -85,8 +94,16 @@ class TaskLocks:
 
     def _lasting(self, place: Place) -> list[HeldLock]:
         """Return the locks at a place that do not end by themselves."""
-        held = self._at.get(place, ())
+        held = [lock for each in self._all for lock in each._at.get(place, ())]  # noqa: SLF001
         return [lock for lock in held if not lock.lost and (lock.renewed or lock.lease is None)]
+
+    def _wanted_by(self, task: object) -> Place | None:
+        """Return the place of the lock that a task of any event loop waits for."""
+        for each in self._all:
+            wanted = each._wanted.get(task)  # noqa: SLF001
+            if wanted is not None:
+                return wanted
+        return None
 
 
 def _place_of(lock: HeldLock) -> Place:

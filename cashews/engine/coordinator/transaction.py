@@ -6,11 +6,13 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import AbstractContextManager
+from threading import get_ident
 from typing import Any, TypeVar
 
 import anyio
 
 from cashews._log import logger
+from cashews.actors.loop import Loop
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.commands import Command, Effect
@@ -33,6 +35,7 @@ from cashews.messages import CommitOutcome, LoadPermit, Message
 R = TypeVar("R")
 SERIAL = "\0serializable"
 """The end of a lock's name, after the store's prefix: the lock lets one transaction run at a time."""
+FOREIGN = "of another thread"
 GUARDED = frozenset({Effect.READ, Effect.WRITE})
 """Messages that a transaction refuses after its end. Locks are not among them: they have to be given back."""
 
@@ -57,8 +60,12 @@ class TransactionHost(ABC):
 
     @property
     @abstractmethod
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the cache has been closed."""
+
+    @abstractmethod
+    def loop(self) -> Loop:
+        """Return the event loop that the caller runs in."""
 
     @abstractmethod
     def branch(self, transaction: Transaction, route: Route) -> Branch:
@@ -73,8 +80,8 @@ class Transaction(AmbientTransaction, BranchOwner):
     """
 
     __slots__ = (
-        *("_branches", "_changes", "_ended", "_last_outcome", "_must_roll_back", "_permits", "_routes"),
-        *("_turn_given_up", "_waits", "deadline", "engine", "isolated", "mode", "outcome", "timeout"),
+        *("_branches", "_changes", "_ended", "_last_outcome", "_loop", "_must_roll_back", "_permits", "_routes"),
+        *("_thread", "_turn_given_up", "_waits", "deadline", "engine", "isolated", "mode", "outcome", "timeout"),
     )
 
     def __init__(self, engine: TransactionHost, mode: TransactionMode, timeout: float) -> None:
@@ -99,9 +106,15 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._turn_given_up = False
         """Whether the lock of a serializable transaction was given back with the others, and has to be taken again."""
         self._ended = False
+        self._thread = get_ident()
+        self._loop = engine.loop()
 
     def __repr__(self) -> str:
         return f"<Transaction {self.mode.value}, {self.outcome.value}>"
+
+    @property
+    def alive(self) -> bool:
+        return self._loop.alive
 
     @property
     def outcomes(self) -> dict[str, CommitOutcome]:
@@ -111,12 +124,14 @@ class Transaction(AmbientTransaction, BranchOwner):
     # --- messages
 
     def check(self) -> None:
-        """Go on, if the transaction has not ended.
+        """Go on, if the transaction has not ended, and is this thread's: its locks and its overlay are.
 
-        :raises TransactionError: if it has
+        :raises TransactionError: if it has, or is not
         """
         if self._ended:
             raise TransactionError("ending" if self.outcome is CommitOutcome.OPEN else self.outcome.value)
+        if self._thread != get_ident():
+            raise TransactionError(FOREIGN)
 
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that is cancelled when the timeout has passed."""
@@ -125,7 +140,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def in_place(self, message: Message[R], route: Route) -> R | NotNowType:
         """Serve a message in place, if nothing has to be waited for."""
         serve = IN_PLACE.get(message.__class__)
-        if serve is None or self._ended or self._turn_given_up:
+        if serve is None or self._ended or self._turn_given_up or self._thread != get_ident():
             return NOT_NOW
         branch = self._branches.get(route)
         if branch is None:
@@ -137,7 +152,7 @@ class Transaction(AmbientTransaction, BranchOwner):
 
         :raises TransactionError: if the transaction has ended
         """
-        if self._ended or self._turn_given_up:
+        if self._ended or self._turn_given_up or self._thread != get_ident():
             return self._ask_in_turn(message, route)
         serve = SERVE.get(message.__class__)
         if serve is None:  # it passes transactions by
@@ -276,7 +291,7 @@ class Transaction(AmbientTransaction, BranchOwner):
 
     def _apply_writes(self) -> Awaitable[None]:
         """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
-        if self.engine.closed:
+        if self.engine.is_closed:
             raise CacheClosedError
         if self.engine.permits.running:
             self._refuse_loads()
@@ -346,8 +361,7 @@ class Transaction(AmbientTransaction, BranchOwner):
             self._drop(self._permits)
         for branch in self._branches.values():
             if branch.locked:
-                with anyio.CancelScope(shield=branch.waits):
-                    await branch.release()
+                await _release(branch)
 
     @property
     def _written(self) -> bool:
@@ -357,9 +371,17 @@ class Transaction(AmbientTransaction, BranchOwner):
         """Give the locks back, except on stores to which something was written since the rollback."""
         for branch in self._branches.values():
             if branch.locked and not branch.written:
-                with anyio.CancelScope(shield=branch.waits):
-                    await branch.release()
+                await _release(branch)
         self._give_up_turn()
+
+
+async def _release(branch: Branch) -> None:
+    """Give the locks of a branch back, whatever is cancelled."""
+    if not branch.waits:
+        await branch.release()
+        return
+    with anyio.CancelScope(shield=True):
+        await branch.release()
 
 
 class RollbackResult:

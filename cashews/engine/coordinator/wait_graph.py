@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cashews._dataclass import dataclass
-from cashews.actors.loop import ReplySlot
+from cashews.actors.loop import SharedReplySlot
+from cashews.actors.shared import SHARED
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.exceptions import LockedError
 
@@ -18,7 +19,7 @@ class KeyWaiter:
     transaction: object
     graph: WaitGraph
     key: str
-    reply: ReplySlot[None]
+    reply: SharedReplySlot[None]
     handed: bool = False
     """Whether the key is the transaction's, known to its task or not yet."""
 
@@ -27,7 +28,7 @@ class WaitGraph:
     """The transaction that holds each key of a store, and the transactions that wait for it, in their order.
 
     `waits` lists the waiters of each transaction; the graphs of all stores of one engine share it, so that a deadlock
-    over several stores is found, too.
+    over several stores is found, too. Transactions of several event loops share them as well.
 
     Source: the wait-for graph of Gray and Reuter, "Transaction Processing", 1993, section 7.11.
     """
@@ -41,42 +42,64 @@ class WaitGraph:
         """Return the number of keys that are held."""
         return len(self._holders)
 
+    def clear(self) -> None:
+        """Forget all holders and waiters."""
+        self._holders.clear()
+        self._queues = LockQueues()
+        self._waits.clear()
+
     def take(self, key: str, transaction: object) -> bool:
         """Take a key that no other transaction holds; says whether this one holds it now."""
         return self._holders.setdefault(key, transaction) is transaction
 
-    def join(self, key: str, transaction: object, reply: ReplySlot[None]) -> KeyWaiter:
-        """Put a transaction at the end of a key's queue. Each waiter has to `leave` in the end.
+    def join(self, key: str, transaction: object, reply: SharedReplySlot[None]) -> KeyWaiter | None:
+        """Put a transaction at the end of a key's queue; `None` if it holds the key, which is free by now.
+
+        Each waiter has to `leave` in the end.
 
         :raises LockedError: if the holder, or a transaction that waits already, waits for this one in turn
         """
-        if self._leads_to(transaction, key):
-            raise LockedError(key, "its holder waits for this transaction, a deadlock")
-        waiter = KeyWaiter(transaction, self, key, reply)
-        self._queues.join(key, waiter)
-        self._waits.setdefault(transaction, []).append(waiter)
-        return waiter
+        with SHARED:
+            if self.take(key, transaction):  # it was released in another thread
+                return None
+            if self._leads_to(transaction, key):
+                raise LockedError(key, "its holder waits for this transaction, a deadlock")
+            waiter = KeyWaiter(transaction, self, key, reply)
+            self._queues.join(key, waiter)
+            self._waits.setdefault(transaction, []).append(waiter)
+            return waiter
 
     def leave(self, waiter: KeyWaiter) -> None:
         """Forget a waiter that has been handed its key, or waits for it no longer; nothing if it is forgotten."""
-        waits = self._waits.get(waiter.transaction, [])
-        if waiter not in waits:
-            return
-        if not waiter.handed:
-            self._queues.leave(waiter.key, waiter)
-        waits.remove(waiter)
-        if not waits:
-            del self._waits[waiter.transaction]
+        with SHARED:
+            waits = self._waits.get(waiter.transaction, [])
+            if waiter not in waits:
+                return
+            if not waiter.handed:
+                self._queues.leave(waiter.key, waiter)
+            waits.remove(waiter)
+            if not waits:
+                del self._waits[waiter.transaction]
 
-    def release(self, key: str) -> KeyWaiter | None:
-        """Give a key to the first waiter and return it; free the key if nobody waits."""
-        if key not in self._queues.by_lock:
-            del self._holders[key]
-            return None
-        waiter = self._queues.pop(key)
-        self._holders[key] = waiter.transaction
-        waiter.handed = True
-        return waiter
+    def release(self, key: str, holder: object) -> KeyWaiter | None:
+        """Give a key of a holder to the first waiter and return it; free the key if nobody waits.
+
+        Nothing happens if another holds it by now: a holder whose event loop has ended loses its keys.
+        """
+        with SHARED:
+            if self._holders.get(key) is not holder:
+                return None
+            if key not in self._queues.by_lock:
+                del self._holders[key]
+                return None
+            waiter = self._queues.pop(key)
+            self._holders[key] = waiter.transaction
+            waiter.handed = True
+            return waiter
+
+    def holder(self, key: str) -> object:
+        """Return the transaction that holds a key, if there is one."""
+        return self._holders.get(key)
 
     def _leads_to(self, transaction: object, key: str) -> bool:
         """Say whether waiting for a key would close a circle of transactions that wait for one another."""

@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 
 from cashews.actors.loop import Loop
+from cashews.actors.shared import SHARED
 from cashews.backends.interface import Asks
 from cashews.clock import Clock
 from cashews.exceptions import CacheBackendInteractionError, CacheClosedError
@@ -37,6 +38,11 @@ class Watch:
         """Whether the releases of other processes set `released`, too."""
         self.pause = FIRST_PAUSE
 
+    @property
+    def alive(self) -> bool:
+        """Whether the task's event loop lives."""
+        return self._loop.alive
+
     def wake(self) -> None:
         """Say that the lock was released; a task of a loop that has ended is not told."""
         if self._loop.here:
@@ -45,12 +51,46 @@ class Watch:
             self._loop.post(self.released.set)
 
 
+class WatchTable:
+    """The watches of all event loops, by the key of their lock."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[Watch]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def add(self, key: str, watch: Watch) -> None:
+        """Add a watch."""
+        with SHARED:
+            self._by_key.setdefault(key, []).append(watch)
+
+    def remove(self, key: str, watch: Watch) -> None:
+        """Remove a watch, unless it is gone."""
+        with SHARED:
+            watches = self._by_key.get(key, [])
+            if watch in watches:
+                watches.remove(watch)
+            if not watches:
+                self._by_key.pop(key, None)
+
+    def of(self, key: str) -> tuple[Watch, ...]:
+        """Return the watches of a lock."""
+        return tuple(self._by_key.get(key, ()))
+
+    def every(self) -> list[tuple[str, Watch]]:
+        """Return all watches, each with its key."""
+        with SHARED:
+            return [(key, watch) for key, watches in self._by_key.items() for watch in watches]
+
+
 class Watches:
-    """The watches of the locks in one store, or in all stores of an engine.
+    """The watches of the locks in one store, or in all stores of an engine, by the tasks of one event loop.
 
     :param store: takes the messages
     :param outlives: says whether the store of a key holds locks beyond this process
     :param loop: answers the event loop of the calling task
+    :param table: the watches of the same locks by tasks of other event loops
     """
 
     def __init__(
@@ -61,17 +101,19 @@ class Watches:
         clock: Clock,
         random: Random,
         loop: Callable[[], Loop],
+        table: WatchTable | None = None,
     ) -> None:
         self._store = store
         self._outlives = outlives
         self._clock = clock
         self._random = random
         self._loop = loop
-        self._by_key: dict[str, list[Watch]] = {}
+        self.table = WatchTable() if table is None else table
+        """Those of other event loops are there as well: a release wakes them, too."""
 
     def __len__(self) -> int:
         """Return the number of locks that are watched."""
-        return len(self._by_key)
+        return len(self.table)
 
     async def until_free(self, key: str, deadline: float) -> bool:
         """Wait until a lock is free, at the longest until an instant; says whether it is."""
@@ -100,23 +142,24 @@ class Watches:
 
     def wake(self, key: str) -> None:
         """Have the tasks look again that watch a lock."""
-        for watch in self._by_key.get(key, ()):
+        for watch in self.table.of(key):
             watch.wake()
 
     def wake_all(self) -> None:
         """Have all tasks look again: a cache that has been closed tells them so."""
-        for watches in self._by_key.values():
-            for watch in watches:
-                watch.wake()
+        for _, watch in self.table.every():
+            watch.wake()
 
     def forget(self) -> None:
         """Forget the watches of a loop that has ended."""
-        self._by_key = {}
+        for key, watch in self.table.every():
+            if not watch.alive:
+                self.table.remove(key, watch)
 
     async def watch(self, key: str) -> Watch:
         """Be told of the releases of a lock from now on, so that none is missed while the store is asked."""
         watch = Watch(self._loop())
-        self._by_key.setdefault(key, []).append(watch)
+        self.table.add(key, watch)
         try:
             watch.told = await self._store.ask(WatchLock(key, watch.wake))
         except BaseException:
@@ -126,11 +169,7 @@ class Watches:
 
     async def unwatch(self, key: str, watch: Watch) -> None:
         """End a watch."""
-        watches = self._by_key.get(key, [])
-        if watch in watches:  # unless its loop has ended
-            watches.remove(watch)
-        if not watches:
-            self._by_key.pop(key, None)
+        self.table.remove(key, watch)
         with briefly(self._clock), suppress(CacheClosedError, CacheBackendInteractionError):
             await self._store.ask(UnwatchLock(key, watch.wake))
 
