@@ -13,7 +13,8 @@ from cashews.api.decorated import AsyncFunction, P
 from cashews.api.face import Face
 from cashews.api.keying import async_function
 from cashews.engine.context import AMBIENT, Ambient, add, take_back
-from cashews.engine.coordinator.transaction import Transaction, TransactionMode, current
+from cashews.engine.coordinator.in_transactions import current
+from cashews.engine.coordinator.transaction import Transaction, TransactionMode
 from cashews.engine.engine import Engine
 from cashews.exceptions import TransactionError, WrongArgumentError
 from cashews.messages import CommitOutcome

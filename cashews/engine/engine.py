@@ -20,9 +20,10 @@ from cashews.commands import Command
 from cashews.engine.chain import Interceptor
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.branch import Branch
+from cashews.engine.coordinator.in_transactions import Transactional
 from cashews.engine.coordinator.lock_stores import OneStore
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.engine.coordinator.transaction import Transaction, Transactional, TransactionHost
+from cashews.engine.coordinator.transaction import Transaction, TransactionHost
 from cashews.engine.flights import Flights, waiting_for
 from cashews.engine.gate import Gate, Gatekeeper
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptors_of

@@ -46,7 +46,7 @@ def test_a_key_is_looked_for_once_for_each_length_of_a_prefix(monkeypatch):
     cache = Cache()
     for prefix in ["", *[f"p{number:03}:" for number in range(100)]]:
         cache.setup("mem://", prefix=prefix)
-    routes = inside(cache)._engine.routes
+    routes = inside(cache).engine.routes
     monkeypatch.setattr(routes, "_by_prefix", Noting(routes._by_prefix))
     assert [routes.of(key).prefix for key in ("p050:k", "p5", "k")] == ["p050:", "", ""]
     assert looked == ["p050:", "p5", "", "k", ""]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from functools import partial
 from types import MethodType
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
@@ -29,8 +28,9 @@ from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_slices
 from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
+from cashews.backends.memory.copies import COPIED_IN, COPIED_OUT, CopyIn, CopyOut, with_copy
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
-from cashews.exceptions import EncodeError, WrongOptionError
+from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.eviction import EvictionName
 from cashews.table.keyspace import Table
@@ -42,9 +42,6 @@ NO_SWEEPING: Final = 1.0
 MICRO: Final = 1_000_000
 ROOM: Final = 1_000
 """How many errands may wait for the actor; the tasks of further askers serve their own."""
-COPIED_IN = (m.Set, m.SetTagged, m.SetRaw, m.SetMany, m.Commit)
-COPIED_OUT = (m.Get, m.Recall, m.GetHit, m.GetRaw, m.GetMany, m.RecallMany, m.GetMatch, m.Peek)
-"""The messages with values in them, and those with values in their replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,71 +64,6 @@ class MemoryOptions:
             raise WrongOptionError("check_interval", self.check_interval, "seconds from 0")
         if self.copy not in {"share", "deep"}:
             raise WrongOptionError("copy", self.copy, "'share' or 'deep'")
-
-
-@dataclass(frozen=True, slots=True)
-class CopyIn:
-    """A turn that stores copies."""
-
-    turn: Turn
-
-    def __call__(self, message: m.Set | m.SetRaw | m.SetMany | m.Commit, now: float) -> object:
-        if isinstance(message, m.Commit):
-            writes = tuple([_with_copy(write) for write in message.writes])
-            return self.turn(replace(message, writes=writes), now)
-        if isinstance(message, m.SetMany):
-            memo: dict[int, object] = {}
-            pairs = {key: _copied_in(key, value, memo) for key, value in message.pairs.items()}
-            return self.turn(replace(message, pairs=pairs), now)
-        return self.turn(_with_copy(message), now)
-
-
-def _with_copy(write: m.Write) -> Any:
-    """Return a write of a copy of its value; a write without a value as it is."""
-    if isinstance(write, (m.Set, m.SetRaw)):
-        return replace(write, value=_copied_in(write.key, write.value))
-    return write
-
-
-def _copied_in(key: str, value: object, memo: dict[int, object] | None = None) -> object:
-    """Return a deep copy of a value to store.
-
-    :raises EncodeError: if it cannot be copied
-    """
-    try:
-        return deepcopy(value, memo)
-    except Exception as error:
-        raise EncodeError(key, value, "copying it", str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class CopyOut:
-    """A turn that answers with copies of what is stored; a default is the asker's own."""
-
-    turn: Turn
-
-    def __call__(self, message: m.Get | m.GetRaw | m.GetMany | m.GetMatch | m.Peek, now: float) -> object:
-        reply = self.turn(message, now)
-        if isinstance(message, m.Peek):
-            return replace(reply, value=_copied_out(reply.value, ABSENT))
-        if isinstance(message, m.GetMatch):  # the cursor stays what it is
-            pairs = [(key, _copied_out(value, ABSENT)) for key, value in reply.items]
-            return replace(reply, items=[pair for pair in pairs if pair[1] is not ABSENT])
-        if isinstance(message, m.GetMany):
-            memo: dict[int, object] = {}
-            return tuple([_copied_out(value, message.default, memo) for value in reply])
-        return _copied_out(reply, message.default)
-
-
-def _copied_out(value: object, default: object, memo: dict[int, object] | None = None) -> object:
-    """Return a deep copy of a stored value, the default for one that cannot be copied any more."""
-    if value is default:
-        return default
-    try:
-        return deepcopy(value, memo)
-    except Exception as error:  # noqa: BLE001  the user's code: the value counts as absent
-        logger.warning("a stored value of type %s cannot be copied, and counts as absent: %s", type(value), error)
-        return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +155,7 @@ class MemoryStore(Backend, Actor):
         """Return a long commit with copies of its values, if this store keeps copies."""
         if self._options.copy != "deep":
             return message
-        return replace(message, writes=tuple([_with_copy(write) async for write in in_slices(message.writes)]))
+        return replace(message, writes=tuple([with_copy(write) async for write in in_slices(message.writes)]))
 
     async def _take_steps(self, steps: Steps[R]) -> R:
         """Take all steps of a long turn, whatever is cancelled, and return its reply."""

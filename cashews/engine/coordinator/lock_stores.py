@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from cashews.backends.interface import Asks, Backend
 from cashews.commands import Command
+from cashews.engine.coordinator.keeper import HeldLock
 from cashews.messages import Message
 
 R = TypeVar("R")
@@ -52,3 +53,9 @@ class OneStore(LockStores):
 
     def is_off(self, command: Command, key: str) -> bool:
         return False
+
+
+def place_of(lock: HeldLock, stores: LockStores) -> tuple[Backend, str]:
+    """Return the store that holds a lock, and the key there."""
+    place = lock.place
+    return (stores.backend_of(lock.key), lock.key) if place.store is None else (place.store, place.key)

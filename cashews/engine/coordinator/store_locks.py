@@ -14,12 +14,13 @@ import anyio
 from cashews._dataclass import replace
 from cashews._log import logger
 from cashews.actors.loop import Loop, SharedReplySlot
-from cashews.backends.interface import NOT_NOW, Backend
+from cashews.backends.interface import NOT_NOW
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.coordinator.attempts import AGAIN, PROMPT, REFUSALS, REFUSED, Attempt
 from cashews.engine.coordinator.keeper import HeldLock, Keeper
-from cashews.engine.coordinator.lock_stores import LockStores
+from cashews.engine.coordinator.lock_leases import LockLeases
+from cashews.engine.coordinator.lock_stores import LockStores, place_of
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.task_locks import TaskLocks
@@ -32,7 +33,7 @@ from cashews.exceptions import (
     LockReenteredError,
     LockRefusedError,
 )
-from cashews.messages import HELD, UNCERTAIN, LockTimeLeft, RenewLock, SetLock, Unlock
+from cashews.messages import HELD, UNCERTAIN, LockTimeLeft, SetLock, Unlock
 
 TOKEN_BYTES: Final = 16
 
@@ -62,7 +63,6 @@ class StoreLocks:
     ) -> None:
         self._stores = stores
         self._clock = clock
-        self._keeper = keeper
         self._returns = returns
         self._loop = loop
         self._queues: LockQueues[Attempt] = LockQueues()
@@ -75,6 +75,8 @@ class StoreLocks:
             table=None if beside is None else beside.watch_table,
         )
         self._tasks = TaskLocks(None if beside is None else beside.tasks)
+        leases = LockLeases(stores, keeper)
+        self.start_renewing, self.stop_renewing = leases.start, leases.stop
         self.until_free = self._watches.until_free
         self.wake = self._watches.wake
         self.wake_all = self._watches.wake_all
@@ -134,7 +136,7 @@ class StoreLocks:
     def note_entered(self, lock: HeldLock) -> None:
         """Note that a body runs, in the calling task, under a lock that was taken."""
         if lock.place.store is None:
-            lock.place.store, lock.place.key = self._place_of(lock)
+            lock.place.store, lock.place.key = place_of(lock, self._stores)
         self._tasks.note_entered(lock, self.task())
 
     def note_left(self, lock: HeldLock) -> None:
@@ -218,7 +220,8 @@ class StoreLocks:
     async def _wait(self, attempt: Attempt) -> int:
         if not attempt.endless:
             return await self._wait_in_turn(attempt)
-        with self._tasks.waiting(attempt.lock.key, self._place_of(attempt.lock), self.task()):
+        place = place_of(attempt.lock, self._stores)
+        with self._tasks.waiting(attempt.lock.key, place, self.task()):
             return await self._wait_in_turn(attempt)
 
     async def _wait_in_turn(self, attempt: Attempt) -> int:
@@ -360,7 +363,7 @@ class StoreLocks:
 
     async def _give_back_directly(self, lock: HeldLock) -> bool | None:
         """Release a lock past switches and middlewares; `None` if the store does not answer."""
-        store, key = self._place_of(lock)
+        store, key = place_of(lock, self._stores)
         try:
             released = await store.ask(Unlock(key, lock.token), strict=True)
         except CacheClosedError:
@@ -370,11 +373,6 @@ class StoreLocks:
         if released:
             self.wake(lock.key)
         return released
-
-    def _place_of(self, lock: HeldLock) -> tuple[Backend, str]:
-        """Return the store that holds a lock, and the key there."""
-        place = lock.place
-        return (self._stores.backend_of(lock.key), lock.key) if place.store is None else (place.store, place.key)
 
     def release_in_place(self, lock: HeldLock) -> bool:
         """Give a lock back in place and wake its first waiter, if the store can do it; says whether it could."""
@@ -392,37 +390,9 @@ class StoreLocks:
             self._free(lock)
 
     def _free(self, lock: HeldLock) -> None:
-        store, key = self._place_of(lock)
+        store, key = place_of(lock, self._stores)
         unlock = store.turns_here.get(Unlock)
         if lock.lease is None and unlock is not None:
             lock.lost = True
             unlock(Unlock(key, lock.token), self._clock.now())
             self.wake(lock.key)
-
-    # --- leases
-
-    def start_renewing(self, lock: HeldLock, on_loss: Callable[[], object]) -> None:
-        """Renew the lease of a lock that was taken, if it was claimed so; calls `on_loss` if the lock is lost."""
-        if lock.renewed:
-            self._keeper.start(lock, self._renew, on_loss)
-
-    def stop_renewing(self, lock: HeldLock) -> None:
-        """Renew the lease no more."""
-        if lock.renewed:
-            self._keeper.stop(lock)
-
-    async def _renew(self, lock: HeldLock) -> bool | None:
-        """Ask for another lease, past a switch or a middleware that does not let that through."""
-        lease, key = lock.lease or 0.0, lock.key
-        try:
-            renewed = await self._stores.ask(RenewLock(key, lock.token, lease))
-        except CacheError:  # an outage that is not suppressed; the lease lasts a while yet
-            renewed = None
-        except Exception:  # noqa: BLE001  of a middleware: it is no failure of the engine
-            logger.exception("the lock %r could not be renewed", key)
-            renewed = None
-        if renewed is None and (self._stores.is_off(Command.SET_LOCK, key) or not self._stores.is_plain(key)):
-            store, key = self._place_of(lock)
-            with suppress(CacheError):
-                renewed = await store.ask(RenewLock(key, lock.token, lease), strict=True)
-        return renewed

@@ -15,9 +15,7 @@ from cashews._log import logger
 from cashews.actors.loop import Loop
 from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
-from cashews.commands import Command, Effect
-from cashews.engine.chain import Interceptor, Proceed
-from cashews.engine.context import AMBIENT, AmbientTransaction
+from cashews.engine.context import AmbientTransaction
 from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
 from cashews.engine.coordinator.key_locks import BranchOwner
 from cashews.engine.permits import Changes, Permits
@@ -36,8 +34,6 @@ R = TypeVar("R")
 SERIAL = "\0serializable"
 """The end of a lock's name, after the store's prefix: the lock lets one transaction run at a time."""
 FOREIGN = "of another thread"
-GUARDED = frozenset({Effect.READ, Effect.WRITE})
-"""Messages that a transaction refuses after its end. Locks are not among them: they have to be given back."""
 
 
 class TransactionMode(enum.Enum):
@@ -392,31 +388,3 @@ class RollbackResult:
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._transaction.release_unwritten().__await__()
-
-
-class Transactional(Interceptor):
-    """The interceptor of one route: messages of a task in a transaction go to the transaction."""
-
-    def __init__(self, engine: object, route: Route) -> None:
-        self._engine = engine
-        self._route = route
-
-    def concerns(self, command: Command) -> bool:
-        here = AMBIENT.get()
-        return here is not None and bool(here.transactions)
-
-    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
-        transaction = current(self._engine)
-        if transaction is None or (message.effect not in GUARDED and message.__class__ not in SERVE):
-            return proceed(message)
-        return transaction.ask(message, self._route)
-
-
-def current(engine: object) -> Transaction | None:
-    """Return the transaction of an engine that the current context is in."""
-    here = AMBIENT.get()
-    if here is not None:
-        for transaction in here.transactions:
-            if isinstance(transaction, Transaction) and transaction.engine is engine:
-                return transaction
-    return None
