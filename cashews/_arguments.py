@@ -6,10 +6,12 @@ that names the argument and the allowed values.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from operator import index
-from typing import Any, Final, SupportsIndex, TypeAlias, cast
+from types import GeneratorType
+from typing import Any, Final, SupportsIndex, TypeAlias, TypeGuard, cast
 
 from cashews._steps import STEP, Steps, slices_of
 from cashews.commands import Command
@@ -19,6 +21,9 @@ from cashews.ttl import seconds
 
 MOST_BITS: Final = 2**30
 """The most bits of one key: 128 MiB. Redis allows four times as many, but blocks while it allocates them."""
+
+MOST_MEMBERS: Final = 2**32 - 1
+"""The most members of a set, as in Redis."""
 
 WIDEST_FIELD: Final = 63
 """The most bits of one unsigned field, as in Redis."""
@@ -32,6 +37,12 @@ def text(argument: str, value: object) -> str:
     if isinstance(value, str):
         return value
     raise WrongArgumentError(argument, value, "text")
+
+
+def is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
+    """Say whether a value can be awaited. Unlike `inspect.isawaitable`, this asks its type alone, as `await` does."""
+    kind = type(value)
+    return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(value))
 
 
 def texts(argument: str, values: tuple[object, ...]) -> tuple[str, ...]:

@@ -10,6 +10,14 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
+def _shown(value: object) -> str:
+    """Return the text of a user's object in an error, which a failure of its `repr()` does not replace."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  of the object
+        return f"an object of type {type(value).__qualname__} without a text"
+
+
 class Doubt(enum.Enum):
     """The reasons for which the text of a value cannot tell it from all others."""
 
@@ -80,7 +88,7 @@ class WrongOptionError(SettingsError):
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
         self.option = option
-        super().__init__(f"option {option!r} is {value!r}; allowed: {allowed}")
+        super().__init__(f"option {option!r} is {_shown(value)}; allowed: {allowed}")
 
 
 class MissingExtraError(CacheError, ImportError):
@@ -120,7 +128,7 @@ class WrongTTLError(CacheError, ValueError):
 
     def __init__(self, value: object, field: str = "ttl") -> None:
         super().__init__(
-            f"{field} is {value!r}; allowed: seconds as a number, a timedelta, None, or text made of numbers with"
+            f"{field} is {_shown(value)}; allowed: seconds as a number, a timedelta, None, or text made of numbers with"
             " the units w, d, h, m, s, ms, such as '1h30m', '1.5s' or '500ms'"
         )
 
@@ -194,7 +202,7 @@ class NotAsyncError(CacheError, TypeError):
     """A function was decorated that is not a coroutine function (or an async generator, for `iterator`)."""
 
     def __init__(self, function: object, allowed: str = "async def functions") -> None:
-        super().__init__(f"{function!r} cannot be cached; allowed: {allowed}")
+        super().__init__(f"{_shown(function)} cannot be cached; allowed: {allowed}")
 
 
 class WrongArgumentError(CacheError, ValueError):
@@ -202,7 +210,7 @@ class WrongArgumentError(CacheError, ValueError):
 
     def __init__(self, argument: str, value: object, allowed: str) -> None:
         self.argument = argument
-        super().__init__(f"{argument} is {value!r}; allowed: {allowed}")
+        super().__init__(f"{argument} is {_shown(value)}; allowed: {allowed}")
 
 
 UnknownArgumentError = TypeError

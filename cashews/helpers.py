@@ -5,13 +5,13 @@ The middlewares are interceptors: they change messages, not arguments, and so se
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from sys import getsizeof
 from typing import Any, Final, TypeVar
 
 from anyio.lowlevel import checkpoint
 
+from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, replace
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
@@ -163,18 +163,18 @@ class FastCondition:
 
     def __call__(self, result: object, args: object = (), kwargs: object = None, key: str = "") -> object:
         known = self.getter(key)
-        if inspect.isawaitable(known):
+        if is_awaitable(known):
             return self._later(known, key, result)
         if known:
             return False
         told = self.setter(key, result) if self.setter is not None else None
-        return _after(told) if inspect.isawaitable(told) else True
+        return _after(told) if is_awaitable(told) else True
 
     async def _later(self, known: Awaitable[object], key: str, result: object) -> bool:
         if await known:
             return False
         told = self.setter(key, result) if self.setter is not None else None
-        if inspect.isawaitable(told):
+        if is_awaitable(told):
             await told
         return True
 

@@ -160,6 +160,9 @@ SUITES = {
     "transactions": Suite(
         ["mem", "mem-pickled-signed", "redis", "disk", "disk-sharded-signed", "disk-sharded"], start=1_000
     ),
+    "conformance/test_unreadable_values.py": Suite(
+        ["mem-pickled-signed", "redis", "redis-signed-resp2", "disk", "disk-files-chained"], start=1_000
+    ),
     "strategies": Suite(["mem", "redis", "disk"], ONE_EACH),
     "guards": Suite(["mem", "redis", "disk"], ONE_EACH),
     "cancellation/test_invalidated_loads.py": Suite(["mem", "redis", "redis-many-chained", "redis-many", "disk"]),

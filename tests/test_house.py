@@ -114,7 +114,8 @@ def terms(glossary: str) -> set[str]:
 def questions(modules: Modules) -> Iterator[str]:
     """Tell the functions whose name asks a question and whose answer is not yes or no."""
     for module, node in nodes(modules, ast.FunctionDef, ast.AsyncFunctionDef):
-        if re.match(r"_*(is|has)_", node.name) and (node.returns is None or ast.unparse(node.returns) != "bool"):
+        answer = "" if node.returns is None else ast.unparse(node.returns)
+        if re.match(r"_*(is|has)_", node.name) and not re.fullmatch(r"bool|TypeGuard\[.+\]", answer):
             yield f"{module}:{node.lineno} {node.name} returns no bool"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from types import CoroutineType
 from typing import Any, TypeVar, overload
 
 from cashews import messages as m
@@ -77,7 +77,7 @@ class CommandAPI(Face, Commands):
             counts.shared += shared
             return answer_of(outcome, shared=shared)
         finally:
-            if inspect.iscoroutine(default):
+            if type(default) is CoroutineType:
                 default.close()  # nothing to do if it has run
 
     def register_tag(self, tag: str, key_template: str) -> None:

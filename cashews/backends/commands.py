@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from cashews import messages as m
 from cashews._arguments import (
+    MOST_MEMBERS,
     bit_indexes,
     bit_size,
     integer,
@@ -222,7 +223,7 @@ class Commands:
 
     async def set_pop(self, key: str, count: int = 100) -> list[str]:
         """Remove and return up to `count` members of a set."""
-        return await self._ask(m.SetPop(text("key", key), integer("count", count, 1)))
+        return await self._ask(m.SetPop(text("key", key), min(integer("count", count, 1), MOST_MEMBERS)))
 
     def locks(self, pattern: str = "*", batch_size: int = 100) -> AsyncIterator[tuple[str, float]]:
         """Iterate over the locks that are held, by whichever process: pairs of a key and the seconds it has left.

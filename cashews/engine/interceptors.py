@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +9,7 @@ from itertools import groupby
 from operator import is_
 from typing import Any, TypeAlias, TypeVar, cast
 
+from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
@@ -119,7 +119,7 @@ class Watcher(Interceptor):
         for key, result in event.results() if callbacks else ():
             for callback in callbacks:
                 outcome = callback(key, result)
-                if inspect.isawaitable(outcome):
+                if is_awaitable(outcome):
                     await outcome
         return reply
 

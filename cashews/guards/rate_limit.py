@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
@@ -76,4 +76,4 @@ async def refuse(action: Action | None, call: Call, error: RateLimitError) -> An
     if action is None:
         raise error
     answer = action(*call.args, **call.kwargs)
-    return await answer if inspect.isawaitable(answer) else answer
+    return await answer if is_awaitable(answer) else answer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
@@ -112,7 +112,7 @@ class Plan:
 async def consult(condition: Condition, about: object, call: Call) -> object:
     """Return the answer of a condition, plain or async, about a result, an exception or an item."""
     answer = condition(about, call.args, call.kwargs, key=call.key)
-    return await answer if inspect.isawaitable(answer) else answer
+    return await answer if is_awaitable(answer) else answer
 
 
 def lifetime(plan: Plan, call: Call, result: object, draw: Callable[[], float]) -> float | None:

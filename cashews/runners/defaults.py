@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable
 from typing import Any
 
+from cashews._arguments import is_awaitable
 from cashews.engine.engine import Engine
 from cashews.exceptions import CacheClosedError
 from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
@@ -39,7 +39,7 @@ class DefaultTarget(Target):
 async def value_of(default: Any) -> object:
     """Return a default that may be a value, an awaitable or a callable."""
     value: object = default() if callable(default) else default
-    return await value if inspect.isawaitable(value) else value
+    return await value if is_awaitable(value) else value
 
 
 def default_loader(engine: Engine) -> Loader:

@@ -68,7 +68,7 @@ class Runner:
                 alone = run_alone(error, args, kwargs)
             else:
                 found = in_place(read(key, ABSENT))
-                if found.__class__ in JUDGED:
+                if type(found) in JUDGED:
                     return await answer(call(args, kwargs, key), found)
                 counts.hits += 1
                 return found

@@ -8,7 +8,7 @@ exception". A raised exception is stored only if the condition answers with an e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError
@@ -35,7 +35,8 @@ class WithExceptions:
     errors: tuple[type[Exception], ...]
 
     def __call__(self, result: object, args: object = (), kwargs: object = None, key: str | None = None) -> object:
-        return not isinstance(result, Exception) or (isinstance(result, self.errors) and result)
+        kind = type(result)
+        return not issubclass(kind, Exception) or (issubclass(kind, self.errors) and result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class OnlyExceptions:
     errors: tuple[type[Exception], ...]
 
     def __call__(self, result: object, args: object = (), kwargs: object = None, key: str | None = None) -> object:
-        return isinstance(result, self.errors) and result
+        return issubclass(type(result), self.errors) and result
 
 
 def with_exceptions(*errors: type[Exception]) -> Condition:
@@ -77,6 +78,6 @@ def content_of(outcome: Outcome) -> Any:
 
 def worth(outcome: Outcome, answer: object) -> Outcome | None:
     """Return the outcome to store after a condition's answer, `None` for nothing."""
-    if isinstance(answer, Exception):
-        return Raised(copied(answer))
+    if issubclass(type(answer), Exception):
+        return Raised(copied(cast("Exception", answer)))
     return outcome if answer and isinstance(outcome, Returned) else None

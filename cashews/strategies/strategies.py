@@ -98,7 +98,7 @@ class Hit(Strategy):
     read: ClassVar[type[Recall]] = GetHit
 
     def foresee(self, found: object | Absent, now: float) -> Verdict:
-        return self.judge(counted(found) if isinstance(found, Entry) else found, now, no_chance)
+        return self.judge(counted(found) if type(found) is Entry else found, now, no_chance)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
         if entry.hits > self.cache_hits:

@@ -73,7 +73,7 @@ class Strategy(ABC):
 
     def judge(self, found: object | Absent, now: float, draw: Draw) -> Verdict:
         """Return the verdict on a stored value that was found at a wall time."""
-        if isinstance(found, Entry):
+        if type(found) is Entry:
             return self.judge_entry(found, now, draw)
         if found is ABSENT or self.disowns(found):
             return LOAD
@@ -123,9 +123,9 @@ def bare(outcome: Outcome) -> object:
 
 def outcome_of(found: object) -> Outcome:
     """Return the outcome in a stored value, whether it is an entry or bare."""
-    if isinstance(found, Entry):
+    if type(found) is Entry:
         return found.outcome
-    return found if isinstance(found, Raised) else Returned(found)
+    return found if type(found) is Raised else Returned(found)
 
 
 def share_of(loaded: Loaded, share: float = 1 / 3) -> float:

@@ -102,9 +102,10 @@ def integer(key: str, value: object) -> int:
     """Return the value of a counter.
 
     :raises WrongTypeError: if it is no integer
+    :raises CounterOverflowError: if it is an integer beyond 64 bits
     """
     if type(value) is int:
-        return value
+        return counter(key, value)
     raise WrongTypeError(key, kind_of(value), "an integer")
 
 
@@ -114,7 +115,7 @@ def is_counter(value: int) -> bool:
 
 
 def counter(key: str, value: int) -> int:
-    """Return the new value of a counter.
+    """Return a value of a counter.
 
     :raises CounterOverflowError: if it is out of range
     """

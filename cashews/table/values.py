@@ -20,18 +20,25 @@ ONCE: Final = (
     "it can be used only once, so nobody could be served from the cache; store a list of its items or its result"
 )
 """The reason for which generators and coroutines are refused."""
+NO_HASH: Final = "its class has no hash"
+"""The reason for which a value is refused that no codec could write either."""
+_USED_ONCE: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+_CHECKED: Final = _USED_ONCE | {Entry}
 
 
 def require_storable(key: str, value: object) -> None:
-    """Refuse a value that can be used only once, by itself or as the value of an entry.
+    """Refuse a value that no cache can keep, by itself or as the value of an entry.
 
-    :raises EncodeError: if it is a generator or a coroutine
+    :raises EncodeError: if it is a generator or a coroutine, or its class has no hash
     """
     if type(value) is Entry:
         outcome = value.outcome
         value = outcome.value if type(outcome) is Returned else None
-    kind = type(value)
-    if kind is GeneratorType or kind is CoroutineType or kind is AsyncGeneratorType:
+    try:
+        is_used_once = type(value) in _USED_ONCE
+    except Exception as error:  # of its metaclass
+        raise EncodeError(key, value, "the memory store", NO_HASH) from error
+    if is_used_once:
         raise EncodeError(key, value, "the memory store", ONCE)
 
 
@@ -57,8 +64,11 @@ def get_hit(table: Table, message: m.GetHit, now: float) -> object:
 
 
 def set_(table: Table, message: m.Set, now: float) -> bool:
-    kind = type(message.value)  # the types are not in a set: a metaclass may have no hash
-    if kind is Entry or kind is GeneratorType or kind is CoroutineType or kind is AsyncGeneratorType:
+    try:
+        is_checked = type(message.value) in _CHECKED
+    except Exception:  # noqa: BLE001  of a metaclass
+        is_checked = True
+    if is_checked:
         require_storable(message.key, message.value)
     values = table.values
     row = values.rows.get(message.key)

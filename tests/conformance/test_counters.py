@@ -59,6 +59,17 @@ async def test_a_step_out_of_range_is_an_overflow_whatever_the_key_holds(cache, 
     assert await cache.get("k") == value
 
 
+@pytest.mark.parametrize("value", [MOST + 1, LEAST - 1, 2**80, -(10**400)], ids=["+1", "-1", "large", "very large"])
+@pytest.mark.parametrize("by", [0, 1, -1])
+async def test_an_integer_beyond_the_range_is_a_value_and_no_counter(cache, value, by):
+    """Guarantee 26; a step back into the range is an overflow, too."""
+    await cache.set("k", value, expire=10)
+    with pytest.raises(CounterOverflowError):
+        await cache.incr("k", by)
+    assert await cache.get("k") == value
+    assert await cache.get_expire("k") == 10
+
+
 @pytest.mark.parametrize(("value", "by", "result"), [(MOST - 1, 1, MOST), (LEAST + 1, -1, LEAST), (LEAST, MOST, -1)])
 async def test_the_whole_range_can_be_reached(cache, value, by, result):
     """Guarantee 26."""

@@ -213,6 +213,13 @@ async def test_a_circuit_is_remembered_for_the_longest_time_of_its_rules(cache, 
 # --- sets
 
 
+@pytest.mark.parametrize("count", [2**31, 2**32, 2**63, 2**80])
+async def test_more_members_are_popped_than_any_set_has(cache, count):
+    assert await cache.set_pop("k", count) == []
+    await cache.set_add("k", "a", "b")
+    assert sorted(await cache.set_pop("k", count)) == ["a", "b"]
+
+
 async def test_members_are_taken_out_each_once(cache):
     assert await cache.set_add("k", "a", "b", "a") is None
     await cache.set_add("k", "b", "c")

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from cashews.exceptions import EncodeError, WrongArgumentError, WrongTypeError
+from cashews.exceptions import EncodeError, WrongArgumentError, WrongTTLError, WrongTypeError
 from cashews.strategies.entry import Entry, Raised, Returned
 from cashews.structures.kinds import Members
 
@@ -391,11 +391,27 @@ async def test_a_value_that_pretends_to_be_of_another_class_is_a_value(cache, cl
 
 
 @pytest.mark.no_transaction
-async def test_a_value_whose_class_has_no_hash_is_stored_or_refused(cache):
-    value = OfNoHash()
-    try:
-        await cache.set("k", value)
-    except EncodeError:
-        assert await cache.get("k") is None
-    else:
-        assert type(await cache.get("k")) is OfNoHash
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_value_whose_class_has_no_hash_is_refused(cache, inside):
+    value = Entry(Returned(OfNoHash()), 1e12) if inside else OfNoHash()
+    await cache.set("k", "before")
+    for store in (cache.set("k", value), cache.set("k", value, exist=True), cache.set_many({"k": value})):
+        with pytest.raises(EncodeError, match=r"'k'.*NoHash"):
+            await store
+    with pytest.raises(EncodeError, match=r"'k'.*NoHash"):
+        await _write_in_a_transaction(cache, {"other": 1, "k": value})
+    assert await cache.get_many("k", "other") == ("before", None)
+
+
+class Silent:
+    """An object without a text."""
+
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.no_transaction
+async def test_an_argument_without_a_text_is_refused_like_any_other(cache):
+    for wrong in (cache.get(Silent()), cache.set("k", 1, expire=Silent()), cache.set(Silent(), 1)):
+        with pytest.raises((WrongArgumentError, WrongTTLError), match="is an object of type Silent without a text"):
+            await wrong

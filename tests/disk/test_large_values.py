@@ -14,7 +14,7 @@ from cashews.backends.disk.orphans import MOST_FILES, NAMED
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.writing import Writer
 from tests.disk.conftest import ask
-from tests.disk.test_opening import execute
+from tests.disk.test_opening import execute, query
 
 pytestmark = pytest.mark.diskcache
 NAME = "ab/cd/" + "0" * 28 + ".val"
@@ -33,6 +33,18 @@ async def test_a_large_value_comes_back_as_it_went_in(cache, directory, value):
     await cache.set_raw("k", value)
     assert await cache.get_raw("k") == value
     assert len(large_files(directory)) == 1
+
+
+async def test_a_counter_that_was_stored_as_bytes_leaves_its_file(opened, directory):
+    async with opened(disk_min_file_size=1, suppress=False) as cache:
+        await cache.set_raw("k", b"41", expire=100)
+        assert len(large_files(directory)) == 1
+        assert [await cache.incr("k"), await cache.incr("k", -2)] == [42, 40]
+        assert await cache.get("k") == 40
+        assert await cache.get_expire("k") == 100
+    assert large_files(directory) == []
+    assert query(directory, "SELECT size, filename FROM Cache") == [(0, None)]
+    assert query(directory, "SELECT value FROM Settings WHERE key = 'size'") == [(0,)]
 
 
 async def test_large_text_of_diskcache_is_read_as_it_was_written(opened, directory):

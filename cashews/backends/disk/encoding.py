@@ -25,7 +25,7 @@ def plain(value: Any) -> object:
 
     :raises WrongArgumentError: if SQLite cannot store it
     """
-    stored = next((reduce(value) for kind, reduce in PLAIN.items() if isinstance(value, kind)), None)
+    stored = next((reduce(value) for kind, reduce in PLAIN.items() if issubclass(type(value), kind)), None)
     if stored is None or stored != stored or (isinstance(stored, int) and not is_counter(stored)):  # noqa: PLR0124  NaN is not itself
         raise WrongArgumentError("value", value, "bytes, text, an integer of 64 bits, or a number that is not NaN")
     return stored

@@ -297,8 +297,10 @@ class Shelf:
         return tuple([tag for (tag,) in found if is_sound(tag)])
 
     def change(self, row: ValueRow, value: Stored) -> None:
-        """Replace the value in a row by another small one; the deadline stays."""
-        self.sql("UPDATE Cache SET value = ? WHERE rowid = ?", (value, row.rowid))
+        """Replace the value of a row by a small one, which is in the row; the deadline stays."""
+        columns = (value, RAW, row.rowid)
+        self.sql("UPDATE Cache SET value = ?, mode = ?, filename = NULL, size = 0 WHERE rowid = ?", columns)
+        self._remove_after_commit(row.filename)
 
     def drop(self, row: ValueRow) -> None:
         """Remove a value."""

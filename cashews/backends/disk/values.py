@@ -18,6 +18,8 @@ from cashews.structures.kinds import counter
 
 INTEGER: Final = re.compile(rb"-?[0-9]+")
 DIGITS: Final = 20
+LONGEST_TEXT: Final = 10_000
+"""The bytes of a file that is read to see whether it holds an integer: more than Python gives the text of one."""
 """The most bytes of an integer of 64 bits, in decimal."""
 STRUCTURE_SIZE: Final = (
     "SELECT SUM(LENGTH(CAST(part AS BLOB)) + IFNULL(LENGTH(content), 0)) FROM cashews_parts"
@@ -98,26 +100,28 @@ def incr(shelf: Shelf, message: m.Incr, now: float) -> int:
         value = counter(message.key, message.value)
         store(shelf, message.key, value, message.expire, now)
         return value
-    value = counter(message.key, integer_in(message.key, found) + message.value)
+    value = counter(message.key, integer_in(shelf, message.key, found) + message.value)
     assert isinstance(found, ValueRow)
     shelf.change(found, value)
     return value
 
 
-def integer_in(key: str, found: ValueRow | StructureRow) -> int:
-    """Return the integer in a row.
+def integer_in(shelf: Shelf, key: str, found: ValueRow | StructureRow) -> int:
+    """Return the integer in a row, or in its file.
 
     :raises WrongTypeError: if the row holds something else
     :raises CounterOverflowError: if the row holds an integer beyond 64 bits
+    :raises GoneError: if its file is missing, and the value should be read again
     """
     if isinstance(found, StructureRow):
         raise WrongTypeError(key, found.kind, "an integer")
     if type(found.value) is int:
         return found.value
-    if isinstance(found.value, bytes) and INTEGER.fullmatch(found.value):  # beyond 64 bits, or stored raw
-        if len(found.value) > DIGITS:
+    value = shelf.value(found) if found.size <= LONGEST_TEXT else ABSENT
+    if isinstance(value, bytes) and INTEGER.fullmatch(value):  # beyond 64 bits, or stored raw
+        if len(value) > DIGITS:
             raise CounterOverflowError(key)
-        return counter(key, int(found.value))
+        return counter(key, int(value))
     raise WrongTypeError(key, "bytes" if found.mode == BINARY else "another value", "an integer")
 
 

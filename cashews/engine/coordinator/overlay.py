@@ -276,10 +276,8 @@ class Overlay:
 
 def copied(value: V) -> V:
     """Return a deep copy of a value; the value itself if it has none."""
-    if type(value) in ATOMS:
-        return value
     try:
-        return deepcopy(value)
+        return value if type(value) in ATOMS else deepcopy(value)
     except Exception:  # noqa: BLE001  the user's code; a store that copies or encodes it says so at the commit
         return value
 
