@@ -23,6 +23,7 @@ def table() -> str:
     """Return the table of the wings that are there, top row first, each with its purpose."""
     lines = ["| Row | Wing | Purpose |", "| --- | --- | --- |"]
     there = [wing for wing in LAYERS["WINGS"] if wing.modules or is_there(wing.name)]
+    there.sort(key=lambda wing: -wing.row)
     for row, wings in groupby(there, key=lambda wing: wing.row):
         for number, wing in enumerate(wings):
             lines.append(f"| {'' if number else row} | `{wing.name}` | {wing.purpose} |")
