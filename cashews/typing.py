@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cashews._typing import TTL, Duration
 from cashews.api.decorated import Cached, CachedIterator, CachedMany, Filtered
+from cashews.api.filling import Filling
 from cashews.api.settings import BackendFactory
 from cashews.backends.interface import Backend
 from cashews.clock import Clock
@@ -41,6 +42,7 @@ __all__ = [
     "Effect",
     "EngineStatistics",
     "Explanation",
+    "Filling",
     "Filtered",
     "Formatter",
     "HeldLock",

@@ -10,6 +10,7 @@ from cashews import messages as m
 from cashews._arguments import lock_name, non_negative_duration, positive_duration, text
 from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
+from cashews.api.filling import Filling
 from cashews.backends.commands import NO_TAGS, Commands
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.exceptions import WrongArgumentError
@@ -79,6 +80,14 @@ class CommandAPI(Face, Commands):
         finally:
             if type(default) is CoroutineType:
                 default.close()  # nothing to do if it has run
+
+    def filling(self, key: str) -> Filling:
+        """Return ``async with cache.filling(key) as filling``, the block of a load of your own.
+
+        ``await filling.set(key, value, expire, tags)`` stores in it what the load has brought, unless the key or one of
+        the tags was invalidated since the block began.
+        """
+        return Filling(self._engine, self._tag_rules, text("key", key))
 
     def register_tag(self, tag: str, key_template: str) -> None:
         """Give a tag to all values whose keys fit a template, if they are stored from now on.

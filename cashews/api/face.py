@@ -45,3 +45,8 @@ class Face:
             answers=answers,
             claims=self._claims,
         )
+
+
+def engine_of(cache: Face) -> Engine:
+    """Return the engine of a cache, for parts of the package that work beneath its commands."""
+    return cache._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the one place where they reach it

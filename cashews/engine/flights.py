@@ -32,6 +32,13 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 """The leader was cancelled: the waiter that receives this answer leads now."""
 
 
+class HandOver(BaseException):
+    """Raised by a load that ends without an outcome: one of the calls that wait for it loads in its place.
+
+    It is no `Exception`, so that code which handles failures lets it pass.
+    """
+
+
 class Waiter(Protocol):
     """The place in which a call waits for the outcome of a load, or for its turn to lead it."""
 
@@ -90,6 +97,8 @@ class Flights:
     ) -> tuple[Outcome, bool]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
+        A load that raises `HandOver` leaves its waiters to one of them, as a load that is cancelled does.
+
         A call does not wait for a load whose key was written or invalidated while it ran, nor for one that cannot end
         before the call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
 
@@ -111,6 +120,15 @@ class Flights:
         else:
             flight = self.begin(key, tagging)
         return await self._lead(flight, load), False
+
+    def answer(self, permit: LoadPermit, outcome: Outcome) -> None:
+        """Answer the calls that wait for a load before it ends; later calls do not join it any more.
+
+        Nobody waits for a load that is not shared. The permit counts until the load has ended.
+        """
+        if isinstance(permit, Flight):
+            self._forget(permit)
+            permit.tell(outcome)
 
     # --- loads of several keys at once, one flight each
 
@@ -209,6 +227,10 @@ class Flights:
         if not flight.ended:
             flight.ended = True
             self._permits.drop(flight)
+        self._forget(flight)
+
+    def _forget(self, flight: Flight) -> None:
+        """Let no call join a load any more."""
         if self._by_place.get(flight.place) is flight:
             del self._by_place[flight.place]
 

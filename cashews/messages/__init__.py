@@ -59,6 +59,7 @@ from cashews.messages.tags import DeleteTags as DeleteTags
 from cashews.messages.tags import GetKeyTags as GetKeyTags
 from cashews.messages.tags import MarkLoad as MarkLoad
 from cashews.messages.tags import SetTagged as SetTagged
+from cashews.messages.tags import storing as storing
 from cashews.messages.transactions import Commit as Commit
 from cashews.messages.transactions import CommitOutcome as CommitOutcome
 from cashews.messages.transactions import Peek as Peek

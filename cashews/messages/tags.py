@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from cashews._dataclass import dataclass, replace
 from cashews.commands import Command, Effect
+from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey, WholeStore
 from cashews.messages.values import Set
 
@@ -36,6 +37,13 @@ class SetTagged(Set):
 
     def rename(self, name: Callable[[str], str]) -> Self:
         return replace(self, key=name(self.key), tags=tuple(map(name, self.tags)))
+
+
+def storing(permit: LoadPermit, key: str, value: object, ttl: float | None, tags: tuple[str, ...] = ()) -> Set:
+    """Return the message that stores the value of a load under some tags, if the load's permit is valid by then."""
+    if not tags:
+        return Set(key, value, ttl, None, permit)
+    return SetTagged(key, value, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
 
 
 @dataclass(slots=True)

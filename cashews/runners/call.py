@@ -9,7 +9,7 @@ from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
-from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
+from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
 from cashews.ttl import TTLRule
@@ -80,9 +80,7 @@ class Target:
         tags = permit.tagging.tags
         if self.tags is not None and isinstance(outcome, Returned):
             tags += self.tags.of_result(call.args, call.kwargs, outcome.value)
-        if not tags:
-            return Set(call.key, form, ttl, None, permit)
-        return SetTagged(call.key, form, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
+        return storing(permit, call.key, form, ttl, tags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from cashews._arguments import is_awaitable
 from cashews.engine.engine import Engine
 from cashews.exceptions import CacheClosedError
-from cashews.messages import KnownTags, LoadPermit, Set, SetTagged
+from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.runners.call import Call, Plan, Target
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
@@ -31,9 +31,7 @@ class DefaultTarget(Target):
 
     def storing(self, call: Call, outcome: Outcome, form: object, ttl: float | None, permit: LoadPermit) -> Set:
         _, ttl, _ = call.args
-        if permit.tagging is None:
-            return Set(call.key, form, ttl, None, permit)
-        return SetTagged(call.key, form, ttl, None, permit, permit.tagging.tags, permit.since)
+        return storing(permit, call.key, form, ttl, () if permit.tagging is None else permit.tagging.tags)
 
 
 async def value_of(default: Any) -> object:
