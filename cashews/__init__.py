@@ -11,6 +11,7 @@ from cashews._version import __version__
 from cashews.api.cache import Cache
 from cashews.api.keying import noself
 from cashews.api.settings import register_backend
+from cashews.contrib import _starlette as _starlette
 from cashews.engine.context import invalidate_further
 from cashews.engine.key_context import key_context
 from cashews.exceptions import (

@@ -37,6 +37,7 @@ WINGS = (
     Wing("deprecated", 7, "modules of cashews 7", ("formatter", "key", "picklers", "validation", "wrapper")),
     Wing("cli", 7, "commands in the terminal besides the tour"),
     Wing("contrib.http", 1, "the HTTP cache policy: which responses may be stored, reused, and shown to whom"),
+    Wing("contrib._starlette", 7, "streamed responses of Starlette as results of cached functions"),
     Wing("contrib", 9, "other frameworks: an HTTP cache, middlewares, metrics, traces, stores"),
     Wing("runners", 6, "carry out decorated calls: they ask, let the strategy judge, and act"),
     Wing("guards", 6, "wrap calls: each decides whether, when and how often the function runs"),

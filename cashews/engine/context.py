@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from cashews._dataclass import dataclass, field, replace
 from cashews.commands import Command
 from cashews.engine.blocks import Block
+from cashews.engine.observing import Stored, ValueEvent
 from cashews.messages import Message
 
 T = TypeVar("T")
@@ -155,11 +156,13 @@ class Detector:
     :param engine: the engine of the cache whose answers count; those of every cache, if it is `None`
     """
 
-    __slots__ = ("_calls", "_engine")
+    __slots__ = ("_calls", "_deadlines", "_engine", "_stored")
 
     def __init__(self, engine: object | None = None) -> None:
         self._engine = engine
         self._calls: dict[str, list[dict[str, Any]]] = {}
+        self._stored: dict[str, dict[str, Any]] = {}
+        self._deadlines: dict[str, float] = {}
 
     def counts(self, engine: object) -> bool:
         """Say whether the answers of an engine's cache are collected."""
@@ -169,14 +172,29 @@ class Detector:
         """Add the record of an answer; it has at least `name`, `ttl` and `backend`."""
         self._calls.setdefault(key, []).append(dict(record))
 
-    def record_call(self, function: object, call: Any, record: Mapping[str, Any]) -> None:
-        """Add the record of an answer to a call of a decorated function."""
-        self.record(call.key, record)
+    def take(self, function: object, call: Any, event: ValueEvent) -> None:
+        """Take note of an event of a call of a decorated function."""
+        if isinstance(event, Stored):
+            self._stored[event.key] = event.record()
+        else:
+            self.record(event.key, event.record())
+        if event.deadline is not None:
+            self._deadlines[event.key] = event.deadline
 
     @property
     def calls(self) -> dict[str, list[dict[str, Any]]]:
         """The records by key, in the order of the calls."""
         return {key: list(records) for key, records in self._calls.items()}
+
+    @property
+    def stored(self) -> dict[str, dict[str, Any]]:
+        """The last record of each key whose result was stored."""
+        return {key: dict(record) for key, record in self._stored.items()}
+
+    @property
+    def deadlines(self) -> dict[str, float]:
+        """The wall times at which strategies want new values, by key; only of strategies that want them early."""
+        return dict(self._deadlines)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -186,3 +204,5 @@ class Detector:
     def clear(self) -> None:
         """Forget all records."""
         self._calls.clear()
+        self._stored.clear()
+        self._deadlines.clear()

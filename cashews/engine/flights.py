@@ -32,6 +32,18 @@ TAKE_OVER: Final = TakeOverType.TAKE_OVER
 """The leader was cancelled: the waiter that receives this answer leads now."""
 
 
+class AloneType(enum.Enum):
+    """The type of `ALONE`."""
+
+    ALONE = "alone"
+
+
+ALONE: Final = AloneType.ALONE
+"""The load has brought nothing that others may have: each of its waiters loads for itself, beside the others."""
+
+Answer: TypeAlias = "Outcome | TakeOverType | AloneType"
+
+
 class HandOver(BaseException):
     """Raised by a load that ends without an outcome: one of the calls that wait for it loads in its place.
 
@@ -50,11 +62,11 @@ class Waiter(Protocol):
         ...
 
     @property
-    def answer(self) -> Outcome | TakeOverType:
+    def answer(self) -> Answer:
         """The answer, once it is there."""
         ...
 
-    def give(self, value: Outcome | TakeOverType) -> None:
+    def give(self, value: Answer) -> None:
         """Put the answer in its place."""
         ...
 
@@ -71,7 +83,7 @@ class Flight(LoadPermit):
         self.waiters: deque[Waiter] = deque()
         self.ended = False
 
-    def tell(self, answer: Outcome | TakeOverType) -> None:
+    def tell(self, answer: Answer) -> None:
         """Give every waiter an answer."""
         for waiter in self.waiters:
             waiter.give(answer)
@@ -113,6 +125,8 @@ class Flights:
             if loading and is_blocked_by(flight, loading):
                 return await self._load_alone(key, load, tagging, nested=True), False
             answer = await self._follow(flight, loading)
+            if answer is ALONE:
+                return await self._load_alone(key, load, tagging), False
             if answer is not TAKE_OVER:
                 return answer, True
             if self.take_over(flight, tagging):
@@ -121,7 +135,7 @@ class Flights:
             flight = self.begin(key, tagging)
         return await self._lead(flight, load), False
 
-    def answer(self, permit: LoadPermit, outcome: Outcome) -> None:
+    def answer(self, permit: LoadPermit, outcome: Outcome | AloneType) -> None:
         """Answer the calls that wait for a load before it ends; later calls do not join it any more.
 
         Nobody waits for a load that is not shared. The permit counts until the load has ended.
@@ -201,8 +215,8 @@ class Flights:
         finally:
             self._permits.drop(permit)
 
-    async def _follow(self, flight: Flight, loading: tuple[Waits, ...]) -> Outcome | TakeOverType:
-        reply: ReplySlot[Outcome | TakeOverType] = self._loop().reply_slot()
+    async def _follow(self, flight: Flight, loading: tuple[Waits, ...]) -> Answer:
+        reply: ReplySlot[Answer] = self._loop().reply_slot()
         flight.waiters.append(reply)
         for load in loading[-1:]:
             load.blocked_on.append(flight)

@@ -49,22 +49,44 @@ class CallEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered(CallEvent):
-    """A call was answered without a load of its own; `error` is the exception that the answer stands in for."""
+class ValueEvent(CallEvent):
+    """A thing that happened to the value of a call.
 
-    source: Source
+    `deadline` is the wall time at which the strategy wants a new value; `None` if it has none, or if it is not known.
+    """
+
     strategy: str
     ttl: float | None
     backend: str
+    deadline: float | None
+
+    def record(self) -> dict[str, Any]:
+        """Return the record that `detect` collects."""
+        return {"name": self.strategy, "ttl": self.ttl, "backend": self.backend}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(ValueEvent):
+    """A call was answered without a load of its own; `error` is the exception that the answer stands in for."""
+
+    source: Source
     error: BaseException | None
 
     def __str__(self) -> str:
         return f"{self.source.value}: {self.key!r}, of {self.function}"
 
     def record(self) -> dict[str, Any]:
-        """Return the record that `detect` collects."""
-        record: dict[str, Any] = {"name": self.strategy, "ttl": self.ttl, "backend": self.backend}
+        record = ValueEvent.record(self)
         return record if self.error is None else {**record, "exc": type(self.error)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(ValueEvent):
+    """The outcome of a load was stored."""
+
+    def __str__(self) -> str:
+        lifetime = "for ever" if self.ttl is None else f"for {self.ttl:g} s"
+        return f"stored: {self.key!r}, of {self.function}, {lifetime}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +165,9 @@ class CommandServed:
         return f"{kind}: {message.command.value} {', '.join(map(repr, keys[:NAMED]))}{more}"
 
 
-Event: TypeAlias = "Answered | Missed | LoadEnded | ResultRefused | RefreshAsked | CallUncached | CommandServed"
+Event: TypeAlias = (
+    "Answered | Stored | Missed | LoadEnded | ResultRefused | RefreshAsked | CallUncached | CommandServed"
+)
 Listener: TypeAlias = Callable[[Event], object]
 """Called with each event, in the task in which it happens; it must not wait."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
@@ -12,32 +12,38 @@ from cashews.backends.interface import NOT_NOW
 from cashews.engine.engine import Engine
 from cashews.messages import LoadPermit, OneKey
 
+Reply = TypeVar("Reply")
 
-async def ask_all(engine: Engine, messages: Sequence[OneKey[Any]]) -> list[Exception]:
-    """Ask several messages, and return the failures; one that fails keeps none of the others from being served."""
-    failures: list[Exception] = []
-    later: list[OneKey[Any]] = []
-    for message in messages:
+
+async def ask_all(engine: Engine, messages: Sequence[OneKey[Reply]]) -> list[Reply | Exception]:
+    """Ask several messages, and return their replies in order; one that fails has its exception in place of a reply."""
+    replies: dict[int, Reply | Exception] = {}
+    later: list[int] = []
+    for place, message in enumerate(messages):
         try:
-            if engine.in_place(message) is NOT_NOW:
-                if type(message) in engine.routes.of(message.key).turns:  # the budget is spent: others run in between
-                    await engine.ask(message)
-                else:
-                    later.append(message)
+            reply = engine.in_place(message)
+            if reply is not NOT_NOW:
+                replies[place] = reply
+            elif type(message) in engine.routes.of(message.key).turns:  # the budget is spent: others run in between
+                replies[place] = await engine.ask(message)
+            else:
+                later.append(place)
         except Exception as error:  # noqa: BLE001  it is the caller's to raise
-            failures.append(error)
+            replies[place] = error
     if later:
         async with anyio.create_task_group() as tasks:
-            for message in later:
-                start_soon(tasks, _ask, engine, message, failures)
-    return failures
+            for place in later:
+                start_soon(tasks, _ask, engine, messages[place], place, replies)
+    return [replies[place] for place in range(len(messages))]
 
 
-async def _ask(engine: Engine, message: OneKey[Any], failures: list[Exception]) -> None:
+async def _ask(
+    engine: Engine, message: OneKey[Reply], place: int, replies: dict[int, Reply | Exception]
+) -> None:
     try:
-        await engine.ask(message)
+        replies[place] = await engine.ask(message)
     except Exception as error:  # noqa: BLE001  likewise
-        failures.append(error)
+        replies[place] = error
 
 
 async def mark_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:

@@ -12,6 +12,7 @@ from cashews.keys.tags import TagMaker, TagRules
 from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
+from cashews.strategies.replay import Replay
 from cashews.ttl import TTLRule
 
 Compiled: TypeAlias = "TTLRule | float | None"
@@ -128,4 +129,5 @@ def answer_of(outcome: Outcome, *, shared: bool) -> Any:
     """Return the result of an outcome, or raise its exception: a copy, if the outcome is another call's."""
     if isinstance(outcome, Raised):
         raise outcome.fresh() if shared else outcome.error
-    return outcome.value
+    value = outcome.value
+    return value.result() if isinstance(value, Replay) else value

@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from cashews.commands import Command
-from cashews.engine.context import Detector
+from cashews.engine.context import AMBIENT, Detector
 from cashews.engine.engine import Engine
+from cashews.engine.flights import ALONE
+from cashews.exceptions import EncodeError
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
+from cashews.runners.live import Live, live
 from cashews.runners.observer import CallObserver
 from cashews.runners.stages import (
     CallLoad,
@@ -24,6 +27,7 @@ from cashews.runners.stages import (
 )
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
+from cashews.strategies.replay import kind_of_live
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
 
@@ -45,6 +49,7 @@ class Loader:
         self._plan = plan
         self._now = engine.clock.now
         self._flights = engine.flights()
+        self._observing = engine.observing
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = self.execute
@@ -93,7 +98,7 @@ class Loader:
     async def _load_behind(self, call: Call) -> Outcome:
         """Load in a worker of the engine."""
         outcome, _ = await self.load(call)
-        return outcome
+        return await outcome.drained() if isinstance(outcome, Live) else outcome
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
@@ -132,7 +137,10 @@ class Loader:
             part = "ttl or tags"
             message = self._sealed(call, stored, cost, permit)
             part = "store"
-            await engine.ask(message)
+            if isinstance(stored, Returned) and (kind := kind_of_live(stored.value)) is not None:
+                return self._live(kind, stored, call, message)
+            if await engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
+                self.observer.stored(call, message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
             self.observer.tolerate(error, part, call.key)
             return _unstored(outcome, error)
@@ -143,6 +151,16 @@ class Loader:
         if isinstance(outcome, Returned):
             self.observer.refused(call.key)
         return outcome
+
+    def _live(self, kind: str, outcome: Returned, call: Call, message: Set) -> Outcome:
+        """Return a result for its one reader; other calls load for themselves."""
+        assert message.permit is not None
+        self._flights.answer(message.permit, ALONE)
+        if not kind:
+            reason = "it can be read only once, and nothing writes its class down"
+            self.observer.note(EncodeError(call.key, outcome.value, "a recorder", reason), "store", call.key)
+            return outcome
+        return live(self._engine, kind, outcome, call, message, self.observer)
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
         """Return the message that stores an outcome in the form of the strategy."""

@@ -17,7 +17,7 @@ from cashews.actors.loop import ReplySlot
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
-from cashews.engine.flights import TAKE_OVER, Flight, TakeOverType, Waiter
+from cashews.engine.flights import ALONE, TAKE_OVER, Answer, Flight, Waiter
 from cashews.engine.load_locks import LOADING, JointLoad, is_blocked_by, loading_here
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
@@ -41,18 +41,18 @@ class Share(Waiter):
         self._wanted = wanted
         self.one = one
         self.flight = flight
-        self.outcome: Outcome | TakeOverType | None = None
+        self.outcome: Answer | None = None
 
     @property
     def given(self) -> bool:
         return self.outcome is not None
 
     @property
-    def answer(self) -> Outcome | TakeOverType:
+    def answer(self) -> Answer:
         assert self.outcome is not None
         return self.outcome
 
-    def give(self, value: Outcome | TakeOverType) -> None:
+    def give(self, value: Answer) -> None:
         self.outcome = value
         self._wanted.arrived.append(self)
         bell = self._wanted.bell
@@ -236,7 +236,9 @@ class ManyRunner:
         """Take the outcome of another call's load, or the lead of it."""
         one, flight, outcome = share.one, share.flight, share.answer
         del wanted.joined[one]
-        if outcome is not TAKE_OVER:
+        if outcome is ALONE:
+            wanted.own[one] = self._engine.permits.take(wanted.keys[one], self._tagging(wanted.calls[one]))
+        elif outcome is not TAKE_OVER:
             self.observer.counts.shared += 1
             if self.observer.is_watched():
                 self.observer.answered(Source.SHARED, wanted.calls[one], outcome)
@@ -307,6 +309,7 @@ class ManyRunner:
                 self._engine.permits.drop(permit)
 
     async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
+        calls: list[Call] = []
         messages: list[Set] = []
         if cost < self._plan.min_cost:
             for one in wanted.own:
@@ -323,10 +326,15 @@ class ManyRunner:
                 continue
             try:
                 messages.append(self._sealed(call, stored, permit))
+                calls.append(call)
             except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
                 self.observer.tolerate(error, "ttl or tags", call.key)
-        for failure in await ask_all(self._engine, messages):
-            self.observer.tolerate(failure, "store")
+        is_watched = self.observer.is_watched()
+        for call, message, reply in zip(calls, messages, await ask_all(self._engine, messages), strict=True):
+            if isinstance(reply, Exception):
+                self.observer.tolerate(reply, "store", call.key)
+            elif reply and is_watched:
+                self.observer.stored(call, message)
 
     async def _judged(self, call: Call, outcome: Returned) -> Outcome | None:
         """Return the outcome to store after the answer of the condition, `None` for nothing."""

@@ -21,6 +21,7 @@ from cashews.engine.observing import (
     RefreshAsked,
     ResultRefused,
     Source,
+    Stored,
 )
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -32,9 +33,10 @@ from cashews.exceptions import (
     NotConfiguredError,
     TransactionError,
 )
+from cashews.messages import Set
 from cashews.runners.call import Call, Plan, resolve
 from cashews.strategies.conditions import content_of
-from cashews.strategies.entry import Outcome, Raised
+from cashews.strategies.entry import Outcome, Raised, deadline_of
 
 ASKED_FOR: Final = (CacheBackendInteractionError, NotConfiguredError, TransactionError, LockedError)
 """The errors that reach callers all the same: of an outage with `suppress=False`, of a cache that is not set up, and of
@@ -88,23 +90,34 @@ class CallObserver:
 
     # --- calls
 
-    def answered(self, source: Source, call: Call, outcome: Outcome, error: BaseException | None = None) -> None:
+    def answered(
+        self,
+        source: Source,
+        call: Call,
+        outcome: Outcome,
+        found: object = None,
+        error: BaseException | None = None,
+    ) -> None:
         """Tell that a call was answered without a load of its own. It is counted already.
 
+        :param found: the stored form of the outcome, if there is one
         :param error: the exception that the answer stands in for
         """
-        engine, ttl = self._engine, None
+        ttl = None
         try:
             ttl = resolve(self._plan.ttl, call, content_of(outcome))
         except Exception as failure:  # noqa: BLE001  of the user's own callable
             self.note(failure, "ttl or tags", call.key)
-        backend = engine.backend_of(call.key).name
-        event = Answered(self.name, call.key, source, self._strategy, ttl, backend, error)
+        backend, deadline = self._engine.backend_of(call.key).name, deadline_of(found)
+        self._show(call, Answered(self.name, call.key, self._strategy, ttl, backend, deadline, source, error))
+
+    def _show(self, call: Call, event: Answered | Stored) -> None:
+        """Tell the listeners and the detectors of this context."""
         self._observing.tell(event)
         here = AMBIENT.get()
         for detector in here.detectors if here is not None else ():
-            if detector.counts(engine):
-                detector.record_call(self._function, call, event.record())
+            if detector.counts(self._engine):
+                detector.take(self._function, call, event)
 
     def missed(self, key: str) -> None:
         """Say that a call found nothing that may be served."""
@@ -129,6 +142,11 @@ class CallObserver:
             self.counts.errors += 1
         if self._observing.listeners:
             self._tell(LoadEnded, key, seconds, error)
+
+    def stored(self, call: Call, message: Set) -> None:
+        """Tell that a message has stored the outcome of a load."""
+        backend, deadline = self._engine.backend_of(message.key).name, deadline_of(message.value)
+        self._show(call, Stored(self.name, message.key, self._strategy, message.expire, backend, deadline))
 
     def refused(self, key: str) -> None:
         """Say that a result is not stored, since the options say so."""

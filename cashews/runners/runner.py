@@ -18,10 +18,11 @@ from cashews.runners.explanation import Explainer
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
 from cashews.strategies.entry import Entry, Outcome, Raised
+from cashews.strategies.replay import Replay
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
 
 T = TypeVar("T")
-JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised})
+JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised, Replay})
 """The types of findings that need a judgement; a finding of any other type is a value, and is the answer."""
 
 
@@ -92,18 +93,18 @@ class Runner:
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             self._counts.others += 1
-        return await (self._loader.run(call) if verdict is None else self._act(call, verdict))
+        return await (self._loader.run(call) if verdict is None else self._act(call, verdict, found))
 
-    async def _act(self, call: Call, verdict: Verdict) -> Any:  # noqa: RET503  `assert_never` does not return
+    async def _act(self, call: Call, verdict: Verdict, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
         match verdict:
             case Serve(outcome):
                 self._counts.hits += 1
-                return self._served(Source.HIT, call, outcome)
+                return self._served(Source.HIT, call, outcome, found)
             case ServeAndRefresh(outcome):
                 self._counts.others += 1
                 self._counts.stale += 1
                 self._loader.refresh(call)
-                return self._served(Source.STALE, call, outcome)
+                return self._served(Source.STALE, call, outcome, found)
             case Load():
                 self._counts.others += 1
                 return await self._load(call)
@@ -113,14 +114,17 @@ class Runner:
             case _:
                 assert_never(verdict)
 
-    def _served(self, source: Source, call: Call, outcome: Outcome, error: BaseException | None = None) -> Any:
+    def _served(
+        self, source: Source, call: Call, outcome: Outcome, found: object = None, error: BaseException | None = None
+    ) -> Any:
         """Answer a call with an outcome that is not of its own load.
 
+        :param found: the stored form of the outcome, if it is known
         :param error: the exception that the answer stands in for
         """
         here = AMBIENT.get()
         if self._observing.listeners or (here is not None and here.detectors):
-            self.observer.answered(source, call, outcome, error)
+            self.observer.answered(source, call, outcome, found, error)
         return answer_of(outcome, shared=True)
 
     def _shared(self, call: Call, outcome: Outcome) -> Any:
@@ -156,7 +160,7 @@ class Runner:
             if remembered is not ABSENT:
                 self._counts.stale += 1
                 error = outcome.error if isinstance(outcome, Raised) else None
-                return self._served(Source.STALE, call, outcome_of(remembered), error)
+                return self._served(Source.STALE, call, outcome_of(remembered), remembered, error)
         if outcome is None:
             return await self._load(call)
         return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
@@ -177,7 +181,7 @@ class Runner:
         if found is ABSENT:
             return default
         outcome = outcome_of(found)
-        return outcome.fresh() if isinstance(outcome, Raised) else outcome.value
+        return outcome.fresh() if isinstance(outcome, Raised) else answer_of(outcome, shared=True)
 
     def explainer(self) -> Explainer:
         """Return the function that explains calls."""

@@ -5,7 +5,7 @@ Each is a small object with the next stage inside; `Loader` puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import is_
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from cashews.engine.context import Detector, add, take_back
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Flights
 from cashews.engine.load_locks import LoadLock, hold
+from cashews.engine.observing import ValueEvent
 from cashews.exceptions import LoadTimeoutError, LockedError
 from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
@@ -95,9 +96,9 @@ class StandIns(Detector):
         self._functions = functions
         self._call = call
 
-    def record_call(self, function: object, call: Call, record: Mapping[str, Any]) -> None:
+    def take(self, function: object, call: Call, event: ValueEvent) -> None:
         if any(function is each for each in self._functions) and _is_handed_on(self._call, call):
-            self.record(call.key, record)
+            super().take(function, call, event)
 
 
 def _is_handed_on(call: Call, beneath: Call) -> bool:

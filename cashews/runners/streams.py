@@ -201,7 +201,9 @@ class StreamRunner:
             return
         ttl = lifetime(self._plan, call, recording.items, self._engine.random.random)
         run = StoredRun(tuple(recording.items))
-        await self._engine.ask(self._target.storing(call, Returned(recording.items), run, ttl, permit))
+        message = self._target.storing(call, Returned(recording.items), run, ttl, permit)
+        if await self._engine.ask(message) and self.observer.is_watched():
+            self.observer.stored(call, message)
 
 
 def _is_refreshing(_: str) -> bool:

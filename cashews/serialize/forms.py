@@ -16,6 +16,7 @@ from cashews.exceptions import DecodeError
 from cashews.serialize.codecs import Codec
 from cashews.serialize.custom import Custom, Pending, custom_by_class_name, custom_by_name
 from cashews.strategies.entry import Entry, Raised, Returned, StoredRun
+from cashews.strategies.replay import RECORDERS, Replay
 
 HITS_PREFIX: Final = b"\0H"
 """The first bytes of a stored entry. Its number of hits follows, then the rest of the entry.
@@ -32,6 +33,7 @@ _ENTRY: Final = b"\0E"
 _RAISED: Final = b"\0R"
 _RUN: Final = b"\0I"
 _CUSTOM: Final = b"\0T"
+_REPLAY: Final = b"\0P"
 _BYTES: Final = b"bytes"
 _BEYOND_DIGITS: Final = 0x3A
 _BEYOND_ASCII: Final = 0x80
@@ -40,7 +42,7 @@ _MINUS: Final = 0x2D
 _ENTRY_HEAD: Final = Struct(">2sdd")
 """The form, the deadline, the cost."""
 _CUSTOM_HEAD: Final = Struct(">2sH")
-"""The form, the length of the name of the class."""
+"""The form, the length of the name of the class; of a custom type, or of a replay."""
 
 _CLASS: Final = pickle.STACK_GLOBAL
 """The opcode in every pickle that refers to a class. Without it no object of an older class can come back."""
@@ -73,12 +75,14 @@ class Forms:
             Entry: self._write_entry,
             Raised: self._write_raised,
             StoredRun: self._write_run,
+            Replay: self._write_replay,
         }
         self._readers: Mapping[bytes, Callable[[str, bytes], object]] = {
             _ENTRY: self._read_entry,
             _RAISED: self._read_raised,
             _RUN: self._read_run,
             _CUSTOM: self._read_custom,
+            _REPLAY: self._read_replay,
         }
 
     def _load_checked(self, payload: bytes) -> object:
@@ -121,6 +125,10 @@ class Forms:
 
     def _write_run(self, run: StoredRun) -> bytes:
         return _RUN + self._dump(list(run.items))
+
+    def _write_replay(self, replay: Replay) -> bytes:
+        kind = replay.kind.encode()
+        return _CUSTOM_HEAD.pack(_REPLAY, len(kind)) + kind + RECORDERS[replay.kind].pack(replay.state)
 
     # --- reading
 
@@ -180,6 +188,14 @@ class Forms:
         if type(items) is not list:
             raise DecodeError(key, "it is no list of items")
         return StoredRun(tuple(cast("list[object]", items)))
+
+    def _read_replay(self, key: str, body: bytes) -> Replay:
+        _, size = cast("tuple[bytes, int]", _CUSTOM_HEAD.unpack_from(body))
+        end = _CUSTOM_HEAD.size + size
+        kind = body[_CUSTOM_HEAD.size : end].decode()
+        if kind not in RECORDERS:
+            raise DecodeError(key, "its type is not recorded here")
+        return Replay(kind, RECORDERS[kind].unpack(body[end:]))
 
     def _read_custom(self, key: str, body: bytes) -> Pending:
         _, size = cast("tuple[bytes, int]", _CUSTOM_HEAD.unpack_from(body))

@@ -59,6 +59,11 @@ def counted(entry: Entry) -> Entry:
     return Entry(entry.outcome, entry.deadline, entry.cost, entry.hits + 1)
 
 
+def deadline_of(form: object) -> float | None:
+    """Return the wall time at which a strategy wants a new value for a stored form; `None` if it has no such time."""
+    return form.deadline if isinstance(form, Entry) else None
+
+
 @dataclass(slots=True)
 class Loaded:
     """An outcome on its way into a store.

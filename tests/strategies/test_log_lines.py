@@ -39,6 +39,7 @@ async def test_what_happens_is_logged(debug, cache, origin, clock):
     once = [line for line in dict.fromkeys(said) if "N s" not in line]
     assert once == [
         f"miss: 'early:1', of {NAME}",
+        f"stored: 'early:1', of {NAME}, for 90 s",
         f"hit: 'early:1', of {NAME}",
         f"refresh: 'early:1', of {NAME}",
         f"stale: 'early:1', of {NAME}",

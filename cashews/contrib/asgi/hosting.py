@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from cashews._dataclass import dataclass
 from cashews.contrib.asgi._types import App, Receive, Scope, Send
 from cashews.contrib.asgi.replies import StatusSigner
 from cashews.contrib.asgi.responses import Responses

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
+from cashews._dataclass import dataclass
 from cashews._log import logger
 from cashews.contrib.asgi._types import Message, Receive, Scope
 from cashews.contrib.asgi.hosting import Client, ExchangeHost

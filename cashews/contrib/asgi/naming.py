@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, cast
 from urllib.parse import quote, urljoin
 
+from cashews._dataclass import dataclass, field
 from cashews.contrib.asgi._types import Scope
 from cashews.contrib.http.fields import Fields
 from cashews.exceptions import WrongArgumentError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from cashews._dataclass import dataclass
 from cashews.contrib.asgi._types import Message, Send
 from cashews.contrib.asgi.replies import StatusSigner
 from cashews.contrib.http.directives import OWN_TARGET

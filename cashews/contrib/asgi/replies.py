@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from cashews._dataclass import dataclass
 from cashews.contrib.asgi._types import Send
 from cashews.contrib.http.conditions import ByteRange, Unsatisfiable, not_modified, pairs_of_304, part_of
 from cashews.contrib.http.fields import Fields, Pairs

@@ -6,9 +6,9 @@ A store that cannot be reached costs a request its caching, never its answer: a 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from cashews._dataclass import dataclass
 from cashews._log import logger
 from cashews.api.cache import Cache
 from cashews.api.face import engine_of

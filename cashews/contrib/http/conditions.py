@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from cashews._dataclass import dataclass
 from cashews.contrib.http.dates import parse_date
 from cashews.contrib.http.fields import Fields, Pairs
 from cashews.contrib.http.record import StoredResponse

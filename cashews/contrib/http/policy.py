@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
 
+from cashews._dataclass import dataclass, replace
 from cashews.contrib.http.dates import parse_date
 from cashews.contrib.http.directives import OWN_TARGET, Directives, asked, control_of
 from cashews.contrib.http.fields import MOST_SECONDS, Fields, Pairs, delta_seconds

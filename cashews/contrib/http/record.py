@@ -7,12 +7,12 @@ damaged is recognised and counts as absent.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Final
 from zlib import crc32
 
+from cashews._dataclass import dataclass, replace
 from cashews.contrib.http.fields import Fields, Pairs
 
 _RESPONSE: Final = b"\0hr1"
@@ -63,6 +63,10 @@ class StoredResponse:
     def softened(self) -> StoredResponse:
         """Return it as one that was purged softly."""
         return replace(self, reuse=self.reuse | Reuse.PURGED)
+
+    def with_body(self, body: bytes) -> StoredResponse:
+        """Return it with a body."""
+        return replace(self, body=body)
 
     def fields(self) -> Fields:
         """Return its fields, to look up."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from cashews._dataclass import dataclass
 from cashews.contrib.http.structured import is_token, written
 
 
