@@ -13,6 +13,7 @@ class Forward(enum.Enum):
 
     BYPASS = "bypass"
     METHOD = "method"
+    MISS = "miss"
     URI_MISS = "uri-miss"
     VARY_MISS = "vary-miss"
     STALE = "stale"

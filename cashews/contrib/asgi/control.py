@@ -1,0 +1,193 @@
+"""Cache-Control in both directions: requests that want new values, responses that say how long theirs stay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack
+from contextvars import ContextVar
+from typing import Final
+
+from cashews import cache as default_cache
+from cashews._arguments import text
+from cashews._dataclass import dataclass
+from cashews._typing import Duration
+from cashews.api.cache import Cache
+from cashews.api.face import engine_of
+from cashews.commands import Command
+from cashews.contrib.asgi._types import App, Message, Receive, Scope, Send
+from cashews.contrib.http.directives import NO_DIRECTIVES, Directives, asked
+from cashews.contrib.http.fields import Fields
+from cashews.contrib.http.status import CacheStatus, Forward
+from cashews.engine.context import Detector
+from cashews.exceptions import CacheError
+from cashews.ttl import seconds
+
+_FIRST_ERROR: Final = 400
+_EVER: Final = 2**31
+"""The seconds of a value without a time to live (RFC 9111, 1.2.2)."""
+_MAX_AGE: ContextVar[int | None] = ContextVar("cashews_max_age", default=None)
+_NAME: Final = "cashews"
+
+
+class CacheControlTTL:
+    """The `ttl` of a decorator that a request may shorten: see `cache_control_ttl`."""
+
+    def __init__(self, default: Duration | None, longest: Duration | None) -> None:
+        self._default = seconds(default, "default")
+        self._longest = self._default if longest is None else seconds(longest, "longest")
+
+    def __call__(self, *_args: object, **_kwargs: object) -> float | None:
+        asked_for = _MAX_AGE.get()
+        if asked_for is None:
+            return self._default
+        return asked_for if self._longest is None else min(asked_for, self._longest)
+
+
+def cache_control_ttl(default: Duration | None, *, longest: Duration | None = None) -> CacheControlTTL:
+    """Return a `ttl` that is the request's max-age, where `CacheRequestControlMiddleware` has seen one.
+
+    :param default: the ttl without max-age
+    :param longest: the most that a request gets, the default if `None`: no client decides for the others that a value
+        stays for a year
+    """
+    return CacheControlTTL(default, longest)
+
+
+class CacheRequestControlMiddleware:
+    """Obeys the Cache-Control of requests, and adds one to responses that cached functions had a part in.
+
+    A request with no-cache has the functions run and their results stored; one with no-store has nothing stored
+    either. A response says for how many seconds all its parts stay: its max-age is the least time that is left of a
+    value. A value of `early` gives the time to its early ttl and the rest as stale-while-revalidate, one of `soft` or
+    `failover` the rest as stale-if-error. A response without such parts says no-cache. What the application says itself
+    stands. Cache-Status says whether values came from the cache, and of which strategy.
+
+    :param cache_instance: the cache whose values count; the default one if `None`
+    :param methods: the methods of the requests that are concerned
+    :param private: say that the response is for its client alone
+    :param prefix_to_disable: the prefix of the only backend that no-cache and no-store are about; all if it is empty
+    """
+
+    def __init__(
+        self,
+        app: App,
+        cache_instance: Cache | None = None,
+        methods: Iterable[str] = ("get",),
+        private: bool = True,  # noqa: FBT001, FBT002  the specification's signature
+        prefix_to_disable: str = "",
+    ) -> None:
+        self.app = app
+        self.cache = default_cache if cache_instance is None else cache_instance
+        self.clock = engine_of(self.cache).clock
+        self.methods = frozenset(method.upper() for method in methods)
+        self.scope = "private" if private else "public"
+        self.prefix = text("prefix_to_disable", prefix_to_disable) or None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in self.methods:
+            await self.app(scope, receive, send)
+            return
+        request = Fields(scope["headers"])
+        spoken = "cache-control" in request or "pragma" in request
+        wishes = asked(request) if spoken else NO_DIRECTIVES
+        with self.cache.detect as detector, ExitStack() as blocks:
+            if wishes:
+                self._obey(wishes, blocks)
+            await self.app(scope, receive, Controlling(self, wishes, send, detector))
+
+    def _obey(self, wishes: Directives, blocks: ExitStack) -> None:
+        off = [Command.GET] * ("no-cache" in wishes or "no-store" in wishes) + [Command.SET] * ("no-store" in wishes)
+        if off:
+            blocks.enter_context(self.cache.disabling(*off, prefix=self.prefix))
+        if (max_age := wishes.seconds("max-age")) is not None:
+            blocks.callback(_MAX_AGE.reset, _MAX_AGE.set(max_age))
+
+
+class Controlling:
+    """An ASGI `send` that adds Cache-Control and Cache-Status."""
+
+    __slots__ = ("_detector", "_options", "_send", "_wishes")
+
+    def __init__(
+        self, options: CacheRequestControlMiddleware, wishes: Directives, send: Send, detector: Detector
+    ) -> None:
+        self._options = options
+        self._wishes = wishes
+        self._send = send
+        self._detector = detector
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] < _FIRST_ERROR:
+            message = {**message, "headers": [*message.get("headers", ()), *await self._added(message)]}
+        await self._send(message)
+
+    async def _added(self, message: Message) -> list[tuple[bytes, bytes]]:
+        """Return the fields for a response."""
+        lifetimes = [each async for each in self._lifetimes()] if self._has_parts() else []
+        is_own = any(name.lower() == b"cache-control" for name, _ in message.get("headers", ()))
+        added = [] if is_own else [(b"cache-control", control(lifetimes, self._options.scope).encode())]
+        if lifetimes:
+            added.append((b"cache-status", self._status(lifetimes).member(_NAME)))
+        return added
+
+    def _has_parts(self) -> bool:
+        return bool(self._detector.keys or self._detector.stored)
+
+    async def _lifetimes(self) -> AsyncIterator[Lifetime]:
+        cache, detector, calls = self._options.cache, self._detector, self._detector.calls
+        wall = self._options.clock.wall()
+        for key, record in {**detector.stored, **{key: records[-1] for key, records in calls.items()}}.items():
+            try:
+                left = await cache.get_expire(key)
+            except CacheError:
+                left = -2
+            rest = {-1: _EVER, -2: 0}.get(left, left)
+            deadline = detector.deadlines.get(key, math.inf)
+            fresh = min(rest, math.floor(deadline - wall)) if deadline < math.inf else rest
+            yield Lifetime(str(record["name"]), max(0, fresh), rest, "exc" in record)
+
+    def _status(self, lifetimes: list[Lifetime]) -> CacheStatus:
+        is_hit = bool(self._detector.keys)
+        told = CacheStatus(hit=is_hit, stored=bool(self._detector.stored), ttl=min(each.fresh for each in lifetimes))
+        if not is_hit:
+            told.forward = Forward.REQUEST if "no-cache" in self._wishes else Forward.MISS
+        told.detail = next((each.strategy for each in lifetimes if each.stood_in or each.strategy in _TOLD), None)
+        return told
+
+
+_TOLD: Final = ("early", "soft", "failover")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """The seconds of one value: for how many its strategy serves it as new, and how many it has left in the store.
+
+    `stood_in` says that it was served in the place of an exception.
+    """
+
+    strategy: str
+    fresh: int
+    rest: int
+    stood_in: bool
+
+
+def control(parts: Iterable[Lifetime], scope: str) -> str:
+    """Return the Cache-Control of a response that is made of values with some lifetimes."""
+    values = list(parts)
+    if not values:
+        return "no-cache"
+    fallbacks = [each for each in values if each.strategy == "failover"]
+    freshest = [each for each in values if each.strategy != "failover"]
+    stale = any(each.stood_in for each in values)
+    max_age = 0 if stale or not freshest else min(each.fresh for each in freshest)
+    members = [scope, f"max-age={max_age}", *_margins("stale-while-revalidate", max_age, freshest, ("early",))]
+    members += _margins("stale-if-error", max_age, [*freshest, *fallbacks], ("soft", "failover"))
+    return ", ".join(members)
+
+
+def _margins(name: str, max_age: int, values: list[Lifetime], strategies: tuple[str, ...]) -> Iterator[str]:
+    """Give the directive about the time after max-age, if one of some strategies has made a value."""
+    rests = [each.rest for each in values if each.strategy in strategies]
+    if rests and (margin := min(rests) - max_age) > 0:
+        yield f"{name}={margin}"
