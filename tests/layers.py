@@ -96,6 +96,9 @@ ALONE = {
     "fastapi": ["contrib.*"],
     "starlette": ["contrib.*"],
     "prometheus_client": ["contrib.*"],
+    "opentelemetry": ["contrib.*"],
+    "litestar": ["contrib.*"],
+    "pydantic": ["contrib.*"],
 }
 """Outside module -> the only modules that may import it."""
 

@@ -11,10 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 from cashews._arguments import text
 from cashews._dataclass import dataclass, field, replace
 from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning
-from cashews.keys.compile import compile_key, template_of
+from cashews.keys.compile import compile_key, get_cache_key_template, template_of
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.names import Claims, Subject, subject_of, without_textless
-from cashews.keys.tags import Tag, TagMaker, TagRules, compile_tags
+from cashews.keys.tags import TAG_LABELS, Tag, TagMaker, TagRules, compile_tags
 from cashews.runners.call import Target
 
 P = ParamSpec("P")
@@ -61,7 +61,10 @@ class Keying:
 
         :raises WrongKeyError: if a template does not fit it
         """
-        return compile_tags(function, self.tags, self.formatter)
+        made = compile_tags(function, self.tags, self.formatter)
+        if made is not None:
+            TAG_LABELS.add(get_cache_key_template(function, self.template, self.prefix, noself=self.noself), self.tags)
+        return made
 
     def key_of(self, function: Callable[..., object]) -> Callable[..., str]:
         """Return the function that makes the keys of a function's calls; it raises NoKeyError where there is none.

@@ -200,3 +200,29 @@ class TagRules:
     def of(self, key: str) -> tuple[str, ...]:
         """Return the tags that the rules give to a key."""
         return tuple([tag for rule in self.rules if (tag := rule.of(key)) is not None]) if self.rules else ()
+
+
+# --- labels
+
+
+class TagLabels:
+    """The tag templates of decorated functions, found by a key of theirs: a name for all values of a function.
+
+    Tags themselves would be too many for a metric: there may be one for each value.
+    """
+
+    def __init__(self) -> None:
+        self._rules: dict[TagRule, None] = {}
+
+    def add(self, key: str, tags: tuple[Tag, ...]) -> None:
+        """Take note of the tags of a function whose keys have a template."""
+        if label := ",".join([tag for tag in tags if isinstance(tag, str)]):
+            self._rules[TagRule((label,), parse_template(key))] = None
+
+    def of(self, key: str) -> str:
+        """Return the tag templates of a key, the empty text if it is no key of a function with tags."""
+        return next((label for rule in self._rules if (label := rule.of(key)) is not None), "")
+
+
+TAG_LABELS = TagLabels()
+"""Those of all caches of the process; as many as there are different templates."""

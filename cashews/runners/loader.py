@@ -27,7 +27,7 @@ from cashews.runners.stages import (
 )
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
-from cashews.strategies.replay import kind_of_live
+from cashews.strategies.replay import PLAIN, kind_of_live
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
 
@@ -87,7 +87,8 @@ class Loader:
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
         try:
-            asked = self._engine.refresh(self._flights, call.key, partial(self._load_behind, call))
+            run, tracer = partial(self._load_behind, call), self._engine.tracer
+            asked = self._engine.refresh(self._flights, call.key, run if tracer is None else tracer.behind(run))
         except Exception as error:  # noqa: BLE001  the old value is an answer all the same
             self.observer.tolerate(error, "refresh", call.key)
             return False
@@ -114,7 +115,7 @@ class Loader:
             permit.since = await engine.mark(call.key)
         started = now()
         try:
-            outcome: Outcome = Returned(await self._invoke(call))
+            outcome: Outcome = Returned(await (self._invoke(call) if engine.tracer is None else self._traced(call)))
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
@@ -137,8 +138,8 @@ class Loader:
             part = "ttl or tags"
             message = self._sealed(call, stored, cost, permit)
             part = "store"
-            if isinstance(stored, Returned) and (kind := kind_of_live(stored.value)) is not None:
-                return self._live(kind, stored, call, message)
+            if message.value.__class__ not in PLAIN and (kind := kind_of_live(content_of(stored))) is not None:
+                return self._live(kind, outcome, call, message)
             if await engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
                 self.observer.stored(call, message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
@@ -152,8 +153,14 @@ class Loader:
             self.observer.refused(call.key)
         return outcome
 
-    def _live(self, kind: str, outcome: Returned, call: Call, message: Set) -> Outcome:
+    def _traced(self, call: Call) -> Awaitable[object]:
+        """Run the function in sight of the tracer."""
+        run, tracer = self._invoke(call), self._engine.tracer
+        return run if tracer is None else tracer.load(self._target.function, call.key, run)
+
+    def _live(self, kind: str, outcome: Outcome, call: Call, message: Set) -> Outcome:
         """Return a result for its one reader; other calls load for themselves."""
+        assert isinstance(outcome, Returned)  # conditions that store an exception see no live result
         assert message.permit is not None
         self._flights.answer(message.permit, ALONE)
         if not kind:

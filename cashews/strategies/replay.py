@@ -57,7 +57,8 @@ class Recorder(Protocol):
 RECORDERS: Final[dict[str, Recorder]] = {}
 """The recorders by the name of the class, ``module.Class``. The modules of these classes need not be loaded."""
 
-_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple, set})
+PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple, set})
+"""The types whose objects are values for certain."""
 
 
 def kind_of_live(result: object) -> str | None:
@@ -66,7 +67,7 @@ def kind_of_live(result: object) -> str | None:
     The kind of a result of a subclass is ``""``: it can be read only once, and nobody knows how to write it down.
     """
     klass = type(result)
-    if klass in _PLAIN:
+    if klass in PLAIN:
         return None
     for place, each in enumerate(klass.__mro__):
         name = f"{each.__module__}.{each.__qualname__}"

@@ -36,7 +36,7 @@ class TooManyRequests:
         await send_whole(send, _TOO_MANY_REQUESTS, self.pairs, _BODY, len(_BODY))
 
 
-async def rate_limit_handler(request: Any, error: Exception) -> Any:
+async def rate_limit_handler(_request: Any, error: Exception) -> Any:
     """Answer a call that a rate limit has refused: ``app.add_exception_handler(RateLimitError, rate_limit_handler)``.
 
     :returns: an ASGI application, which Starlette takes for a response

@@ -1,0 +1,126 @@
+"""Metrics and traces for OpenTelemetry, in the SDK's exporters in memory."""
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from cashews.contrib.opentelemetry import instrument
+
+
+class Exported:
+    """The providers of a test, and what has come to them."""
+
+    def __init__(self):
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        self.spans = InMemorySpanExporter()
+        self.tracers = TracerProvider()
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.spans))
+        self.tracer = self.tracers.get_tracer("test")
+
+    def metrics(self):
+        data = self.reader.get_metrics_data()
+        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def span(self, name):
+        (span,) = [each for each in self.spans.get_finished_spans() if each.name == name]
+        return span
+
+
+@pytest.fixture
+def exported():
+    return Exported()
+
+
+def instrumented(cache, exported, **options):
+    return instrument(cache, meter_provider=exported.meters, tracer_provider=exported.tracers, **options)
+
+
+def points(metric):
+    return {tuple(sorted(point.attributes.items())): point.value for point in metric.data.data_points}
+
+
+async def test_figures_have_names_units_and_no_keys(cache, exported):
+    with instrumented(cache, exported):
+        await cache.set("k", 1)
+        await cache.get("k")
+        await cache.get("absent")
+        found = exported.metrics()
+    hit, miss = ((("cashews.prefix", ""), ("cashews.result", result)) for result in ("hit", "miss"))
+    assert points(found["cashews.requests"]) == {hit: 1, miss: 1}
+    assert found["cashews.requests"].unit == "{request}"
+    assert points(found["cashews.entries"]) == {(("cashews.prefix", ""),): 1}
+    assert {"cashews.evictions", "cashews.refreshes"} <= set(found)
+    assert exported.metrics().get("cashews.requests") is None  # the block has ended
+
+
+async def test_a_load_is_a_span_beneath_the_caller_and_above_its_own(cache, clock, exported):
+    @cache(ttl="1m", key="secret:{name}")
+    async def value(name):
+        with exported.tracer.start_as_current_span("query"):
+            await clock.advance(2)
+            return name
+
+    with instrumented(cache, exported), exported.tracer.start_as_current_span("request"):
+        await value("ann")
+        await value("ann")
+    load = exported.span("load " + value.__qualname__)
+    assert load.parent.span_id == exported.span("request").context.span_id
+    assert exported.span("query").parent.span_id == load.context.span_id
+    assert "ann" not in str(load.attributes)
+    duration = exported.metrics()["cashews.load.duration"]
+    (point,) = duration.data.data_points
+    assert (duration.unit, point.count, point.sum) == ("s", 1, 2.0)
+
+
+async def test_keys_are_shown_if_they_are_asked_for(cache, exported):
+    @cache(ttl="1m", key="user:{name}")
+    async def value(name):
+        return name
+
+    with instrumented(cache, exported, keys=True):
+        await value("ann")
+    assert exported.span("load " + value.__qualname__).attributes["cache.key"] == "user:ann"
+
+
+async def test_a_refresh_is_a_new_root_with_a_link_to_its_trigger(cache, clock, exported):
+    @cache.early(ttl="1m", early_ttl="1s", key="k")
+    async def value():
+        return 1
+
+    await value()
+    await clock.advance(2)
+    with instrumented(cache, exported):
+        with exported.tracer.start_as_current_span("request"):
+            await value()
+        await clock.settle()
+    refresh = exported.span("load " + value.__qualname__)
+    assert refresh.parent is None
+    assert [link.context.span_id for link in refresh.links] == [exported.span("request").context.span_id]
+
+
+async def test_a_failure_is_noted_in_its_span(cache, exported):
+    @cache(ttl="1m", key="k")
+    async def value():
+        raise ValueError("no")
+
+    with instrumented(cache, exported), pytest.raises(ValueError, match="no"):
+        await value()
+    span = exported.span("load " + value.__qualname__)
+    assert not span.status.is_ok
+    assert span.events[0].name == "exception"
+
+
+async def test_after_the_block_nothing_is_traced(cache, exported):
+    @cache(ttl="1m", key="k")
+    async def value():
+        return 1
+
+    with instrumented(cache, exported):
+        pass
+    await value()
+    assert exported.spans.get_finished_spans() == ()

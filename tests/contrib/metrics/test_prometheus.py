@@ -1,0 +1,86 @@
+"""Metrics for Prometheus: what a scrape gives is what `statistics()` says."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from cashews import Cache
+from cashews.contrib.prometheus import CacheCollector, create_metrics_middleware
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+async def test_a_scrape_gives_the_statistics(cache, registry):
+    registry.register(CacheCollector(cache, name="shop"))
+
+    @cache.early(ttl="1h", early_ttl="1s", key="k")
+    async def value():
+        return 1
+
+    await value()
+    await value()
+    await cache.get("absent")
+    figures, store = cache.statistics(), cache.statistics().backends[""]
+    labels = {"cache": "shop", "prefix": "", "backend": "mem"}
+    assert registry.get_sample_value("cashews_hits_total", labels) == store["hits"] > 0
+    assert registry.get_sample_value("cashews_misses_total", labels) == store["misses"] > 0
+    assert registry.get_sample_value("cashews_entries", labels) == store["keys"] == 1
+    assert registry.get_sample_value("cashews_loads_in_flight", {"cache": "shop"}) == figures.loads == 0
+    assert registry.get_sample_value("cashews_refreshes_total", {"cache": "shop", "cause": "done"}) == 0
+    assert registry.get_sample_value("cashews_redis_connects_total", labels) is None
+
+
+@pytest.mark.redis
+async def test_a_server_has_figures_of_its_own(empty, registry):
+    server = empty("valkey")
+    async with Cache.open(server.url) as cache:
+        registry.register(CacheCollector(cache))
+        await cache.set("k", 1)
+        labels = {"cache": "", "prefix": "", "backend": "redis"}
+        assert registry.get_sample_value("cashews_redis_connects_total", labels) >= 1
+        assert registry.get_sample_value("cashews_redis_commands_total", labels) >= 1
+
+
+async def test_several_caches_have_a_collector_each(cache, clock, registry):
+    async with Cache.open("mem://", clock=clock, name="other") as other:
+        registry.register(CacheCollector(cache, name="one"))
+        registry.register(CacheCollector(other))
+        assert registry.get_sample_value("cashews_load_waiters", {"cache": "one"}) == 0
+        assert registry.get_sample_value("cashews_load_waiters", {"cache": "other"}) == 0
+
+
+async def test_the_middleware_counts_reads_and_measures_commands(clock, registry):
+    middleware = create_metrics_middleware(registry=registry)
+    async with Cache.open("mem://", middlewares=(middleware,), clock=clock) as cache:
+        await cache.set("k", 1)
+        await cache.get("k")
+        await cache.get("absent")
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "hit"}) == 1
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "miss"}) == 1
+    assert registry.get_sample_value("cashews_operations_latency_seconds_count", {"operation": "get"}) == 2
+    assert registry.get_sample_value("cashews_operations_latency_seconds_count", {"operation": "set"}) == 1
+
+
+async def test_a_tag_is_the_template_whatever_the_arguments(clock, registry):
+    middleware = create_metrics_middleware(with_tag=True, registry=registry)
+    async with Cache.open("mem://", middlewares=(middleware,), clock=clock) as cache:
+
+        @cache(ttl="1m", key="metrics-item:{number}", tags=["metrics", "metrics:{number}"])
+        async def item(number):
+            return number
+
+        for number in (1, 2, 1):
+            await item(number)
+        await cache.get("other")
+    tag = "metrics,metrics:{number}"
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "hit", "tag": tag}) == 1
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "miss", "tag": tag}) == 2
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "miss", "tag": ""}) == 1
+
+
+def test_a_second_middleware_shares_the_metrics_of_its_registry(registry):
+    assert create_metrics_middleware(registry=registry) is not create_metrics_middleware(registry=registry)
+    create_metrics_middleware()
+    create_metrics_middleware(with_tag=False)
