@@ -105,3 +105,45 @@ def test_the_tests_of_ones_own_pass(tmp_path, anyio_backend):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     printed = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", anyio_backend, cwd=tmp_path)
     assert printed[-1].startswith("4 passed")
+
+
+@pytest.mark.integration
+class TestTheHTTPCache:
+    @pytest.fixture
+    async def service(self):
+        return program("http_cache")
+
+    @pytest.fixture
+    async def client(self, service):
+        import httpx  # noqa: PLC0415  not everywhere where the other tests of this file run
+
+        transport = httpx.ASGITransport(service.app)
+        async with (
+            service.app.router.lifespan_context(service.app),
+            httpx.AsyncClient(transport=transport, base_url="http://shop") as client,
+        ):
+            yield client
+
+    async def test_a_book_is_read_once_and_its_change_is_seen_at_once(self, client, service):
+        answers = [await client.get("/books/1") for _ in range(2)]
+        assert {answer.json()["title"] for answer in answers} == {"Oranges"}
+        assert answers[0].headers["cache-status"] == "catalogue; fwd=uri-miss; fwd-status=200; ttl=60; stored"
+        assert answers[1].headers["cache-status"].startswith("catalogue; hit; ttl=")
+        assert service.queries == [1]
+        await client.put("/books/1", json={"title": "Almonds"})
+        assert (await client.get("/books/1")).json()["title"] == "Almonds"
+
+    async def test_a_soft_purge_serves_once_more(self, client, service):
+        await client.get("/books/2")
+        service.books[2] = "Pecans"
+        assert (await client.post("/books/reprint")).status_code == 204
+        assert (await client.get("/books/2")).json()["title"] == "Walnuts"
+
+    async def test_a_basket_is_nobody_elses(self, client):
+        answers = [await client.get("/basket") for _ in range(2)]
+        assert ["hit" in answer.headers["cache-status"] for answer in answers] == [False, False]
+
+    async def test_an_export_streams_and_is_stored(self, client, service):
+        answers = [(await client.get("/export")).text for _ in range(2)]
+        assert answers == ["1 Oranges\n2 Walnuts\n"] * 2
+        assert service.queries == [0]

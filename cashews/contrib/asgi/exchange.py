@@ -77,7 +77,7 @@ class Exchange:
 
     async def _serve(self, stored: StoredResponse, told: CacheStatus) -> None:
         client, settings, now = self._client, self._http.settings, self._http.responses.clock.wall()
-        told.ttl = stored.lifetime - stored.age(now)
+        told.ttl = stored.left(now)
         added = settings.signature.pairs(told, self._key)
         head = client.scope["method"] == "HEAD"
         await send_stored(client.send, stored, client.request, now, added, head=head, chunk=settings.chunk)

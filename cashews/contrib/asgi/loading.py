@@ -197,11 +197,7 @@ class OriginLoad:
     async def _begin(self, message: Message, status: int, response: Fields) -> None:
         """Send the beginning to the client: a 304 of our own if its conditions were taken away, and hold."""
         client, planned = self._client, self._plan
-        ttl = (
-            None
-            if planned is None
-            else planned.response.lifetime - planned.response.age(self._http.responses.clock.wall())
-        )
+        ttl = None if planned is None else planned.response.left(self._http.responses.clock.wall())
         told = CacheStatus(forward=client.forward, forward_status=status, stored=planned is not None, ttl=ttl)
         pairs = (*response.without((OWN_TARGET,)), *self._http.settings.signature.pairs(told, self._found.key))
         conditional = client.strips or self._stale is not None
@@ -238,7 +234,7 @@ class OriginLoad:
     async def _serve(self, response: StoredResponse, told: CacheStatus) -> None:
         client, now = self._client, self._http.responses.clock.wall()
         if told.ttl is None:
-            told.ttl = response.lifetime - response.age(now)
+            told.ttl = response.left(now)
         added = self._http.settings.signature.pairs(told, self._found.key)
         head, chunk = client.scope["method"] == "HEAD", self._http.settings.chunk
         await send_stored(client.send, response, client.request, now, added, head=head, chunk=chunk)

@@ -60,6 +60,10 @@ class StoredResponse:
         """Return its age (RFC 9111, 4.2.3)."""
         return max(0.0, now - self.born)
 
+    def left(self, now: float) -> float:
+        """Return for how many seconds it is fresh from an age on that is counted in whole seconds, as the field is."""
+        return self.lifetime - int(self.age(now))
+
     def softened(self) -> StoredResponse:
         """Return it as one that was purged softly."""
         return replace(self, reuse=self.reuse | Reuse.PURGED)
