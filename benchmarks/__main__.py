@@ -58,6 +58,7 @@ SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
     "memory": lambda environments, extent: singles.memory(environments, extent.keys, extent.values),
     "imports": lambda environments, extent: singles.imports(environments, extent.rounds),
     "hot_path": lambda environments, extent: singles.hot_path(environments, extent.rounds),
+    "web": lambda environments, extent: singles.web(environments, extent.rounds),
     "round_trips": lambda environments, _: redis.round_trips(environments),
     "disk_stall": lambda environments, extent: disk.stalls(environments, extent.keys),
 }

@@ -46,6 +46,11 @@ ones as they say. LRU is an exact one, for comparison."""
 DISK_STALLS = """\
 The longest time for which the event loop stood still, in one file; how long the work took in brackets."""
 
+WEB = """\
+Requests to a FastAPI application in process, without a server, one after the other: twenty records as JSON. The \
+caches have the response, or the function its value, in memory (hishel in SQLite, in memory). Ratios are those of each \
+round."""
+
 TRIPS = """\
 What a warm call says to the server, counted by a proxy between the two. A round trip is all that a connection sends \
 until it is answered: commands in one write (joined by +) are one, and so is a script."""
@@ -67,6 +72,7 @@ def page(results: Results, plot: str | None) -> str:
         "memory": _memory,
         "imports": _imports,
         "hot_path": _hot_path,
+        "web": _web,
         "round_trips": _round_trips,
         "disk_stall": _disk_stalls,
     }
@@ -241,6 +247,15 @@ def _hot_path(measured: Sequence[Single]) -> Iterator[str]:
         for step in measured[0].answer["steps"]
     ]
     yield _table(["step", "median", "best"], rows)
+
+
+def _web(measured: Sequence[Single]) -> Iterator[str]:
+    answer = measured[0].answer
+    versions = ", ".join(f"{name} {version}" for name, version in answer["versions"].items())
+    yield f"## Web: a request\n\n{WEB} {versions}.\n"
+    rows = [[name, duration(each), times(answer["ratios"][name])] for name, each in answer["seconds"].items()]
+    yield _table(["application", "a request", "of FastAPI alone"], rows)
+    yield f"The three middlewares make a request with a cached function {times(answer['three'])} as long.\n"
 
 
 def _round_trips(measured: Sequence[Single]) -> Iterator[str]:

@@ -62,6 +62,11 @@ def hot_path(environments: dict[str, Environment], rounds: int) -> list[Single]:
     return [single(environments, OURS, "hot_path.py", str(rounds))]
 
 
+def web(environments: dict[str, Environment], rounds: int) -> list[Single]:
+    """Measure requests to an application, plain and behind caches."""
+    return [single(environments, OURS, "web.py", str(rounds))]
+
+
 def _middle(tries: list[Single]) -> Single:
     if failed := [each for each in tries if each.error is not None]:
         return failed[0]

@@ -28,6 +28,7 @@ _EVER: Final = 2**31
 """The seconds of a value without a time to live (RFC 9111, 1.2.2)."""
 _MAX_AGE: ContextVar[int | None] = ContextVar("cashews_max_age", default=None)
 _NAME: Final = "cashews"
+_SPOKEN: Final = (b"cache-control", b"pragma")
 
 
 class CacheControlTTL:
@@ -88,13 +89,16 @@ class CacheRequestControlMiddleware:
         if scope["type"] != "http" or scope["method"] not in self.methods:
             await self.app(scope, receive, send)
             return
-        request = Fields(scope["headers"])
-        spoken = "cache-control" in request or "pragma" in request
-        wishes = asked(request) if spoken else NO_DIRECTIVES
-        with self.cache.detect as detector, ExitStack() as blocks:
-            if wishes:
+        spoken = any(name in _SPOKEN for name, _ in scope["headers"])
+        wishes = asked(Fields(scope["headers"])) if spoken else NO_DIRECTIVES
+        with self.cache.detect as detector:
+            controlling = Controlling(self, wishes, send, detector)
+            if not wishes:
+                await self.app(scope, receive, controlling)
+                return
+            with ExitStack() as blocks:
                 self._obey(wishes, blocks)
-            await self.app(scope, receive, Controlling(self, wishes, send, detector))
+                await self.app(scope, receive, controlling)
 
     def _obey(self, wishes: Directives, blocks: ExitStack) -> None:
         off = [Command.GET] * ("no-cache" in wishes or "no-store" in wishes) + [Command.SET] * ("no-store" in wishes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -12,13 +13,14 @@ from cashews.api.face import engine_of
 from cashews.contrib.asgi._types import App, Message, Receive, Scope, Send
 from cashews.contrib.asgi.replies import send_whole
 from cashews.contrib.http.conditions import not_modified, pairs_of_304
-from cashews.contrib.http.fields import Fields
+from cashews.contrib.http.fields import Fields, Pair
 from cashews.contrib.http.policy import is_events
 from cashews.engine.context import Detector
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
+_CONDITIONS: Final = (b"if-none-match", b"if-modified-since")
 
 
 class CacheEtagMiddleware:
@@ -56,8 +58,10 @@ class CacheEtagMiddleware:
         if scope["type"] != "http" or scope["method"] not in _READ:
             await self.app(scope, receive, send)
             return
+        asks = any(name in _CONDITIONS for name, _ in scope["headers"])
+        request = Fields(scope["headers"]) if asks else None
         with self.cache.detect as detector:
-            await self.app(scope, receive, Tagging(self, Fields(scope["headers"]), send, detector))
+            await self.app(scope, receive, Tagging(self, request, send, detector))
 
 
 class Tagging:
@@ -65,9 +69,10 @@ class Tagging:
 
     __slots__ = ("_body", "_detector", "_held", "_options", "_request", "_send", "_silent", "_size")
 
-    def __init__(self, options: CacheEtagMiddleware, request: Fields, send: Send, detector: Detector) -> None:
+    def __init__(self, options: CacheEtagMiddleware, request: Fields | None, send: Send, detector: Detector) -> None:
         self._options = options
         self._request = request
+        """The request, if it has conditions."""
         self._send = send
         self._detector = detector
         self._held: Message | None = None
@@ -87,10 +92,10 @@ class Tagging:
             await self._send(message)
 
     async def _start(self, message: Message) -> None:
-        response = Fields(message.get("headers", ()))
-        if "etag" in response:
-            await self._answer(message, response, None)
-        elif is_events(response) or (self._options.only_cached and not self._is_cached()):
+        values = {name.lower(): value for name, value in message.get("headers", ())}
+        if b"etag" in values:
+            await self._answer(message, message["headers"], None)
+        elif is_events(values.get(b"content-type", b"")) or (self._options.only_cached and not self._is_cached()):
             await self._send(message)
         else:
             self._held = message
@@ -105,20 +110,21 @@ class Tagging:
         if self._size > self._options.max_body:
             await self._let_go(more=bool(message.get("more_body")))
         elif not message.get("more_body"):
-            self._held, whole = None, b"".join(self._body)
-            response = Fields(held.get("headers", ()))
+            self._held, whole, pairs = None, b"".join(self._body), held.get("headers", ())
             if whole:  # an answer to HEAD may have none; that of GET has another tag then
                 tag = f'"{blake2b(whole, digest_size=16).hexdigest()}"'
-                response = Fields((*response.pairs, (b"etag", (f"W/{tag}" if self._options.weak else tag).encode())))
-            await self._answer(held, response, whole)
+                pairs = [*pairs, (b"etag", (f"W/{tag}" if self._options.weak else tag).encode())]
+            await self._answer(held, pairs, whole)
 
-    async def _answer(self, start: Message, response: Fields, body: bytes | None) -> None:
+    async def _answer(self, start: Message, pairs: Iterable[Pair], body: bytes | None) -> None:
         """Send the response, or a 304; the body follows if it is not here."""
-        if not_modified(self._request, _OK, response, self._options.clock.wall()):
-            self._silent = True
-            await send_whole(self._send, _NOT_MODIFIED, pairs_of_304(response.pairs), b"", 1)
-            return
-        await self._send({**start, "headers": list(response.pairs)})
+        if self._request is not None:
+            response = Fields(pairs)
+            if not_modified(self._request, _OK, response, self._options.clock.wall()):
+                self._silent = True
+                await send_whole(self._send, _NOT_MODIFIED, pairs_of_304(response.pairs), b"", 1)
+                return
+        await self._send({**start, "headers": list(pairs)})
         if body is not None:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -101,7 +101,7 @@ def plan(request: Fields, status: int, response: Fields, times: Times, rules: Ru
     if vary is None or not _permitted(request, status, control, rules):
         return None
     pairs = stored_pairs(response, control)
-    if pairs is None or is_events(response):
+    if pairs is None or is_events((response.get("content-type") or "").encode("latin-1")):
         return None
     explicit = _explicit(control, response, targeted=targeted)
     if rules.safe and not _impersonal(request, Fields(pairs), control, explicit=explicit):
@@ -135,9 +135,9 @@ def stored_pairs(response: Fields, control: Directives) -> Pairs | None:
     return None if any(b"\n" in part for pair in pairs for part in pair) else pairs
 
 
-def is_events(response: Fields) -> bool:
+def is_events(content_type: bytes) -> bool:
     """Say whether a response is a stream of events: it has no end, and none is to be waited for."""
-    return (response.get("content-type") or "").lower().startswith("text/event-stream")
+    return content_type.lower().startswith(b"text/event-stream")
 
 
 def _explicit(control: Directives, response: Fields, *, targeted: bool) -> bool:
