@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Final
@@ -16,6 +16,7 @@ from cashews.api.cache import Cache
 from cashews.api.face import engine_of
 from cashews.commands import Command
 from cashews.contrib.asgi._types import App, Message, Receive, Scope, Send
+from cashews.contrib.asgi.detecting import detecting
 from cashews.contrib.http.directives import NO_DIRECTIVES, Directives, asked
 from cashews.contrib.http.fields import Fields
 from cashews.contrib.http.status import CacheStatus, Forward
@@ -91,7 +92,7 @@ class CacheRequestControlMiddleware:
             return
         spoken = any(name in _SPOKEN for name, _ in scope["headers"])
         wishes = asked(Fields(scope["headers"])) if spoken else NO_DIRECTIVES
-        with self.cache.detect as detector:
+        with detecting(self.cache, scope) as detector:
             controlling = Controlling(self, wishes, send, detector)
             if not wishes:
                 await self.app(scope, receive, controlling)
@@ -128,28 +129,31 @@ class Controlling:
 
     async def _added(self, message: Message) -> list[tuple[bytes, bytes]]:
         """Return the fields for a response."""
-        lifetimes = [each async for each in self._lifetimes()] if self._has_parts() else []
+        lifetimes = await self._lifetimes()
         is_own = any(name.lower() == b"cache-control" for name, _ in message.get("headers", ()))
         added = [] if is_own else [(b"cache-control", control(lifetimes, self._options.scope).encode())]
         if lifetimes:
             added.append((b"cache-status", self._status(lifetimes).member(_NAME)))
         return added
 
-    def _has_parts(self) -> bool:
-        return bool(self._detector.keys or self._detector.stored)
-
-    async def _lifetimes(self) -> AsyncIterator[Lifetime]:
-        cache, detector, calls = self._options.cache, self._detector, self._detector.calls
-        wall = self._options.clock.wall()
-        for key, record in {**detector.stored, **{key: records[-1] for key, records in calls.items()}}.items():
+    async def _lifetimes(self) -> list[Lifetime]:
+        """Return those of all values that were used or stored."""
+        cache, detector = self._options.cache, self._detector
+        records = detector.stored
+        records.update({key: calls[-1] for key, calls in detector.calls.items()})
+        lifetimes: list[Lifetime] = []
+        for key, record in records.items():
             try:
                 left = await cache.get_expire(key)
             except CacheError:
                 left = -2
             rest = {-1: _EVER, -2: 0}.get(left, left)
             deadline = detector.deadlines.get(key, math.inf)
-            fresh = min(rest, math.floor(deadline - wall)) if deadline < math.inf else rest
-            yield Lifetime(str(record["name"]), max(0, fresh), rest, "exc" in record)
+            fresh = rest
+            if deadline < math.inf:
+                fresh = max(0, min(rest, math.floor(deadline - self._options.clock.wall())))
+            lifetimes.append(Lifetime(str(record["name"]), fresh, rest, "exc" in record))
+        return lifetimes
 
     def _status(self, lifetimes: list[Lifetime]) -> CacheStatus:
         is_hit = bool(self._detector.keys)

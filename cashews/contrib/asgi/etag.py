@@ -11,6 +11,7 @@ from cashews._arguments import integer, text
 from cashews.api.cache import Cache
 from cashews.api.face import engine_of
 from cashews.contrib.asgi._types import App, Message, Receive, Scope, Send
+from cashews.contrib.asgi.detecting import detecting
 from cashews.contrib.asgi.replies import send_whole
 from cashews.contrib.http.conditions import not_modified, pairs_of_304
 from cashews.contrib.http.fields import Fields, Pair
@@ -60,7 +61,7 @@ class CacheEtagMiddleware:
             return
         asks = any(name in _CONDITIONS for name, _ in scope["headers"])
         request = Fields(scope["headers"]) if asks else None
-        with self.cache.detect as detector:
+        with detecting(self.cache, scope) as detector:
             await self.app(scope, receive, Tagging(self, request, send, detector))
 
 
