@@ -161,7 +161,7 @@ def _imports(node: ast.ImportFrom) -> Iterator[tuple[int, Change]]:
     if module.startswith("cashews.") and part in MODULES:
         yield node.lineno, Change("import", module, "not there", "import from cashews itself")
     if module.startswith("cashews.contrib"):
-        yield node.lineno, Change("import", module, "not there yet", "see the page on migration")
+        yield node.lineno, Change("import", module, "works in another way", "see the page on migration")
 
 
 def _call(node: ast.Call, project: Project) -> Iterator[Change]:

@@ -77,13 +77,15 @@ class instrument:  # noqa: N801  a block, called like a function
             "cashews.refreshes", observed(_refreshes), "{refresh}", "Refreshes in the background by their end"
         )
         duration = meter.create_histogram("cashews.load.duration", "s", "Durations of loads")
-        engine.tracer = SpanTracer(self._tracer, duration, engine.clock.now, self._attributes(), keys=self._keys)
+        engine.observing.tracer = SpanTracer(
+            self._tracer, duration, engine.clock.now, self._attributes(), keys=self._keys
+        )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        engine_of(self._cache).tracer = None
+        engine_of(self._cache).observing.tracer = None
         self._open = False
 
     def _attributes(self) -> dict[str, str]:

@@ -34,7 +34,6 @@ from cashews.engine.permits import Permits, TakenPermit, is_change, is_late
 from cashews.engine.refresher import Run
 from cashews.engine.routes import Route, Routes
 from cashews.engine.statistics import EngineStatistics, actors_in, actors_of, total
-from cashews.engine.tracing import LoadTracer
 from cashews.exceptions import CacheClosedError
 from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
@@ -66,7 +65,6 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._running = self.permits.running
         self.load_locks = LoadLocks()
         self.observing = Observing(self.rebuild)
-        self.tracer: LoadTracer | None = None
         self._lifetime = Lifetime(self, name)
         self._watcher = Watcher(self.rebuild, self.observing)
         self._invalidator = Invalidator(self.permits)

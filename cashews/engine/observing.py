@@ -17,6 +17,7 @@ from cashews._dataclass import dataclass
 from cashews._log import logger
 from cashews.commands import Command
 from cashews.engine.counts import CallCounts, CallStatistics
+from cashews.engine.tracing import LoadTracer
 from cashews.messages import DeleteTags, GetMany, Message
 
 INVALIDATING: Final = frozenset(
@@ -173,7 +174,7 @@ Listener: TypeAlias = Callable[[Event], object]
 
 
 class Observing:
-    """The listeners of an engine, and the counts of its functions.
+    """The listeners of an engine, its tracer, and the counts of its functions.
 
     :param changed: called when the first listener comes, or the last one goes
     """
@@ -181,6 +182,7 @@ class Observing:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self.listeners: tuple[Listener, ...] = ()
+        self.tracer: LoadTracer | None = None
         self._live: dict[ref[object], CallCounts] = {}
         """The counts of the functions that there are; a function that is gone leaves its counts to the others."""
         self._past = CallCounts()

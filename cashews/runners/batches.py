@@ -21,11 +21,12 @@ async def ask_all(engine: Engine, messages: Sequence[OneKey[Reply]]) -> list[Rep
     later: list[int] = []
     for place, message in enumerate(messages):
         try:
-            reply = engine.in_place(message)
-            if reply is not NOT_NOW:
-                replies[place] = reply
+            found = engine.in_place(message)
+            if found is not NOT_NOW:
+                replies[place] = found
             elif type(message) in engine.routes.of(message.key).turns:  # the budget is spent: others run in between
-                replies[place] = await engine.ask(message)
+                reply: Reply = await engine.ask(message)
+                replies[place] = reply
             else:
                 later.append(place)
         except Exception as error:  # noqa: BLE001  it is the caller's to raise
@@ -37,11 +38,10 @@ async def ask_all(engine: Engine, messages: Sequence[OneKey[Reply]]) -> list[Rep
     return [replies[place] for place in range(len(messages))]
 
 
-async def _ask(
-    engine: Engine, message: OneKey[Reply], place: int, replies: dict[int, Reply | Exception]
-) -> None:
+async def _ask(engine: Engine, message: OneKey[Reply], place: int, replies: dict[int, Reply | Exception]) -> None:
     try:
-        replies[place] = await engine.ask(message)
+        reply: Reply = await engine.ask(message)
+        replies[place] = reply
     except Exception as error:  # noqa: BLE001  likewise
         replies[place] = error
 

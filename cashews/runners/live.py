@@ -45,6 +45,10 @@ class Ending:
         engine.permits.add(permit)
         self._drop = finalize(self, engine.permits.drop, permit)
 
+    def tapping(self, outcome: Returned) -> Live:
+        """Return the outcome of the load, written down while its reader has it."""
+        return Live(outcome.value, RECORDERS[self._kind].record(outcome.value, self), self)
+
     async def __call__(self, state: object) -> None:
         """Store the state of a result that has ended."""
         self.replay = replay = Replay(self._kind, state)
@@ -57,11 +61,3 @@ class Ending:
             self._observer.note(error, "store", self._message.key)
         finally:
             self._drop()
-
-
-def live(
-    engine: Engine, kind: str, outcome: Returned, call: Call, message: Set, observer: CallObserver
-) -> Live:
-    """Return the outcome of a load whose result can be read only once; `message` would store it."""
-    ending = Ending(engine, kind, call, message, observer)
-    return Live(outcome.value, RECORDERS[kind].record(outcome.value, ending), ending)

@@ -13,7 +13,7 @@ from cashews.exceptions import EncodeError
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
-from cashews.runners.live import Live, live
+from cashews.runners.live import Ending, Live
 from cashews.runners.observer import CallObserver
 from cashews.runners.stages import (
     CallLoad,
@@ -27,7 +27,7 @@ from cashews.runners.stages import (
 )
 from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
-from cashews.strategies.replay import PLAIN, kind_of_live
+from cashews.strategies.replay import kind_of_live
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
 
@@ -87,7 +87,7 @@ class Loader:
     def refresh(self, call: Call) -> bool:
         """Have a call loaded in the background; says whether it is going to be."""
         try:
-            run, tracer = partial(self._load_behind, call), self._engine.tracer
+            run, tracer = partial(self._load_behind, call), self._observing.tracer
             asked = self._engine.refresh(self._flights, call.key, run if tracer is None else tracer.behind(run))
         except Exception as error:  # noqa: BLE001  the old value is an answer all the same
             self.observer.tolerate(error, "refresh", call.key)
@@ -105,7 +105,7 @@ class Loader:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
         return self._flights.load(call.key, partial(self.execute, call), self._tagging(call), join=False)
 
-    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
+    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:  # noqa: C901  one step after the other, and a coroutine less
         """Run the function, and store its outcome if that is worth it.
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
@@ -115,7 +115,7 @@ class Loader:
             permit.since = await engine.mark(call.key)
         started = now()
         try:
-            outcome: Outcome = Returned(await (self._invoke(call) if engine.tracer is None else self._traced(call)))
+            outcome: Outcome = Returned(await self._running(call))
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
@@ -123,6 +123,7 @@ class Loader:
         counts.load_seconds += cost
         if self._observing.listeners or outcome.__class__ is Raised:
             self.observer.load_ended(call.key, cost, outcome)
+        kind = self._kind_of(outcome, permit)
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return self._refused(call, outcome)
         if isinstance(permit.tagging, UnknownTags):
@@ -138,7 +139,7 @@ class Loader:
             part = "ttl or tags"
             message = self._sealed(call, stored, cost, permit)
             part = "store"
-            if message.value.__class__ not in PLAIN and (kind := kind_of_live(content_of(stored))) is not None:
+            if kind is not None:
                 return self._live(kind, outcome, call, message)
             if await engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
                 self.observer.stored(call, message)
@@ -153,21 +154,26 @@ class Loader:
             self.observer.refused(call.key)
         return outcome
 
-    def _traced(self, call: Call) -> Awaitable[object]:
-        """Run the function in sight of the tracer."""
-        run, tracer = self._invoke(call), self._engine.tracer
+    def _running(self, call: Call) -> Awaitable[object]:
+        """Run the function, in sight of the tracer if there is one."""
+        run, tracer = self._invoke(call), self._observing.tracer
         return run if tracer is None else tracer.load(self._target.function, call.key, run)
 
+    def _kind_of(self, outcome: Outcome, permit: LoadPermit) -> str | None:
+        """Return the kind of a result that has one reader, others load for themselves; `None` if it is a value."""
+        kind = kind_of_live(content_of(outcome))
+        if kind is not None:
+            self._flights.answer(permit, ALONE)
+        return kind
+
     def _live(self, kind: str, outcome: Outcome, call: Call, message: Set) -> Outcome:
-        """Return a result for its one reader; other calls load for themselves."""
-        assert isinstance(outcome, Returned)  # conditions that store an exception see no live result
-        assert message.permit is not None
-        self._flights.answer(message.permit, ALONE)
+        """Return a result that can be read only once, and have it stored when it has been read."""
+        assert isinstance(outcome, Returned)  # no exception is of a kind that is read
         if not kind:
             reason = "it can be read only once, and nothing writes its class down"
             self.observer.note(EncodeError(call.key, outcome.value, "a recorder", reason), "store", call.key)
             return outcome
-        return live(self._engine, kind, outcome, call, message, self.observer)
+        return Ending(self._engine, kind, call, message, self.observer).tapping(outcome)
 
     def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
         """Return the message that stores an outcome in the form of the strategy."""

@@ -309,32 +309,38 @@ class ManyRunner:
                 self._engine.permits.drop(permit)
 
     async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
-        calls: list[Call] = []
-        messages: list[Set] = []
         if cost < self._plan.min_cost:
             for one in wanted.own:
                 self.observer.refused(wanted.keys[one])
             return
+        calls: list[Call] = []
+        messages: list[Set] = []
         for one, permit in wanted.own.items():
-            call, outcome = wanted.calls[one], outcomes[one]
-            if outcome.value is ABSENT:
-                if not self._absent:
-                    continue
-                outcome = Returned(None)
-            stored = await self._judged(call, outcome) if self._plan.condition else outcome
-            if stored is None or isinstance(permit.tagging, UnknownTags):
-                continue
-            try:
-                messages.append(self._sealed(call, stored, permit))
-                calls.append(call)
-            except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
-                self.observer.tolerate(error, "ttl or tags", call.key)
-        is_watched = self.observer.is_watched()
-        for call, message, reply in zip(calls, messages, await ask_all(self._engine, messages), strict=True):
+            message = await self._message(wanted.calls[one], outcomes[one], permit)
+            if message is not None:
+                calls.append(wanted.calls[one])
+                messages.append(message)
+        replies, is_watched = await ask_all(self._engine, messages), self.observer.is_watched()
+        for call, message, reply in zip(calls, messages, replies, strict=True):
             if isinstance(reply, Exception):
                 self.observer.tolerate(reply, "store", call.key)
             elif reply and is_watched:
                 self.observer.stored(call, message)
+
+    async def _message(self, call: Call, outcome: Returned, permit: LoadPermit) -> Set | None:
+        """Return the message that stores the outcome of one id, `None` for one that is not to be stored."""
+        if outcome.value is ABSENT:
+            if not self._absent:
+                return None
+            outcome = Returned(None)
+        stored = await self._judged(call, outcome) if self._plan.condition else outcome
+        if stored is None or isinstance(permit.tagging, UnknownTags):
+            return None
+        try:
+            return self._sealed(call, stored, permit)
+        except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+            self.observer.tolerate(error, "ttl or tags", call.key)
+            return None
 
     async def _judged(self, call: Call, outcome: Returned) -> Outcome | None:
         """Return the outcome to store after the answer of the condition, `None` for nothing."""

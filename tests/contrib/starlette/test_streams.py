@@ -14,7 +14,7 @@ class Films:
 
     def __init__(self, cache, decorator=None, pieces=("a", "", b"b"), fail=False):
         self.runs = 0
-        self.gate = None
+        self.gate = self.opened = None
         self.pieces = pieces
         self.fail = fail
         self.closed = 0
@@ -22,8 +22,11 @@ class Films:
 
     async def _get(self):
         self.runs += 1
-        self.body = self._body(self.runs)
-        return StreamingResponse(self.body, 203, {"x-run": str(self.runs), "x-a": "1; b=2"}, media_type="text/film")
+        run = self.runs
+        if self.opened is not None:
+            await self.opened.wait()
+        self.body = self._body(run)
+        return StreamingResponse(self.body, 203, {"x-run": str(run), "x-a": "1; b=2"}, media_type="text/film")
 
     async def _body(self, run):
         try:
@@ -155,3 +158,16 @@ async def test_other_processes_replay_a_stream(clock, client_of, codec):
         films = Films(cache)
         assert facts(await client_of(films).get()) == facts(await client_of(films).get()) == EXPECTED
         assert films.runs == 1
+
+
+async def test_streams_that_are_refused_are_not_shared_either(cache, client_of, clock):
+    decorator = cache(ttl="1m", key="film", condition=lambda *_, **__: False)
+    films = Films(cache, decorator)
+    films.opened = anyio.Event()
+    answers = [client_of(films).start() for _ in range(3)]
+    await clock.settle()
+    films.opened.set()
+    for answer in answers:
+        await answer.ended.wait()
+    assert sorted(answer.body for answer in answers) == [b"1:ab", b"2:ab", b"3:ab"]
+    assert cache.statistics().calls.refused == 3
