@@ -26,6 +26,8 @@ USED = (
     "jwt",
     "fastapi",
     "prometheus",
+    "opentelemetry",
+    "litestar",
 )
 """The extras that users install; `tests` adds what the tests need besides."""
 MINIMUM = re.compile(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)")

@@ -136,12 +136,12 @@ class Controlling:
             added.append((b"cache-status", self._status(lifetimes).member(_NAME)))
         return added
 
-    async def _lifetimes(self) -> list[Lifetime]:
+    async def _lifetimes(self) -> list[StateLifetime]:
         """Return those of all values that were used or stored."""
         cache, detector = self._options.cache, self._detector
         records = detector.stored
         records.update({key: calls[-1] for key, calls in detector.calls.items()})
-        lifetimes: list[Lifetime] = []
+        lifetimes: list[StateLifetime] = []
         for key, record in records.items():
             try:
                 left = await cache.get_expire(key)
@@ -152,10 +152,10 @@ class Controlling:
             fresh = rest
             if deadline < math.inf:
                 fresh = max(0, min(rest, math.floor(deadline - self._options.clock.wall())))
-            lifetimes.append(Lifetime(str(record["name"]), fresh, rest, "exc" in record))
+            lifetimes.append(StateLifetime(str(record["name"]), fresh, rest, "exc" in record))
         return lifetimes
 
-    def _status(self, lifetimes: list[Lifetime]) -> CacheStatus:
+    def _status(self, lifetimes: list[StateLifetime]) -> CacheStatus:
         is_hit = bool(self._detector.keys)
         told = CacheStatus(hit=is_hit, stored=bool(self._detector.stored), ttl=min(each.fresh for each in lifetimes))
         if not is_hit:
@@ -168,7 +168,7 @@ _TOLD: Final = ("early", "soft", "failover")
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
+class StateLifetime:
     """The seconds of one value: for how many its strategy serves it as new, and how many it has left in the store.
 
     `stood_in` says that it was served in the place of an exception.
@@ -180,7 +180,7 @@ class Lifetime:
     stood_in: bool
 
 
-def control(parts: Iterable[Lifetime], scope: str) -> str:
+def control(parts: Iterable[StateLifetime], scope: str) -> str:
     """Return the Cache-Control of a response that is made of values with some lifetimes."""
     values = list(parts)
     if not values:
@@ -194,7 +194,7 @@ def control(parts: Iterable[Lifetime], scope: str) -> str:
     return ", ".join(members)
 
 
-def _margins(name: str, max_age: int, values: list[Lifetime], strategies: tuple[str, ...]) -> Iterator[str]:
+def _margins(name: str, max_age: int, values: list[StateLifetime], strategies: tuple[str, ...]) -> Iterator[str]:
     """Give the directive about the time after max-age, if one of some strategies has made a value."""
     rests = [each.rest for each in values if each.strategy in strategies]
     if rests and (margin := min(rests) - max_age) > 0:
