@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import disk, latency, redis, singles
+from . import disk, latency, near, redis, singles
 from .connection import WorkerError
 from .environments import ROOT, Environment, EnvironmentFailedError, prepare
 from .latency import CASES, Effort
@@ -49,6 +49,7 @@ QUICK = Extent(
     rounds=5,
 )
 ALL_REDIS = "redis"
+ALL_NEAR = "near"
 ALL_DISK = "disk"
 
 SINGLES: dict[str, Callable[[dict[str, Environment], Extent], list[Single]]] = {
@@ -80,8 +81,8 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    suites = [*CASES, *redis.CASES, *disk.CASES]
-    names = [*[case.name for case in suites], ALL_REDIS, ALL_DISK, *SINGLES]
+    suites = [*CASES, *redis.CASES, *near.CASES, *disk.CASES]
+    names = [*[case.name for case in suites], ALL_REDIS, ALL_NEAR, ALL_DISK, *SINGLES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and keys: about a minute")
     parser.add_argument(
@@ -102,7 +103,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace) -> Results:
     extent = QUICK if options.quick else FULL
-    wanted: list[str] = options.only or [*[case.name for case in CASES], ALL_REDIS, ALL_DISK, *SINGLES]
+    wanted: list[str] = options.only or [*[case.name for case in CASES], ALL_REDIS, ALL_NEAR, ALL_DISK, *SINGLES]
     environments = prepare()
     results = Results(facts(), options.quick)
     cases = [case for case in CASES if case.name in wanted]
@@ -111,6 +112,9 @@ def _measure(options: argparse.Namespace) -> Results:
     on_a_server = [case for case in redis.CASES if {case.name, ALL_REDIS} & set(wanted)]
     if on_a_server:
         results.redis = redis.throughput(environments, on_a_server, extent.store_effort)
+    near_by = [case for case in near.CASES if {case.name, ALL_NEAR} & set(wanted)]
+    if near_by:
+        results.near = near.throughput(environments, near_by, extent.store_effort)
     on_disk = [case for case in disk.CASES if {case.name, ALL_DISK} & set(wanted)]
     if on_disk:
         results.disk = disk.throughput(environments, on_disk, extent.store_effort)

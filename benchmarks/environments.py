@@ -47,7 +47,8 @@ def prepare() -> dict[str, Environment]:
     :raises EnvironmentFailedError: if a package cannot be installed
     """
     peers = Environment(_venv("peers"))
-    return {"peers": peers, "ours": Environment(peers.python, str(ROOT)), "original": Environment(_venv("original"))}
+    originals = {name: Environment(_venv(name)) for name in ("original", "original-near")}
+    return {"peers": peers, "ours": Environment(peers.python, str(ROOT)), **originals}
 
 
 def _venv(name: str) -> Path:

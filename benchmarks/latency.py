@@ -141,10 +141,8 @@ class LatencyResults:
     @property
     def reference(self) -> Subject:
         """What the others are compared with: this library, or the original if this one could not be loaded."""
-        mine, others = (
-            next(each for each in self.subjects if each.environment == subject.environment)
-            for subject in (OURS, ORIGINAL)
-        )
+        mine = next(each for each in self.subjects if each.environment == OURS.environment)
+        others = next((each for each in self.subjects if each.environment == ORIGINAL.environment), mine)
         return others if mine.name in self.broken else mine
 
     @property

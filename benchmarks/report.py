@@ -31,6 +31,10 @@ Server and client on this machine; the keys are spread over a thousand. The orig
 values, redis.asyncio and coredis bytes of the same size. With 100 callers each makes its next call when its last one \
 is answered. Each library is measured in turns with this one, and ratios are those of the pairs."""
 
+NEAR = """\
+The same cases with `client_side=True`, in memory and on a server. The original runs with redis-py 5.3, since its \
+client side hears of no change with a later one. Each is measured in turns with this library's client-side cache."""
+
 DISK = """\
 Files in the folder for temporary files of this machine, with the settings that they have unless one asks for others. \
 With 100 callers each makes its next call when its last one is answered. Each library is measured in turns with this \
@@ -63,6 +67,8 @@ def page(results: Results, plot: str | None) -> str:
         sections += _latency(results.latency, plot)
     if results.redis is not None:
         sections += _throughput(results.redis, "Redis", REDIS)
+    if results.near is not None:
+        sections += _throughput(results.near, "Client-side cache", NEAR)
     if results.disk is not None:
         sections += _throughput(results.disk, "Disk", DISK)
     writers = {

@@ -17,13 +17,14 @@ class Results:
     quick: bool
     latency: LatencyResults | None = None
     redis: LatencyResults | None = None
+    near: LatencyResults | None = None
     disk: LatencyResults | None = None
     singles: dict[str, list[Single]] = field(default_factory=dict[str, list[Single]])
 
     @property
     def suites(self) -> dict[str, LatencyResults]:
         """What was measured in rounds, by name."""
-        suites = {"latency": self.latency, "redis": self.redis, "disk": self.disk}
+        suites = {"latency": self.latency, "redis": self.redis, "near": self.near, "disk": self.disk}
         return {name: each for name, each in suites.items() if each is not None}
 
     def errors(self) -> list[tuple[str, str, str]]:

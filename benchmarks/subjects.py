@@ -47,4 +47,14 @@ REDIS_SUBJECTS = (
     Subject("coredis", "trio", "coredis", "peers", "#cc79a7"),
 )
 
+NEAR_SUBJECTS = (
+    *[replace(each, cases="near") for each in (OURS, OURS_ON_TRIO)],
+    *[replace(each, cases="near_memory", library="cashews in memory") for each in (OURS, OURS_ON_TRIO)],
+    *[replace(each, cases="near_plain", library="cashews on redis://") for each in (OURS, OURS_ON_TRIO)],
+    replace(ORIGINAL, cases="near", environment="original-near"),
+    Subject("coredis", "asyncio", "near_coredis", "peers", "#cc79a7"),
+    Subject("coredis", "trio", "near_coredis", "peers", "#cc79a7"),
+)
+"""With the client-side cache first: the others are compared with it. The original's works with redis-py 5 alone."""
+
 DISK_SUBJECTS = tuple([replace(each, cases="disk_cashews") for each in (OURS, OURS_ON_TRIO, ORIGINAL)])

@@ -110,9 +110,14 @@ class EncodeError(CacheError, TypeError):
     """A value cannot be turned into bytes; it is not stored."""
 
     def __init__(self, key: str, value: object, codec: str, reason: str) -> None:
+        self._rest = f"(type {type(value).__qualname__}) cannot be encoded by {codec}: {reason}"
+        super().__init__()
+        self.rename(key)
+
+    def rename(self, key: str) -> None:
+        """Name the key as its user knows it, and not as the store does."""
         self.key = key
-        kind = type(value).__qualname__
-        super().__init__(f"the value of key {key!r} (type {kind}) cannot be encoded by {codec}: {reason}")
+        self.args = (f"the value of key {key!r} {self._rest}",)
 
 
 class DecodeError(CacheError, ValueError):

@@ -195,4 +195,5 @@ class OwnEntries:
 def stores_of(cache: Any) -> Sequence[RedisStore]:
     """Return the stores on servers that a cache has."""
     backends = inside(cache).stores
-    return [backend for backend in backends if isinstance(backend, RedisStore)]
+    behind = [getattr(backend, "store", backend) for backend in backends]  # behind a near table
+    return [backend for backend in behind if isinstance(backend, RedisStore)]

@@ -25,6 +25,8 @@ from cashews.testing.clock import VirtualClock
 from tests.servers import binaries
 
 HERE = Path(__file__).parent
+AGES = 10**9
+"""Seconds for which values are served from memory after the server was last heard: a test moves time by years."""
 MANY = 10_000
 """More keys than one page of any backend holds; each of them has to have room."""
 
@@ -101,10 +103,15 @@ MEMORY = {
 SIGNED = {"secret": "a made-up secret", "digestmod": "sha256", "compress_type": "zlib", "compress_threshold": 1}
 STRICT = {"suppress": False}
 """What a server refuses is an error, so that no suite takes a failure for an absent value."""
+NEAR = {"client_side": True, "client_side_prefix": "near:", "client_side_lag": AGES}
 REDIS = {
     "redis": Subject("redis:", STRICT),
     "redis-signed-resp2": Subject("redis:", {**STRICT, **SIGNED, "protocol": 2}, loop="trio"),
     "redis-many-chained": Subject("redis:", {**STRICT, "connections": 3}, middlewares=[hand_on], loop="asyncio"),
+    "redis-near": Subject("redis:", {**STRICT, **NEAR}, loop="trio"),
+    "redis-near-decoding-chained": Subject(
+        "redis:", {**STRICT, **NEAR, "client_side_copy": "decode"}, middlewares=[hand_on], loop="asyncio"
+    ),
 }
 DISK = {
     "disk": Subject("disk://", STRICT),

@@ -170,11 +170,17 @@ def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment
     :raises MissingExtraError: if redis or hiredis is not installed
     """
     try:
-        from cashews.backends.redis import RedisOptions, RedisStore, own_options, parse_address  # noqa: PLC0415  likewise
+        from cashews.backends.redis import (  # noqa: PLC0415  likewise
+            NearStore,
+            RedisOptions,
+            RedisStore,
+            own_options,
+            parse_address,
+        )
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "redis", "redis") from error
     read = parse_options(f"{url.scheme}://", RedisOptions, own_options(options))
-    return RedisStore(parse_address(url, read), read, environment)
+    return (NearStore if read.client_side else RedisStore)(parse_address(url, read), read, environment)
 
 
 def parse_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:

@@ -122,6 +122,11 @@ class Backend(Commands, Asks, ABC):
         return self.outlives
 
     @property
+    def follows(self) -> bool:
+        """Whether it hears of changes that others make, and answers `Follow`."""
+        return False
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """The tasks this backend needs while the engine runs."""
         return ()

@@ -35,7 +35,7 @@ from cashews.engine.refresher import Run
 from cashews.engine.routes import Route, Routes
 from cashews.engine.statistics import EngineStatistics, actors_in, actors_of, total
 from cashews.exceptions import CacheClosedError
-from cashews.messages import BEFORE_ALL, KnownTags, MarkLoad, Message, OneKey, Paged
+from cashews.messages import BEFORE_ALL, Follow, KnownTags, LoadPermit, MarkLoad, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
 
 R = TypeVar("R")
@@ -61,6 +61,8 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
         self._all_on = True
+        self.follows = False
+        """Whether a store hears of changes by others, and has to know of loads that begin."""
         self.permits = Permits()
         self._running = self.permits.running
         self.load_locks = LoadLocks()
@@ -139,6 +141,14 @@ class Engine(Living, Gatekeeper, TransactionHost):
             parts = [(part, route) for route, part in (await in_steps(message.split(self.routes.of))).items()]
         replies = [(part, await route.ask(part)) for part, route in parts]
         return replies[0][1] if len(replies) == 1 else await in_steps(message.merge(replies))
+
+    async def announce(self, permit: LoadPermit) -> None:
+        """Announce a load to its store before it begins: from now on a deletion keeps the value from being stored."""
+        if permit.tagging is not None:
+            permit.since = await self.mark(permit.key)
+        route = self.routes.of(permit.key)
+        if route.backend.follows:
+            await route.backend.ask(Follow(await route.stored_name(permit.key), permit))
 
     async def mark(self, key: str) -> int:
         """Return the store's mark for a load that is about to begin.
@@ -229,6 +239,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         """Work out the chains again after a change of configuration."""
         self._sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
+        self.follows = any(route.backend.follows for route in self.routes)
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
 

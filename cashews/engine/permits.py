@@ -51,6 +51,9 @@ class Permits(Interceptor):
             permits = self.running.get(permit.key, [])
             if permit in permits:  # unless they were all forgotten
                 permits.remove(permit)
+            if permit.unfollow is not None and permit not in permits:
+                permit.unfollow()
+                permit.unfollow = None
             if not permits:
                 self.running.pop(permit.key, None)
 
@@ -77,7 +80,7 @@ class Permits(Interceptor):
             for key in keys:
                 for permit in self.running.get(key, ()):
                     if but is None or permit.origin is not but:
-                        permit.void, permit.joinable = True, False
+                        permit.refuse()
 
     def void_tagged(self, tags: tuple[str, ...]) -> None:
         """Void the permits of values that will carry one of some tags.

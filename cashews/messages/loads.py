@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from cashews._dataclass import dataclass
@@ -41,7 +42,7 @@ class LoadPermit(Waits):
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "since", "tagging", "void")
+    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "since", "tagging", "unfollow", "void")
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -54,7 +55,13 @@ class LoadPermit(Waits):
         self.void = False
         self.joinable = True
         """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+        self.unfollow: Callable[[], object] | None = None
+        """Ends a `Follow`, if a store follows the key's changes."""
         self.blocked_on: list[Waits] = []
         """The loads and locks that the load waits for."""
         self.nested = False
         """True if a load that waits for the end of this one holds what this one would wait for."""
+
+    def refuse(self) -> None:
+        """Void the permit, and let no later call join its load."""
+        self.void, self.joinable = True, False

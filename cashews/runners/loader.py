@@ -111,8 +111,8 @@ class Loader:
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
         """
         engine, plan, now, counts = self._engine, self._plan, self._now, self._counts
-        if permit.tagging is not None:
-            permit.since = await engine.mark(call.key)
+        if permit.tagging is not None or engine.follows:
+            await engine.announce(permit)
         started = now()
         try:
             outcome: Outcome = Returned(await self._running(call))

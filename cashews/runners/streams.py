@@ -138,8 +138,8 @@ class StreamRunner:
         with engine.permit(call.key, self._tagging(call)) as permit:
             if isinstance(permit.tagging, UnknownTags):
                 recording.give_up()
-            elif permit.tagging is not None:
-                permit.since = await engine.mark(call.key)
+            elif permit.tagging is not None or engine.follows:
+                await engine.announce(permit)
             outcome: Outcome | None = None
             try:
                 async with aclosing(self._function(*call.args, **call.kwargs)) as source:

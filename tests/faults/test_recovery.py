@@ -41,6 +41,19 @@ async def up_again(cache, clock):
     return clock.now() - began
 
 
+async def test_an_outage_of_hours_ends_like_one_of_seconds(proxy, cache, clock):
+    """Guarantee 22: however many attempts have failed in a row."""
+    await proxy.refuse()
+    proxy.cut()
+    await cache.get("k")
+    for _ in range(1_100):
+        await until(lambda: clock.statistics().sleepers)
+        await next_alarm(clock)
+    await proxy.listen()
+    await up_again(cache, clock)
+    assert await cache.ping() == b"PONG"
+
+
 async def test_a_server_that_is_killed_and_started_again_is_found_again(own_server, opened, clock):
     """Guarantee 22: recovery needs no restart, and scripts are gone."""
     async with opened(own_server.url) as cache:

@@ -184,13 +184,12 @@ async def test_options_of_others_are_accepted_while_they_are_off(server):
         assert await cache.set("k", "é")
         assert await cache.get("k") == "é"
     query = "&".join(f"{name}={quote(str(value))}" for name, value in OFF.items())
-    assert options_of(f"redis://host/?{query}") == RedisOptions()
+    assert options_of(f"redis://host/?{query}") == RedisOptions(client_side_prefix="shop:")
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("client_side", True),
         ("cluster", "1"),
         ("decode_responses", True),
         ("encoding", "latin-1"),

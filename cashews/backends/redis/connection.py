@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import Any, Final
 
 import anyio
@@ -26,43 +25,59 @@ from redis.backoff import ExponentialBackoff
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
+from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
-from cashews.backends.redis.handshake import shake_hands
-from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.handshake import Welcome, shake_hands
+from cashews.backends.redis.inbox import Inbox, Request, RequestKind
 from cashews.backends.redis.link import CLOSED, Link
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.wire import pack
-from cashews.clock import Clock
+from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.wire import PING, pack
+from cashews.exceptions import CacheClosedError
 from cashews.messages import LoadPermit
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds between two attempts to reach a server that is down; each pause is twice the last, and spread at random."""
-PING: Final = pack(("PING",))
+MOST_DOUBLED: Final = 10
+"""The failures in a row after which the pause is the longest; a thousand doublings would leave the range of numbers."""
 
 
 class Connection(Actor):
     """One connection to a server, opened when it is needed and again after it has broken."""
 
     def __init__(
-        self, address: Address, options: RedisOptions, clock: Clock, random: Random, ensure_scope: Callable[[], object]
+        self,
+        address: Address,
+        options: RedisOptions,
+        environment: Environment,
+        tracking: Tracking | None = None,
     ) -> None:
         self._address = address
         self._options = options
-        self._clock = clock
-        self._now = clock.now
-        self._random = random
+        self._clock = environment.clock
+        self._now = environment.clock.now
+        self._random = environment.random
         self._backoff = ExponentialBackoff(base=FIRST_PAUSE, cap=LONGEST_PAUSE)
-        self._life = Life(self, ensure_scope)
+        self._life = Life(self, environment.ensure_scope)
         self._left = 0
         """The number of servers that were left in a row, since each refused a write."""
         self._stays_until = -math.inf
         """The instant until which a server is not left for that reason."""
         self._inbox = Inbox()
         self.connects = self.timeouts = self._joined = 0
+        self.tracking = tracking
+        self.tracks = tracking is not None
+        """Whether reads are tracked, as far as is known."""
+        self._untracked = ""
+        """Why the server does not tell of changes."""
+        if tracking is not None:
+            tracking.post, tracking.send = self._post, self._send
         self.begin()
 
     def begin(self) -> None:
+        if self.tracking is not None:
+            self.tracking.end()
         self._joined += self._inbox.joined
         self._inbox = Inbox()
         self._channels: dict[bytes, list[Callable[[], object]]] = {}
@@ -79,13 +94,20 @@ class Connection(Actor):
     # --- asking
 
     async def ask(
-        self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None, surely: bool = False
+        self,
+        packed: bytes,
+        *,
+        reads: bool = False,
+        permit: LoadPermit | None = None,
+        surely: bool = False,
+        kind: RequestKind = Request,
     ) -> Any:
         """Send a command and return its reply; `None` if the permit is void when its turn comes.
 
         :param packed: the command in the wire's form
         :param reads: that it only reads: an identical read may share it, and it may be sent once more
         :param surely: send it though the asker is cancelled before it is sent
+        :param kind: makes the request
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
         :raises CacheClosedError: if the connection has been closed
         """
@@ -93,7 +115,7 @@ class Connection(Actor):
         place = None if loop is None or self._down is not None or inbox.full else loop.slot_here()
         if place is None:
             place, inbox = await self._be_let_in()
-        request = inbox.post(packed, place, permit, reads=reads)
+        request = inbox.post(packed, place, permit, kind, reads=reads)
         if surely:
             request.replies.append(self._life.loop.reply_slot())  # a place that no asker takes away
         try:
@@ -121,6 +143,15 @@ class Connection(Actor):
         self._life.enter()
         if self._down is not None:
             raise failure_of(self._down)
+
+    def storing(self, key: str) -> RequestKind:
+        """Return the kind of a request that stores a key under a permit."""
+        return Request if self.tracking is None else self.tracking.storing(key)
+
+    @property
+    def tells(self) -> int:
+        """1 if others are to hear of the deletion of a key that is absent, else 0: they may be about to store it."""
+        return int(self.tracking is not None)
 
     async def listen(self, channel: bytes, heard: Callable[[], object]) -> bool:
         """Have a function called at each message on a channel; says whether that is possible here.
@@ -161,37 +192,39 @@ class Connection(Actor):
     async def _connect_and_serve(self, inbox: Inbox) -> bool:
         """Connect, and serve until the link breaks; says whether there was one at all."""
         try:
-            link, pushes = await self._connect(inbox)
+            link, welcome = await self._connect(inbox)
         except TROUBLE as error:
             if self._inbox is inbox:
                 self._go_down(broken(error))
             return False
         try:
             if self._inbox is inbox:
-                self._come_up(link, pushes=pushes)
+                self._come_up(link, welcome)
                 await link.serve()
         finally:
             if self._link is link:
                 self._link, self._pushes = None, False
+                if self.tracking is not None:
+                    self.tracking.end()
             await anyio.aclose_forcefully(link.stream)
         self.timeouts += link.timed_out
         self._recover(inbox, broken(link.trouble))
         return True
 
-    async def _connect(self, inbox: Inbox) -> tuple[Link, bool]:
+    async def _connect(self, inbox: Inbox) -> tuple[Link, Welcome]:
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
             stream = await self._address.connect(
                 keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
             )
             try:
-                parser, pushes = await shake_hands(stream, self._address, self._options)
+                welcome = await shake_hands(stream, self._address, self._options)
             except BaseException:
                 await anyio.aclose_forcefully(stream)
                 raise
             link = Link(
                 stream,
-                parser,
+                welcome.parser,
                 inbox,
                 self._life,
                 clock=self._clock,
@@ -199,8 +232,9 @@ class Connection(Actor):
                 hear=self._hear,
                 ping=partial(self._post, PING),
                 should_leave=self._begin_leave,
+                tracking=self.tracking,
             )
-            return link, pushes
+            return link, welcome
         message = f"no connection within {patience:g} s"
         raise redis.TimeoutError(message)
 
@@ -210,15 +244,29 @@ class Connection(Actor):
         self._down = error
         self._inbox.give_up(error, partial(failure_of, error))
 
-    def _come_up(self, link: Link, *, pushes: bool) -> None:
+    def _come_up(self, link: Link, welcome: Welcome) -> None:
         if self._down is not None:
             logger.warning("redis at %s can be used again", self._address)
-        self._link, self._pushes, self._down = link, pushes, None
+        self._link, self._pushes, self._down = link, welcome.pushes, None
         self.connects += 1
+        if self.tracking is not None:
+            self._begin_tracking(self.tracking, welcome.untracked)
         self._inbox.fail_late(self._now(), self._options.socket_timeout)
-        for channel in tuple(self._channels) if pushes else ():
+        for channel in tuple(self._channels) if welcome.pushes else ():
             _ = self._post(pack(("SUBSCRIBE", channel)))  # the reply is nobody's
             self._hear(channel)
+
+    def _begin_tracking(self, tracking: Tracking, refusal: str) -> None:
+        """Begin to hear of changes; or do without, and say so once.
+
+        :param refusal: why the server does not tell of changes, empty if it does
+        """
+        self.tracks = not refusal
+        if refusal and refusal != self._untracked:
+            logger.warning("redis at %s: client_side is off, each read asks the server: %s", self._address, refusal)
+        self._untracked = refusal
+        if self.tracks:
+            tracking.begin()
 
     def _begin_leave(self) -> bool:
         """Say whether a server that refuses writes is to be left now: with pauses, as servers that are down are tried.
@@ -233,7 +281,7 @@ class Connection(Actor):
         return True
 
     def _pause_after(self, failures: int) -> float:
-        return self._backoff.compute(failures) * self._random.uniform(0.5, 1.0)
+        return self._backoff.compute(min(failures, MOST_DOUBLED)) * self._random.uniform(0.5, 1.0)
 
     def leave(self, error: redis.RedisError) -> None:
         """Give the link up, if there is one: a reply has shown that it pairs replies with the wrong requests."""
@@ -251,6 +299,9 @@ class Connection(Actor):
         place: ReplySlot[Any] = self._life.loop.reply_slot()
         self._inbox.post(packed, place, reads=False)
         return place
+
+    def _send(self, request: Request) -> None:
+        self._inbox.mailbox.post(request)
 
     def _hear(self, channel: bytes) -> None:
         for heard in tuple(self._channels.get(channel, ())):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final, NamedTuple, cast
 
 from anyio import EndOfStream
 from anyio.abc import ByteStream
@@ -16,13 +17,24 @@ from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
 from cashews.backends.redis.wire import parser as new_parser
 
 RESP3 = 3
+FIRST_TO_TRACK: Final = 7
+"""The first major version of the server whose pushes never stand in the midst of another reply."""
 NONSENSE = "the reply to the greeting is none of a Redis server"
 
 
-async def shake_hands(stream: ByteStream, address: Address, options: RedisOptions) -> tuple[Parser, bool]:
-    """Introduce ourselves, in RESP3 if the server knows it; pushes come on such a stream.
+class Welcome(NamedTuple):
+    """The result of a handshake."""
 
-    Returns the parser of the stream, and `True` for RESP3.
+    parser: Parser
+    """The parser of the stream."""
+    pushes: bool
+    """Whether the server pushes: it does in RESP3."""
+    untracked: str
+    """Why the server does not tell of changes to the keys that are read; empty if it does."""
+
+
+async def shake_hands(stream: ByteStream, address: Address, options: RedisOptions) -> Welcome:
+    """Introduce ourselves, in RESP3 if the server knows it; with `client_side`, have it tell of changes.
 
     :raises AuthenticationError: if the provider of credentials fails
     :raises InvalidResponse: if the replies are none of a Redis server
@@ -30,7 +42,8 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
     """
     parser = new_parser()
     credentials = await _credentials(address, options)
-    greeted = options.protocol == RESP3 and await _hello(stream, parser, credentials)
+    greeting = await _hello(stream, parser, credentials) if options.protocol == RESP3 else None
+    greeted = greeting is not None
     if not greeted and credentials:
         await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
     if options.client_name:
@@ -41,9 +54,28 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
                 await _order(stream, parser, "CLIENT", "SETINFO", word, value)
     if address.db or not (greeted or credentials):  # at least one reply has to show that it is a Redis server
         await _order(stream, parser, "SELECT", address.db)
+    untracked = await _track(stream, parser, greeting) if options.client_side else ""
     if parser.gets() is not NOTHING:
         raise InvalidResponse(NONSENSE)
-    return parser, greeted
+    return Welcome(parser, greeted, untracked)
+
+
+async def _track(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> str:
+    """Have the server tell of changes to keys; returns why it does not, or an empty text.
+
+    A server that speaks RESP2 says that it does, and does not. One before 7.0 pushes in the midst of other replies.
+    """
+    if greeting is None:
+        return "that takes RESP3"
+    version: object = greeting.get(b"version")
+    major = version.partition(b".")[0] if isinstance(version, bytes) else b""
+    if not major.isdigit() or int(major) < FIRST_TO_TRACK:
+        return f"that takes a server from version {FIRST_TO_TRACK} on"
+    try:
+        await _order(stream, parser, "CLIENT", "TRACKING", "ON", "OPTIN")
+    except ResponseError as error:
+        return str(error)
+    return ""
 
 
 async def _credentials(address: Address, options: RedisOptions) -> tuple[str, ...]:
@@ -59,19 +91,19 @@ async def _credentials(address: Address, options: RedisOptions) -> tuple[str, ..
     return (address.username, address.password) if address.username else (address.password,)
 
 
-async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...]) -> bool:
-    """Ask for RESP3. Returns `False` if the server does not know it."""
+async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...]) -> Mapping[bytes, Any] | None:
+    """Ask for RESP3, and return the server's greeting; `None` if the server does not know it."""
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
         words = ("AUTH", *named) if named else ()
         greeting = await _ask(stream, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
     except ResponseError as error:
         if "NOPROTO" in str(error) or "unknown command" in str(error):
-            return False
+            return None
         raise
     if not isinstance(greeting, dict):
         raise InvalidResponse(NONSENSE)
-    return True
+    return cast("Mapping[bytes, Any]", greeting)
 
 
 async def _order(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis import exceptions as redis
 
@@ -26,7 +26,7 @@ WRITE = 262_144
 class Request(Letter):
     """A command in the wire's form. A request that only reads may have several askers, and may be sent once more."""
 
-    __slots__ = ("again", "deadline", "packed", "permit", "reads", "weight")
+    __slots__ = ("again", "deadline", "packed", "parts", "permit", "reads", "weight")
 
     def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
         self.replies = []
@@ -38,6 +38,18 @@ class Request(Letter):
         self.deadline = math.inf
         """The instant until which a reply may take; known once the request is sent."""
         self.weight = len(packed)
+        self.parts = 1
+        """The number of replies still to come: a request may be several commands, and the last reply counts."""
+
+    def take(self, reply: object) -> None:
+        """Take a reply that is not the last."""
+
+    def rewind(self) -> None:
+        """Forget the replies so far: the request is going to be sent once more."""
+
+
+RequestKind: TypeAlias = Callable[..., Request]
+"""Makes a request: `kind(packed, permit, reads=reads)`."""
 
 
 class Inbox:
@@ -73,7 +85,15 @@ class Inbox:
         """The request in flight that was sent first."""
         return self._in_flight[0] if self._in_flight else None
 
-    def post(self, packed: bytes, place: ReplySlot[Any], permit: LoadPermit | None = None, *, reads: bool) -> Request:
+    def post(
+        self,
+        packed: bytes,
+        place: ReplySlot[Any],
+        permit: LoadPermit | None = None,
+        kind: RequestKind = Request,
+        *,
+        reads: bool,
+    ) -> Request:
         """Put a request last, or share one that waits and reads the same."""
         if reads:
             request = self._shared.get(packed)
@@ -81,7 +101,7 @@ class Inbox:
                 self.joined += 1
                 request.replies.append(place)
                 return request
-        request = Request(packed, permit, reads=reads)
+        request = kind(packed, permit, reads=reads)
         request.replies.append(place)
         if reads:
             self._shared[packed] = request
@@ -123,7 +143,12 @@ class Inbox:
         if not self._in_flight:
             message = "a reply to nothing"
             raise redis.InvalidResponse(message)
-        request = self._in_flight.popleft()
+        request = self._in_flight[0]
+        if request.parts > 1:
+            request.parts -= 1
+            request.take(reply)
+            return request
+        self._in_flight.popleft()
         request.answer(reply)
         return request
 
@@ -148,6 +173,7 @@ class Inbox:
             late = request.deadline <= now
             if request.reads and not request.again and (retry_late or not late):
                 request.again = True
+                request.rewind()
                 request.deadline = now + timeout if late else request.deadline
                 self.mailbox.put_back(request)
             else:

@@ -10,14 +10,17 @@ from itertools import islice
 from typing import Final
 
 from cashews import messages as m
+from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.backends.encoding import one_by_one
 from cashews.backends.redis import scripts, tags
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import INDEX, OURS
+from cashews.backends.redis.near import NearSlot
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import MOST_KEYS
-from cashews.backends.redis.values import exists
+from cashews.backends.redis.tracking import TRACK
+from cashews.backends.redis.values import exists, value_of
 from cashews.backends.redis.wire import (
     Word,
     array,
@@ -56,6 +59,31 @@ async def _read(remote: Remote, keys: tuple[str, ...], default: object) -> list[
 
 async def _found(remote: Remote, key: str, stored: bytes | None, default: object) -> object:
     return default if stored is None else await remote.values.decode(key, remote.bare(stored), default)
+
+
+@dataclass(slots=True)
+class FetchMany(m.GetMany):
+    """Read several values that are going to be kept near; `names` are their keys without the prefix."""
+
+    names: tuple[str, ...] = ()
+    keeps: bool = True
+
+
+async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
+    """Read several values and keep them in the near table until the server tells of changes."""
+    connection = remote.first
+    if not connection.tracks or connection.tracking is None:
+        return await get_many(remote, message)
+    found: list[object] = []
+    for start in range(0, len(message.many), PAGE):
+        page = message.many[start : start + PAGE]
+        kind = connection.tracking.reads(message.names[start : start + PAGE])
+        slots: list[NearSlot] = array(await scripts.READ_MANY.read(connection, page, TRACK, kind), len(page))
+        pairs = zip(page, slots, strict=True)
+        found += await in_slices(
+            value_of(remote, m.Get(key, message.default), slot, keeps=message.keeps) for key, slot in pairs
+        )
+    return tuple(found)
 
 
 async def set_many(remote: Remote, message: m.SetMany) -> None:
@@ -109,7 +137,7 @@ async def delete_keys(remote: Remote, keys: Sequence[str | bytes]) -> None:
         for key in keys[start : start + MOST_KEYS]:
             shares.setdefault(remote.at(key), []).append(key)
         for connection, share in shares.items():
-            integer(await scripts.DELETE.ask(connection, tuple(share)))
+            integer(await scripts.DELETE.ask(connection, tuple(share), connection.tells))
 
 
 # --- the keys that match a pattern
@@ -180,10 +208,13 @@ async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: 
 
 
 async def clear(remote: Remote, _: m.Clear) -> None:
-    await delete_match(remote, m.DeleteMatch("*"))
+    everything = f"{remote.prefix}*"
+    await delete_match(remote, m.DeleteMatch(everything))
     cursor = ServerCursor()
     while not cursor.ended:
-        for index in await scan_page(remote, cursor, b"*" + INDEX, PAGE):  # pruned, not removed: others write meanwhile
+        for index in await scan_page(
+            remote, cursor, encoded(glob(everything)) + INDEX, PAGE
+        ):  # pruned, not removed: others write meanwhile
             await tags.prune(remote, index.removesuffix(INDEX))
 
 
@@ -192,7 +223,7 @@ async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:
     seen: set[int] = set()
     cursor = ServerCursor()
     while not cursor.ended:
-        keys = await _step(remote, cursor, "*", PAGE)
+        keys = await _step(remote, cursor, f"{remote.prefix}*", PAGE)
         seen.update(map(hash, remote.texts(keys)))  # not the keys themselves: there may be millions
     return len(seen)
 

@@ -7,7 +7,7 @@ requests in flight.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import hiredis
@@ -21,6 +21,7 @@ from cashews.actors.scope import start_soon
 from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
 from cashews.backends.redis.inbox import Inbox, Request
 from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser
 from cashews.clock import Clock
 
@@ -48,6 +49,7 @@ class Link:
         hear: Callable[[bytes], None],
         ping: Callable[[], object],
         should_leave: Callable[[], bool],
+        tracking: Tracking | None,
     ) -> None:
         self.stream = stream
         self._parser = parser
@@ -61,6 +63,7 @@ class Link:
         self._hear = hear
         self._ping = ping
         self._should_leave = should_leave
+        self._tracking = tracking
         self._leaving: redis.RedisError | None = None
         """Why nothing more is sent: the link ends once everything in flight is answered."""
         self._traffic = SlotBell()
@@ -104,7 +107,8 @@ class Link:
                 await inbox.bell.wait(self._loop)
 
     async def _read(self) -> None:
-        parser, answer = self._parser, self._inbox.answer
+        parser, answer, tracking = self._parser, self._inbox.answer, self._tracking
+        request = None
         while True:
             given = 0
             try:
@@ -113,8 +117,8 @@ class Link:
                         request = answer(reply)
                         if reply.__class__ is hiredis.ReplyError and not request.reads:
                             self._look_at_refusal(reply)
-                    elif reply[0] == b"message":
-                        self._hear(reply[1])
+                    else:
+                        self._take_push(reply)
                     given += 1
                     if given == REPLIES:
                         given = 0
@@ -123,7 +127,16 @@ class Link:
                         raise self._leaving
             except MALFORMED as error:
                 raise redis.InvalidResponse(*error.args) from error
+            if tracking is not None and request is not None:
+                tracking.note_reply(request)
+                request = None
             parser.feed(await self.stream.receive(CHUNK))
+
+    def _take_push(self, push: list[Any]) -> None:
+        if push[0] == b"message":
+            self._hear(push[1])
+        elif push[0] == b"invalidate" and self._tracking is not None:
+            self._tracking.hear(push[1])
 
     def _look_at_refusal(self, reply: Exception) -> None:
         """Leave a server that refuses writes because it is no master, or not ready: the address may lead elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from redis.credentials import CredentialProvider
 
@@ -13,7 +13,9 @@ from cashews.backends.modes import refuse_modes, without_modes_off
 from cashews.exceptions import WrongOptionError
 from cashews.serialize import SerializerOptions
 
-WITHOUT_EFFECT: Final = frozenset({"client_side_prefix", "socket_read_size"})
+OWN_MODES: Final = frozenset({"client_side"})
+"""The modes that this store has."""
+WITHOUT_EFFECT: Final = frozenset({"socket_read_size"})
 """Options of theirs that change nothing here."""
 ENCODING: Final = {"encoding": ("utf-8", "utf8"), "encoding_errors": ("strict",)}
 """Options of redis-py with the only values that this store can follow, in lower case."""
@@ -26,7 +28,7 @@ def own_options(given: Mapping[str, Any]) -> dict[str, Any]:
     :raises WrongOptionError: if another option asks for a mode that this store does not have
     """
     left, own = without_modes_off(given), dict[str, Any]()
-    refuse_modes(left)
+    refuse_modes({name: value for name, value in left.items() if name not in OWN_MODES})
     for name, value in left.items():
         if name in ENCODING and str(value).strip().lower() not in ENCODING[name]:
             raise WrongOptionError(name, value, repr(ENCODING[name][0]))
@@ -44,6 +46,10 @@ class RedisOptions(SerializerOptions):
     to be down. `retry_on_timeout`: a read that timed out is asked once more. `health_check_interval`: the silence after
     which the connection is tested, 0 for never. `connections`: the number of multiplexed connections; one is nearly
     always best. `max_value_size`: the bytes of the largest value that the server takes; a larger one is not stored.
+    `client_side` keeps values that were read in memory too, and serves them until the server tells of a change. Then
+    every key begins with `client_side_prefix` at the server. `client_side_size`, `client_side_bytes`: at most so many
+    keys and bytes of stored values are kept. `client_side_lag`: how long values are served after the server was last
+    heard. `client_side_copy`: ``share`` returns the same object at each read, ``decode`` a new one.
     `max_connections` and `minsize` are accepted and have no effect. `suppress`: a failure of the server is answered
     neutrally instead of raised. `ssl`: TLS as with ``rediss://``.
     """
@@ -68,6 +74,12 @@ class RedisOptions(SerializerOptions):
     max_value_size: int = 512 * 1024 * 1024
     max_connections: int | None = None
     minsize: int | None = None
+    client_side: bool = False
+    client_side_prefix: str = "cashews:"
+    client_side_size: int = 10_000
+    client_side_bytes: int = 128 * 1024 * 1024
+    client_side_lag: float = 2.0
+    client_side_copy: Literal["share", "decode"] = "share"
     ssl: bool = False
     ssl_ca_certs: str | None = None
     ssl_ca_path: str | None = None
@@ -88,14 +100,27 @@ class RedisOptions(SerializerOptions):
                 raise WrongOptionError(name, seconds, "seconds above 0")
         if self.health_check_interval < 0:
             raise WrongOptionError("health_check_interval", self.health_check_interval, "seconds from 0")
-        for name in ("connections", "max_value_size"):
+        for name in ("connections", "max_value_size", "client_side_size", "client_side_bytes"):
             if getattr(self, name) < 1:
                 raise WrongOptionError(name, getattr(self, name), "an integer from 1")
+        self._check_client_side()
         if self.db is not None and self.db < 0:
             raise WrongOptionError("db", self.db, "an integer from 0")
         if self.protocol not in {2, 3}:
             raise WrongOptionError("protocol", self.protocol, "2 or 3")
         self._check_tls()
+
+    def _check_client_side(self) -> None:
+        """Check the options of the client side.
+
+        :raises WrongOptionError: if one of them cannot be followed
+        """
+        if self.client_side_lag <= 0:
+            raise WrongOptionError("client_side_lag", self.client_side_lag, "seconds above 0")
+        if "*" in self.client_side_prefix:
+            raise WrongOptionError("client_side_prefix", self.client_side_prefix, "text without '*'")
+        if self.client_side and self.connections > 1:  # the changes of all keys come in one order on one connection
+            raise WrongOptionError("connections", self.connections, "1 with client_side")
 
     def _check_tls(self) -> None:
         """Check the options of TLS that have several forms.

@@ -10,7 +10,7 @@ from cashews._log import logger
 from cashews.backends.encoding import Values
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import bare
-from cashews.backends.redis.wire import Word, blob, pack, text_of
+from cashews.backends.redis.wire import PING, Word, blob, text_of
 
 
 class Remote:
@@ -19,11 +19,13 @@ class Remote:
     Every command is a function `command(remote, message)` in one of the six rooms.
 
     :param most: the bytes of the largest value that the server takes
+    :param prefix: the text that every key and name begins with
     """
 
-    __slots__ = ("_connections", "_most", "first", "refused", "tags_met", "unreadable", "values")
+    __slots__ = ("_connections", "_most", "first", "prefix", "refused", "tags_met", "unreadable", "values")
 
-    def __init__(self, connections: Sequence[Connection], values: Values, most: int) -> None:
+    def __init__(self, connections: Sequence[Connection], values: Values, most: int, prefix: str) -> None:
+        self.prefix = prefix
         self._connections = connections
         self._most = most
         self.first = connections[0]
@@ -80,4 +82,4 @@ class Remote:
         A value that is on its way there is then in reach of a scan or a commit on the first one.
         """
         for connection in self._connections[1:]:
-            await connection.ask(pack(("PING",)))
+            await connection.ask(PING)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError
 
 from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.wire import Word, packed
 from cashews.messages import LoadPermit
 
@@ -32,14 +33,34 @@ class Script:
         self._digest = sha1(self.source.encode()).hexdigest()  # noqa: S324  the name that the server knows it by
 
     async def ask(
-        self, connection: Connection, keys: tuple[Word, ...], *arguments: Word, permit: LoadPermit | None = None
+        self,
+        connection: Connection,
+        keys: tuple[Word, ...],
+        *arguments: Word,
+        permit: LoadPermit | None = None,
+        kind: RequestKind = Request,
     ) -> Any:
         """Run the script and return its reply; `None` if the permit is void when its turn comes."""
         operands = (len(keys), *keys, *arguments)
         try:
-            return await connection.ask(await packed(("EVALSHA", self._digest, *operands)), permit=permit)
+            words = await packed(("EVALSHA", self._digest, *operands))
+            return await connection.ask(words, permit=permit, kind=kind)
         except NoScriptError:
-            return await connection.ask(await packed(("EVAL", self.source, *operands)), permit=permit)
+            words = await packed(("EVAL", self.source, *operands))
+            return await connection.ask(words, permit=permit, kind=kind)
+
+    async def read(self, connection: Connection, keys: tuple[Word, ...], before: bytes, kind: RequestKind) -> Any:
+        """Run a script that only reads, behind another command, and return its reply.
+
+        :param before: that command in the wire's form; the request is of a kind that takes both replies
+        """
+        operands = (len(keys), *keys)
+        try:
+            words = before + await packed(("EVALSHA", self._digest, *operands))
+            return await connection.ask(words, reads=True, kind=kind)
+        except NoScriptError:
+            words = before + await packed(("EVAL", self.source, *operands))
+            return await connection.ask(words, reads=True, kind=kind)
 
 
 def assembled(name: str) -> str:
@@ -80,6 +101,7 @@ GET_KEY_TAGS: Final = Script("get_key_tags")
 DELETE_TAG: Final = Script("delete_tag")
 PRUNE_TAG: Final = Script("prune_tag")
 # keys
+READ_MANY: Final = Script("read_many")
 SET_MANY: Final = Script("set_many")
 SET_MANY_TAGGED: Final = Script("set_many_tagged")
 # transactions

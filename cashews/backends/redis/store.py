@@ -20,11 +20,12 @@ from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN, WrongReplyError
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.wire import encoded
 from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
 
 R = TypeVar("R")
-VALUE_READS: Final = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw})
+VALUE_READS: Final = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw, values.Fetch})
 """Reads to which a structure is no value: its key is absent, and not of the wrong type."""
 
 
@@ -33,14 +34,18 @@ class RedisStore(Backend):
 
     name: ClassVar[str] = "redis"
 
-    def __init__(self, address: Address, options: RedisOptions, environment: Environment) -> None:
+    def __init__(
+        self, address: Address, options: RedisOptions, environment: Environment, tracking: Tracking | None = None
+    ) -> None:
         self._suppress = options.suppress
-        self._connections = [
-            Connection(address, options, environment.clock, environment.random, environment.ensure_scope)
-            for _ in range(options.connections)
-        ]
+        self._connections = [Connection(address, options, environment, tracking) for _ in range(options.connections)]
         self._values = Values(options, self)
-        self._remote = Remote(self._connections, self._values, options.max_value_size)
+        self.remote = Remote(
+            self._connections,
+            self._values,
+            options.max_value_size,
+            options.client_side_prefix if options.client_side else "",
+        )
         self._failing: dict[type[m.Message[Any]], str] = {}
         """Messages that the server refuses, each with its reason."""
 
@@ -58,7 +63,7 @@ class RedisStore(Backend):
 
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
-            reply: R = await COMMANDS[message.__class__](self._remote, message)
+            reply: R = await COMMANDS[message.__class__](self.remote, message)
         except redis.RedisError as error:
             return await self._failed(
                 message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
@@ -69,7 +74,7 @@ class RedisStore(Backend):
 
     async def settle(self) -> None:
         try:
-            await self._remote.flush()
+            await self.remote.flush()
         except redis.RedisError as error:
             raise self._failure(m.Ping(), error) from error
 
@@ -86,7 +91,7 @@ class RedisStore(Backend):
             nothing: R = message.declined()
             return nothing
         if isinstance(error, WrongReplyError):
-            self._remote.leave(error)
+            self.remote.leave(error)
         failure = await self._explained(message, error)
         if isinstance(failure, (CounterOverflowError, WrongTypeError)):  # a mistake in the caller's program
             raise failure from None
@@ -98,17 +103,21 @@ class RedisStore(Backend):
 
     async def _explained(self, message: m.Message[R], error: redis.RedisError) -> Exception:
         text = str(error) if isinstance(error, redis.ResponseError) else ""
+        if not message.keys:
+            return self._failure(message, error)
+        key = message.keys[0]
+        name = key.removeprefix(self.remote.prefix)
         if "would overflow" in text:
-            return CounterOverflowError(message.keys[0])
-        if not message.keys or not ("WRONGTYPE" in text or "not an integer" in text):
+            return CounterOverflowError(name)
+        if not ("WRONGTYPE" in text or "not an integer" in text):
             return self._failure(message, error)
         try:
-            found = await values.kind_of(self._remote, message.keys[0])
+            found = await values.kind_of(self.remote, key)
         except redis.RedisError:  # the server went away meanwhile
             return self._failure(message, error)
         if found == "int" and isinstance(message, m.Incr):  # an integer of more than 64 bits
-            return CounterOverflowError(message.keys[0])
-        return WrongTypeError(message.keys[0], found, "an integer" if isinstance(message, m.Incr) else "another kind")
+            return CounterOverflowError(name)
+        return WrongTypeError(name, found, "an integer" if isinstance(message, m.Incr) else "another kind")
 
     @staticmethod
     def _failure(message: m.Message[R], error: redis.RedisError) -> CacheBackendInteractionError:
@@ -130,7 +139,7 @@ class RedisStore(Backend):
     def statistics(self) -> Mapping[str, int]:
         figures = [connection.statistics() for connection in self._connections]
         total = {name: sum(each[name] for each in figures) for name in figures[0]}
-        remote = self._remote
+        remote = self.remote
         return {**total, "refused": remote.refused, "decode_failures": self._values.failures + remote.unreadable}
 
     async def close(self) -> None:
@@ -141,6 +150,7 @@ class RedisStore(Backend):
 COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[Any]]]] = {
     m.Get: values.get,
     m.Recall: values.get,
+    values.Fetch: values.fetch,
     m.GetHit: values.get_hit,
     m.GetRaw: values.get_raw,
     m.Set: values.set_,
@@ -175,6 +185,7 @@ COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[
     m.DeleteTags: tags.delete_tags,
     m.GetMany: keys.get_many,
     m.RecallMany: keys.get_many,
+    keys.FetchMany: keys.fetch_many,
     m.SetMany: keys.set_many,
     m.DeleteMany: keys.delete_many,
     m.DeleteMatch: keys.delete_match,

@@ -50,14 +50,14 @@ async def _words_of(remote: Remote, write: m.Write) -> tuple[Word, ...]:
     """Return a write in the words of the script; no words if its permit is void."""
     if isinstance(write, m.SetRaw):
         value = raw(write.value)
-        return _set(write, value) if remote.fits(value) else _delete(write)
+        return _set(write, value) if remote.fits(value) else _delete(remote, write)
     if not isinstance(write, m.Set):
-        return WORDS[write.__class__](write)
+        return WORDS[write.__class__](remote, write)
     if write.permit is not None and write.permit.void:
         return ()
     value = await remote.values.encode(write.key, write.value, write.expire)
     if not remote.fits(value):
-        return _delete(write)
+        return _delete(remote, write)
     if not isinstance(write, m.SetTagged):
         return _set(write, value)
     since = "" if write.since is None else write.since
@@ -68,27 +68,27 @@ def _set(write: m.Set | m.SetRaw, value: Word) -> tuple[Word, ...]:
     return "set", write.key, value, lifetime(write.expire), ""
 
 
-def _delete(write: m.Set | m.SetRaw | m.Delete) -> tuple[Word, ...]:
-    return "del", write.key
+def _delete(remote: Remote, write: m.Set | m.SetRaw | m.Delete) -> tuple[Word, ...]:
+    return "del", write.key, remote.at(write.key).tells
 
 
-def _incr(write: m.Incr) -> tuple[Word, ...]:
+def _incr(_: Remote, write: m.Incr) -> tuple[Word, ...]:
     return "incr", write.key, write.value, lifetime(write.expire)
 
 
-def _expire(write: m.Expire) -> tuple[Word, ...]:
+def _expire(_: Remote, write: m.Expire) -> tuple[Word, ...]:
     return "expire", write.key, lifetime(write.timeout)
 
 
-def _set_add(write: m.SetAdd) -> tuple[Word, ...]:
+def _set_add(_: Remote, write: m.SetAdd) -> tuple[Word, ...]:
     return "sadd", write.key, lifetime(write.expire), *write.values
 
 
-def _set_remove(write: m.SetRemove) -> tuple[Word, ...]:
+def _set_remove(_: Remote, write: m.SetRemove) -> tuple[Word, ...]:
     return "srem", write.key, *write.values
 
 
-WORDS: Final[Mapping[type[m.Write], Callable[[Any], tuple[Word, ...]]]] = {
+WORDS: Final[Mapping[type[m.Write], Callable[[Remote, Any], tuple[Word, ...]]]] = {
     m.Delete: _delete,
     m.Incr: _incr,
     m.Expire: _expire,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from redis.exceptions import ResponseError
 
 from cashews import messages as m
+from cashews._dataclass import dataclass
+from cashews._typing import ABSENT
 from cashews.backends.redis import scripts
 from cashews.backends.redis.failures import wrong_reply
+from cashews.backends.redis.inbox import Request
 from cashews.backends.redis.layout import HEAD, raw
+from cashews.backends.redis.near import NearSlot
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.wire import (
     Word,
@@ -27,6 +32,14 @@ from cashews.strategies.entry import Entry
 from cashews.structures.kinds import counter
 
 
+@dataclass(slots=True)
+class Fetch(m.Get):
+    """Read a value that is going to be kept near; `name` is its key without the prefix."""
+
+    name: str = ""
+    keeps: bool = True
+
+
 async def get(remote: Remote, message: m.Get) -> object:
     key, default = message.key, message.default
     stored = await remote.at(key).ask(pack(("GET", key)), reads=True)
@@ -38,6 +51,32 @@ async def get(remote: Remote, message: m.Get) -> object:
         stored = remote.bare(stored)
     found = remote.values.decode_plain(key, stored, default)
     return await remote.values.decode_pending(key, found, default) if type(found) is Pending else found
+
+
+async def fetch(remote: Remote, message: Fetch) -> object:
+    """Read a value and keep it in the near table until the server tells of a change."""
+    connection = remote.at(message.key)
+    if not connection.tracks or connection.tracking is None:
+        return await get(remote, message)
+    packed, kind = connection.tracking.read(message.name)
+    slot = await connection.ask(packed, reads=True, kind=kind)
+    if slot.__class__ is not NearSlot:
+        raise wrong_reply(slot, "bytes")
+    return await value_of(remote, message, slot, keeps=message.keeps)
+
+
+async def value_of(remote: Remote, message: m.Get, slot: NearSlot, *, keeps: bool) -> object:
+    """Return the value of a slot, the default for an absent key.
+
+    :param keeps: whether a decoded value takes the place of its stored form
+    """
+    if slot.is_stored_form:
+        stored = cast("bytes", slot.value)
+        found = await remote.values.decode(message.key, remote.bare(stored), ABSENT)
+        if keeps:
+            slot.value, slot.is_stored_form = found, False
+        return message.default if found is ABSENT else found
+    return message.default if slot.value is ABSENT else slot.value
 
 
 async def get_hit(remote: Remote, message: m.GetHit) -> object:
@@ -71,7 +110,9 @@ async def set_(remote: Remote, message: m.Set) -> bool:
         words += ("PX", milliseconds(expire))
     if exist is not None:
         words += ("XX" if exist else "NX",)
-    return is_done(await remote.at(key).ask(pack(words), permit=permit))
+    connection = remote.at(key)
+    kind = Request if permit is None else connection.storing(key)
+    return is_done(await connection.ask(pack(words), permit=permit, kind=kind))
 
 
 async def replace(
@@ -84,7 +125,10 @@ async def replace(
     """
     exist = "" if message.exist is None else "XX" if message.exist else "NX"
     operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
-    reply = await scripts.SET_TAGGED.ask(remote.at(message.key), (message.key,), *operands, permit=message.permit)
+    connection = remote.at(message.key)
+    kind = Request if message.permit is None else connection.storing(message.key)
+    script = scripts.SET_TAGGED
+    reply = await script.ask(connection, (message.key,), *operands, permit=message.permit, kind=kind)
     return reply is not None and integer(reply) == 1
 
 
@@ -136,7 +180,8 @@ async def exists(remote: Remote, message: m.Exists) -> bool:
 
 
 async def delete(remote: Remote, message: m.Delete) -> bool:
-    return integer(await scripts.DELETE.ask(remote.at(message.key), (message.key,))) > 0
+    connection = remote.at(message.key)
+    return integer(await scripts.DELETE.ask(connection, (message.key,), connection.tells)) > 0
 
 
 async def expire(remote: Remote, message: m.Expire) -> bool:

@@ -74,6 +74,9 @@ def text_of(stored: bytes) -> str | None:
         return None
 
 
+PING: Final = pack(("PING",))
+
+
 def parser() -> Parser:
     """Return a parser for one stream."""
     return cast("Parser", hiredis.Reader(notEnoughData=NOTHING))

@@ -8,6 +8,7 @@ import hiredis
 import pytest
 
 from cashews.backends.redis.layout import headed
+from cashews.backends.redis.scripts import assembled
 from tests.redis.scripts.conftest import FOR_EVER, GONE, LIVE, SOON
 from tests.servers import index_of
 
@@ -194,6 +195,29 @@ def test_delete_takes_keys_out_of_the_indexes_of_their_tags(run, server, index):
     assert server.command("EXISTS", index_of("a")) == 0
     assert run("delete", ["b"]) == 1
     assert server.command("DBSIZE") == 0
+
+
+def test_delete_tells_of_a_key_that_was_absent(run, server):
+    """Whoever tracks the key hears of it: a key that is watched counts as changed."""
+    for tells, told in ((1, True), (0, False)):
+        watch, _, _, reply = server.commands(
+            ("WATCH", "absent"), ("EVAL", assembled("delete"), 1, "absent", tells), ("MULTI",), ("EXEC",)
+        )
+        assert watch == b"OK"
+        assert (reply is None) is told
+    assert server.command("DBSIZE") == 0
+
+
+# --- read_many
+
+
+def test_read_many_answers_times_to_live_and_values(run, server, expired):
+    expired("SET", "gone", 1)
+    server.commands(("SET", "a", "1", "PX", SOON), ("SET", "b", "2"), ("SADD", "c", "3"))
+    left, *rest = run("read_many", ["a", "b", "c", "gone", "never", "b"])
+    assert left in LIVE
+    assert rest == [b"1", -1, b"2", -1, None, -2, None, -2, None, -1, b"2"]
+    assert run("read_many", []) == []
 
 
 # --- set_many, set_many_tagged

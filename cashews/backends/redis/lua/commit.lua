@@ -69,8 +69,10 @@ function apply.set(key, words)
   if ttl == '' then store(key, own, '', words[3]) else store(key, own, ttl, words[3], 'PX', ttl) end
 end
 
--- words: 'del', key
-function apply.del(key) delete(key) end
+-- words: 'del', key, 1 to have those who track an absent key told, else 0
+function apply.del(key, words)
+  if delete(key) == 0 and words[3] == '1' then tell(key) end
+end
 
 -- words: 'incr', key, how much, ttl of a new counter or ''
 function apply.incr(key, words)

@@ -1,7 +1,12 @@
 -- Requires: time, tags
 -- Removes keys, and takes them out of the indexes of their tags.
--- KEYS: the keys. Answers how many there were.
+-- KEYS: the keys. ARGV: 1 to have those who track a key that is absent told of its removal, else 0. Answers how many
+-- there were.
 
 local deleted = 0
-for _, key in ipairs(KEYS) do deleted = deleted + delete(key) end
+for _, key in ipairs(KEYS) do
+  local found = delete(key)
+  deleted = deleted + found
+  if found == 0 and ARGV[1] == '1' then tell(key) end
+end
 return deleted

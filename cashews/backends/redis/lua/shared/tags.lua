@@ -109,6 +109,13 @@ local function delete(key)
   return redis.call('UNLINK', key)
 end
 
+-- Has the server tell all who track an absent key of a change: its removal alone would be none. The server may refuse,
+-- out of memory.
+local function tell(key)
+  redis.pcall('SET', key, '')
+  redis.call('DEL', key)
+end
+
 -- Gives a key another life in milliseconds, '' for ever; 0 or less removes it. Answers 1, or 0 for an absent key.
 local function expire(key, ttl)
   if redis.call('EXISTS', key) == 0 then return 0 end

@@ -1,0 +1,230 @@
+"""The near table: the keys of a server that this process remembers, and until when each is served from memory.
+
+Pure: every instant is an argument, and nothing is awaited. The reader of a connection changes the table in the order of
+the wire, so nothing that a reply tells is newer than the table.
+
+::
+
+    (no slot)  --the server has promised to tell of changes-->  expected  --the value is there-->  kept
+    expected, kept  --a change, an own write, eviction-->       (no slot)
+
+An absent key is kept like a value. A slot counts as long as its feed does: the link that its value came on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, cast
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.interface import NOT_NOW
+from cashews.table.recency import Recency
+from cashews.table.wheel import Slot
+
+NOT_YET: Final = -math.inf
+"""The deadline of a slot that is expected."""
+TICK: Final = 0.001
+"""The seconds by which a time to live may be too long: servers count in milliseconds."""
+
+
+class Feed:
+    """The changes that one link tells of: until `sure`, its silence means that there were none.
+
+    :param lag: the seconds for which silence means that
+    :param probe: called to have the server answer, so that the link shows that it works
+    """
+
+    __slots__ = ("_lag", "_probe", "doubtful", "sure")
+
+    def __init__(self, lag: float, probe: Callable[[], object]) -> None:
+        self._lag = lag
+        self._probe = probe
+        self.sure = -math.inf
+        self.doubtful = -math.inf
+        """The instant from which on a read has the link probed, so that reads go on without a pause."""
+
+    def hear(self, sent: float) -> None:
+        """Note the reply to a request that was sent at an instant: every change before has been told."""
+        sure = sent + self._lag
+        if sure > self.sure:
+            self.sure = sure
+            self.doubtful = sure - self._lag / 2
+
+    def is_sure(self, now: float) -> bool:
+        """Say whether slots may be served."""
+        return now < self.sure
+
+    def probe(self) -> None:
+        """Have the server answer, once until it does."""
+        self.doubtful = self.sure
+        self._probe()
+
+    def end(self) -> None:
+        """Let no slot of this feed be served any more."""
+        self.sure = self.doubtful = -math.inf
+
+
+class NearSlot(Slot):
+    """A key as it was at the server: its value in the stored form or decoded, `ABSENT` for an absent key."""
+
+    __slots__ = ("feed", "is_stored_form", "size")
+
+    def __init__(self, key: str, feed: Feed) -> None:
+        super().__init__(key, ABSENT, NOT_YET)
+        self.feed = feed
+        self.is_stored_form = False
+        """Whether the value is bytes that have to be decoded at each read, or by the first."""
+        self.size = 0
+
+
+class Near:
+    """Slots by key in the order of their use: at most `size`, and at most `most_bytes` of stored forms."""
+
+    def __init__(self, size: int, most_bytes: int) -> None:
+        self._size = size
+        self._most_bytes = most_bytes
+        self._slots: dict[str, NearSlot] = {}
+        self._order = Recency()
+        self._bytes = 0
+        self._followers: dict[str, list[m.LoadPermit]] = {}
+        """The permits of the loads that run, by key: void once the server tells of a change."""
+        self.hits = self.misses = self.unsure = 0
+        self._invalidations = self._flushes = self._evicted = 0
+
+    # --- reading
+
+    def get(self, message: m.Get, now: float) -> object:
+        """Serve a read in place: the turn of `Get` and `Recall`."""
+        slot = self._slots.get(message.key)
+        if slot is None or slot.is_stored_form or now >= slot.deadline:
+            return NOT_NOW
+        if now >= slot.feed.doubtful:
+            if not slot.feed.is_sure(now):
+                return NOT_NOW
+            slot.feed.probe()
+        self._order.touch(slot)
+        self.hits += 1
+        value = slot.value
+        return message.default if value is ABSENT else value
+
+    def get_many(self, message: m.GetMany, now: float) -> object:
+        """Serve a read of several keys in place, if all of them are here: so they are of one instant."""
+        found: list[object] = []
+        for key in message.many:
+            slot = self.find(key, now)
+            if slot is None or slot.is_stored_form:
+                return NOT_NOW
+            found.append(message.default if slot.value is ABSENT else slot.value)
+        self.hits += len(found)
+        return tuple(found)
+
+    def find(self, key: str, now: float) -> NearSlot | None:
+        """Return the slot of a key that may be served; one that has expired is removed."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return None
+        if now >= slot.deadline:
+            if slot.deadline > NOT_YET:
+                self._drop(slot)
+            return None
+        feed = slot.feed
+        if now >= feed.doubtful:
+            if not feed.is_sure(now):
+                self.unsure += 1
+                return None
+            feed.probe()
+        self._order.touch(slot)
+        return slot
+
+    # --- filling, by the reader
+
+    def expect(self, key: str, feed: Feed) -> NearSlot:
+        """Return a new slot for a key whose changes are told from now on; it is served once it is filled."""
+        before = self._slots.get(key)
+        if before is not None:
+            self._drop(before)
+        self._slots[key] = slot = NearSlot(key, feed)
+        self._order.append(slot)
+        return slot
+
+    def fill(self, slot: NearSlot, stored: bytes | None, deadline: float) -> None:
+        """Give an expected slot its value; it is kept if the key has not changed meanwhile."""
+        if stored is not None:
+            slot.value, slot.is_stored_form = stored, True
+        if self._slots.get(slot.key) is not slot:
+            return
+        slot.deadline = deadline
+        if stored is not None:
+            slot.size = len(stored)
+            self._bytes += slot.size
+        while len(self._slots) > self._size or self._bytes > self._most_bytes:
+            self._drop(cast("NearSlot", self._order.oldest()))
+            self._evicted += 1
+
+    # --- removing
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove the slots of some keys."""
+        for key in keys:
+            slot = self._slots.get(key)
+            if slot is not None:
+                self._drop(slot)
+
+    def _drop(self, slot: NearSlot) -> None:
+        del self._slots[slot.key]
+        self._order.remove(slot)
+        self._bytes -= slot.size
+
+    def invalidate(self, keys: Iterable[str]) -> None:
+        """Remove the slots of keys that the server says have changed."""
+        for key in keys:
+            self._invalidations += 1
+            slot = self._slots.get(key)
+            if slot is not None:
+                self._drop(slot)
+            for permit in self._followers.get(key, ()):
+                permit.refuse()
+
+    def flush(self, feed: Feed) -> None:
+        """Serve none of the slots of a feed any more, and void the permits that relied on it.
+
+        Their places are taken by others in time: to remove a million of them here would stop the event loop.
+        """
+        feed.end()
+        self._flushes += 1
+        for permits in self._followers.values():
+            for permit in permits:
+                permit.refuse()
+
+    # --- loads
+
+    def follow(self, key: str, permit: m.LoadPermit) -> bool:
+        """Void a permit at the next change of a key, if the server is bound to tell of it; says whether it is."""
+        slot = self._slots.get(key)
+        if slot is None or slot.feed.sure == -math.inf:
+            return False
+        self._followers.setdefault(key, []).append(permit)
+        permit.unfollow = partial(self._unfollow, key, permit)
+        return True
+
+    def _unfollow(self, key: str, permit: m.LoadPermit) -> None:
+        permits = self._followers[key]
+        permits.remove(permit)
+        if not permits:
+            del self._followers[key]
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters and sizes by name."""
+        return {
+            "near_keys": len(self._slots),
+            "near_bytes": self._bytes,
+            "near_hits": self.hits,
+            "near_misses": self.misses,
+            "near_invalidations": self._invalidations,
+            "near_flushes": self._flushes,
+            "near_evicted": self._evicted,
+            "near_unsure": self.unsure,
+        }

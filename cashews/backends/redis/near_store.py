@@ -1,0 +1,187 @@
+"""The Redis store with a near table before it: reads are served from memory, and kept exact by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, Final, TypeVar, cast
+
+from cashews import messages as m
+from cashews._dataclass import replace
+from cashews._typing import ABSENT
+from cashews.actors.actor import ActorStatistics
+from cashews.actors.scope import Service
+from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
+from cashews.backends.redis.address import Address
+from cashews.backends.redis.keys import FetchMany
+from cashews.backends.redis.near import Near, NearSlot
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.store import RedisStore
+from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.values import Fetch, value_of
+from cashews.commands import Effect
+from cashews.exceptions import CacheBackendInteractionError, EncodeError
+from cashews.serialize import Pending
+
+R = TypeVar("R")
+ATTEMPTS = 3
+"""How often a key is read at most until its changes are told of: others may write it all the time."""
+
+
+class NearStore(Backend):
+    """A `RedisStore` whose values are kept in a near table too; at the server every key begins with a prefix.
+
+    A reply to a write is handed on once no read is served any more that the write has changed. Messages of
+    transactions are strict, and never served from the table.
+    """
+
+    name: ClassVar[str] = "redis"
+
+    def __init__(self, address: Address, options: RedisOptions, environment: Environment) -> None:
+        self._now = environment.clock.now
+        self._near = Near(options.client_side_size, options.client_side_bytes)
+        self._prefix = options.client_side_prefix
+        self._keeps = options.client_side_copy == "share"
+        self.store = RedisStore(address, options, environment, Tracking(self._near, options))
+
+    @property
+    def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
+        get = self._near.get if self._keeps else self._get_decoded
+        many = self._near.get_many
+        return {m.Get: get, m.Recall: get, m.GetMany: many, m.RecallMany: many}
+
+    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
+        kind = message.__class__
+        if kind in NEAR and not strict:
+            return await NEAR[kind](self, message)  # type: ignore[no-any-return]  # the reply of its type
+        try:
+            reply = await self.store.ask(message.rename(self._named), strict=strict)
+        except EncodeError as error:
+            error.rename(error.key.removeprefix(self._prefix))
+            raise
+        finally:
+            if message.effect is Effect.WRITE:
+                self._near.drop(message.keys)
+        if kind in CHANGING_OTHERS:
+            await self._hear_out()
+        return cast("R", self._cut(reply)) if kind in NAMING else reply
+
+    def _named(self, key: str) -> str:
+        return self._prefix + key
+
+    # --- reading
+
+    def _get_decoded(self, message: m.Get, now: float) -> object:
+        """Serve a read in place, and decode the value anew: the turn of `Get` and `Recall` if nothing is shared."""
+        slot = self._near.find(message.key, now)
+        if slot is None:
+            return NOT_NOW
+        found = slot.value
+        if slot.is_stored_form:
+            remote = self.store.remote
+            found = remote.values.decode_plain(self._named(message.key), remote.bare(cast("bytes", found)), ABSENT)
+            if type(found) is Pending:
+                return NOT_NOW
+        self._near.hits += 1
+        return message.default if found is ABSENT else found
+
+    async def read(self, message: m.Get) -> object:
+        slot = self._near.find(message.key, self._now())
+        if slot is None:
+            self._near.misses += 1
+            return await self.store.ask(Fetch(self._prefix + message.key, message.default, message.key, self._keeps))
+        self._near.hits += 1
+        return await self._value_of(message, slot)
+
+    def _value_of(self, message: m.Get, slot: NearSlot) -> Awaitable[object]:
+        return value_of(self.store.remote, message.rename(self._named), slot, keeps=self._keeps)
+
+    async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
+        """Read several keys as they were at one instant: all of them from the table, or all from the server."""
+        now, near = self._now(), self._near
+        slots = [near.find(key, now) for key in message.many]
+        there = [slot for slot in slots if slot is not None]
+        if len(there) < len(slots):
+            near.misses += len(slots)
+            names = tuple(map(self._named, message.many))
+            return await self.store.ask(FetchMany(names, message.default, message.many, keeps=self._keeps))
+        near.hits += len(slots)
+        return tuple([await self._value_of(m.Get(slot.key, message.default), slot) for slot in there])
+
+    async def follow(self, message: m.Follow) -> bool:
+        for _ in range(ATTEMPTS):
+            if self._near.follow(message.key, message.permit):
+                return True
+            await self.store.ask(Fetch(self._named(message.key), None, message.key, keeps=self._keeps))
+        return self._near.follow(message.key, message.permit)
+
+    # --- writing
+
+    async def _hear_out(self) -> None:
+        """Have the server answer: it has told of all changes that an earlier request has made before."""
+        with suppress(CacheBackendInteractionError):  # then there is no link any more, and nothing of it is served
+            await self.store.ask(m.Ping())
+
+    def _cut(self, reply: Any) -> Any:
+        """Return a reply that names keys or tags, without the prefix."""
+        size = len(self._prefix)
+        if isinstance(reply, m.State):
+            return replace(reply, tags=tuple([tag[size:] for tag in reply.tags]))
+        if isinstance(reply, m.Page):
+            return _cut_page(cast("m.Page[Any]", reply), size)  # type: ignore[redundant-cast]  # to pyright it is none
+        return tuple([tag[size:] for tag in reply])
+
+    # --- the store behind it
+
+    def as_raw(self, value: object) -> object:
+        return self.store.as_raw(value)
+
+    async def settle(self) -> None:
+        await self.store.settle()
+
+    @property
+    def suppresses(self) -> bool:
+        return self.store.suppresses
+
+    @property
+    def follows(self) -> bool:
+        return True
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return self.store.services
+
+    def attached(self) -> None:
+        self.store.attached()
+
+    @property
+    def actors(self) -> tuple[ActorStatistics, ...]:
+        return self.store.actors
+
+    def statistics(self) -> Mapping[str, int]:
+        return {**self.store.statistics(), **self._near.statistics()}
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+def _cut_page(page: m.Page[Any], size: int) -> m.Page[Any]:
+    return replace(page, items=[_cut_item(item, size) for item in page.items])
+
+
+def _cut_item(item: Any, size: int) -> Any:
+    return item[size:] if isinstance(item, str) else (item[0][size:], *item[1:])
+
+
+NEAR: Final[Mapping[type[m.Message[Any]], Callable[[NearStore, Any], Awaitable[Any]]]] = {
+    m.Get: NearStore.read,
+    m.Recall: NearStore.read,
+    m.GetMany: NearStore.read_many,
+    m.RecallMany: NearStore.read_many,
+    m.Follow: NearStore.follow,
+}
+"""The messages that may be served from the table, unless they are strict."""
+CHANGING_OTHERS: Final = frozenset({m.DeleteTags, m.DeleteMatch, m.Clear, m.Commit})
+"""The messages that change keys which they do not name."""
+NAMING: Final = frozenset({m.Scan, m.GetMatch, m.ListLocks, m.GetKeyTags, m.Peek})
+"""The messages whose replies name keys or tags."""

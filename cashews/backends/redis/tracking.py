@@ -1,0 +1,196 @@
+"""The requests of a connection whose server tells of changes: reads that are tracked, writes that may be undone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from cashews.actors.loop import ReplySlot
+from cashews.backends.redis.inbox import Request, RequestKind
+from cashews.backends.redis.near import TICK, Feed, Near, NearSlot
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.wire import PING, encoded, pack, text_of
+from cashews.messages import LoadPermit
+
+TRACK: Final = pack(("CLIENT", "CACHING", "YES"))
+"""Has the server tell of changes of the keys that the next command reads, whichever command that is."""
+READ: Final = TRACK + b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n"
+"""A tracked read in the wire's form: the size and the bytes of its key, twice."""
+BOTH_READS: Final = 2
+"""The number of replies to come after the first."""
+STORED: Final = (b"OK", 1)
+"""The replies that mean that a value was stored."""
+
+
+class TrackedRead(Request):
+    """A read of three commands: tell of changes from now on, the time to live of a key, its value.
+
+    Its reply is a slot. The slot is expected from the second reply on: a change that comes before the third removes it.
+    """
+
+    __slots__ = ("_key", "_left", "_slot", "_timeout", "_tracking", "_tracks")
+
+    def __init__(self, tracking: Tracking, key: str, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self._tracking = tracking
+        self._key = key
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.parts = 3
+        self._tracks = False
+        self._slot: NearSlot | None = None
+        self._left = -1
+
+    def take(self, reply: object) -> None:
+        feed = self._tracking.feed
+        if self.parts == BOTH_READS:
+            self._tracks = reply == b"OK" and feed is not None
+        elif type(reply) is int and self._tracks and feed is not None:
+            self._left = reply
+            self._slot = self._tracking.near.expect(self._key, feed)
+
+    def answer(self, reply: object) -> None:
+        near, slot = self._tracking.near, self._slot
+        if isinstance(reply, Exception) or not (reply is None or type(reply) is bytes):
+            if slot is not None:
+                near.drop((self._key,))
+            super().answer(reply)
+            return
+        if slot is None:  # the link does not track
+            slot = NearSlot(self._key, self._tracking.nothing)
+        deadline = math.inf if self._left < 0 else self.deadline - self._tracking.timeout + self._left / 1000 - TICK
+        near.fill(slot, reply, deadline)
+        super().answer(slot)
+
+
+class TrackedReads(Request):
+    """A read of two commands: tell of changes from now on, the times to live and the values of keys, by a script.
+
+    Its reply is a list of slots. Whatever changes a key after the script is told after its reply.
+    """
+
+    __slots__ = ("_keys", "_tracking", "_tracks")
+
+    def __init__(
+        self, tracking: Tracking, keys: tuple[str, ...], packed: bytes, permit: LoadPermit | None, *, reads: bool
+    ) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self._tracking = tracking
+        self._keys = keys
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.parts = 2
+        self._tracks = False
+
+    def take(self, reply: object) -> None:
+        self._tracks = reply == b"OK"
+
+    def answer(self, reply: Any) -> None:
+        is_whole = reply.__class__ is list and len(reply) == 2 * len(self._keys)
+        super().answer(self._slots(reply) if is_whole else reply)
+
+    def _slots(self, found: list[Any]) -> list[NearSlot]:
+        tracking = self._tracking
+        near, feed = tracking.near, tracking.feed if self._tracks else None
+        sent = self.deadline - tracking.timeout - TICK
+        slots: list[NearSlot] = []
+        for key, left, stored in zip(self._keys, found[::2], found[1::2], strict=True):
+            slot = NearSlot(key, tracking.nothing) if feed is None else near.expect(key, feed)
+            near.fill(slot, stored, math.inf if left < 0 else sent + left / 1000)
+            slots.append(slot)
+        return slots
+
+
+class Storing(Request):
+    """A write under a permit; if the server has told of a change before the reply, the outdated value is removed."""
+
+    __slots__ = ("_key", "_tracking")
+
+    def __init__(self, tracking: Tracking, key: str, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self._tracking = tracking
+        self._key = key
+
+    def answer(self, reply: object) -> None:
+        if self.permit is not None and self.permit.void and reply in STORED:
+            self._tracking.send(Undoing(pack(("UNLINK", self._key)), None, reads=False, replies=self.replies))
+        else:
+            super().answer(reply)
+
+
+class Undoing(Request):
+    """The removal of a value that should not have been stored; the askers of the write wait for it."""
+
+    __slots__ = ()
+
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, replies: list[ReplySlot[Any]]) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self.replies = replies
+
+    def answer(self, reply: object) -> None:
+        super().answer(reply if isinstance(reply, Exception) else None)
+
+
+class Tracking:
+    """The near table and the feed of the link there is now, as the requests and the reader of a connection see them.
+
+    :param near: the table
+    :param options: the prefix of every key of ours, the lag, and the timeout of a request
+    """
+
+    def __init__(self, near: Near, options: RedisOptions) -> None:
+        self.near = near
+        self.timeout = options.socket_timeout
+        self._lag = options.client_side_lag
+        self._prefix = options.client_side_prefix
+        self.feed: Feed | None = None
+        """The feed of the link; `None` without a link that tracks."""
+        self.nothing = Feed(self._lag, bool)
+        """The feed of slots that are not kept."""
+        self.post: Callable[[bytes], object] = bool
+        """Sends a command of our own."""
+        self.send: Callable[[Request], object] = bool
+        """Sends a request, whether or not there is room."""
+
+    def begin(self) -> None:
+        """Take note of a link that tracks."""
+        self.feed = Feed(self._lag, partial(self.post, PING))
+
+    def end(self) -> None:
+        """Take note of the end of the link: nothing that came on it is served any more, and no load may rely on it."""
+        if self.feed is not None:
+            self.near.flush(self.feed)
+            self.feed = None
+
+    def hear(self, keys: list[bytes] | None) -> None:
+        """Take note of a push: keys that have changed, or `None` for all."""
+        if keys is None:
+            self.end()
+            self.begin()
+            return
+        prefix = self._prefix
+        texts = [text for key in keys if (text := text_of(key)) is not None and text.startswith(prefix)]
+        self.near.invalidate([text[len(prefix) :] for text in texts])
+
+    def note_reply(self, request: Request) -> None:
+        """Take note of the last of some replies: every change before its request was sent has been told."""
+        if self.feed is not None:
+            self.feed.hear(request.deadline - self.timeout)
+
+    def read(self, key: str) -> tuple[bytes, RequestKind]:
+        """Return the request that reads a key, and its kind."""
+        stored = encoded(self._prefix + key)
+        size = len(stored)
+        return READ % (size, stored, size, stored), partial(TrackedRead, self, key)
+
+    def reads(self, keys: tuple[str, ...]) -> RequestKind:
+        """Return the kind of a request that reads several keys."""
+        return partial(TrackedReads, self, keys)
+
+    def storing(self, key: str) -> RequestKind:
+        """Return the kind of a request that stores a key, named as at the server, under a permit."""
+        return partial(Storing, self, key)

@@ -1,0 +1,89 @@
+"""The race of the client-side cache: a writer process, reader processes, and a marker that proves the order of reads.
+
+``python -m tests.near.race --seconds 60`` runs it on every server that can be had and on both loops. ``--cut 0.5``
+kills all connections that often. ``--planted`` runs it with each planted bug, and fails unless each of them is found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+from tests.near.judge import Judge, Verdict
+from tests.near.plants import PLANTS
+from tests.near.reader import LAG
+from tests.servers import Server, binaries
+
+ROOT = Path(__file__).parents[2]
+READERS = 2
+PREFIX = "near:"
+HEAD_START = 1.0
+"""Seconds for which the writer writes longer than the readers read: they need a moment to start."""
+PROMPT = 0.02
+"""The staleness in seconds that 99 of 100 runs do not exceed."""
+TICKS = 0.002
+"""The seconds for which a value may be read after its life: two ticks of the server."""
+
+
+def start(module: str, *words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"tests.near.{module}", *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def race(server: Server, loop: str, seconds: float, *, cut: float = 0.0, bug: str = "") -> Verdict:
+    """Run a race and judge it.
+
+    :param cut: kill all connections at intervals of so many seconds
+    """
+    server.command("FLUSHALL")
+    writer = start("writer", server.port, PREFIX, seconds + HEAD_START, 1)
+    readers = [start("reader", loop, bug, server.url, PREFIX, seconds, number) for number in range(READERS)]
+    until = monotonic() + seconds
+    while cut and monotonic() < until:
+        sleep(cut)
+        server.command("CLIENT", "KILL", "TYPE", "normal")
+    outputs = [each.communicate()[0] for each in (writer, *readers)]
+    log = [json.loads(line) for line in outputs[0].splitlines()]
+    return Judge(log).judge([json.loads(output) for output in outputs[1:]])
+
+
+def faults(verdict: Verdict) -> list[str]:
+    """Return the promises that a race has broken."""
+    found = {
+        "went back": verdict.went_back,
+        "behind the marker": verdict.behind,
+        "own write unseen": verdict.unseen,
+        "invented": verdict.invented,
+        "after expiry": verdict.after_expiry > TICKS,
+        "older than the lag": verdict.oldest > LAG,
+        "nothing from memory": not verdict.hits,
+    }
+    return [name for name, wrong in found.items() if wrong]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--cut", type=float, default=0.0)
+    parser.add_argument("--planted", action="store_true")
+    parser.add_argument("--loop", action="append", choices=("asyncio", "trio"))
+    asked = parser.parse_args()
+    failed = False
+    for kind, binary in binaries().items():
+        for loop in asked.loop or ("asyncio", "trio"):
+            for bug in PLANTS if asked.planted else ("",):
+                with Server(binary) as server:
+                    cut = asked.cut or (0.3 if bug == "kept through a cut" else 0.0)
+                    verdict = race(server, loop, asked.seconds, cut=cut, bug=bug)
+                broken = faults(verdict)
+                failed |= bool(broken) is not bool(bug)
+                print(f"{kind} {loop} {bug or 'as it is'}: {verdict}; {broken or 'all kept'}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The near table itself, in the order of the wire: no server, no clock."""
+
+import math
+
+import pytest
+
+from cashews import messages as m
+from cashews._typing import ABSENT
+from cashews.backends.interface import NOT_NOW
+from cashews.backends.redis.near import Feed, Near
+
+LAG = 2.0
+
+
+@pytest.fixture
+def probes():
+    return []
+
+
+@pytest.fixture
+def feed(probes):
+    feed = Feed(LAG, lambda: probes.append(1))
+    feed.hear(0.0)
+    return feed
+
+
+@pytest.fixture
+def near():
+    return Near(size=3, most_bytes=100)
+
+
+def fill(near, feed, key, value=1, deadline=math.inf):
+    slot = near.expect(key, feed)
+    near.fill(slot, b"%d" % value, deadline)
+    slot.value, slot.is_stored_form = value, False
+    return slot
+
+
+def read(near, key, now=0.0):
+    return near.get(m.Get(key, "default"), now)
+
+
+def test_a_slot_is_served_once_it_is_filled_and_decoded(near, feed):
+    slot = near.expect("k", feed)
+    assert read(near, "k") is NOT_NOW
+    near.fill(slot, b"1", math.inf)
+    assert read(near, "k") is NOT_NOW
+    slot.value, slot.is_stored_form = 1, False
+    assert read(near, "k") == 1
+
+
+def test_an_absent_key_is_served_with_the_default_of_each_read(near, feed):
+    near.fill(near.expect("k", feed), None, math.inf)
+    assert read(near, "k") == "default"
+    assert near.get_many(m.GetMany(("k", "k"), 7), 0.0) == (7, 7)
+
+
+def test_a_change_between_two_replies_keeps_the_value_out(near, feed):
+    slot = near.expect("k", feed)
+    near.invalidate(["k"])
+    near.fill(slot, b"1", math.inf)
+    assert slot.value == b"1"
+    assert near.find("k", 0.0) is None
+
+
+def test_a_value_that_is_decoded_late_does_not_come_back(near, feed):
+    slot = near.expect("k", feed)
+    near.fill(slot, b"1", math.inf)
+    near.invalidate(["k"])
+    slot.value, slot.is_stored_form = 1, False
+    assert read(near, "k") is NOT_NOW
+
+
+def test_a_later_letter_takes_the_place_of_an_earlier_one(near, feed):
+    first, second = near.expect("k", feed), near.expect("k", feed)
+    near.fill(first, b"1", math.inf)
+    assert near.find("k", 0.0) is None
+    near.fill(second, b"2", math.inf)
+    assert near.find("k", 0.0) is second
+
+
+def test_a_slot_ends_at_its_deadline(near, feed):
+    fill(near, feed, "k", deadline=1.0)
+    assert read(near, "k", 0.999) == 1
+    assert read(near, "k", 1.0) is NOT_NOW
+    assert near.find("k", 1.0) is None
+    assert near.statistics()["near_keys"] == 0
+
+
+def test_a_feed_is_sure_for_the_lag_and_is_probed_once_in_its_second_half(near, feed, probes):
+    fill(near, feed, "k")
+    assert read(near, "k", LAG / 2 - 0.001) == 1
+    assert probes == []
+    for _ in range(3):
+        assert read(near, "k", LAG / 2) == 1
+    assert probes == [1]
+    assert read(near, "k", LAG) is NOT_NOW
+    feed.hear(LAG)
+    assert read(near, "k", LAG) == 1
+    feed.hear(0.0)
+    assert read(near, "k", LAG * 1.9) == 1, "an older request proves nothing less"
+
+
+def test_a_feed_that_has_ended_serves_nothing(near, feed):
+    fill(near, feed, "k")
+    near.flush(feed)
+    assert read(near, "k") is NOT_NOW
+    assert near.find("k", -1e9) is None
+
+
+def test_the_least_recently_read_slot_leaves(near, feed):
+    for key in "abc":
+        fill(near, feed, key)
+    read(near, "a")
+    fill(near, feed, "d")
+    assert [read(near, key) for key in "abcd"] == [1, NOT_NOW, 1, 1]
+
+
+def test_a_value_larger_than_the_bound_is_not_kept(near, feed):
+    fill(near, feed, "a")
+    slot = near.expect("large", feed)
+    near.fill(slot, b"x" * 101, math.inf)
+    assert near.statistics()["near_bytes"] <= 100
+    assert near.find("large", 0.0) is None
+
+
+def test_many_keys_are_served_together_or_not_at_all(near, feed):
+    fill(near, feed, "a", 1)
+    assert near.get_many(m.GetMany(("a", "b"), None), 0.0) is NOT_NOW
+    fill(near, feed, "b", 2)
+    assert near.get_many(m.GetMany(("b", "a", "b"), None), 0.0) == (2, 1, 2)
+
+
+def test_a_permit_is_void_after_a_change_and_after_the_end_of_the_feed(near, feed):
+    permits = [m.LoadPermit("k") for _ in range(3)]
+    assert not near.follow("k", permits[0]), "the server is not bound to tell"
+    near.fill(near.expect("k", feed), None, math.inf)
+    assert all(near.follow("k", permit) for permit in permits)
+    permits[0].unfollow()
+    near.invalidate(["k"])
+    assert [permit.void for permit in permits] == [False, True, True]
+    near.expect("k", feed)
+    last = m.LoadPermit("k")
+    assert near.follow("k", last)
+    near.flush(feed)
+    assert last.void
+    assert not last.joinable
+
+
+def test_a_value_that_was_decoded_to_nothing_counts_as_absent(near, feed):
+    slot = fill(near, feed, "k")
+    slot.value = ABSENT
+    assert read(near, "k") == "default"

@@ -1,0 +1,179 @@
+"""Writes of this process: each is seen by its own reads at once, also if it names no keys, fails or is refused."""
+
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.exceptions import CacheBackendInteractionError
+from tests.near.conftest import PREFIX
+from tests.servers import Server
+
+pytestmark = pytest.mark.redis
+ROUNDS = 100
+READERS = 8
+
+
+@dataclass
+class Readers:
+    """Tasks that read some keys all the time, so that they are always in the near table."""
+
+    cache: object
+    keys: list = field(default_factory=lambda: ["a", "b"])
+    reads: int = 0
+
+    async def read(self):
+        while True:
+            for key in self.keys:
+                await self.cache.get(key)
+                self.reads += 1
+            await checkpoint()
+
+
+async def delete_tags(cache):
+    await cache.delete_tags("t")
+
+
+async def delete_match(cache):
+    await cache.delete_match("*")
+
+
+async def clear(cache):
+    await cache.clear()
+
+
+async def commit(cache):
+    async with cache.transaction():
+        await cache.delete_tags("t")
+
+
+async def fast_commit(cache):
+    async with cache.transaction(mode=TransactionMode.FAST):
+        await cache.delete_tags("t")
+
+
+@pytest.mark.parametrize("remove", [delete_tags, delete_match, clear, commit, fast_commit])
+async def test_a_removal_without_names_is_seen_by_the_next_read(cache, remove):
+    """Guarantee 31: one's own finished deletions are seen at once."""
+    readers = Readers(cache)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(READERS):
+            tasks.start_soon(readers.read)
+        for number in range(ROUNDS):
+            for key in readers.keys:
+                await cache.set(key, number, tags=["t"])
+                assert await cache.get(key) == number
+            await remove(cache)
+            assert await cache.get_many(*readers.keys) == (None, None), number
+            assert await cache.get("a") is None, number
+        tasks.cancel_scope.cancel()
+    assert readers.reads > ROUNDS
+
+
+async def test_every_write_is_seen_by_the_next_read(cache):
+    """Guarantee 31: one's own finished writes are seen at once."""
+    for number in range(200):
+        await cache.set("k", number)
+        assert await cache.get("k") == number
+        assert await cache.incr("k", 3) == await cache.get("k") == number + 3
+        await cache.set_many({"k": -number, "l": number})
+        assert await cache.get_many("k", "l") == (-number, number)
+        async with cache.transaction():
+            await cache.set("k", "in a transaction")
+        assert await cache.get("k") == "in a transaction"
+        await cache.set_raw("k", b"7")
+        assert await cache.get("k") == 7
+        await cache.expire("k", 0)
+        assert await cache.get("k") is None
+        await cache.set("k", 1)
+        assert await cache.get("k") == 1
+        await cache.delete_many("k", "l")
+        assert await cache.get_many("k", "l") == (None, None)
+
+
+async def test_a_cancelled_write_is_seen_once_it_has_happened(cache, server):
+    for number in range(50):
+        await cache.get("k")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cache.set, "k", number)
+            await checkpoint()
+            tasks.cancel_scope.cancel()
+        await cache.ping()
+        stored = server.command("GET", f"{PREFIX}k")
+        assert await cache.get("k") == (None if stored is None else int(stored))
+
+
+async def test_a_refused_write_leaves_nothing_in_memory(cache):
+    await cache.set("k", 1)
+    assert await cache.get("k") == 1
+    assert await cache.set("k", 2, exist=False) is False
+    assert await cache.set("l", 2, exist=True) is False
+    assert await cache.get_many("k", "l") == (1, None)
+    await cache.set_lock("lock", "me", 100)
+    assert await cache.set_lock("lock", "you", 100) is False
+    assert await cache.get("lock") is None
+
+
+async def test_a_failed_write_leaves_nothing_in_memory(opened):
+    with Server(maxmemory_policy="noeviction") as server:
+        async with opened(server.url) as cache:
+            await cache.set("k", 1)
+            assert await cache.get("k") == 1
+            server.command("CONFIG", "SET", "maxmemory", 1)
+            with pytest.raises(CacheBackendInteractionError):
+                await cache.set("k", 2)
+            assert await cache.get("k") == 1
+
+
+async def test_a_suppressed_removal_raises_nothing(opened):
+    with Server() as server:
+        async with opened(server.url, suppress=True) as cache:
+            await cache.set("k", 1)
+            server.kill()
+            await cache.delete_tags("t")
+            await cache.delete_match("*")
+            await cache.clear()
+
+
+async def test_keys_that_are_committed_together_are_read_together(cache, other):
+    """Guarantees 15, 31."""
+    unequal = 0
+
+    async def write():
+        for number in range(300):
+            async with other.transaction(mode=TransactionMode.FAST):
+                await other.set_many({"a": number, "b": number})
+        tasks.cancel_scope.cancel()
+
+    async def read():
+        nonlocal unequal
+        while True:
+            await cache.get("a")
+            await cache.get("b")
+            one, two = await cache.get_many("a", "b")
+            unequal += one != two
+            await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        for _ in range(4):
+            tasks.start_soon(read)
+    assert unequal == 0
+
+
+async def test_no_update_is_lost_between_caches(cache, other):
+    """Guarantee 16: a transaction never reads from memory."""
+
+    async def add(one):
+        for _ in range(50):
+            await one.get("n")
+            async with one.transaction(timeout=1_000):
+                await one.set("n", (await one.get("n", default=0)) + 1)
+
+    async with anyio.create_task_group() as tasks:
+        for one in (cache, other):
+            for _ in range(2):
+                tasks.start_soon(add, one)
+    assert await cache.get("n") == await other.get("n") == 200
