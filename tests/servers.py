@@ -191,9 +191,12 @@ class Server:
         words = []
         for name, value in lines.items():
             words += [f"--{name}", *(value if isinstance(value, tuple) else (str(value),))]
+        self._run([self.binary, *words])
+
+    def _run(self, words: list[str]) -> None:
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.binary, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         guard = ["sh", "-c", GUARD, "guard", str(self._process.pid), str(self._directory)]
         self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from types import UnionType
@@ -25,6 +26,8 @@ Options = TypeVar("Options")
 BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environment], Backend]
 """``factory(url, options, environment)``; the options are those of the URL's query and the keywords together."""
 
+LIST = re.compile(r"(?P<scheme>[a-z]+\+[a-z]+)://(?P<hosts>[^/?]*)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?", re.DOTALL)
+"""A URL with a list of hosts, which `urlsplit` refuses if some of them are addresses of IPv6."""
 _OF_SERIALIZER = {"value_size_limit": "size_limit"}
 """Options of the serializer that have another name where the store has an option of their own name."""
 _HERE = frozenset({"", "localhost", "127.0.0.1", "[::1]"})
@@ -34,7 +37,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _factories: dict[str, BackendFactory | str] = {
     "mem": "cashews.api.settings:memory",
     "disk": "cashews.api.settings:disk",
-    **dict.fromkeys(("redis", "rediss", "unix"), "cashews.api.settings:redis"),
+    **dict.fromkeys(("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), "cashews.api.settings:redis"),
 }
 
 
@@ -83,6 +86,10 @@ def _split(url: object) -> SplitResult:
         raise WrongOptionError(
             "url", _scheme_of(url), "a URL without '#', the special characters of a password percent-encoded"
         )
+    listed = LIST.fullmatch(url)
+    if listed is not None:
+        scheme, hosts, path, query = listed.group("scheme", "hosts", "path", "query")
+        return SplitResult(scheme, hosts, path or "", query or "", "")
     try:
         return urlsplit(url)
     except ValueError:
@@ -165,7 +172,7 @@ def _check_place(url: SplitResult, allowed: str) -> None:
 
 
 def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
-    """Make the store of ``redis://``, ``rediss://`` and ``unix://``.
+    """Make the store of ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` and ``rediss+sentinel://``.
 
     :raises MissingExtraError: if redis or hiredis is not installed
     """
@@ -174,13 +181,13 @@ def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment
             NearStore,
             RedisOptions,
             RedisStore,
+            directory_of,
             own_options,
-            parse_address,
         )
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "redis", "redis") from error
     read = parse_options(f"{url.scheme}://", RedisOptions, own_options(options))
-    return (NearStore if read.client_side else RedisStore)(parse_address(url, read), read, environment)
+    return (NearStore if read.client_side else RedisStore)(directory_of(url, read, environment), read, environment)
 
 
 def parse_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:

@@ -139,7 +139,7 @@ async def errors_of(*commands):
 def innards(cache):
     store = inside(cache).store()
     (connection,) = store._connections
-    return store, connection, connection._address, connection._options, store._remote.values
+    return store, connection, connection._directory, connection._options, store.remote.values
 
 
 async def test_values_that_cannot_be_stored_or_read_are_not_shown(server, caplog):

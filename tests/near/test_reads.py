@@ -8,6 +8,7 @@ import pytest
 
 from cashews import Command
 from cashews.serialize import register_type
+from tests.faults.proxy import until
 from tests.near.conftest import PREFIX
 
 pytestmark = pytest.mark.redis
@@ -48,12 +49,14 @@ async def test_a_key_that_was_read_is_not_asked_for_again(opened, asks_nothing, 
     assert len(heard) >= 100 * 10 * callback
 
 
-async def test_reading_on_costs_a_command_each_half_of_the_lag(cache, clock, asks_nothing):
+async def test_reading_on_costs_a_command_each_half_of_the_lag(cache, clock, asks_nothing, figures):
     await cache.get("k")
     async with asks_nothing(cache, most=61):
         for _ in range(600):
             await clock.advance(0.1)
             await cache.get("k")
+            await until(lambda: not (figures(cache)["waiting"] or figures(cache)["in_flight"]))
+    assert (figures(cache)["near_misses"], figures(cache)["near_unsure"]) == (1, 0)
 
 
 async def test_silence_costs_nothing(cache, clock, asks_nothing):

@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews.engine.coordinator.transaction import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError
+from tests.faults.proxy import Proxy
 from tests.near.conftest import PREFIX
 from tests.servers import Server
 
@@ -52,6 +53,37 @@ async def commit(cache):
 async def fast_commit(cache):
     async with cache.transaction(mode=TransactionMode.FAST):
         await cache.delete_tags("t")
+
+
+@pytest.fixture
+async def dripping(opened, server):
+    """A cache to which the server's bytes come one by one: nothing is there together."""
+    async with Proxy(server.port).serving() as proxy, opened(proxy.url) as cache:
+        await cache.ping()
+        proxy.drips = True
+        yield cache
+
+
+@pytest.mark.parametrize("remove", [delete_tags, delete_match, clear, commit, fast_commit])
+async def test_a_removal_without_names_is_seen_though_its_changes_are_told_late(dripping, remove):
+    """Guarantee 31."""
+    for number in range(5):
+        for key in ("a", "b"):
+            await dripping.set(key, number, tags=["t"])
+        assert await dripping.get_many("a", "b") == (number, number)
+        await remove(dripping)
+        assert await dripping.get_many("a", "b") == (None, None), number
+
+
+async def test_a_write_is_seen_though_its_change_is_told_late(dripping):
+    """Guarantee 31."""
+    for number in range(10):
+        await dripping.set("k", number)
+        assert await dripping.get("k") == number
+        await dripping.incr("k", 100)
+        assert await dripping.get("k") == number + 100
+        await dripping.delete("k")
+        assert await dripping.get("k") is None
 
 
 @pytest.mark.parametrize("remove", [delete_tags, delete_match, clear, commit, fast_commit])

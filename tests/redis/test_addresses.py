@@ -228,7 +228,7 @@ def test_options_of_tls_reach_its_context():
 def context_of(url, **keywords):
     """Return the context of TLS of the store that a URL and keywords make."""
     (connection,) = inside(Cache.open(url, **keywords)).connections
-    return connection._address.tls
+    return connection._directory.tls
 
 
 async def test_a_connection_has_the_options_it_is_given(server):

@@ -12,8 +12,23 @@ a connection adds to it.
 
 from __future__ import annotations
 
-from cashews.backends.redis.address import parse_address as parse_address
+from urllib.parse import SplitResult
+
+from cashews.backends.interface import Environment
+from cashews.backends.redis.address import Directory, parse_address, parse_sentinels
 from cashews.backends.redis.near_store import NearStore as NearStore
 from cashews.backends.redis.options import RedisOptions as RedisOptions
 from cashews.backends.redis.options import own_options as own_options
+from cashews.backends.redis.sentinels import Sentinels
 from cashews.backends.redis.store import RedisStore as RedisStore
+
+
+def directory_of(url: SplitResult, options: RedisOptions, environment: Environment) -> Directory:
+    """Return the place that a URL names: a server, or the sentinels that know where it is.
+
+    :raises WrongOptionError: if the URL cannot be parsed, or a certificate cannot be read
+    """
+    if not url.scheme.endswith("+sentinel"):
+        return parse_address(url, options)
+    places, service, master = parse_sentinels(url, options)
+    return Sentinels(places, service, master, patience=options.patience, clock=environment.clock)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, unquote
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from redis import connection
 
-from cashews._dataclass import dataclass, field
+from cashews._dataclass import dataclass, field, replace
 from cashews.exceptions import WrongOptionError
 
 if TYPE_CHECKING:
@@ -21,11 +23,33 @@ if TYPE_CHECKING:
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound here: servers listen there
 """Addresses that a server can listen on but no client can connect to, each with the one that is meant."""
+SENTINEL_PORT = 26379
+PLACE = re.compile(r"(?:(?P<host>[^\[\]:,/]+)|\[(?P<bracketed>[0-9a-fA-F:.%]+)\])(?::(?P<port>[0-9]{1,5}))?")
+"""One of the places in a list: host and port."""
+EXAMPLES = {"unix": "/path", "sentinel": "user:password@host1:26379,host2:26379/service/0"}
+"""What may stand behind the scheme of a URL."""
 parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
 
 
+class Directory(ABC):
+    """Knows where a server is to be found."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def locate(self) -> Address:
+        """Return the address of the server.
+
+        :raises redis.exceptions.RedisError: if nobody knows it
+        """
+
+    @abstractmethod
+    async def until_moved(self, address: Address) -> None:
+        """Return when another server has taken the place of the one at an address, if ever."""
+
+
 @dataclass(frozen=True, slots=True)
-class Address:
+class Address(Directory):
     """A server's host and port or socket file, its database, and our credentials."""
 
     host: str = "localhost"
@@ -36,6 +60,14 @@ class Address:
     db: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    is_master: bool = False
+    """Whether only a master is meant: sentinels may point to one that is none any more."""
+
+    async def locate(self) -> Address:
+        return self
+
+    async def until_moved(self, address: Address) -> None:
+        await anyio.sleep_forever()
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
@@ -88,9 +120,44 @@ def parse_address(url: SplitResult, options: RedisOptions) -> Address:
     )
 
 
+def parse_sentinels(url: SplitResult, options: RedisOptions) -> tuple[list[Address], str, Address]:
+    """Parse a URL such as ``redis+sentinel://user:password@host1:26379,host2/service/0``.
+
+    Returns the addresses of the sentinels, the name of the service, and the address of its master but for host and
+    port. Options take precedence over parts of the URL. Credentials in the URL are the master's.
+
+    :raises WrongOptionError: if the URL cannot be parsed, or a certificate cannot be read
+    """
+    credentials, _, hosts = url.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    service, _, db = url.path.strip("/").partition("/")
+    if not (service and hosts) or not (db.isdecimal() or not db):
+        raise _wrong(url)
+    tls = _tls(options) if url.scheme.startswith("rediss") or options.ssl else None
+    master = Address(
+        tls=tls,
+        db=int(db or 0) if options.db is None else options.db,
+        username=options.username or unquote(username) or None,
+        password=options.password or unquote(password) or None,
+        is_master=True,
+    )
+    any_place = Address(tls=tls, username=options.sentinel_username, password=options.sentinel_password)
+    return [_place_in(url, each, any_place) for each in hosts.split(",")], unquote(service), master
+
+
+def _place_in(url: SplitResult, text: str, address: Address) -> Address:
+    """Return an address with another host, in brackets if it is one of IPv6, and its port."""
+    place = PLACE.fullmatch(text)
+    if place is None:
+        raise _wrong(url)
+    host = place["host"] or place["bracketed"]
+    return replace(address, host=EVERYWHERE.get(host, host), port=int(place["port"] or SENTINEL_PORT))
+
+
 def _wrong(url: SplitResult) -> WrongOptionError:
     """Return an error that shows nothing of the URL: the mistake may be the end of its password."""
-    example = "unix:///path" if url.scheme == "unix" else f"{url.scheme}://user:password@host:6379/0"
+    example = EXAMPLES.get(url.scheme.partition("+")[2] or url.scheme, "user:password@host:6379/0")
+    example = f"{url.scheme}://{example}"
     allowed = f"a URL such as {example!r}, special characters of user and password percent-encoded"
     return WrongOptionError("url", f"{url.scheme}://...", allowed)
 

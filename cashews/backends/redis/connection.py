@@ -26,7 +26,7 @@ from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.backends.interface import Environment
-from cashews.backends.redis.address import Address
+from cashews.backends.redis.address import Directory
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
 from cashews.backends.redis.handshake import Welcome, shake_hands
 from cashews.backends.redis.inbox import Inbox, Request, RequestKind
@@ -48,12 +48,12 @@ class Connection(Actor):
 
     def __init__(
         self,
-        address: Address,
+        directory: Directory,
         options: RedisOptions,
         environment: Environment,
         tracking: Tracking | None = None,
     ) -> None:
-        self._address = address
+        self._directory = directory
         self._options = options
         self._clock = environment.clock
         self._now = environment.clock.now
@@ -214,11 +214,12 @@ class Connection(Actor):
     async def _connect(self, inbox: Inbox) -> tuple[Link, Welcome]:
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
-            stream = await self._address.connect(
+            address = await self._directory.locate()
+            stream = await address.connect(
                 keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
             )
             try:
-                welcome = await shake_hands(stream, self._address, self._options)
+                welcome = await shake_hands(stream, address, self._options)
             except BaseException:
                 await anyio.aclose_forcefully(stream)
                 raise
@@ -233,6 +234,7 @@ class Connection(Actor):
                 ping=partial(self._post, PING),
                 should_leave=self._begin_leave,
                 tracking=self.tracking,
+                until_moved=partial(self._directory.until_moved, address),
             )
             return link, welcome
         message = f"no connection within {patience:g} s"
@@ -240,13 +242,13 @@ class Connection(Actor):
 
     def _go_down(self, error: redis.RedisError) -> None:
         if type(error) is not type(self._down):
-            logger.error("redis at %s cannot be used: %s", self._address, error)
+            logger.error("redis at %s cannot be used: %s", self._directory, error)
         self._down = error
         self._inbox.give_up(error, partial(failure_of, error))
 
     def _come_up(self, link: Link, welcome: Welcome) -> None:
         if self._down is not None:
-            logger.warning("redis at %s can be used again", self._address)
+            logger.warning("redis at %s can be used again", self._directory)
         self._link, self._pushes, self._down = link, welcome.pushes, None
         self.connects += 1
         if self.tracking is not None:
@@ -263,7 +265,7 @@ class Connection(Actor):
         """
         self.tracks = not refusal
         if refusal and refusal != self._untracked:
-            logger.warning("redis at %s: client_side is off, each read asks the server: %s", self._address, refusal)
+            logger.warning("redis at %s: client_side is off, each read asks the server: %s", self._directory, refusal)
         self._untracked = refusal
         if self.tracks:
             tracking.begin()
@@ -292,7 +294,7 @@ class Connection(Actor):
         options = self._options
         failed = inbox.recover(error, self._now(), options.socket_timeout, retry_late=options.retry_on_timeout)
         if failed:
-            logger.warning("redis at %s: %d requests were lost with a connection: %s", self._address, failed, error)
+            logger.warning("redis at %s: %d requests were lost with a connection: %s", self._directory, failed, error)
 
     def _post(self, packed: bytes) -> ReplySlot[Any]:
         """Post a request of our own, whether or not there is room; returns the place of its reply."""

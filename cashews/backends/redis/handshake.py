@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple, cast
 
 from anyio import EndOfStream
 from anyio.abc import ByteStream
-from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
+from redis.exceptions import AuthenticationError, ConnectionError, InvalidResponse, ResponseError  # noqa: A004  it is that one
 
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import HIDDEN, failure_of
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, pack
+from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, array, pack
 from cashews.backends.redis.wire import parser as new_parser
 
 RESP3 = 3
@@ -54,10 +54,36 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
                 await _order(stream, parser, "CLIENT", "SETINFO", word, value)
     if address.db or not (greeted or credentials):  # at least one reply has to show that it is a Redis server
         await _order(stream, parser, "SELECT", address.db)
+    if address.is_master:
+        await _require_master(stream, parser, greeting)
     untracked = await _track(stream, parser, greeting) if options.client_side else ""
     if parser.gets() is not NOTHING:
         raise InvalidResponse(NONSENSE)
     return Welcome(parser, greeted, untracked)
+
+
+async def log_in(stream: ByteStream, parser: Parser, address: Address) -> None:
+    """Give the credentials of an address, if it has any, in the protocol that every server speaks.
+
+    :raises ResponseError: if the server does not accept them
+    """
+    if address.password is not None:
+        names = (address.username,) if address.username else ()
+        await _order(stream, parser, "AUTH", *names, address.password, secret=address.password)
+
+
+async def _require_master(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> None:
+    """Refuse a server that is no master.
+
+    :raises ConnectionError: if it is none
+    """
+    if greeting is not None:
+        role: object = greeting.get(b"role")
+    else:
+        role = array(await ask_once(stream, parser, "ROLE"))[0]
+    if role != b"master":
+        message = "the server is no master"
+        raise ConnectionError(message)
 
 
 async def _track(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> str:
@@ -96,7 +122,7 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
         words = ("AUTH", *named) if named else ()
-        greeting = await _ask(stream, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
+        greeting = await ask_once(stream, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
     except ResponseError as error:
         if "NOPROTO" in str(error) or "unknown command" in str(error):
             return None
@@ -108,11 +134,11 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
 
 async def _order(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> None:
     """Send a command whose only good reply is OK."""
-    if await _ask(stream, parser, *words, secret=secret) != b"OK":
+    if await ask_once(stream, parser, *words, secret=secret) != b"OK":
         raise InvalidResponse(NONSENSE)
 
 
-async def _ask(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> object:
+async def ask_once(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> object:
     """Send a command and return its reply.
 
     :param secret: a text that no error shows, though the server may repeat it

@@ -31,6 +31,7 @@ TURNS: Final = 5
 """How many turns of the event loop it takes at most until what is in a socket has been read."""
 CONFIRMATIONS: Final = frozenset({b"subscribe", b"unsubscribe"})
 """Pushes that are replies: in their order, one to each request."""
+MOVED: Final = redis.ConnectionError("another server has taken its place")
 CLOSED: Final = redis.ConnectionError("the connection was closed")
 
 
@@ -50,6 +51,7 @@ class Link:
         ping: Callable[[], object],
         should_leave: Callable[[], bool],
         tracking: Tracking | None,
+        until_moved: Callable[[], Awaitable[None]],
     ) -> None:
         self.stream = stream
         self._parser = parser
@@ -64,6 +66,7 @@ class Link:
         self._ping = ping
         self._should_leave = should_leave
         self._tracking = tracking
+        self._until_moved = until_moved
         self._leaving: redis.RedisError | None = None
         """Why nothing more is sent: the link ends once everything in flight is answered."""
         self._traffic = SlotBell()
@@ -80,12 +83,17 @@ class Link:
             start_soon(tasks, self._unless_broken, self._read)
             start_soon(tasks, self._unless_broken, self._write)
             start_soon(tasks, self._unless_broken, self._watch)
+            start_soon(tasks, self._unless_broken, self._leave_when_moved)
 
     async def _unless_broken(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
         except TROUBLE as error:
             self.give_up(error)
+
+    async def _leave_when_moved(self) -> None:
+        await self._until_moved()
+        raise MOVED
 
     def give_up(self, trouble: BaseException) -> None:
         """End the link; the first trouble is the one that counts."""

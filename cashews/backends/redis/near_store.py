@@ -12,7 +12,7 @@ from cashews._typing import ABSENT
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
-from cashews.backends.redis.address import Address
+from cashews.backends.redis.address import Directory
 from cashews.backends.redis.keys import FetchMany
 from cashews.backends.redis.near import Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
@@ -37,12 +37,12 @@ class NearStore(Backend):
 
     name: ClassVar[str] = "redis"
 
-    def __init__(self, address: Address, options: RedisOptions, environment: Environment) -> None:
+    def __init__(self, directory: Directory, options: RedisOptions, environment: Environment) -> None:
         self._now = environment.clock.now
         self._near = Near(options.client_side_size, options.client_side_bytes)
         self._prefix = options.client_side_prefix
         self._keeps = options.client_side_copy == "share"
-        self.store = RedisStore(address, options, environment, Tracking(self._near, options))
+        self.store = RedisStore(directory, options, environment, Tracking(self._near, options))
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:

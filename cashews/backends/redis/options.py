@@ -58,6 +58,8 @@ class RedisOptions(SerializerOptions):
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     credential_provider: CredentialProvider | None = field(default=None, repr=False)
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
     client_name: str | None = None
     lib_name: str | None = None
     lib_version: str | None = None

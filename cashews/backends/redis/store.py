@@ -15,7 +15,7 @@ from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis import keys, locks, structures, tags, transactions, values
-from cashews.backends.redis.address import Address
+from cashews.backends.redis.address import Directory
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN, WrongReplyError
 from cashews.backends.redis.options import RedisOptions
@@ -35,10 +35,10 @@ class RedisStore(Backend):
     name: ClassVar[str] = "redis"
 
     def __init__(
-        self, address: Address, options: RedisOptions, environment: Environment, tracking: Tracking | None = None
+        self, directory: Directory, options: RedisOptions, environment: Environment, tracking: Tracking | None = None
     ) -> None:
         self._suppress = options.suppress
-        self._connections = [Connection(address, options, environment, tracking) for _ in range(options.connections)]
+        self._connections = [Connection(directory, options, environment, tracking) for _ in range(options.connections)]
         self._values = Values(options, self)
         self.remote = Remote(
             self._connections,

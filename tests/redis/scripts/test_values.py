@@ -197,7 +197,7 @@ def test_delete_takes_keys_out_of_the_indexes_of_their_tags(run, server, index):
     assert server.command("DBSIZE") == 0
 
 
-def test_delete_tells_of_a_key_that_was_absent(run, server):
+def test_delete_tells_of_a_key_that_was_absent(server):
     """Whoever tracks the key hears of it: a key that is watched counts as changed."""
     for tells, told in ((1, True), (0, False)):
         watch, _, _, reply = server.commands(

@@ -1,0 +1,132 @@
+"""Sentinels: servers that know which server is the master of a service, and tell when another takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+from anyio.abc import ByteStream
+from redis import exceptions as redis
+
+from cashews._dataclass import replace
+from cashews.backends.redis.address import Address, Directory
+from cashews.backends.redis.failures import TROUBLE
+from cashews.backends.redis.handshake import ask_once, log_in
+from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, array, blob
+from cashews.backends.redis.wire import parser as new_parser
+from cashews.clock import Clock
+
+SWITCHED: Final = "+switch-master"
+"""The channel on which a sentinel tells of a new master: service, old host and port, new host and port."""
+SILENCE: Final = 10.0
+"""Seconds without a word from a sentinel, after which it is asked whether the master is still the same."""
+PAUSE: Final = 0.5
+"""Seconds until a lost sentinel is replaced by the next."""
+
+
+class Sentinels(Directory):
+    """The sentinels of a service, the one that answered last first.
+
+    :param places: their addresses, with the credentials that they want
+    :param service: the name of the service
+    :param master: the address of its master but for host and port
+    :param patience: the seconds that one of them may take to answer
+    """
+
+    def __init__(
+        self, places: Sequence[Address], service: str, master: Address, *, patience: float, clock: Clock
+    ) -> None:
+        self._places = list(places)
+        self._service = service
+        self._master = master
+        self._patience = patience
+        self._clock = clock
+
+    def __str__(self) -> str:
+        return f"the master of {self._service!r}"
+
+    async def locate(self) -> Address:
+        errors: list[str] = []
+        for place in tuple(self._places):
+            try:
+                found = await self._ask_in_time(place)
+            except TROUBLE as error:
+                errors.append(f"{place}: {error or type(error).__name__}")
+            else:
+                self._places.remove(place)
+                self._places.insert(0, place)
+                return found
+        message = f"no sentinel knows {self}: {'; '.join(errors)}"
+        raise redis.ConnectionError(message)
+
+    async def _ask_in_time(self, place: Address) -> Address:
+        """Ask one sentinel for the master, and for other sentinels.
+
+        :raises redis.exceptions.RedisError: if it does not answer in time, or does not know the service
+        """
+        with self._clock.move_on_at(self._clock.now() + self._patience / len(self._places)):
+            async with self._talk(place) as (stream, parser):
+                found = await ask_once(stream, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+                if found is None:
+                    message = f"it knows no service {self._service!r}"
+                    raise redis.ConnectionError(message)
+                host, port = array(found, 2)
+                self._meet(place, array(await ask_once(stream, parser, "SENTINEL", "SENTINELS", self._service)))
+            return replace(self._master, host=_text(host), port=int(_text(port)))
+        message = "no answer"
+        raise redis.TimeoutError(message)
+
+    def _meet(self, place: Address, others: list[Any]) -> None:
+        """Take note of the sentinels that another one knows; each is a list of names and values in turn."""
+        for other in others:
+            facts: dict[bytes, bytes] = dict(zip(other[::2], other[1::2], strict=False))
+            met = replace(place, host=_text(facts[b"ip"]), port=int(_text(facts[b"port"])))
+            if met not in self._places:
+                self._places.append(met)
+
+    @asynccontextmanager
+    async def _talk(self, place: Address) -> AsyncGenerator[tuple[ByteStream, Parser]]:
+        stream = await place.connect()
+        try:
+            parser = new_parser()
+            await log_in(stream, parser, place)
+            yield stream, parser
+        finally:
+            await anyio.aclose_forcefully(stream)
+
+    async def until_moved(self, address: Address) -> None:
+        while True:
+            try:
+                async with self._talk(self._places[0]) as (stream, parser):
+                    await ask_once(stream, parser, "SUBSCRIBE", SWITCHED)
+                    while await self.locate() == address:  # it may have moved before we listened, or in silence
+                        if await self._hear_of_switch(stream, parser, address):
+                            return
+                    return
+            except TROUBLE:
+                self._places.append(self._places.pop(0))
+            await self._clock.sleep_until(self._clock.now() + PAUSE)
+
+    async def _hear_of_switch(self, stream: ByteStream, parser: Parser, address: Address) -> bool:
+        """Wait until a sentinel tells that the service has left an address; `False` after a while of silence."""
+        with self._clock.move_on_at(self._clock.now() + SILENCE):
+            while True:
+                while (reply := parser.gets()) is not NOTHING:
+                    if _leaves(reply, self._service, address):
+                        return True
+                parser.feed(await stream.receive(CHUNK))
+        return False
+
+
+def _leaves(push: Any, service: str, address: Address) -> bool:
+    """Say whether a message means that a service has another master than the one at an address."""
+    words = blob(push[2]).split() if push[0] == b"message" else []
+    if not words or _text(words[0]) != service:
+        return False
+    return (_text(words[3]), int(words[4])) != (address.host, address.port)
+
+
+def _text(word: object) -> str:
+    return blob(word).decode("utf-8", "replace")
