@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cashews import Cache
+from cashews.messages import KnownTags, LoadPermit
 
 
 class Internals:
@@ -30,7 +31,9 @@ class Internals:
 
     async def mark(self, key: str) -> float:
         """Return the instant at which a load of a key with tags begins, as its store counts."""
-        return await self._engine.mark(key)
+        permit = LoadPermit(key, tagging=KnownTags(()))
+        await self._engine.announce(permit)
+        return permit.since
 
     # --- the parts
 

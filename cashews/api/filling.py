@@ -40,7 +40,7 @@ class Filling:
         self.end()
         permit = self._engine.permits.take(self._key, TAGS_TO_COME)
         try:
-            permit.since = await self._engine.mark(self._key)
+            await self._engine.announce(permit)
         except BaseException:
             self._engine.permits.drop(permit)
             raise

@@ -15,7 +15,7 @@ from cashews.backends.commands import Commands
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
-from cashews.messages import Message, Paged
+from cashews.messages import LoadPermit, Message, Paged
 from cashews.messages.values import OnRemove
 
 R = TypeVar("R")
@@ -123,8 +123,11 @@ class Backend(Commands, Asks, ABC):
 
     @property
     def follows(self) -> bool:
-        """Whether it hears of changes that others make, and answers `Follow`."""
+        """Whether it hears of the changes that others make."""
         return False
+
+    async def follow(self, key: str, permit: LoadPermit) -> None:
+        """Void the permit of a load that begins, once others change its key; only a store that `follows` does."""
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -35,7 +35,7 @@ from cashews.engine.refresher import Run
 from cashews.engine.routes import Route, Routes
 from cashews.engine.statistics import EngineStatistics, actors_in, actors_of, total
 from cashews.exceptions import CacheClosedError
-from cashews.messages import BEFORE_ALL, Follow, KnownTags, LoadPermit, MarkLoad, Message, OneKey, Paged
+from cashews.messages import BEFORE_ALL, KnownTags, LoadPermit, Message, OneKey, Paged
 from cashews.strategies.entry import Outcome
 
 R = TypeVar("R")
@@ -144,23 +144,11 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     async def announce(self, permit: LoadPermit) -> None:
         """Announce a load to its store before it begins: from now on a deletion keeps the value from being stored."""
-        if permit.tagging is not None:
-            permit.since = await self.mark(permit.key)
-        route = self.routes.of(permit.key)
-        if route.backend.follows:
-            await route.backend.ask(Follow(await route.stored_name(permit.key), permit))
-
-    async def mark(self, key: str) -> int:
-        """Return the store's mark for a load that is about to begin.
-
-        The message is no public command: it passes no switch, and middlewares only give the key its stored name.
-        """
         try:
             await self.prepare()
-            route = self.routes.of(key)
-            return await route.backend.ask(MarkLoad(await route.stored_name(key)))
+            await self.routes.of(permit.key).announce(permit)
         except CacheClosedError:  # the value of the load cannot be stored, and is an answer all the same
-            return BEFORE_ALL
+            permit.since = BEFORE_ALL
 
     def pages(self, message: Paged[Item]) -> Pages[Item]:
         """Return an iterator over the items of every page, on every route that may hold matching keys.

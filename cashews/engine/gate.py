@@ -14,7 +14,7 @@ from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
 from cashews.clock import Clock
 from cashews.engine.permits import is_repeatable
 from cashews.exceptions import CacheBackendInteractionError
-from cashews.messages import Message
+from cashews.messages import LoadPermit, Message
 from cashews.messages.values import OnRemove
 
 R = TypeVar("R")
@@ -87,6 +87,9 @@ class Gate(Backend):
     async def settle(self) -> None:
         await self._keeper.at_home(self.store.settle)
 
+    async def follow(self, key: str, permit: LoadPermit) -> None:
+        await self._keeper.at_home(lambda: self.store.follow(key, permit))
+
     async def close(self) -> None:
         await self.store.close()
 
@@ -106,6 +109,10 @@ class Gate(Backend):
     @property
     def outlives(self) -> bool:
         return self.store.outlives
+
+    @property
+    def follows(self) -> bool:
+        return self.store.follows
 
     @property
     def needs_leases(self) -> bool:

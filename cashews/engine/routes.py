@@ -15,7 +15,7 @@ from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptors_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import MarkLoad, Message, Ping, SetLock
+from cashews.messages import LoadPermit, MarkLoad, Message, Ping, SetLock
 
 R = TypeVar("R")
 STRICT: Final = frozenset({Ping})
@@ -104,6 +104,17 @@ class Route:
         if message.place is not None:
             message.place.store, message.place.key = self.backend, message.key
         return self.backend.ask(message)
+
+    async def announce(self, permit: LoadPermit) -> None:
+        """Have the store take note of a load that is about to begin.
+
+        This is no public command: it passes no switch, and middlewares only give the key its stored name.
+        """
+        name = await self.stored_name(permit.key)
+        if permit.tagging is not None:
+            permit.since = await self.backend.ask(MarkLoad(name))
+        if self.backend.follows:
+            await self.backend.follow(name, permit)
 
     async def stored_name(self, key: str) -> str:
         """Return the name that the middlewares give a key on its way to the store.

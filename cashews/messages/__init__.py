@@ -69,7 +69,6 @@ from cashews.messages.values import Cause as Cause
 from cashews.messages.values import Delete as Delete
 from cashews.messages.values import Exists as Exists
 from cashews.messages.values import Expire as Expire
-from cashews.messages.values import Follow as Follow
 from cashews.messages.values import Get as Get
 from cashews.messages.values import GetExpire as GetExpire
 from cashews.messages.values import GetHit as GetHit

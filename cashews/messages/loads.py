@@ -56,7 +56,7 @@ class LoadPermit(Waits):
         self.joinable = True
         """False once an invalidation has overtaken the load, or may have: later calls load anew."""
         self.unfollow: Callable[[], object] | None = None
-        """Ends a `Follow`, if a store follows the key's changes."""
+        """Has the store that follows the changes of the key do so no more; `None` if none does."""
         self.blocked_on: list[Waits] = []
         """The loads and locks that the load waits for."""
         self.nested = False

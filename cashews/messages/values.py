@@ -66,18 +66,6 @@ class Set(OneKey[bool]):
 
 
 @dataclass(slots=True)
-class Follow(OneKey[bool]):
-    """Have a store void the permit of a load once others change its key; the reply says whether it is going to."""
-
-    permit: LoadPermit
-    command: ClassVar[Command] = Command.GET
-    effect: ClassVar[Effect] = Effect.READ
-
-    def declined(self) -> bool:
-        return False
-
-
-@dataclass(slots=True)
 class SetRaw(OneKey[bool]):
     """Store a value without encoding it."""
 

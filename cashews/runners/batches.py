@@ -46,8 +46,8 @@ async def _ask(engine: Engine, message: OneKey[Reply], place: int, replies: dict
         replies[place] = error
 
 
-async def mark_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:
-    """Give each load the store's mark of its beginning.
+async def announce_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:
+    """Announce each load to its store before it begins.
 
     :raises Exception: the first failure, once all have been asked for
     """
@@ -55,16 +55,16 @@ async def mark_all(engine: Engine, permits: Sequence[LoadPermit]) -> None:
     if len(permits) > 1:
         async with anyio.create_task_group() as tasks:
             for permit in permits:
-                start_soon(tasks, _mark, engine, permit, failures)
+                start_soon(tasks, _announce, engine, permit, failures)
     else:
         for permit in permits:
-            await _mark(engine, permit, failures)
+            await _announce(engine, permit, failures)
     if failures:
         raise failures[0]
 
 
-async def _mark(engine: Engine, permit: LoadPermit, failures: list[Exception]) -> None:
+async def _announce(engine: Engine, permit: LoadPermit, failures: list[Exception]) -> None:
     try:
-        permit.since = await engine.mark(permit.key)
+        await engine.announce(permit)
     except Exception as error:  # noqa: BLE001  likewise
         failures.append(error)

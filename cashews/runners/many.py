@@ -23,7 +23,7 @@ from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
 from cashews.messages import DeleteMany, KnownTags, LoadPermit, RecallMany, Set, UnknownTags
 from cashews.messages.loads import Waits
-from cashews.runners.batches import ask_all, mark_all
+from cashews.runners.batches import announce_all, ask_all
 from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
 from cashews.runners.ids import Ids
 from cashews.runners.observer import CallObserver
@@ -272,7 +272,7 @@ class ManyRunner:
             return
         now = self._engine.clock.now
         with loading_here(JointLoad(wanted.own.values())):
-            await self._mark(wanted)
+            await self._announce(wanted)
             started, outcome = now(), None
             try:
                 try:
@@ -290,14 +290,15 @@ class ManyRunner:
         wanted.values.update({one: found[one] for one in ids if one in found})
         self._end(wanted, outcomes)
 
-    async def _mark(self, wanted: Wanted) -> None:
-        """Note the beginning of the loads whose values carry tags; without a mark, they are not stored."""
-        tagged = [permit for permit in wanted.own.values() if permit.tagging is not None]
+    async def _announce(self, wanted: Wanted) -> None:
+        """Announce the loads to their stores where these ask for it; values of loads that were not are not stored."""
+        follows = self._engine.follows
+        permits = [permit for permit in wanted.own.values() if follows or permit.tagging is not None]
         try:
-            await mark_all(self._engine, tagged)
+            await announce_all(self._engine, permits)
         except Exception as error:  # noqa: BLE001  of the store, which does not suppress it
             self.observer.tolerate(error, "load")
-            for permit in tagged:
+            for permit in permits:
                 permit.tagging = UnknownTags(error)
 
     def _end(self, wanted: Wanted, outcomes: Mapping[Hashable, Outcome]) -> None:

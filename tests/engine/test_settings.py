@@ -22,6 +22,12 @@ def test_a_mode_that_is_off_is_accepted_by_every_store(url, value):
 
 @pytest.mark.parametrize("url", URLS)
 def test_a_mode_that_is_on_is_refused_by_every_store(url):
+    with pytest.raises((UnknownOptionError, WrongOptionError), match="cluster"):
+        Cache().setup(url, cluster=True)
+
+
+@pytest.mark.parametrize("url", ["mem://", pytest.param("disk://", marks=pytest.mark.diskcache)])
+def test_a_client_side_cache_is_refused_where_there_is_no_server(url):
     with pytest.raises((UnknownOptionError, WrongOptionError), match="client_side"):
         Cache().setup(url, client_side=True)
 

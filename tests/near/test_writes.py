@@ -125,6 +125,16 @@ async def test_every_write_is_seen_by_the_next_read(cache):
         assert await cache.get_many("k", "l") == (None, None)
 
 
+async def test_a_write_of_very_many_keys_is_seen_by_the_next_read(cache):
+    keys = [f"k{number}" for number in range(3_000)]
+    for number in range(3):
+        await cache.set_many(dict.fromkeys(keys, number))
+        assert await cache.get_many(*keys) == (number,) * len(keys)
+        assert await cache.get(keys[-1]) == number
+    await cache.delete_many(*keys)
+    assert await cache.get_many(*keys) == (None,) * len(keys)
+
+
 async def test_a_cancelled_write_is_seen_once_it_has_happened(cache, server):
     for number in range(50):
         await cache.get("k")

@@ -34,7 +34,6 @@ from cashews.backends.redis.link import CLOSED, Link
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.wire import PING, pack
-from cashews.exceptions import CacheClosedError
 from cashews.messages import LoadPermit
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0

@@ -80,7 +80,7 @@ async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
         kind = connection.tracking.reads(message.names[start : start + PAGE])
         slots: list[NearSlot] = array(await scripts.READ_MANY.read(connection, page, TRACK, kind), len(page))
         pairs = zip(page, slots, strict=True)
-        found += await in_slices(
+        found += await one_by_one(
             value_of(remote, m.Get(key, message.default), slot, keeps=message.keeps) for key, slot in pairs
         )
     return tuple(found)

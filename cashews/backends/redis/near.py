@@ -14,16 +14,17 @@ An absent key is kept like a value. A slot counts as long as its feed does: the 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
 from cashews.backends.interface import NOT_NOW
-from cashews.table.recency import Recency
-from cashews.table.wheel import Slot
 
+MOST: Final = 1_000
+"""The most keys that are looked at in one turn: a fraction of a millisecond."""
 NOT_YET: Final = -math.inf
 """The deadline of a slot that is expected."""
 TICK: Final = 0.001
@@ -67,13 +68,15 @@ class Feed:
         self.sure = self.doubtful = -math.inf
 
 
-class NearSlot(Slot):
+class NearSlot:
     """A key as it was at the server: its value in the stored form or decoded, `ABSENT` for an absent key."""
 
-    __slots__ = ("feed", "is_stored_form", "size")
+    __slots__ = ("deadline", "feed", "is_stored_form", "key", "size", "value")
 
     def __init__(self, key: str, feed: Feed) -> None:
-        super().__init__(key, ABSENT, NOT_YET)
+        self.key = key
+        self.value: object = ABSENT
+        self.deadline = NOT_YET
         self.feed = feed
         self.is_stored_form = False
         """Whether the value is bytes that have to be decoded at each read, or by the first."""
@@ -86,8 +89,8 @@ class Near:
     def __init__(self, size: int, most_bytes: int) -> None:
         self._size = size
         self._most_bytes = most_bytes
-        self._slots: dict[str, NearSlot] = {}
-        self._order = Recency()
+        self._slots: OrderedDict[str, NearSlot] = OrderedDict()
+        """The least recently used first."""
         self._bytes = 0
         self._followers: dict[str, list[m.LoadPermit]] = {}
         """The permits of the loads that run, by key: void once the server tells of a change."""
@@ -105,7 +108,7 @@ class Near:
             if not slot.feed.is_sure(now):
                 return NOT_NOW
             slot.feed.probe()
-        self._order.touch(slot)
+        self._slots.move_to_end(message.key)
         self.hits += 1
         value = slot.value
         return message.default if value is ABSENT else value
@@ -113,6 +116,8 @@ class Near:
     def get_many(self, message: m.GetMany, now: float) -> object:
         """Serve a read of several keys in place, if all of them are here: so they are of one instant."""
         found: list[object] = []
+        if len(message.many) > MOST:
+            return NOT_NOW
         for key in message.many:
             slot = self.find(key, now)
             if slot is None or slot.is_stored_form:
@@ -136,7 +141,7 @@ class Near:
                 self.unsure += 1
                 return None
             feed.probe()
-        self._order.touch(slot)
+        self._slots.move_to_end(key)
         return slot
 
     # --- filling, by the reader
@@ -147,7 +152,6 @@ class Near:
         if before is not None:
             self._drop(before)
         self._slots[key] = slot = NearSlot(key, feed)
-        self._order.append(slot)
         return slot
 
     def fill(self, slot: NearSlot, stored: bytes | None, deadline: float) -> None:
@@ -161,7 +165,7 @@ class Near:
             slot.size = len(stored)
             self._bytes += slot.size
         while len(self._slots) > self._size or self._bytes > self._most_bytes:
-            self._drop(cast("NearSlot", self._order.oldest()))
+            self._drop(next(iter(self._slots.values())))
             self._evicted += 1
 
     # --- removing
@@ -175,7 +179,6 @@ class Near:
 
     def _drop(self, slot: NearSlot) -> None:
         del self._slots[slot.key]
-        self._order.remove(slot)
         self._bytes -= slot.size
 
     def invalidate(self, keys: Iterable[str]) -> None:

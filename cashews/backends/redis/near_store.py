@@ -14,7 +14,7 @@ from cashews.actors.scope import Service
 from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
 from cashews.backends.redis.address import Directory
 from cashews.backends.redis.keys import FetchMany
-from cashews.backends.redis.near import Near, NearSlot
+from cashews.backends.redis.near import MOST, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.store import RedisStore
 from cashews.backends.redis.tracking import Tracking
@@ -60,9 +60,10 @@ class NearStore(Backend):
             error.rename(error.key.removeprefix(self._prefix))
             raise
         finally:
-            if message.effect is Effect.WRITE:
-                self._near.drop(message.keys)
-        if kind in CHANGING_OTHERS:
+            keys = message.keys if message.effect is Effect.WRITE else ()
+            if len(keys) <= MOST:
+                self._near.drop(keys)
+        if kind in CHANGING_OTHERS or len(keys) > MOST:
             await self._hear_out()
         return cast("R", self._cut(reply)) if kind in NAMING else reply
 
@@ -99,21 +100,21 @@ class NearStore(Backend):
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
         """Read several keys as they were at one instant: all of them from the table, or all from the server."""
         now, near = self._now(), self._near
-        slots = [near.find(key, now) for key in message.many]
+        slots = [near.find(key, now) for key in message.many] if len(message.many) <= MOST else [None]
         there = [slot for slot in slots if slot is not None]
         if len(there) < len(slots):
-            near.misses += len(slots)
+            near.misses += len(message.many)
             names = tuple(map(self._named, message.many))
             return await self.store.ask(FetchMany(names, message.default, message.many, keeps=self._keeps))
         near.hits += len(slots)
         return tuple([await self._value_of(m.Get(slot.key, message.default), slot) for slot in there])
 
-    async def follow(self, message: m.Follow) -> bool:
+    async def follow(self, key: str, permit: m.LoadPermit) -> None:
         for _ in range(ATTEMPTS):
-            if self._near.follow(message.key, message.permit):
-                return True
-            await self.store.ask(Fetch(self._named(message.key), None, message.key, keeps=self._keeps))
-        return self._near.follow(message.key, message.permit)
+            if self._near.follow(key, permit):
+                return
+            await self.store.ask(Fetch(self._named(key), None, key, keeps=self._keeps))
+        self._near.follow(key, permit)
 
     # --- writing
 
@@ -178,7 +179,6 @@ NEAR: Final[Mapping[type[m.Message[Any]], Callable[[NearStore, Any], Awaitable[A
     m.Recall: NearStore.read,
     m.GetMany: NearStore.read_many,
     m.RecallMany: NearStore.read_many,
-    m.Follow: NearStore.follow,
 }
 """The messages that may be served from the table, unless they are strict."""
 CHANGING_OTHERS: Final = frozenset({m.DeleteTags, m.DeleteMatch, m.Clear, m.Commit})
