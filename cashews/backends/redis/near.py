@@ -210,14 +210,17 @@ class Near:
         if slot is None or slot.feed.sure == -math.inf:
             return False
         self._followers.setdefault(key, []).append(permit)
-        permit.unfollow = partial(self._unfollow, key, permit)
+        permit.unfollow = partial(self.stop_following, key, permit)
         return True
 
-    def _unfollow(self, key: str, permit: m.LoadPermit) -> None:
-        permits = self._followers[key]
-        permits.remove(permit)
+    def stop_following(self, key: str, permit: m.LoadPermit) -> None:
+        """Void a permit no more at changes of a key."""
+        permits = self._followers.get(key, [])
+        if permit in permits:
+            permits.remove(permit)
+            permit.unfollow = None
         if not permits:
-            del self._followers[key]
+            self._followers.pop(key, None)
 
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes by name."""

@@ -119,6 +119,8 @@ class Storing(Request):
         if self.permit is not None and self.permit.void and reply in STORED:
             self._tracking.send(Undoing(pack(("UNLINK", self._key)), None, reads=False, replies=self.replies))
         else:
+            if self.permit is not None:  # the server is about to tell of this very write
+                self._tracking.stop_following(self._key, self.permit)
             super().answer(reply)
 
 
@@ -175,6 +177,10 @@ class Tracking:
         prefix = self._prefix
         texts = [text for key in keys if (text := text_of(key)) is not None and text.startswith(prefix)]
         self.near.invalidate([text[len(prefix) :] for text in texts])
+
+    def stop_following(self, key: str, permit: LoadPermit) -> None:
+        """Let later changes of a key, named as at the server, void a permit no more."""
+        self.near.stop_following(key[len(self._prefix) :], permit)
 
     def note_reply(self, request: Request) -> None:
         """Take note of the last of some replies: every change before its request was sent has been told."""

@@ -11,7 +11,7 @@ from cashews._log import logger
 from cashews.contrib.asgi._types import Message, Receive, Scope
 from cashews.contrib.asgi.hosting import Client, ExchangeHost
 from cashews.contrib.asgi.replies import send_stored, send_whole
-from cashews.contrib.asgi.responses import Found, Storing
+from cashews.contrib.asgi.responses import Found, ResponseStoring
 from cashews.contrib.http.conditions import CONDITIONS, is_confirmed, not_modified, pairs_of_304, validators
 from cashews.contrib.http.directives import OWN_TARGET
 from cashews.contrib.http.fields import Fields, Pairs, delta_seconds
@@ -77,7 +77,7 @@ class OriginLoad:
     """Runs the application once, or twice if it answers a question that was not asked; an ASGI `send` towards it."""
 
     def __init__(
-        self, http: ExchangeHost, client: Client, found: Found, storing: Storing, flight: LoadPermit | None
+        self, http: ExchangeHost, client: Client, found: Found, storing: ResponseStoring, flight: LoadPermit | None
     ) -> None:
         self._http = http
         self._client = client

@@ -91,7 +91,7 @@ class Responses:
         return f"{key}{AFTER}vary={variants.generation}:{self.selects(variants.names, request)}"
 
     async def keep(
-        self, found: Found, request: Fields, plan: StoragePlan, response: StoredResponse, into: Storing
+        self, found: Found, request: Fields, plan: StoragePlan, response: StoredResponse, into: ResponseStoring
     ) -> None:
         """Store a response, beside the others of its URL if they vary."""
         variants, place = found.variants, found.key
@@ -193,9 +193,9 @@ class Responses:
         """Have a response loaded behind the requests' backs."""
         self._engine.refresh(self._flights, place, run)
 
-    async def storing(self, found: Found, lock: str = "") -> Storing:
+    async def storing(self, found: Found, lock: str = "") -> ResponseStoring:
         """Return the right to store the response of a load that is about to begin, and to release its lock."""
-        storing = Storing(self, self._cache.filling(found.key), found.place, lock)
+        storing = ResponseStoring(self, self._cache.filling(found.key), found.place, lock)
         try:
             await self.quietly(storing.filling.begin(), None)
         except BaseException:
@@ -221,7 +221,7 @@ class Responses:
             await self.quietly(self._cache.unlock(f"{place}{AFTER}lock", token), False)
 
 
-class Storing:
+class ResponseStoring:
     """The right to store the response of one load, and the lock of its place."""
 
     __slots__ = ("_ended", "_lock", "_place", "_responses", "filling", "tags")

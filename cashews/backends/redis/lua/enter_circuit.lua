@@ -1,6 +1,7 @@
 -- Requires: time, circuit
 -- Asks a circuit whether a call may run.
--- Answers the instant at which it entered in milliseconds, false if it may not; then the milliseconds after which it may.
+-- Answers the instant at which it entered in milliseconds, false if it may not; then the milliseconds after which it
+-- may.
 
 if circuit.phase == 'open' then return { false, string.format('%.3f', circuit.till - now) } end
 if circuit.phase == 'half open' then
