@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from cashews.exceptions import CacheBackendInteractionError
 from tests.faults.proxy import PATIENCE, Proxy, until
@@ -54,6 +55,49 @@ async def test_each_refusal_of_a_server_that_is_no_master_has_it_left(proxy, ope
         assert connects(cache) == 2
 
 
+STAYING = {
+    "a read": (lambda cache: cache.get("k"), "LOADING not now"),
+    "another refusal": (lambda cache: cache.set("k", 1), "OOM not now"),
+    "the word elsewhere": (lambda cache: cache.set("k", 1), "ERR a value like READONLY"),
+}
+
+
+@pytest.mark.parametrize("refused", STAYING)
+async def test_a_server_is_not_left_for_another_refusal(proxy, opened, refused):
+    command, text = STAYING[refused]
+    async with opened(proxy.url) as cache:
+        await cache.ping()
+        proxy.mangle = lambda _: f"-{text}\r\n".encode()
+        assert not await command(cache)
+        proxy.recover()
+        assert await cache.set("k", 1) is True
+        assert connects(cache) == 1
+
+
+async def test_nothing_more_is_sent_to_a_server_that_is_left(proxy, cache):
+    """It waits for the next connection, while the last replies of this one come."""
+    answers = {}
+
+    async def write(key):
+        answers[key] = await cache.set(key, 1)
+
+    async with anyio.create_task_group() as tasks:
+        proxy.mangle = lambda _: b"-READONLY\r\n"  # one reply to both
+        for key in "ab":
+            tasks.start_soon(write, key)
+        await until(lambda: answers)
+        proxy.recover()
+        sent = proxy.up
+        tasks.start_soon(write, "c")
+        for _ in range(20):
+            await checkpoint()
+        assert (proxy.up, connects(cache)) == (sent, 1)
+        await proxy.links[0].give(b"-READONLY\r\n")
+        await until(lambda: len(answers) == 3)
+    assert answers == {"a": False, "b": False, "c": True}
+    assert connects(cache) == 2
+
+
 async def test_all_requests_in_flight_are_answered_before_a_server_is_left(own_server, opened):
     """None of them has an unknown outcome, and reads go on."""
     own_server.commands(("SET", "k", 1), ("REPLICAOF", *NOWHERE))
@@ -92,3 +136,18 @@ async def test_the_only_server_there_is_is_left_with_the_pauses_of_an_outage(own
         assert 10 < connects(cache) < 40
         own_server.command("REPLICAOF", "NO", "ONE")
         assert await cache.set("k", 2) is True
+
+
+async def test_the_pauses_are_short_again_after_a_while_without_a_refusal(own_server, opened, clock):
+    own_server.commands(("REPLICAOF", *NOWHERE))
+    async with opened(own_server.url) as cache:
+        for _ in range(100):
+            await clock.advance(1)
+            await cache.set("k", 2)
+        await clock.advance(60)
+        await cache.get("k")  # it is connected
+        before = connects(cache)
+        for _ in range(3):
+            await cache.set("k", 2)
+            await clock.advance(1)
+        assert connects(cache) == before + 2

@@ -32,6 +32,8 @@ REPLIES = {
     "double": b",1.5\r\n",
     "big": b"(3492890328409238509324850943850943825024385\r\n",
     "verbatim": b"=7\r\ntxt:abc\r\n",
+    "list as a key": b"%1\r\n*1\r\n:1\r\n:1\r\n",
+    "empty push": b">0\r\n",
 }
 ANYTHING = (m.Get, m.GetHit, m.GetRaw, m.LockTimeLeft, m.EnterCircuit)
 """The messages whose replies may be of several types."""
@@ -97,6 +99,19 @@ async def test_a_wrong_reply_ends_its_connection_and_is_said_once(proxy, opened,
         assert await cache.get("k") == 1
         assert cache.statistics().backends[""]["connects"] == 2
     assert ["of type int" in record.getMessage() for record in caplog.records] == [True]
+
+
+async def test_wrong_replies_are_said_once_for_each_kind_of_message(opened, caplog):
+    server = Answering(REPLIES["integer"])
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(server.serve)
+        async with opened(f"redis://127.0.0.1:{server.port}") as cache:
+            for _ in range(3):
+                await cache.get("k")
+                await cache.get_raw("k")
+        tasks.cancel_scope.cancel()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [text.partition(":")[0] for text in said] == ["redis, get", "redis, get_raw"]
 
 
 async def test_a_write_with_a_wrong_reply_is_no_success(proxy, opened):

@@ -55,6 +55,12 @@ def test_raw_bytes_are_read_as_they_were_given(value):
     assert raw(value) == value or value.startswith(HEAD)
 
 
+@pytest.mark.parametrize("rest", [b"", b"\0", b"\0\0\0\x05value", b"\0\0\0\x0cvalue", b"\xff" * 10])
+def test_a_head_whose_size_makes_no_sense_is_part_of_the_value(rest):
+    """Another program has stored it."""
+    assert bare(HEAD + rest) == HEAD + rest
+
+
 @pytest.mark.parametrize("value", HEADED, ids=repr)
 @pytest.mark.parametrize("in_transaction", [False, True])
 @pytest.mark.parametrize("tagged", [False, True])

@@ -65,8 +65,20 @@ async def test_a_value_that_is_too_large_for_an_absent_key_leaves_the_present_on
     assert await limited.get("k") == "before"
 
 
-async def test_a_function_whose_result_is_too_large_runs_each_time(limited):
-    """Guarantee 29: it fails only as it would without a cache."""
+async def test_a_load_that_was_overtaken_removes_nothing(limited):
+    """Guarantee 10: the key was written since it began."""
+
+    @limited(ttl=60, key="k")
+    async def load():
+        await limited.set("k", "newer")
+        return LARGE
+
+    assert await load() == LARGE
+    assert await limited.get("k") == "newer"
+
+
+async def test_a_function_whose_result_is_too_large_runs_each_time(limited, caplog):
+    """Guarantee 29: it fails only as it would without a cache, and that is said once."""
     runs = []
 
     @limited(ttl=60, key="k")
@@ -77,6 +89,7 @@ async def test_a_function_whose_result_is_too_large_runs_each_time(limited):
     assert [await load(), await load()] == [LARGE] * 2
     assert len(runs) == 2
     assert limited.statistics().backends[""]["refused"] == 2
+    assert ["max_value_size" in record.getMessage() for record in caplog.records] == [True]
 
 
 async def test_a_run_that_is_too_large_is_yielded_each_time(limited):
