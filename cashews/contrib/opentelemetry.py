@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from cashews._typing import Self
 from cashews._version import __version__
@@ -26,7 +26,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("opentelemetry", "opentelemetry") from error
 
-Figures: TypeAlias = Callable[[EngineStatistics], Iterable[tuple[int, dict[str, str]]]]
+T = TypeVar("T")
+Figures: TypeAlias = Callable[[EngineStatistics], Iterable[tuple[float, dict[str, str]]]]
 """Gives the values of one metric, each with its attributes."""
 
 _SCOPE: Final = "cashews"
@@ -37,9 +38,11 @@ _TRIGGER: ContextVar[trace.SpanContext | None] = ContextVar("cashews_trigger", d
 class instrument:  # noqa: N801  a block, called like a function
     """``with instrument(cache):`` gives a cache's figures to the meter, and its loads to the tracer, until it ends.
 
-    Metrics: `cashews.requests` by `cashews.result`, `cashews.entries`, `cashews.evictions`, `cashews.refreshes` by
-    `cashews.result`, read when they are exported, and the histogram `cashews.load.duration` in seconds. Spans: one per
-    load, named after its function; that of a refresh has no parent, and a link to the span that asked for it.
+    Metrics that are read when they are exported: `cashews.requests` by `cashews.result`, `cashews.loads` and
+    `cashews.load.time`, which count calls of cached functions on every store; `cashews.reads` by `cashews.result`,
+    `cashews.entries` and `cashews.evictions` of stores that count them; `cashews.refreshes` by `cashews.result`. The
+    histogram `cashews.load.duration` and the spans have one value for each load, but for those of generators; a span
+    is named after its function, and that of a refresh has no parent, and a link to the span that asked for it.
 
     :param meter_provider: where the metrics go, `None` for the provider of the process
     :param tracer_provider: where the spans go, likewise
@@ -65,7 +68,12 @@ class instrument:  # noqa: N801  a block, called like a function
         self._open = True
         meter, observed = self._meter, self._callbacks
         meter.create_observable_counter(
-            "cashews.requests", observed(_requests), "{request}", "Reads of the stores by their result"
+            "cashews.requests", observed(_requests), "{request}", "Calls of cached functions by their result"
+        )
+        meter.create_observable_counter("cashews.loads", observed(_loads), "{load}", "Runs of cached functions")
+        meter.create_observable_counter("cashews.load.time", observed(_load_time), "s", "The time that they took")
+        meter.create_observable_counter(
+            "cashews.reads", observed(_reads), "{read}", "Reads of the stores that count them, by their result"
         )
         meter.create_observable_up_down_counter(
             "cashews.entries", observed(_entries), "{entry}", "Values that are stored in memory"
@@ -102,6 +110,20 @@ class instrument:  # noqa: N801  a block, called like a function
 
 
 def _requests(figures: EngineStatistics) -> Iterator[tuple[int, dict[str, str]]]:
+    calls = figures.calls
+    counts = {"hit": calls.hits, "miss": calls.misses, "stale": calls.stale, "shared": calls.shared}
+    return ((count, {"cashews.result": result}) for result, count in counts.items())
+
+
+def _loads(figures: EngineStatistics) -> Iterator[tuple[int, dict[str, str]]]:
+    yield figures.calls.loads, {}
+
+
+def _load_time(figures: EngineStatistics) -> Iterator[tuple[float, dict[str, str]]]:
+    yield figures.calls.load_seconds, {}
+
+
+def _reads(figures: EngineStatistics) -> Iterator[tuple[int, dict[str, str]]]:
     return _of_backends(figures, {"hits": {"cashews.result": "hit"}, "misses": {"cashews.result": "miss"}})
 
 
@@ -144,13 +166,13 @@ class SpanTracer(LoadTracer):
         self._attributes = attributes
         self._keys = keys
 
-    async def load(self, function: Callable[..., Any], key: str, run: Awaitable[Any]) -> Any:
+    async def load(self, function: Callable[..., Any], key: str, run: Awaitable[T]) -> T:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         module = getattr(function, "__module__", None) or type(function).__module__
         attributes = {**self._attributes, "code.function.name": f"{module}.{name}"}
         trigger, begun = _TRIGGER.get(), self._now()
         links = [] if trigger is None else [trace.Link(trigger)]
-        shown = {**attributes, "cache.key": key} if self._keys else attributes
+        shown = {**attributes, "cache.key": key} if self._keys and key else attributes
         try:
             with self._tracer.start_as_current_span(f"load {name}", links=links, attributes=shown):
                 return await run

@@ -17,6 +17,7 @@ from cashews.api.face import engine_of
 from cashews.clock import SystemClock
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
+from cashews.engine.counts import CallStatistics
 from cashews.keys.tags import TAG_LABELS
 from cashews.messages import Message, OneKey
 from cashews.serialize.optional import load
@@ -24,9 +25,16 @@ from cashews.serialize.optional import load
 _BUCKETS: Final = (0.00001, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _READS: Final = frozenset({Command.GET, Command.GET_RAW})
 
+CALL_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "loads": ("cashews_loads", "Runs of cached functions"),
+    "load_seconds": ("cashews_load_seconds", "The seconds that they took"),
+    "errors": ("cashews_load_errors", "Those that raised"),
+    "refused": ("cashews_refused", "Results that were not stored, since the options of the decorator say so"),
+}
+"""The counters by the name of their figure of cached functions, on every store."""
 COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
-    "hits": ("cashews_hits", "Reads that found a value"),
-    "misses": ("cashews_misses", "Reads that found none"),
+    "hits": ("cashews_hits", "Reads of a store that found a value"),
+    "misses": ("cashews_misses", "Reads of a store that found none"),
     "evicted": ("cashews_evictions", "Values that were removed for lack of room"),
     "expired": ("cashews_expirations", "Values that were removed at their deadline"),
     "decode_failures": ("cashews_decode_failures", "Stored values that could not be read"),
@@ -65,13 +73,22 @@ class CacheCollector:
     def collect(self) -> Iterator[Any]:
         """Give all metrics."""
         figures = self._cache.statistics()
+        yield from self._of_calls(figures.calls)
         yield from self._of_backends(figures.backends)
         yield self._gauge("cashews_load_waiters", "Calls that wait for the load of another call", figures.load_waiters)
         yield self._gauge("cashews_lock_waiters", "Calls that wait for a lock", figures.lock_waiters)
         yield self._gauge("cashews_loads_in_flight", "Loads that run", figures.loads)
         outcomes = {cause: figures.refreshes[cause] for cause in ("done", "failed", "refused")}
-        yield self._by_cause("cashews_refreshes", "Refreshes in the background, by their end", outcomes)
-        yield self._by_cause("cashews_uncached", "Calls that were not cached, by reason", figures.uncached)
+        yield self._counter("cashews_refreshes", "Refreshes in the background, by their end", "cause", outcomes)
+        yield self._counter("cashews_uncached", "Calls that were not cached, by reason", "cause", figures.uncached)
+
+    def _of_calls(self, calls: CallStatistics) -> Iterator[Any]:
+        results = {"hit": calls.hits, "miss": calls.misses, "stale": calls.stale, "shared": calls.shared}
+        yield self._counter("cashews_requests", "Calls of cached functions, by their result", "result", results)
+        for figure, (name, text) in CALL_COUNTERS.items():
+            family = self._core.CounterMetricFamily(name, text, labels=["cache"])
+            family.add_metric([self._name], getattr(calls, figure))
+            yield family
 
     def _of_backends(self, backends: Mapping[str, Mapping[str, int]]) -> Iterator[Any]:
         engine = engine_of(self._cache)
@@ -95,10 +112,10 @@ class CacheCollector:
         family.add_metric([self._name], value)
         return family
 
-    def _by_cause(self, name: str, text: str, values: Mapping[str, int]) -> Any:
-        family = self._core.CounterMetricFamily(name, text, labels=["cache", "cause"])
-        for cause, value in values.items():
-            family.add_metric([self._name, cause], value)
+    def _counter(self, name: str, text: str, label: str, values: Mapping[str, int]) -> Any:
+        family = self._core.CounterMetricFamily(name, text, labels=["cache", label])
+        for each, value in values.items():
+            family.add_metric([self._name, each], value)
         return family
 
 

@@ -31,6 +31,11 @@ class CallStatistics:
     uncached: dict[str, int]
 
     @property
+    def misses(self) -> int:
+        """The other calls: those that loaded for themselves, and those that the cache could do nothing for."""
+        return self.calls - self.hits - self.stale - self.shared
+
+    @property
     def hit_ratio(self) -> float:
         """The share of the calls that were answered by a stored value, old or not; 0 before the first call."""
         return (self.hits + self.stale) / self.calls if self.calls else 0.0

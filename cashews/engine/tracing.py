@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cashews.engine.refresher import Run
+
+T = TypeVar("T")
 
 
 class LoadTracer(Protocol):
@@ -13,8 +15,8 @@ class LoadTracer(Protocol):
 
     __slots__ = ()
 
-    def load(self, function: Callable[..., Any], key: str, run: Awaitable[Any]) -> Awaitable[Any]:
-        """Await a run of a function, and return what it returns."""
+    def load(self, function: Callable[..., Any], key: str, run: Awaitable[T]) -> Awaitable[T]:
+        """Await a run of a function and return its result; `key` is empty if it is a run for several keys."""
         ...
 
     def behind(self, run: Run) -> Run:

@@ -115,7 +115,7 @@ class Loader:
             await engine.announce(permit)
         started = now()
         try:
-            outcome: Outcome = Returned(await self._running(call))
+            outcome: Outcome = Returned(await self.observer.traced(call.key, self._invoke(call)))
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
@@ -153,11 +153,6 @@ class Loader:
         if isinstance(outcome, Returned):
             self.observer.refused(call.key)
         return outcome
-
-    def _running(self, call: Call) -> Awaitable[object]:
-        """Run the function, in sight of the tracer if there is one."""
-        run, tracer = self._invoke(call), self._observing.tracer
-        return run if tracer is None else tracer.load(self._target.function, call.key, run)
 
     def _kind_of(self, outcome: Outcome, permit: LoadPermit) -> str | None:
         """Return the kind of a result that has one reader, others load for themselves; `None` if it is a value."""

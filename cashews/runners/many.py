@@ -276,7 +276,8 @@ class ManyRunner:
             started, outcome = now(), None
             try:
                 try:
-                    found = await self._ids.run(self._target.function, ids, wanted.args, wanted.kwargs)
+                    run = self._ids.run(self._target.function, ids, wanted.args, wanted.kwargs)
+                    found = await self.observer.traced("", run)
                 except Exception as error:
                     outcome = Raised(error)
                     raise

@@ -6,8 +6,8 @@ The limits of the cache cost a call its caching, never its answer: what fails is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 from cashews._log import logger
 from cashews.engine.context import AMBIENT
@@ -37,6 +37,8 @@ from cashews.messages import Set
 from cashews.runners.call import Call, Plan, resolve
 from cashews.strategies.conditions import content_of
 from cashews.strategies.entry import Outcome, Raised, deadline_of
+
+T = TypeVar("T")
 
 ASKED_FOR: Final = (CacheBackendInteractionError, NotConfiguredError, TransactionError, LockedError)
 """The errors that reach callers all the same: of an outage with `suppress=False`, of a cache that is not set up, and of
@@ -125,6 +127,11 @@ class CallObserver:
             self._tell(Missed, key)
 
     # --- loads
+
+    def traced(self, key: str, run: Awaitable[T]) -> Awaitable[T]:
+        """Return a run of the function, in sight of the tracer if there is one."""
+        tracer = self._observing.tracer
+        return run if tracer is None else tracer.load(self._function, key, run)
 
     def loaded(self, key: str, seconds: float, outcome: Outcome | None) -> None:
         """Count a load that has ended, and say so.

@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import anyio
 
 from tests.http_suite.runner import build, cases_of_the_suite, kind_of, play, score, shortfalls
+from tests.http_suite.wire import behind_uvicorn
 
 
 def main():
@@ -20,9 +22,12 @@ def main():
     parser.add_argument("--optimal", type=int, default=0, help="how many must pass")
     parser.add_argument("--repeat", type=int, default=1, help="runs that must be equal")
     parser.add_argument("--json", type=Path, help="a file for the results, in the form of the suite")
+    parser.add_argument("--uvicorn", action="store_true", help="behind a server, over sockets; on asyncio")
     options = parser.parse_args()
     cases = cases_of_the_suite()
-    arguments = (play, cases, options.url, build(options.profile))
+    if options.uvicorn and options.loop != "asyncio":
+        parser.error("uvicorn runs on asyncio alone")
+    arguments = (play, cases, options.url, build(options.profile), behind_uvicorn if options.uvicorn else nullcontext)
     runs = [anyio.run(*arguments, backend=options.loop) for _ in range(options.repeat)]
     if options.json:
         options.json.write_text(json.dumps(runs[0], indent=1) + "\n")

@@ -20,6 +20,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache as remembered
 from pathlib import Path
@@ -38,6 +39,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 Build: TypeAlias = Callable[[App, Cache, VirtualClock], App]
+Serving: TypeAlias = Callable[[App], AbstractAsyncContextManager[App]]
 Pairs: TypeAlias = list[tuple[str, str]]
 Step: TypeAlias = dict[str, Any]
 Case: TypeAlias = dict[str, Any]
@@ -446,16 +448,18 @@ class Run:
         await self.clock.advance(seconds)
 
 
-async def play(cases: list[Case], url: str, build: Build) -> dict[str, Result]:
-    """Play all cases on a cache of this URL, which is emptied before and after."""
+async def play(cases: list[Case], url: str, build: Build, serving: Serving = nullcontext) -> dict[str, Result]:
+    """Play all cases on a cache of this URL, which is emptied before and after.
+
+    `serving` puts a server before the cache.
+    """
     clock = VirtualClock(epoch=EPOCH)
     results: dict[str, Result] = {}
     async with Cache.open(url, clock=clock) as cache:
         await cache.clear()
         origin = Origin(clock)
-        app = build(origin, cache, clock)
-        async with anyio.create_task_group() as tasks:
-            run = Run(app, origin, clock, tasks, url.startswith("mem:"))
+        async with serving(build(origin, cache, clock)) as app, anyio.create_task_group() as tasks:
+            run = Run(app, origin, clock, tasks, url.startswith("mem:") and serving is nullcontext)
             for case in cases:
                 if sum(result == HANGS for result in results.values()) < MAX_HANGING:
                     results[case["id"]] = await run.result(case)

@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from cashews.contrib.opentelemetry import instrument
+from tests.contrib.metrics.calls import RESULTS, calls_of
 
 
 class Exported:
@@ -51,11 +52,33 @@ async def test_figures_have_names_units_and_no_keys(cache, exported):
         await cache.get("absent")
         found = exported.metrics()
     hit, miss = ((("cashews.prefix", ""), ("cashews.result", result)) for result in ("hit", "miss"))
-    assert points(found["cashews.requests"]) == {hit: 1, miss: 1}
-    assert found["cashews.requests"].unit == "{request}"
+    assert points(found["cashews.reads"]) == {hit: 1, miss: 1}
     assert points(found["cashews.entries"]) == {(("cashews.prefix", ""),): 1}
-    assert {"cashews.evictions", "cashews.refreshes"} <= set(found)
+    units = {"requests": "{request}", "loads": "{load}", "load.time": "s", "reads": "{read}", "evictions": "{entry}"}
+    assert {name: found[f"cashews.{name}"].unit for name in units} == units
+    assert "cashews.refreshes" in found
     assert exported.metrics().get("cashews.requests") is None  # the block has ended
+
+
+async def test_requests_are_counted_on_every_store(stored, clock, exported):
+    load = calls_of(stored, clock)
+    with instrumented(stored, exported):
+        await load()
+        found = exported.metrics()
+    results = {result: value for ((_, result),), value in points(found["cashews.requests"]).items()}
+    assert results == RESULTS
+    assert points(found["cashews.loads"]) == {(): 2}
+    assert points(found["cashews.load.time"]) == {(): 2.0}
+
+
+async def test_one_run_for_many_ids_is_one_span(cache, exported):
+    @cache.many(ttl=60, key="n:{n}")
+    async def squares(ids):
+        return {n: n * n for n in ids}
+
+    with instrumented(cache, exported, keys=True):
+        await squares([1, 2])
+    assert "cache.key" not in exported.span("load " + squares.__qualname__).attributes
 
 
 async def test_a_load_is_a_span_beneath_the_caller_and_above_its_own(cache, clock, exported):

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from cashews import Cache
 from cashews.contrib.prometheus import CacheCollector, create_metrics_middleware
+from tests.contrib.metrics.calls import RESULTS, calls_of
 
 
 @pytest.fixture
@@ -30,6 +31,21 @@ async def test_a_scrape_gives_the_statistics(cache, registry):
     assert registry.get_sample_value("cashews_loads_in_flight", {"cache": "shop"}) == figures.loads == 0
     assert registry.get_sample_value("cashews_refreshes_total", {"cache": "shop", "cause": "done"}) == 0
     assert registry.get_sample_value("cashews_redis_connects_total", labels) is None
+
+
+async def test_requests_are_counted_on_every_store(stored, clock, registry):
+    registry.register(CacheCollector(stored, name="shop"))
+    await calls_of(stored, clock)()
+    found = {
+        result: registry.get_sample_value("cashews_requests_total", {"cache": "shop", "result": result})
+        for result in RESULTS
+    }
+    assert found == RESULTS
+    figures = {
+        name: registry.get_sample_value(f"cashews_{name}_total", {"cache": "shop"})
+        for name in ("loads", "load_seconds", "load_errors", "refused")
+    }
+    assert figures == {"loads": 2, "load_seconds": 2, "load_errors": 0, "refused": 0}
 
 
 @pytest.mark.redis
