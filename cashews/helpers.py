@@ -121,9 +121,9 @@ class MemoryLimit(Interceptor):
 
 def _bare(value: object) -> object:
     """Return the result or exception inside the form of a strategy, and any other value as it is."""
-    if isinstance(value, Raised):
+    if type(value) is Raised:
         return value.error
-    return content_of(value.outcome) if isinstance(value, Entry) else value
+    return content_of(value.outcome) if type(value) is Entry else value
 
 
 def add_prefix(prefix: str) -> AddPrefix:

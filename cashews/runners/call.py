@@ -130,4 +130,4 @@ def answer_of(outcome: Outcome, *, shared: bool) -> Any:
     if isinstance(outcome, Raised):
         raise outcome.fresh() if shared else outcome.error
     value = outcome.value
-    return value.result() if isinstance(value, Replay) else value
+    return value.result() if type(value) is Replay else value

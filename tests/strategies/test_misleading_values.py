@@ -5,7 +5,7 @@ from types import CoroutineType, GeneratorType
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import only_exceptions, with_exceptions
+from cashews import memory_limit, only_exceptions, with_exceptions
 from cashews.exceptions import EncodeError
 from cashews.strategies.entry import Entry, Raised
 from tests.strategies.test_every_strategy import DECORATORS, each
@@ -160,3 +160,15 @@ async def test_a_result_that_fails_when_it_is_asked_is_returned(cache, decorate)
     cached = decorate(cache, tags=["t"], condition="not_none")(function)
     assert [type(await cached()) for _ in range(2)] == [Mute] * 2
     assert type(await cached.refresh()) is Mute
+
+
+@pytest.mark.parametrize("claims", CLAIMS)
+async def test_what_looks_at_values_is_not_misled(subject, clock, claims):
+    """A middleware that weighs them, and a listener that is told of what was stored."""
+    async with subject.open(clock, middlewares=[memory_limit(0, 10_000)]) as cache:
+        function, runs = giving(Pretends(claims))
+        cached = cache(90, key="k")(function)
+        with cache.detect as detector:
+            assert [type(await cached()) for _ in range(2)] == [Pretends] * 2
+        assert list(detector.calls) == ["k"]
+        assert len(runs) == 1
