@@ -69,7 +69,8 @@ async def test_a_client_that_leaves_in_the_middle_hands_over():
         anyio.create_task_group() as tasks,
     ):
         async with httpx.AsyncClient(base_url=client.base_url) as leaving, leaving.stream("GET", "/") as response:
-            await anext(aiter(response.aiter_raw(1)))
+            pieces = response.aiter_raw(1)  # kept: an iterator that is dropped closes the connection
+            await anext(pieces)
             for _ in range(5):
                 tasks.start_soon(follow, client)
             while cache.statistics().load_waiters < 5:
