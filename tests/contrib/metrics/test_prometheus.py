@@ -49,8 +49,7 @@ async def test_requests_are_counted_on_every_store(stored, clock, registry):
 
 
 @pytest.mark.redis
-async def test_a_server_has_figures_of_its_own(empty, registry):
-    server = empty("valkey")
+async def test_a_server_has_figures_of_its_own(server, registry):
     async with Cache.open(server.url) as cache:
         registry.register(CacheCollector(cache))
         await cache.set("k", 1)

@@ -93,8 +93,10 @@ async def test_what_is_not_read_to_its_end_is_not_stored_and_leaves_no_permit(ca
         del response, body
         await films.body.aclose()  # its own iterator is Starlette's to close, and is not closed there
     elif ending == "failed":
-        with pytest.raises(ValueError, match="torn"):
+        with pytest.raises(Exception) as failure:  # noqa: PT011  older releases of Starlette raise a group
             await client_of(films).get()
+        (error,) = getattr(failure.value, "exceptions", (failure.value,))
+        assert repr(error) == "ValueError('torn')"
     else:
         assert len((await client_of(films).get()).body) > 9 * 2**20
     gc.collect()
