@@ -1,11 +1,13 @@
 """The near table itself, in the order of the wire: no server, no clock."""
 
 import math
+from threading import Thread
 
 import pytest
 
 from cashews import messages as m
 from cashews._typing import ABSENT
+from cashews.actors.shared import SHARED
 from cashews.backends.interface import NOT_NOW
 from cashews.backends.redis.near import Feed, Near
 
@@ -145,6 +147,44 @@ def test_a_permit_is_void_after_a_change_and_after_the_end_of_the_feed(near, fee
     near.flush(feed)
     assert last.void
     assert not last.joinable
+
+
+def test_a_load_that_is_announced_again_is_followed_once(near, feed):
+    """The next call announces it, if the one that led it was cancelled."""
+    near.expect("k", feed)
+    permit = m.LoadPermit("k")
+    assert near.follow("k", permit)
+    assert near.follow("k", permit)
+    permit.unfollow()
+    assert near._followers == {}
+
+
+class EndsMeanwhile(m.LoadPermit):
+    """The permit of a load in another thread, which ends right when the permit is refused, unless it has to wait."""
+
+    __slots__ = ()
+
+    def refuse(self):
+        super().refuse()
+        thread = Thread(target=self.end)
+        thread.start()
+        thread.join()
+
+    def end(self):
+        if SHARED.acquire(blocking=False):
+            self.unfollow()
+            SHARED.release()
+
+
+@pytest.mark.parametrize("change", [lambda near, _: near.invalidate(["a", "b"]), lambda near, feed: near.flush(feed)])
+def test_a_load_that_ends_in_another_thread_keeps_no_other_from_its_refusal(near, feed, change):
+    """Guarantee 10, with the loads of several event loops."""
+    permits = [kind(key) for key in ("a", "b") for kind in (EndsMeanwhile, m.LoadPermit)]
+    for permit in permits:
+        near.expect(permit.key, feed)
+        assert near.follow(permit.key, permit)
+    change(near, feed)
+    assert all(permit.void for permit in permits)
 
 
 def test_a_value_that_was_decoded_to_nothing_counts_as_absent(near, feed):

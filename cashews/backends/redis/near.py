@@ -21,6 +21,7 @@ from typing import Final
 
 from cashews import messages as m
 from cashews._typing import ABSENT
+from cashews.actors.shared import SHARED
 from cashews.backends.interface import NOT_NOW
 
 MOST: Final = 1_000
@@ -93,7 +94,8 @@ class Near:
         """The least recently used first."""
         self._bytes = 0
         self._followers: dict[str, list[m.LoadPermit]] = {}
-        """The permits of the loads that run, by key: void once the server tells of a change."""
+        """The permits of the loads that run, by key: void once the server tells of a change. Loads of other event loops
+        end in their own threads, so these are used under the guard of shared state."""
         self.hits = self.misses = self.unsure = 0
         self._invalidations = self._flushes = self._evicted = 0
 
@@ -188,8 +190,8 @@ class Near:
             slot = self._slots.get(key)
             if slot is not None:
                 self._drop(slot)
-            for permit in self._followers.get(key, ()):
-                permit.refuse()
+            if key in self._followers:
+                self._refuse(key)
 
     def flush(self, feed: Feed) -> None:
         """Serve none of the slots of a feed any more, and void the permits that relied on it.
@@ -198,9 +200,9 @@ class Near:
         """
         feed.end()
         self._flushes += 1
-        for permits in self._followers.values():
-            for permit in permits:
-                permit.refuse()
+        with SHARED:
+            for key in self._followers:
+                self._refuse(key)
 
     # --- loads
 
@@ -209,18 +211,27 @@ class Near:
         slot = self._slots.get(key)
         if slot is None or slot.feed.sure == -math.inf:
             return False
-        self._followers.setdefault(key, []).append(permit)
-        permit.unfollow = partial(self.stop_following, key, permit)
+        with SHARED:
+            permits = self._followers.setdefault(key, [])
+            if permit not in permits:  # a load that was handed over to another call is announced again
+                permits.append(permit)
+            permit.unfollow = partial(self.stop_following, key, permit)
         return True
 
     def stop_following(self, key: str, permit: m.LoadPermit) -> None:
         """Void a permit no more at changes of a key."""
-        permits = self._followers.get(key, [])
-        if permit in permits:
-            permits.remove(permit)
-            permit.unfollow = None
-        if not permits:
-            self._followers.pop(key, None)
+        with SHARED:
+            permits = self._followers.get(key, [])
+            if permit in permits:
+                permits.remove(permit)
+                permit.unfollow = None
+            if not permits:
+                self._followers.pop(key, None)
+
+    def _refuse(self, key: str) -> None:
+        with SHARED:
+            for permit in self._followers.get(key, ()):
+                permit.refuse()
 
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes by name."""
