@@ -85,10 +85,22 @@ class Gate(Backend):
                 raise CacheBackendInteractionError(text, unknown=True) from None
 
     async def settle(self) -> None:
-        await self._keeper.at_home(self.store.settle)
+        await self._repeated_at_home(self.store.settle)
 
     async def follow(self, key: str, permit: LoadPermit) -> None:
-        await self._keeper.at_home(lambda: self.store.follow(key, permit))
+        await self._repeated_at_home(lambda: self.store.follow(key, permit))
+
+    async def _repeated_at_home(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have a call run in the home, and once more in the next one if the home ends before it has answered."""
+        while True:
+            is_here = self._keeper.home_thread == get_ident()
+            try:
+                return await self._keeper.at_home(call)
+            except ScopeEndedError:
+                if is_here:  # the cache is being closed
+                    raise
+            except LoopGoneError:
+                continue
 
     async def close(self) -> None:
         await self.store.close()

@@ -13,6 +13,7 @@ import pytest
 
 from cashews import Cache
 from cashews.exceptions import CacheBackendInteractionError
+from tests.engine.conftest import Stub
 from tests.engine.elsewhere import LOOPS, PATIENCE, Parked, elsewhere, use_everything
 from tests.internals import inside
 
@@ -113,6 +114,40 @@ async def test_a_message_that_a_home_takes_along(serving, other, command):
             tasks.start_soon(ask)
             await anyio.to_thread.run_sync(begun.wait, PATIENCE)
             home.release.set()
+    await cache.close()
+
+
+@LOOPS
+async def test_a_load_whose_announcement_a_home_takes_along(serving, other, monkeypatch):
+    """Guarantee 29. It is announced again, here: the call fails as its function does, and not with the home."""
+    serving()
+    monkeypatch.setattr(Stub, "follows", True)
+    cache = Cache()
+    cache.setup("stub://")
+    store, begun, announced = inside(cache).store(), threading.Event(), []
+
+    async def park(*_):
+        store.follow = follow  # the next load is announced
+        begun.set()
+        await anyio.sleep_forever()
+
+    async def follow(key, _):
+        announced.append(key)
+
+    @cache(ttl=10, key="load")
+    async def load():
+        return 1
+
+    async def call():
+        assert await load() == 1
+
+    async with Parked(partial(cache.get, "k"), other) as home:
+        store.follow = park
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await anyio.to_thread.run_sync(begun.wait, PATIENCE)
+            home.release.set()
+    assert announced == ["load"]
     await cache.close()
 
 
