@@ -11,6 +11,7 @@ import time
 import timeit
 from collections.abc import Awaitable, Callable
 from statistics import median
+from threading import Event, Thread
 from types import MethodType
 
 import loop_asyncio
@@ -116,6 +117,21 @@ def hot_function() -> Callable[[int], Awaitable[object]]:
     return cache(ttl="10m", key="user:{uid}")(echo)
 
 
+def get_from_another_loop() -> Callable[[int], Awaitable[object]]:
+    """Return a function that asks a cache whose home is another event loop, in a thread."""
+    cache, ready = cashews.Cache(), Event()
+    cache.setup("mem://?size=1000&check_interval=1")
+
+    async def stay() -> None:
+        await cache.set("user:7", 7, expire=TTL)
+        ready.set()
+        await loop_asyncio.sleep(TTL)
+
+    Thread(target=loop_asyncio.run, args=(stay,), daemon=True).start()
+    ready.wait()
+    return lambda uid: cache.get(f"user:{uid}")
+
+
 def measure(rounds: int) -> dict[str, object]:
     """Measure the steps and the whole, in turn."""
     steps: list[Step | Awaited] = []
@@ -128,6 +144,7 @@ def measure(rounds: int) -> dict[str, object]:
     steps.append(Awaited("Awaiting a function that does nothing", echo))
     steps.append(Awaited("A checkpoint, which is due once for each budget of turns", checkpoint))
     steps.append(Awaited("A whole decorated hit", hot_function()))
+    steps.append(Awaited("A `get` from another event loop than the cache's home", get_from_another_loop()))
 
     async def main() -> None:
         for _ in range(rounds):

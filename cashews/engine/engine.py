@@ -235,11 +235,13 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     async def open(self) -> None:
         """Open the scope in the current task; see `Lifetime.open`."""
+        await self.reopen()
         await self._lifetime.open()
 
     async def reopen(self) -> None:
         """Allow use again after `close()`, also inside the block that is open."""
         await self._lifetime.reopen()
+        await self.prepare()
 
     def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

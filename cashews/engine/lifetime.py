@@ -89,6 +89,9 @@ class Lifetime:
 
         :raises EventLoopError: if that runs in no event loop
         """
+        home = self.sites.home
+        if home is not None and self._engine.home_thread == get_ident():
+            return home
         return self.sites.here()
 
     def arrive(self) -> bool:
@@ -202,11 +205,10 @@ class Lifetime:
     # --- open
 
     async def open(self) -> None:
-        """Open the scope of this event loop in the current task, as the block of the cache.
+        """Open the scope of this event loop in the current task, as the block of the cache, after `reopen`.
 
         :raises EventLoopError: if the cache is open already
         """
-        await self.reopen()
         site = self.here()
         if self._block is not None and self._block is not site and self._block.alive:
             message = "another event loop has opened this cache; use it here without a block of its own"
@@ -298,12 +300,11 @@ class Lifetime:
 
     def fork(self) -> None:
         """Begin anew in the child of a fork: its loops, threads and tasks are copies without life."""
+        self._closing, self._engine.home_thread = None, 0
         self.sites.forget_all()
-        self._closing = None
         self._engine.permits.forget_all()
         for route in self._engine.routes:
             route.backend.forked()
-            route.graph.clear()
 
 
 _living: WeakSet[Lifetime] = WeakSet()

@@ -170,5 +170,5 @@ class Sites:
 
     def forget_all(self) -> None:
         """Begin anew in the child of a fork, whose threads and loops are copies without life."""
-        self.home, self._engine.home_thread = None, 0
+        self.home = None
         self._by_thread = {}

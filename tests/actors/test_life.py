@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from cashews.actors.actor import ScopeEndedError
 from cashews.exceptions import CacheClosedError
 from tests.actors.conftest import Echo
 
@@ -60,7 +61,7 @@ async def test_who_waits_when_the_scope_ends_is_answered_and_further_letters_are
         await clock.settle()
         scope.cancel_scope.cancel()
     assert replies == [LookupError] * 2
-    assert await outcome(echo, 3) is CacheClosedError
+    assert await outcome(echo, 3) is ScopeEndedError
     assert echo.drains == 0
 
 
@@ -87,7 +88,7 @@ async def test_a_failure_leaves_and_ends_the_life(echo):
     echo.work = fail
     with pytest.raises(ZeroDivisionError):
         await echo.life.run()
-    assert await outcome(echo, 1) is CacheClosedError
+    assert await outcome(echo, 1) is ScopeEndedError
 
 
 async def test_closing_serves_what_waits_and_refuses_what_comes(clock):

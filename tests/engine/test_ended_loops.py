@@ -28,6 +28,16 @@ async def test_a_loop_that_ends_leaves_the_cache_to_another(stored, other):
     await use_everything(stored, "here")
 
 
+async def test_a_home_whose_loop_runs_is_never_given_up(memory):
+    """Another loop may have looked at it when it was stopped, and it runs again by now."""
+    await memory.set("k", 1)
+    sites = inside(memory).engine._lifetime.sites
+    home = sites.home
+    sites.give_up(home)
+    assert sites.home is home
+    assert inside(memory).engine.home_thread == threading.get_ident()
+
+
 @LOOPS
 async def test_askers_in_the_home_of_others_go_on_when_it_ends(stored, other):
     """Values that were written before are there; what is under way is answered, and nobody hangs."""

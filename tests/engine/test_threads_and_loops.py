@@ -215,6 +215,27 @@ async def test_a_deadlock_over_two_loops_is_found(memory, other):
 
 
 @LOOPS
+async def test_a_deadlock_of_locks_over_two_loops_is_found(memory, other):
+    """Guarantee 14."""
+    await memory.ping()  # the home is here
+    both, refused = threading.Barrier(2), []
+
+    async def take(first, second):
+        async with memory.lock(first, 60):
+            await anyio.to_thread.run_sync(both.wait, PATIENCE)
+            try:
+                async with memory.lock(second, 60):
+                    pass
+            except LockedError as error:
+                refused.append("deadlock" in str(error))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take, "a", "b")
+        await elsewhere(partial(take, "b", "a"), other)
+    assert refused == [True]
+
+
+@LOOPS
 async def test_a_transaction_is_of_one_thread(memory, other):
     """A thread inherits the context of its caller, and so a loop in it."""
     async with memory.transaction():

@@ -42,12 +42,6 @@ class WaitGraph:
         """Return the number of keys that are held."""
         return len(self._holders)
 
-    def clear(self) -> None:
-        """Forget all holders and waiters."""
-        self._holders.clear()
-        self._queues = LockQueues()
-        self._waits.clear()
-
     def take(self, key: str, transaction: object) -> bool:
         """Take a key that no other transaction holds; says whether this one holds it now."""
         return self._holders.setdefault(key, transaction) is transaction
