@@ -30,6 +30,7 @@ import hypothesis
 import pytest
 
 from cashews.exceptions import MissingExtraError
+from cashews.serialize import custom
 from tests.servers import Server, binaries
 from tests.subjects import HERE, clock_of, each, is_left_out, subject_of, suite_of
 
@@ -183,6 +184,15 @@ def pytest_generate_tests(metafunc):
         own = loop_of(metafunc.definition.path)
         loops = [own] if own else loops_asked_for(metafunc.config)
         metafunc.parametrize("anyio_backend", loops, indirect=True, scope="module")
+
+
+@pytest.fixture(autouse=True)
+def _registered_types():
+    """Take registered types back after each test: they are known to every serializer of the process."""
+    before = dict(custom._customs)
+    yield
+    custom._customs.clear()
+    custom._customs.update(before)
 
 
 @pytest.fixture(scope="module")

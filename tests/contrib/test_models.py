@@ -7,15 +7,6 @@ import pytest
 from cashews import Cache
 from cashews.contrib.models import register_models
 from cashews.exceptions import WrongArgumentError
-from cashews.serialize import custom
-
-
-@pytest.fixture(autouse=True)
-def _registered():
-    known = dict(custom._customs)
-    yield
-    custom._customs.clear()
-    custom._customs.update(known)
 
 
 @pytest.fixture
