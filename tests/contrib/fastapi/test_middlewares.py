@@ -375,6 +375,18 @@ async def test_a_refused_call_is_429_and_says_when_to_come_again(cache, clock):
     assert refused.headers["ratelimit"] == '"default";r=0;t=500'
 
 
+async def test_a_refusal_without_end_has_the_longest_wait(cache):
+    """A window lasts for ever if its key was given no time to live."""
+    shop = Shop(cache, *ALL)
+    shop.app.add_exception_handler(RateLimitError, rate_limit_handler)
+    shop.route("/", cache.rate_limit(limit=1, period="1m", key="v"))
+    assert (await shop.get()).status_code == 200
+    for key in [key async for key in cache.scan("*")]:
+        await cache.expire(key, None)
+    refused = await shop.get()
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, str(2**31))
+
+
 # --- all together
 
 
