@@ -5,11 +5,13 @@ from __future__ import annotations
 from weakref import finalize
 
 from cashews._dataclass import dataclass, replace
+from cashews._typing import ABSENT
 from cashews.engine.engine import Engine
+from cashews.exceptions import EncodeError
 from cashews.messages import Set
 from cashews.runners.call import Call
 from cashews.runners.observer import CallObserver
-from cashews.strategies.entry import Entry, Outcome, Returned
+from cashews.strategies.entry import Entry, Outcome, Returned, Unstored
 from cashews.strategies.replay import RECORDERS, Replay, Tap
 
 
@@ -21,8 +23,14 @@ class Live(Returned):
     ending: Ending
 
     async def drained(self) -> Outcome:
-        """Read the result for the store alone, and return an outcome that anybody may read."""
+        """Read the result for the store alone, and return an outcome that anybody may read.
+
+        It has no value if the result was not written down: nobody can have it any more.
+        """
         await self.tap.drain()
+        if self.ending.replay is None:
+            reason = "it is too long to be written down"
+            return Unstored(ABSENT, EncodeError(self.ending.key, self.value, "a recorder", reason))
         return Returned(self.ending.replay)
 
 
@@ -35,7 +43,9 @@ class Ending:
     def __init__(self, engine: Engine, kind: str, call: Call, message: Set, observer: CallObserver) -> None:
         permit = message.permit
         assert permit is not None
+        self.key = call.key
         self.replay: object = None
+        """The replay of the result; `None` until it has ended."""
         self._engine = engine
         self._kind = kind
         self._message = replace(message, value=None)

@@ -23,7 +23,7 @@ from cashews.guards.locked import Locked
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, Target
 from cashews.runners.observer import CallObserver
-from cashews.strategies.entry import Outcome
+from cashews.strategies.entry import Outcome, Returned
 from cashews.strategies.strategy import Serve, Strategy
 
 CallLoad: TypeAlias = Callable[[Call, LoadPermit], Awaitable[Outcome]]
@@ -168,11 +168,12 @@ class SoftTimeout:
     seconds: float
 
     async def __call__(self, call: Call) -> tuple[Outcome | None, bool]:
-        """Load; no outcome once the timeout has passed, or if the refresh was refused."""
+        """Load; no outcome once the timeout has passed, if the refresh was refused, or if nobody can have it."""
         engine, clock = self.engine, self.engine.clock
         if engine.is_off(Command.GET, call.key) or engine.is_off(Command.SET, call.key):
             return await self.load(call)
         with clock.move_on_at(clock.now() + self.seconds):
             behind, join = partial(self.load_behind, call), self.flights.has(call.key)
-            return await engine.refresh_and_wait(self.flights, call.key, behind, join=join), True
+            outcome = await engine.refresh_and_wait(self.flights, call.key, behind, join=join)
+            return None if isinstance(outcome, Returned) and outcome.value is ABSENT else outcome, True
         return None, False

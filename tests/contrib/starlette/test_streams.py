@@ -7,6 +7,7 @@ import pytest
 from starlette.responses import StreamingResponse
 
 from cashews import Cache
+from cashews.contrib import _starlette
 
 
 class Films:
@@ -132,6 +133,20 @@ async def test_with_a_soft_timeout_the_engine_reads_the_stream(cache, client_of,
     await clock.advance(20)
     assert (await client.get()).body == b"2:ab"
     assert (await client.get()).body == b"2:ab"
+
+
+async def test_a_stream_too_long_for_the_engine_leaves_the_old_one_to_its_caller(cache, client_of, clock, monkeypatch):
+    """Guarantee 29. Such a refresh counts as failed. Without an old value the caller has the stream itself."""
+    monkeypatch.setattr(_starlette, "MOST_BYTES", 5)
+    films = Films(cache, cache.soft(ttl="1m", soft_ttl="10s", soft_timeout="1s", key="film"))
+    client = client_of(films)
+    await client.get()
+    await clock.advance(20)
+    films.pieces = ("long", "er")
+    assert [(await client.get()).body for _ in range(2)] == [b"1:ab"] * 2
+    assert cache.statistics().refreshes["failed"] == 2
+    await clock.advance(60)
+    assert (await client.get()).body == b"4:longer"
 
 
 async def test_a_stream_of_another_class_is_not_stored(cache, client_of):
