@@ -228,7 +228,8 @@ class Commands:
     def locks(self, pattern: str = "*", batch_size: int = 100) -> AsyncIterator[tuple[str, float]]:
         """Iterate over the locks that are held, by whichever process: pairs of a key and the seconds it has left.
 
-        They are infinite for a lock without a lease. The locks of transactions are among them.
+        They are infinite for a lock without a lease. The locks of transactions are among them where other processes may
+        use the store, too; on memory a transaction has none.
         """
         return self._pages(m.ListLocks(text("pattern", pattern), integer("batch_size", batch_size, 1)))
 
