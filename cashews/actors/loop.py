@@ -341,3 +341,11 @@ def current_loop() -> Loop:
         pass
     message = "the cache was used outside of an event loop; run it under asyncio or trio"
     raise EventLoopError(message)
+
+
+def loop_runs_here() -> bool:
+    """Say whether an event loop runs in the calling thread, which may not block then."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return True
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001  exported; see above

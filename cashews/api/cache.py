@@ -10,12 +10,9 @@ from typing import Any
 
 from cashews._arguments import command_of, commands_of, runnable, runnables, text
 from cashews._typing import Self
-from cashews.api.caching import DecoratorAPI
-from cashews.api.commands import CommandAPI
-from cashews.api.guarding import GuardAPI
+from cashews.api.blocking import Blocking, BlockingHost, opened
 from cashews.api.many import ManyAPI
 from cashews.api.settings import parse_setup
-from cashews.api.transactions import TransactionAPI
 from cashews.backends.interface import Backend, Environment
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
@@ -29,7 +26,7 @@ from cashews.messages.values import OnRemove
 ALL = frozenset(Command)
 
 
-class Cache(CommandAPI, DecoratorAPI, ManyAPI, GuardAPI, TransactionAPI):
+class Cache(BlockingHost, ManyAPI):
     """A cache over one or more backends.
 
     All tasks that it needs live in the block ``async with Cache.open("mem://") as cache``. Without that block, after
@@ -48,6 +45,8 @@ class Cache(CommandAPI, DecoratorAPI, ManyAPI, GuardAPI, TransactionAPI):
         super().__init__(engine, strict_keys=strict_keys)
         self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
         self.name = name
+        self.blocking = Blocking(self)
+        """The same commands and decorators for plain functions, in threads without an event loop."""
 
     def __repr__(self) -> str:
         return f"<Cache {self.name!r} {', '.join(map(repr, self._engine.routes)) or 'not set up'}>"
@@ -73,6 +72,35 @@ class Cache(CommandAPI, DecoratorAPI, ManyAPI, GuardAPI, TransactionAPI):
         cache = cls(name, strict_keys=strict_keys, clock=clock, random=random)
         cache.setup(url, middlewares, **options)
         return cache
+
+    @classmethod
+    def open_blocking(
+        cls,
+        url: str,
+        *,
+        middlewares: Sequence[Middleware] = (),
+        name: str = "",
+        strict_keys: bool = False,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        **options: Any,
+    ) -> AbstractContextManager[Blocking]:
+        """Return ``with Cache.open_blocking("mem://") as cache``, whose commands and decorators are those of threads.
+
+        The cache itself, whose commands are to be awaited, is ``cache.asynchronous``.
+
+        :raises SettingsError: if the URL or an option is wrong
+        """
+        cache = cls.open(
+            url,
+            middlewares=middlewares,
+            name=name,
+            strict_keys=strict_keys,
+            clock=clock,
+            random=random,
+            **options,
+        )
+        return opened(cache.blocking, cache)
 
     async def __aenter__(self) -> Self:
         await self._engine.open()

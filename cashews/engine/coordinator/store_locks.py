@@ -14,6 +14,7 @@ import anyio
 from cashews._dataclass import replace
 from cashews._log import logger
 from cashews.actors.loop import Loop, SharedReplySlot
+from cashews.actors.portal import HOLDER
 from cashews.backends.interface import NOT_NOW
 from cashews.clock import Clock
 from cashews.commands import Command
@@ -130,8 +131,8 @@ class StoreLocks:
     # --- the holders
 
     def task(self) -> object:
-        """Return the calling task."""
-        return self._loop().task()
+        """Return the calling task; the block of a thread stands for all tasks that serve its body."""
+        return HOLDER.get() or self._loop().task()
 
     def note_entered(self, lock: HeldLock) -> None:
         """Note that a body runs, in the calling task, under a lock that was taken."""
