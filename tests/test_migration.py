@@ -72,8 +72,8 @@ LINES = {
     "from cashews.contrib.fastapi import cache_control_ttl": "import",
     'cache.setup("mem://")': "mem://",
     'cache.setup("redis://x", middlewares=(a, b))': "middlewares",
-    'cache.setup("redis://x", client_side=True)': "not here",
-    'cache.setup("redis://x?client_side=True")': "not here",
+    'cache.setup("redis://x", cluster=True)': "not here",
+    'cache.setup("redis://x?cluster=True")': "not here",
     'cache.setup("redis://x", secret="s")': "secret",
     "cache.disable()": "disable",
     "cache.disable(Command.GET)": "disable",
@@ -101,6 +101,7 @@ LINES = {
     'await cache.set("k", 1, expire="1h30m")': None,
     'await cache.delete_match("user:*")': None,
     'cache.setup("redis://x", client_side=False)': None,
+    'cache.setup("redis://x", client_side=True)': None,
     "other.disable()": None,
 }
 

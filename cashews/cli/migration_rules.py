@@ -81,7 +81,7 @@ FORMAT: Final = Change(
     "format", "the format is ignored", "it is applied, so keys differ", "leave it out to keep old keys"
 )
 PLAIN: Final = Change("plain function", "fails at the call", "a NotAsyncError at decoration", "async def")
-NOT_HERE: Final = Change("not here", "client-side cache, cluster", "not there yet", "leave the option out, or wait")
+NOT_HERE: Final = Change("not here", "Redis Cluster", "not there yet", "leave the option out, or wait")
 SHARED: Final = Change(
     "mem://",
     "values are copied when they are set",
@@ -246,11 +246,10 @@ def _setup(method: str, options: dict[str, ast.expr], node: ast.Call) -> Iterato
         yield MIDDLEWARES
     if "secret" in options or "secret=" in text:
         yield SIGNED
-    for option in ("client_side", "cluster"):
-        value = options.get(option)
-        on = value is not None and not (isinstance(value, ast.Constant) and not value.value)
-        if on or f"{option}=1" in text or f"{option}=true" in text.lower():
-            yield NOT_HERE
+    value = options.get("cluster")
+    on = value is not None and not (isinstance(value, ast.Constant) and not value.value)
+    if on or "cluster=1" in text or "cluster=true" in text.lower():
+        yield NOT_HERE
 
 
 def _is_decorator(node: ast.expr, project: Project, methods: frozenset[str]) -> bool:
