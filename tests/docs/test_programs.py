@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def test_every_program_belongs_to_a_tutorial():
     assert [path.name for path in EXAMPLES.glob("*.py") if f"examples/{path.name}" not in tutorials] == []
 
 
+@asynccontextmanager
+async def client_of(app):
+    """Run an application in process, and give a client of it."""
+    import httpx  # noqa: PLC0415  not everywhere where the other tests of this file run
+
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://shop") as client,
+    ):
+        yield client
+
+
 @pytest.mark.integration
 class TestTheFastAPIService:
     @pytest.fixture
@@ -46,13 +60,7 @@ class TestTheFastAPIService:
 
     @pytest.fixture
     async def client(self, service):
-        import httpx  # noqa: PLC0415  not everywhere where the other tests of this file run
-
-        transport = httpx.ASGITransport(service.app)
-        async with (
-            service.app.router.lifespan_context(service.app),
-            httpx.AsyncClient(transport=transport, base_url="http://shop") as client,
-        ):
+        async with client_of(service.app) as client:
             yield client
 
     async def test_a_product_is_read_from_the_database_once(self, client, service):
@@ -115,13 +123,7 @@ class TestTheHTTPCache:
 
     @pytest.fixture
     async def client(self, service):
-        import httpx  # noqa: PLC0415  not everywhere where the other tests of this file run
-
-        transport = httpx.ASGITransport(service.app)
-        async with (
-            service.app.router.lifespan_context(service.app),
-            httpx.AsyncClient(transport=transport, base_url="http://shop") as client,
-        ):
+        async with client_of(service.app) as client:
             yield client
 
     async def test_a_book_is_read_once_and_its_change_is_seen_at_once(self, client, service):
