@@ -35,6 +35,16 @@ class AbsentType(enum.Enum):
 ABSENT: Final = AbsentType.ABSENT
 """The sign that nothing is stored. `None` cannot be that sign, since it is a value like any other."""
 
+
+class NotNowType(enum.Enum):
+    """The type of `NOT_NOW`."""
+
+    NOT_NOW = "not now"
+
+
+NOT_NOW: Final = NotNowType.NOT_NOW
+"""Cannot be served in place: it has to be asked."""
+
 Absent: TypeAlias = Literal[AbsentType.ABSENT]
 
 Duration: TypeAlias = int | float | str | timedelta

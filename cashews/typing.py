@@ -12,7 +12,8 @@ from cashews.commands import Command, Effect
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import Detector
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.transaction import Transaction, TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
+from cashews.engine.coordinator.transaction import Transaction
 from cashews.engine.counts import CallStatistics
 from cashews.engine.interceptors import Callback, Middleware
 from cashews.engine.statistics import EngineStatistics

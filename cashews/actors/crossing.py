@@ -20,8 +20,8 @@ from typing import Final, Generic, TypeVar, cast
 
 import anyio
 
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
-from cashews.backends.interface import NOT_NOW, NotNowType
 
 R = TypeVar("R")
 PULSE: Final = 0.25

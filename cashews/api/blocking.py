@@ -19,7 +19,8 @@ from cashews.api.transactions import TIMEOUT, TransactionAPI
 from cashews.backends.commands import NO_TAGS
 from cashews.engine.context import AMBIENT
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.coordinator.transaction import Transaction, TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
+from cashews.engine.coordinator.transaction import Transaction
 from cashews.engine.statistics import EngineStatistics
 from cashews.messages import CommitOutcome
 

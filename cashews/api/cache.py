@@ -43,7 +43,9 @@ class Cache(BlockingHost, ManyAPI):
     ) -> None:
         engine = Engine(clock or SystemClock(), random or own_random(), name)
         super().__init__(engine, strict_keys=strict_keys)
-        self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
+        self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call, as the next two do
+        self._look = engine.look  # type: ignore[method-assign]
+        self._put = engine.put  # type: ignore[method-assign]
         self.name = name
         self.blocking = Blocking(self)
         """The same commands and decorators for plain functions, in threads without an event loop."""

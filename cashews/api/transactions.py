@@ -14,7 +14,8 @@ from cashews.api.face import Face
 from cashews.api.keying import async_function
 from cashews.engine.context import AMBIENT, Ambient, add, take_back
 from cashews.engine.coordinator.in_transactions import current
-from cashews.engine.coordinator.transaction import Transaction, TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
+from cashews.engine.coordinator.transaction import Transaction
 from cashews.engine.engine import Engine
 from cashews.exceptions import TransactionError, WrongArgumentError
 from cashews.messages import CommitOutcome
@@ -80,7 +81,8 @@ class TransactionContext:
         self._transaction = None
         take_back("transactions", transaction)
         if error is None:
-            await transaction.finish()
+            if not transaction.finish_in_place():
+                await transaction.finish()
         else:
             await transaction.end(CommitOutcome.ABORTED)
 

@@ -18,7 +18,7 @@ from cashews._arguments import (
     text_pairs,
     texts,
 )
-from cashews._typing import Duration
+from cashews._typing import ABSENT, NOT_NOW, Duration, NotNowType
 from cashews.actors.slices import in_slices, in_steps
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.tags import TagRules, tags_of
@@ -50,11 +50,22 @@ class Commands:
         """Return an iterator over the items of every page."""
         raise NotImplementedError
 
+    def _look(self, key: str) -> object:
+        """Return the value of a key in place, `ABSENT`, or `NOT_NOW`."""
+        return NOT_NOW
+
+    def _put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
+        """Store a value in place; says whether it was stored, or `NOT_NOW`."""
+        return NOT_NOW
+
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
         if type(key) is not str:  # spares most calls the check
             text("key", key)
-        return await self._ask(m.Get(key, default))
+        found = self._look(key)
+        if found is NOT_NOW:
+            return await self._ask(m.Get(key, default))
+        return default if found is ABSENT else found
 
     async def get_raw(self, key: str, default: Any = None) -> Any:
         """Return a value that `set_raw` stored, without decoding it."""
@@ -103,8 +114,9 @@ class Commands:
         if expire is not None:
             expire = seconds(expire, "expire")
         if exist is not None:
-            exist = _exist(exist)
-        return await self._ask(m.Set(key, value, expire, exist))
+            return await self._ask(m.Set(key, value, expire, _exist(exist)))
+        stored = self._put(key, value, expire)
+        return await self._ask(m.Set(key, value, expire)) if stored is NOT_NOW else stored
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
         """Store a value without encoding it; says whether it was stored."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from cashews._dataclass import dataclass
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.backends.commands import Commands
@@ -23,16 +23,6 @@ Item = TypeVar("Item")
 
 Turn: TypeAlias = Callable[[Any, float], Any]
 """Serves one message at an instant, awaiting nothing: `turn(message, now)` answers the message's reply type."""
-
-
-class NotNowType(enum.Enum):
-    """The type of `NOT_NOW`."""
-
-    NOT_NOW = "not now"
-
-
-NOT_NOW: Final = NotNowType.NOT_NOW
-"""This message cannot be served in place: it has to be asked."""
 
 
 class Asks(Protocol):
@@ -61,6 +51,16 @@ class Environment:
     """Say that `turns` answers other turns now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The turns of `Get` and `Set` without a message: the way of one value in place, which is asked for most."""
+
+    look: Callable[[str, float], object]
+    """``look(key, now)`` returns a value, or `ABSENT`."""
+    put: Callable[[str, object, float | None, float], bool]
+    """``put(key, value, expire, now)`` stores a value; says whether it was stored."""
+
+
 class Backend(Commands, Asks, ABC):
     """Where values are kept: an actor whose state changes only in its turns.
 
@@ -80,6 +80,11 @@ class Backend(Commands, Asks, ABC):
     @abstractmethod
     def turns(self) -> Mapping[type[Message[Any]], Turn]:
         """The turns that may be served at once in the asker's task; a message without one goes through `ask`."""
+
+    @property
+    def direct(self) -> Direct | None:
+        """The turns of `Get` and `Set` without a message, while nothing but these turns is in the way."""
+        return None
 
     @property
     def turns_here(self) -> Mapping[type[Message[Any]], Turn]:

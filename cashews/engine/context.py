@@ -96,7 +96,9 @@ def add(part: Part, entry: Any) -> None:
 def take_back(part: Part, entry: Any) -> None:
     """Take an entry back, wherever it stands among others; in a context without it nothing happens."""
     here = AMBIENT.get()
-    if here is not None and any(each is entry for each in getattr(here, part)):
+    if here is not None and here.sole is entry:  # nothing is left
+        AMBIENT.set(None)
+    elif here is not None and any(each is entry for each in getattr(here, part)):
         changes: dict[str, Any] = {part: tuple(each for each in getattr(here, part) if each is not entry)}
         left = replace(here, **changes)
         AMBIENT.set(left if left.off or left.detectors or left.further or left.transactions else None)

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from anyio.lowlevel import checkpoint
 
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
-from cashews.backends.interface import NOT_NOW, Backend, Environment, NotNowType
+from cashews.backends.interface import Backend, Environment
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.commands import Command
@@ -60,6 +61,8 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._credit = 0
         self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
+        self._look: Callable[[str, float], object] | None = None
+        self._put: Callable[[str, object, float | None, float], bool] | None = None
         self._all_on = True
         self.follows = False
         """Whether a store hears of changes by others, and has to know of loads that begin."""
@@ -72,6 +75,24 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._invalidator = Invalidator(self.permits)
 
     # --- asking
+
+    def look(self, key: str) -> object:
+        """Return what `Get` answers in place, without a message: a value, `ABSENT`, or `NOT_NOW`."""
+        turn = self._look
+        if turn is None or self._credit <= 0 or self.home_thread != get_ident() or AMBIENT.get() is not None:
+            return NOT_NOW
+        self._credit -= 1
+        return turn(key, self._now())
+
+    def put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
+        """Do what a `Set` by name does in place, without a message; `NOT_NOW` also while loads run."""
+        turn = self._put
+        if turn is None or self._credit <= 0 or self.home_thread != get_ident() or AMBIENT.get() is not None:
+            return NOT_NOW
+        if self._running:
+            return NOT_NOW
+        self._credit -= 1
+        return turn(key, value, expire, self._now())
 
     def in_place(self, message: Message[R]) -> R | NotNowType:
         route = self._sole
@@ -225,11 +246,13 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration."""
-        self._sole = self.routes.sole
+        self._sole = sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
         self.follows = any(route.backend.follows for route in self.routes)
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
+        direct = None if sole is None else sole.direct
+        self._look, self._put = (None, None) if direct is None else (direct.look, direct.put)
 
     # --- lifetime
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from threading import get_ident
 from typing import Any, TypeVar
 
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics, ScopeEndedError
 from cashews.actors.crossing import LoopGoneError
 from cashews.actors.scope import Service
-from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
+from cashews.backends.interface import Backend, Direct, Turn
 from cashews.clock import Clock
 from cashews.engine.permits import is_repeatable
 from cashews.exceptions import CacheBackendInteractionError
@@ -49,6 +50,10 @@ class Gate(Backend):
     @property
     def turns(self) -> Mapping[type[Message[Any]], Turn]:
         return self.store.turns
+
+    @property
+    def direct(self) -> Direct | None:
+        return self.store.direct
 
     @property
     def turns_here(self) -> Mapping[type[Message[Any]], Turn]:

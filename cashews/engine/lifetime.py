@@ -13,9 +13,10 @@ from weakref import WeakSet
 
 import anyio
 
+from cashews._typing import NotNowType
 from cashews.actors.crossing import LoopGoneError, call_in
 from cashews.actors.scope import Scope, Service
-from cashews.backends.interface import Backend, NotNowType
+from cashews.backends.interface import Backend
 from cashews.clock import Clock
 from cashews.engine.coordinator.coordinator import Coordinator
 from cashews.engine.coordinator.lock_stores import LockStores, OneStore

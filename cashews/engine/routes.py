@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, overload
 
-from cashews.backends.interface import Backend, Turn
+from cashews.backends.interface import Backend, Direct, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
@@ -15,9 +15,10 @@ from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptors_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import LoadPermit, MarkLoad, Message, Ping, SetLock
+from cashews.messages import Get, LoadPermit, MarkLoad, Message, Ping, Set, SetLock
 
 R = TypeVar("R")
+DIRECT: Final = frozenset({Get, Set})
 STRICT: Final = frozenset({Ping})
 """The messages whose failure is raised also by a store that suppresses failures: they ask whether it works."""
 
@@ -31,7 +32,7 @@ class Route:
 
     __slots__ = (
         *("_chains", "_interceptors"),
-        *("backend", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+        *("backend", "direct", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
     )
 
     def __init__(
@@ -53,6 +54,8 @@ class Route:
         """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors
         self.turns: dict[type[Message[Any]], Turn] = {}
+        self.direct: Direct | None = None
+        """The turns of `Get` and `Set` without a message, if they are served in place."""
         self._chains: tuple[dict[type[Message[Any]], Proceed], ...] = _no_chains()
         """The chains by the parts of the context that concern this route, and by the type of message."""
 
@@ -68,10 +71,12 @@ class Route:
             for kind, turn in self.backend.turns.items()
             if not any(interceptor.concerns(kind.command) for interceptor in interceptors)
         }
+        self.direct = self.backend.direct if self.turns.keys() >= DIRECT else None
 
     def shut(self) -> None:
         """Serve nothing in place any more."""
         self.turns = {}
+        self.direct = None
 
     def ask(self, message: Message[R]) -> Awaitable[R]:
         """Pass a message along the chain, and return its reply."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from cashews._typing import NOT_NOW
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector
 from cashews.engine.engine import Engine
@@ -141,7 +142,10 @@ class Loader:
             part = "store"
             if kind is not None:
                 return self._live(kind, outcome, call, message)
-            if await engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
+            is_stored = engine.in_place(message)  # which spares most loads a coroutine
+            if is_stored is NOT_NOW:
+                is_stored = await engine.ask(message)
+            if is_stored and (self._observing.listeners or AMBIENT.get() is not None):
                 self.observer.stored(call, message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
             self.observer.tolerate(error, part, call.key)

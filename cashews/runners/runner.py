@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from cashews._typing import ABSENT, AbsentType, assert_never
-from cashews.backends.interface import NOT_NOW, NotNowType
+from cashews._typing import ABSENT, NOT_NOW, AbsentType, NotNowType, assert_never
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
@@ -26,6 +25,11 @@ JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised, Replay})
 """The types of findings that need a judgement; a finding of any other type is a value, and is the answer."""
 
 
+def never_now(_: str) -> NotNowType:
+    """Stand for the look of a store, for strategies whose read changes what is stored."""
+    return NOT_NOW
+
+
 class Runner:
     """Answers the calls of one decorated function under one strategy."""
 
@@ -40,26 +44,33 @@ class Runner:
         self._loader = Loader(engine, target, strategy, plan, self.observer)
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
-        """Return the function that users call. A fresh bare value is served by a straight line."""
-        # The only read that is not `await engine.ask(...)`: a hit takes 0.80 µs this way, and 0.85 µs the other.
+        """Return the function that users call."""
+        return self._served_first() if self._strategy.covers is None else self._run_first(self._strategy.covers)
+
+    def _run_first(self, covered: tuple[type[Exception], ...]) -> Callable[..., Awaitable[Any]]:
+        """Return the function that users call, of a strategy that runs theirs at each call."""
+        key_of, load_or_serve, run_alone, counts = self._target.key, self._load_or_serve, self._run_alone, self._counts
+
+        @wraps(self._target.function)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                call = Call(args, kwargs, key_of(*args, **kwargs))
+            except NoKeyError as error:
+                alone = run_alone(error, args, kwargs)
+            else:
+                counts.others += 1
+                return await load_or_serve(call, covered)
+            return await alone
+
+        return run
+
+    def _served_first(self) -> Callable[..., Awaitable[Any]]:
+        """Return the function that users call. A fresh value is served by a straight line."""
+        # The only reads that are not `await engine.ask(...)`: a hit takes 0.80 µs this way, and 1.15 µs the other.
         key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
-        answer, call, run_alone, counts = self.answer, Call, self._run_alone, self._counts
-
-        if self._strategy.covers is not None:
-            load_or_serve, covered = self._load_or_serve, self._strategy.covers
-
-            @wraps(self._target.function)
-            async def run(*args: Any, **kwargs: Any) -> Any:
-                try:
-                    keyed = call(args, kwargs, key_of(*args, **kwargs))
-                except NoKeyError as error:
-                    alone = run_alone(error, args, kwargs)
-                else:
-                    counts.others += 1
-                    return await load_or_serve(keyed, covered)
-                return await alone
-
-            return run
+        look = self._engine.look if read is Recall else never_now
+        wall, is_fresh = self._engine.clock.wall, self._strategy.is_fresh
+        answer, load, run_alone, counts = self._answer, self._load, self._run_alone, self._counts
 
         @wraps(self._target.function)
         async def cached(*args: Any, **kwargs: Any) -> Any:
@@ -68,11 +79,19 @@ class Runner:
             except NoKeyError as error:
                 alone = run_alone(error, args, kwargs)
             else:
-                found = in_place(read(key, ABSENT))
-                if type(found) in JUDGED:
-                    return await answer(call(args, kwargs, key), found)
+                found = look(key)
+                if found is NOT_NOW:
+                    found = in_place(read(key, ABSENT))
+                if type(found) not in JUDGED:
+                    counts.hits += 1
+                    return found
+                if found is ABSENT:
+                    counts.others += 1
+                    return await load(Call(args, kwargs, key))
+                if type(found) is not Entry or not is_fresh(found, wall()):
+                    return await answer(Call(args, kwargs, key), found)
                 counts.hits += 1
-                return found
+                return answer_of(found.outcome, shared=True)
             return await alone  # not in the handler: an error of the function has no context of ours
 
         return cached
@@ -83,7 +102,7 @@ class Runner:
         self.observer.note(error, "key")
         return await self.run(args, kwargs)
 
-    async def answer(self, call: Call, found: object) -> Any:
+    async def _answer(self, call: Call, found: object) -> Any:
         """Answer a call, given the finding of a read in place."""
         engine, verdict = self._engine, None
         try:
@@ -135,26 +154,28 @@ class Runner:
     async def _load(self, call: Call) -> Any:
         if self._observing.listeners:
             self.observer.missed(call.key)
-        loaded = await self._loaded(call, self._loader.load)
-        if loaded is None:
-            return await self._loader.run(call)
-        outcome, shared = loaded
-        return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
-
-    async def _loaded(self, call: Call, load: Callable[[Call], Awaitable[T]]) -> T | None:
-        """Load; `None` if the cache cannot, and the function has not run."""
         try:
-            return await load(call)
+            outcome, shared = await self._loader.load(call)
         except Exception as error:  # noqa: BLE001  there is no event loop, or the store's mark failed
-            self.observer.tolerate(error, "load", call.key)
-            return None
+            alone = self._load_uncached(call, error)
+        else:
+            return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
+        return await alone
+
+    def _load_uncached(self, call: Call, error: Exception) -> Awaitable[Any]:
+        """Run the function, which has not run: the cache cannot load."""
+        self.observer.tolerate(error, "load", call.key)
+        return self._loader.run(call)
 
     async def _load_or_serve(self, call: Call, errors: tuple[type[Exception], ...]) -> Any:
         """Load; if that fails with one of some errors or takes too long, serve the stored outcome."""
-        loaded = await self._loaded(call, self._loader.load_in_time)
-        if loaded is None:
-            return await self._loader.run(call)
-        outcome, shared = loaded
+        alone: Awaitable[Any] | None = None
+        try:
+            outcome, shared = await self._loader.load_in_time(call)
+        except Exception as failure:  # noqa: BLE001  as in `_load`
+            outcome, shared, alone = None, False, self._load_uncached(call, failure)
+        if alone is not None:
+            return await alone
         if outcome is None or (isinstance(outcome, Raised) and isinstance(outcome.error, errors)):
             remembered = await self._remembered(call)
             if remembered is not ABSENT:

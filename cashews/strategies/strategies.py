@@ -60,6 +60,9 @@ class Early(Strategy):
             return Serve(entry.outcome)
         return ServeAndRefresh(entry.outcome) if self.background else LoadOrServe((Exception,))
 
+    def is_fresh(self, entry: Entry, now: float) -> bool:
+        return not self.beta and now < entry.deadline
+
     def seal(self, loaded: Loaded) -> Entry:
         return loaded.entry(share_of(loaded, 1.0 if self.beta else 1 / 3))
 
@@ -78,7 +81,10 @@ class Soft(Strategy):
         return is_entry_of_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
-        return Serve(entry.outcome) if now < entry.deadline else LoadOrServe(self.errors)
+        return Serve(entry.outcome) if self.is_fresh(entry, now) else LoadOrServe(self.errors)
+
+    def is_fresh(self, entry: Entry, now: float) -> bool:
+        return now < entry.deadline
 
     def seal(self, loaded: Loaded) -> Entry:
         return loaded.entry(share_of(loaded))
@@ -101,11 +107,14 @@ class Hit(Strategy):
         return self.judge(counted(found) if type(found) is Entry else found, now, no_chance)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
+        if self.is_fresh(entry, now):
+            return Serve(entry.outcome)
         if entry.hits > self.cache_hits:
             return LOAD
-        if entry.hits != self.update_after:
-            return Serve(entry.outcome)
         return ServeAndRefresh(entry.outcome) if self.background else LoadOrServe((Exception,))
+
+    def is_fresh(self, entry: Entry, now: float) -> bool:
+        return entry.hits <= self.cache_hits and entry.hits != self.update_after
 
     def seal(self, loaded: Loaded) -> Entry:
         return loaded.entry(math.inf)

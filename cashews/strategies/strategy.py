@@ -83,6 +83,10 @@ class Strategy(ABC):
         """Return the verdict that the next call would get if chance plays no part."""
         return self.judge(found, now, no_chance)
 
+    def is_fresh(self, entry: Entry, now: float) -> bool:
+        """Say whether an entry is served as it is, if chance plays no part in that."""
+        return False
+
     def disowns(self, found: object) -> bool:
         """Say whether a bare value is none of this strategy's, and counts as absent."""
         return False

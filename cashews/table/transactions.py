@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from cashews import messages as m
-from cashews._steps import STEP, Steps, finished
+from cashews._steps import Steps, finished, slices_of
 from cashews._typing import ABSENT
 from cashews.structures.kinds import Foreign, Members, counter, integer
 from cashews.table.keyspace import Table
@@ -48,7 +48,15 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
     :raises CounterOverflowError: if one would take its counter out of range
     :raises EncodeError: if a value can be used only once
     """
-    return finished(commit_in_steps(table, message, now))
+    if message.locks and not _holds(table, message.locks, now):
+        return m.CommitOutcome.LOST
+    _check(table, message.writes, now, {}, set())
+    if message.tags:
+        finished(_delete_tagged(table, message.tags, now))
+    _apply(table, message.writes, now)
+    if message.locks:
+        _release(table, message.locks, now)
+    return m.CommitOutcome.COMMITTED
 
 
 def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.CommitOutcome]:
@@ -56,34 +64,53 @@ def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.Comm
 
     Whoever pauses lets nobody see the table meanwhile.
     """
-    holders, locks = table.locks, message.locks
-    if locks and not all(holders.is_held(key, token, now) for key, token in locks):
+    if not _holds(table, message.locks, now):
         return m.CommitOutcome.LOST
-    yield from _check(table, message.writes, now)
+    counters, removed = dict[str, int](), set[str]()
+    for writes in slices_of(message.writes):
+        _check(table, writes, now, counters, removed)
+        yield
     if message.tags:
-        doomed = table.doom(message.tags)
-        while table.delete_doomed(doomed, now):
-            yield
-    for count, write in enumerate(message.writes, start=1):
-        WRITES[write.__class__](table, write, now)
-        if not count % STEP:
-            yield
-    for key, token in locks:
-        holders.release(key, token, now)
+        yield from _delete_tagged(table, message.tags, now)
+    for writes in slices_of(message.writes):
+        _apply(table, writes, now)
+        yield
+    _release(table, message.locks, now)
     return m.CommitOutcome.COMMITTED
 
 
-def _check(table: Table, writes: Iterable[m.Write], now: float) -> Iterator[None]:
-    """Raise the error that the writes would raise, one after the other, and change nothing."""
-    counters: dict[str, int] = {}
-    removed: set[str] = set()
-    for count, write in enumerate(writes, start=1):
-        if not count % STEP:
-            yield
-        if isinstance(write, m.Delete):
-            removed.add(write.key)
-        elif isinstance(write, (m.Set, m.SetRaw)):
+def _holds(table: Table, locks: Iterable[tuple[str, str]], now: float) -> bool:
+    """Say whether every lock is still held under its token."""
+    return all(table.locks.is_held(key, token, now) for key, token in locks)
+
+
+def _release(table: Table, locks: Iterable[tuple[str, str]], now: float) -> None:
+    for key, token in locks:
+        table.locks.release(key, token, now)
+
+
+def _delete_tagged(table: Table, tags: tuple[str, ...], now: float) -> Steps[None]:
+    doomed = table.doom(tags)
+    while table.delete_doomed(doomed, now):
+        yield
+
+
+def _apply(table: Table, writes: Iterable[m.Write], now: float) -> None:
+    for write in writes:
+        WRITES[write.__class__](table, write, now)
+
+
+def _check(table: Table, writes: Iterable[m.Write], now: float, counters: dict[str, int], removed: set[str]) -> None:
+    """Raise the error that the writes would raise, one after the other, and change nothing.
+
+    :param counters: the values of the counters after the writes that were looked at before
+    :param removed: the keys that those removed
+    """
+    for write in writes:
+        if isinstance(write, (m.Set, m.SetRaw)):
             require_storable(write.key, write.value)
+        elif isinstance(write, m.Delete):
+            removed.add(write.key)
         elif isinstance(write, m.Incr):
             counter(write.key, write.value)
             place = table.find(write.key, now)

@@ -8,6 +8,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Final
 
 from cashews import messages as m
+from cashews._typing import ABSENT
 from cashews.exceptions import EncodeError
 from cashews.messages.values import Cause
 from cashews.strategies.entry import Entry, Returned
@@ -42,17 +43,23 @@ def require_storable(key: str, value: object) -> None:
         raise EncodeError(key, value, "the memory store", ONCE)
 
 
-def get(table: Table, message: m.Get | m.GetRaw, now: float) -> object:
+def look(table: Table, key: str, now: float) -> object:
+    """Return the value of a key, or `ABSENT`: the turn of `Get` without a message."""
     values = table.values
-    row = values.rows.get(message.key)
+    row = values.rows.get(key)
     if row is None or values.deadlines[row] <= now:
         table.misses += 1
         if row is not None:
             table.drop(values, row, Cause.EXPIRED)
-        return message.default
+        return ABSENT
     table.hits += 1
     values.used[row] = 1
     return values.contents[row]
+
+
+def get(table: Table, message: m.Get | m.GetRaw, now: float) -> object:
+    found = look(table, message.key, now)
+    return message.default if found is ABSENT else found
 
 
 def get_hit(table: Table, message: m.GetHit, now: float) -> object:
@@ -63,23 +70,30 @@ def get_hit(table: Table, message: m.GetHit, now: float) -> object:
     return Entry(found.outcome, found.deadline, found.cost, found.hits)
 
 
-def set_(table: Table, message: m.Set, now: float) -> bool:
+def put(table: Table, key: str, value: object, expire: float | None, now: float) -> bool:
+    """Store a value; says whether it was stored: the turn of `Set` without a message."""
     try:
-        is_checked = type(message.value) in _CHECKED
+        is_checked = type(value) in _CHECKED
     except Exception:  # noqa: BLE001  of a metaclass
         is_checked = True
     if is_checked:
-        require_storable(message.key, message.value)
+        require_storable(key, value)
     values = table.values
-    row = values.rows.get(message.key)
+    row = values.rows.get(key)
     if row is not None and values.deadlines[row] <= now:
         table.drop(values, row, Cause.EXPIRED)
         row = None
-    if message.exist is not None and message.exist is (table.find(message.key, now) is None):
-        return False
-    if message.permit is not None and message.permit.void:
-        return False
-    return table.store(row, message.key, message.value, message.expire, now)
+    return table.store(row, key, value, expire, now)
+
+
+def set_(table: Table, message: m.Set, now: float) -> bool:
+    if message.exist is not None or message.permit is not None:
+        require_storable(message.key, message.value)
+        if message.exist is not None and message.exist is (table.find(message.key, now) is None):
+            return False
+        if message.permit is not None and message.permit.void:
+            return False
+    return put(table, message.key, message.value, message.expire, now)
 
 
 def set_raw(table: Table, message: m.SetRaw, now: float) -> bool:

@@ -11,9 +11,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from cashews._typing import NOT_NOW
 from cashews.actors.crossing import LoopGoneError, call_from_thread, call_in
 from cashews.actors.loop import current_loop
-from cashews.backends.interface import NOT_NOW
 
 PATIENCE = 30.0
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")

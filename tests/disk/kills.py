@@ -20,7 +20,7 @@ import anyio
 from cashews import Cache
 from cashews import messages as m
 from cashews.backends.disk.files import count_shards
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from tests.disk.scripts import COMMITTERS, WRITERS, Expected, call, script
 from tests.disk.victim import Orders
 from tests.disk_time import stores_of

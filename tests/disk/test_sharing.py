@@ -6,7 +6,7 @@ import sys
 import anyio
 import pytest
 
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from tests.disk.conftest import figures
 
 pytestmark = pytest.mark.diskcache

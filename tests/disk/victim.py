@@ -12,7 +12,7 @@ import anyio
 
 from cashews import Cache
 from cashews.clock import SystemClock
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from tests.disk.scripts import COMMITTERS, READERS, WRITERS, number_of, script, whole
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError, LockLostError, WrongTypeError
 from cashews.messages import CommitOutcome
 from tests.faults.proxy import PATIENCE, until

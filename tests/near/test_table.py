@@ -6,9 +6,8 @@ from threading import Thread
 import pytest
 
 from cashews import messages as m
-from cashews._typing import ABSENT
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.shared import SHARED
-from cashews.backends.interface import NOT_NOW
 from cashews.backends.redis.near import Feed, Near
 
 LAG = 2.0

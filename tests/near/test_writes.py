@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError
 from tests.faults.proxy import Proxy
 from tests.near.conftest import PREFIX

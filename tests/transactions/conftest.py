@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from tests.internals import inside
 
 

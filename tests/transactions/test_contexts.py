@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import LockedError, NotAsyncError, TransactionError, WrongArgumentError, WrongTypeError
 from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from cashews import Cache
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import Proxy
 from tests.servers import LOCK

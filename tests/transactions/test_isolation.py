@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import LockedError, LockLostError
 from cashews.messages import CommitOutcome
 from tests.internals import inside

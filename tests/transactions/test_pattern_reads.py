@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import LockedError, NotSupportedError, TransactionConflictError, WrongTypeError
 from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock

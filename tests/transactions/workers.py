@@ -17,7 +17,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
-from cashews.engine.coordinator.transaction import TransactionMode
+from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError, LockedError, LockLostError
 from cashews.messages import CommitOutcome
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from cashews import messages as m
 from cashews._dataclass import dataclass, replace
+from cashews._typing import NOT_NOW
 from cashews.actors.mailbox import Letter
-from cashews.backends.interface import NOT_NOW, Turn
+from cashews.backends.interface import Turn
 from cashews.table.keyspace import Table
 
 PART: Final = 1_000

@@ -21,13 +21,13 @@ from cashews import messages as m
 from cashews._dataclass import dataclass, replace
 from cashews._log import logger
 from cashews._steps import STEP, Steps
-from cashews._typing import ABSENT
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import ReplySlot, current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_slices
-from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
+from cashews.backends.interface import Backend, Direct, Environment, Turn
 from cashews.backends.memory.copies import COPIED_IN, COPIED_OUT, CopyIn, CopyOut, with_copy
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
 from cashews.exceptions import WrongOptionError
@@ -36,6 +36,7 @@ from cashews.table.eviction import EvictionName
 from cashews.table.keyspace import Table
 from cashews.table.transactions import commit_in_steps
 from cashews.table.turns import TURNS
+from cashews.table.values import look, put
 
 R = TypeVar("R")
 NO_SWEEPING: Final = 1.0
@@ -105,6 +106,7 @@ class MemoryStore(Backend, Actor):
         self._whole = {kind: self._plain[kind] for kind in IN_PARTS}
         self._plain |= {kind: Short(turn) for kind, turn in self._whole.items()}
         self._turns = self._plain
+        self._direct = Direct(MethodType(look, table), MethodType(put, table))
         self._shut: anyio.Event | None = None
         """Set at the end of a long commit, during which nobody sees the table."""
         self.begin()
@@ -112,6 +114,10 @@ class MemoryStore(Backend, Actor):
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
         return self._turns if self._shut is None else {}
+
+    @property
+    def direct(self) -> Direct | None:
+        return self._direct if self._shut is None and self.shares and not self._listeners else None
 
     @property
     def shares(self) -> bool:

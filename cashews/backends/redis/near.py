@@ -20,9 +20,8 @@ from functools import partial
 from typing import Final
 
 from cashews import messages as m
-from cashews._typing import ABSENT
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.shared import SHARED
-from cashews.backends.interface import NOT_NOW
 
 MOST: Final = 1_000
 """The most keys that are looked at in one turn: a fraction of a millisecond."""

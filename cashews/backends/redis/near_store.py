@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 from cashews import messages as m
 from cashews._dataclass import replace
-from cashews._typing import ABSENT
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
-from cashews.backends.interface import NOT_NOW, Backend, Environment, Turn
+from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis.address import Directory
 from cashews.backends.redis.keys import FetchMany
 from cashews.backends.redis.near import MOST, Near, NearSlot

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -11,8 +10,9 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._dataclass import replace
 from cashews._steps import STEP
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.slices import in_slices, in_steps
-from cashews.backends.interface import NOT_NOW, Backend, NotNowType, Turn
+from cashews.backends.interface import Backend, Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
 from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
@@ -32,7 +32,7 @@ class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_forgotten", "_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
+        *("_clock", "_copies", "_forgotten", "_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
         *("outcome", "waits"),
     )
 
@@ -42,11 +42,14 @@ class Branch:
         self._owner = owner
         self._store = store
         self._locks = KeyLocks(owner, store_locks, graph, clock.now, store.outlives)
+        self._clock = clock
         self._now = clock.now
-        self._overlay = Overlay(copies=not self._store.shares)
+        self._copies = not store.shares
+        self._overlay = Overlay(self._copies)
         self._forgotten: list[Overlay] = []
         """Overlays of many writes that have yet to be freed."""
-        self._patterns = PatternReads(store, self._locks, lambda: self._overlay, clock)
+        self._patterns: PatternReads | None = None
+        """The reads by pattern; `None` as long as there are none."""
         self.waits = self._locks.shared or m.Commit not in store.turns_here
         """Whether the store has to be waited for."""
         self.outcome = m.CommitOutcome.ABORTED
@@ -111,13 +114,18 @@ class Branch:
         return await in_steps(overlay.answers(message, found, self._now()))
 
     async def page(self, message: m.Paged[Any]) -> m.Page[Any]:
-        return await self._patterns.page(message)
+        return await self._pattern_reads().page(message)
+
+    def _pattern_reads(self) -> PatternReads:
+        if self._patterns is None:
+            self._patterns = PatternReads(self._store, self._locks, lambda: self._overlay, self._clock)
+        return self._patterns
 
     async def count(self, message: m.GetKeysCount) -> int:
         if self._locks.isolated:
-            await self._patterns.check_count()
+            await self._pattern_reads().check_count()
         if self._locks.isolated or self._overlay.deleted_tags:
-            return await self._patterns.count()
+            return await self._pattern_reads().count()
         count = await self._ask_store(message)
         async for key in in_slices(self._overlay.written):
             before = await self._ask_store(m.Exists(key))
@@ -127,14 +135,14 @@ class Branch:
     @property
     def unproven(self) -> bool:
         """Whether keys were read by a pattern, and others may have come since that it would find."""
-        return self._patterns.unproven
+        return self._patterns is not None and self._patterns.unproven
 
     async def prove(self) -> None:
         """Make sure that the keys which were read by a pattern are all the keys that it finds.
 
         :raises TransactionConflictError: if they are not
         """
-        await self._patterns.prove()
+        await self._pattern_reads().prove()
 
     # --- writing
 
@@ -214,7 +222,7 @@ class Branch:
         await self._store.settle()
         scan: m.Scan | None = m.Scan(message.covers)
         while scan is not None:
-            page = await self._patterns.next_page(scan)
+            page = await self._pattern_reads().next_page(scan)
             await self.delete_many(m.DeleteMany(tuple(page.items)))
             scan = None if page.cursor is None else m.Scan(message.covers, cursor=page.cursor)
             await checkpoint()
@@ -232,33 +240,36 @@ class Branch:
         :raises LockLostError: if a lock was lost; nothing is applied then
         :raises CacheBackendInteractionError: if the store fails; `error.unknown` says that it may have applied them
         """
-        self.outcome = m.CommitOutcome.ABORTED
-        turn = self._turn_of_commit
-        if turn is None:
+        if not self.commit_in_place():
+            self.outcome = m.CommitOutcome.ABORTED
             await self._commit_there()
-            return self.outcome
-        now, overlay = self._now(), self._overlay
+        return self.outcome
+
+    def commit_in_place(self) -> bool:
+        """Commit, unless the commit is long or has to be waited for; says whether it was not.
+
+        :raises WrongTypeError: if a write does not fit the stored type; nothing is applied then
+        """
+        turn, overlay = self.turn_of_commit, self._overlay
+        if turn is None:
+            return False
+        self.outcome, now = m.CommitOutcome.ABORTED, self._now()
         try:
-            writes, tags = tuple(overlay.writes(now)), tuple(overlay.deleted_tags)
-            if writes or tags:
-                turn(m.Commit((), writes, tags), now)
+            writes = tuple(overlay.writes(now))
+            if writes:
+                turn(m.Commit((), writes), now)
             self.outcome = m.CommitOutcome.COMMITTED
         finally:
             self._begin_anew()
             self._locks.release()
-        return self.outcome
+        return True
 
     @property
-    def _turn_of_commit(self) -> Turn | None:
+    def turn_of_commit(self) -> Turn | None:
         """The turn that commits in place; `None` if the commit is long, or has to be waited for."""
         overlay = self._overlay
         is_short = self._locks.releases_in_place and len(overlay) <= STEP and not overlay.deleted_tags
         return self._store.turns_here.get(m.Commit) if is_short else None
-
-    @property
-    def commits_in_place(self) -> bool:
-        """Whether the commit has to wait for nothing."""
-        return self._turn_of_commit is not None
 
     async def _commit_there(self) -> None:
         """Apply the writes in slices, or in a store that has to be waited for; it compares the tokens of the locks.
@@ -336,8 +347,9 @@ class Branch:
     def _begin_anew(self) -> None:
         if len(self._overlay) > STEP:
             self._forgotten.append(self._overlay)
-        self._overlay = Overlay(copies=not self._store.shares)
-        self._patterns.forget()
+        self._overlay = Overlay(self._copies)
+        if self._patterns is not None:
+            self._patterns.forget()
 
     async def _free_forgotten(self) -> None:
         while self._forgotten:
@@ -353,44 +365,3 @@ class Branch:
         async with self._locks.releasing(held):
             await self._locks.give_back([lock for lock in held.values() if lock is not None])
         await self._free_forgotten()
-
-
-Serve: TypeAlias = Callable[[Branch, Any], Awaitable[Any]]
-SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
-    m.Get: Branch.read,
-    m.GetRaw: Branch.read_raw,
-    m.Exists: Branch.read,
-    m.GetExpire: Branch.read,
-    m.GetSize: Branch.read,
-    m.Recall: Branch.recall,
-    m.GetHit: Branch.recall,
-    m.GetMany: Branch.read_many,
-    m.RecallMany: Branch.recall_many,
-    m.Scan: Branch.page,
-    m.GetMatch: Branch.page,
-    m.GetKeysCount: Branch.count,
-    m.Set: Branch.set,
-    m.SetTagged: Branch.set,
-    m.GetKeyTags: Branch.read,
-    m.DeleteTags: Branch.delete_tags,
-    m.SetRaw: Branch.set_raw,
-    m.SetMany: Branch.set_many,
-    m.Incr: Branch.change,
-    m.Expire: Branch.change,
-    m.SetAdd: Branch.change,
-    m.SetRemove: Branch.change,
-    m.SetPop: Branch.set_pop,
-    m.Delete: Branch.delete,
-    m.DeleteMany: Branch.delete_many,
-    m.DeleteMatch: Branch.delete_match,
-    m.Clear: Branch.delete_match,
-}
-"""The method that serves each message of a transaction. Bits, windows, limits and locks pass transactions by."""
-
-IN_PLACE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
-    m.Get: Branch.recall_in_place,
-    m.Recall: Branch.recall_in_place,
-    m.Set: Branch.set_in_place,
-    m.SetTagged: Branch.set_in_place,
-}
-"""The methods that may serve a message in place: reads of known keys, which are locked, and writes to free keys."""

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from cashews.commands import Command, Effect
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.branch import SERVE
+from cashews.engine.coordinator.serving import SERVE
 from cashews.engine.coordinator.transaction import Transaction
 from cashews.engine.routes import Route
 from cashews.messages import Message

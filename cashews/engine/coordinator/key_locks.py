@@ -191,10 +191,10 @@ class KeyLocks:
 
     def release(self) -> None:
         """Give all keys back, if that is done in place."""
-        held, self.held = self.held, {}
-        release = self._graph.release
-        for key in held:
-            self._hand_over(release(key, self._owner))
+        if self.held:
+            held, self.held = self.held, {}
+            for waiter in self._graph.release_all(held, self._owner):
+                waiter.reply.give(None)
 
     def _release_in_process(self, key: str) -> None:
         self._hand_over(self._graph.release(key, self._owner))

@@ -125,7 +125,7 @@ class Overlay:
 
     __slots__ = ("_copies", "_drafts", "_learned", "_table", "deleted_tags")
 
-    def __init__(self, *, copies: bool = False) -> None:
+    def __init__(self, copies: bool = False) -> None:  # noqa: FBT001, FBT002  half the price of a keyword
         self._copies = copies
         self.deleted_tags: dict[str, None] = {}
         """Deleted tags: their keys are gone, except keys that were written later."""

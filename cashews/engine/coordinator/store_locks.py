@@ -13,9 +13,9 @@ import anyio
 
 from cashews._dataclass import replace
 from cashews._log import logger
+from cashews._typing import NOT_NOW
 from cashews.actors.loop import Loop, SharedReplySlot
 from cashews.actors.portal import HOLDER
-from cashews.backends.interface import NOT_NOW
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.coordinator.attempts import AGAIN, PROMPT, REFUSALS, REFUSED, Attempt

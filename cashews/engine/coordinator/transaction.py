@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Generator
 from contextlib import AbstractContextManager
@@ -12,12 +11,14 @@ from typing import Any, TypeVar
 import anyio
 
 from cashews._log import logger
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
-from cashews.backends.interface import NOT_NOW, NotNowType
 from cashews.clock import Clock
 from cashews.engine.context import AmbientTransaction
-from cashews.engine.coordinator.branch import IN_PLACE, SERVE, Branch, OvertakenError, Serve
+from cashews.engine.coordinator.branch import Branch, OvertakenError
 from cashews.engine.coordinator.key_locks import BranchOwner
+from cashews.engine.coordinator.modes import TransactionMode
+from cashews.engine.coordinator.serving import IN_PLACE, SERVE, Serve
 from cashews.engine.permits import Changes, Permits
 from cashews.engine.routes import Route
 from cashews.exceptions import (
@@ -34,17 +35,6 @@ R = TypeVar("R")
 SERIAL = "\0serializable"
 """The end of a lock's name, after the store's prefix: the lock lets one transaction run at a time."""
 FOREIGN = "of another thread"
-
-
-class TransactionMode(enum.Enum):
-    """How far transactions are kept apart."""
-
-    FAST = "fast"
-    """Not at all: the writes are applied together, and reads see the commits of others in between."""
-    LOCKED = "locked"
-    """Keys that are read or written are locked until the end."""
-    SERIALIZABLE = "serializable"
-    """One transaction at a time; keys are locked against those of the other modes."""
 
 
 class TransactionHost(ABC):
@@ -292,7 +282,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         if self.engine.permits.running:
             self._refuse_loads()
         self._changes.clear()
-        in_place = not self._waits and all(branch.commits_in_place for branch in self._branches.values())
+        in_place = not self._waits and all(branch.turn_of_commit for branch in self._branches.values())
         return self._apply() if in_place else self._apply_shielded()
 
     async def _apply_shielded(self) -> None:
@@ -335,6 +325,25 @@ class Transaction(AmbientTransaction, BranchOwner):
         for branch in self._branches.values():
             branch.forget()
         return RollbackResult(self)
+
+    def finish_in_place(self) -> bool:
+        """Do what `finish` does, if nothing has to be waited for and one store at most is concerned; says whether."""
+        engine, branches = self.engine, self._branches
+        if self._waits or self._last_outcome is not None or len(branches) > 1 or engine.permits.running:
+            return False
+        if self._permits or engine.is_closed:
+            return False
+        for branch in branches.values():
+            if branch.unproven:
+                return False
+            self._ended = True
+            try:
+                self._ended = branch.commit_in_place()
+            finally:
+                self.outcome = branch.outcome
+            return self._ended
+        self.outcome, self._ended = CommitOutcome.COMMITTED, True
+        return True
 
     async def finish(self) -> None:
         """Apply the writes and end. Raises the errors of `commit`."""

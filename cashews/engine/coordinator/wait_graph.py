@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cashews._dataclass import dataclass
@@ -80,16 +80,24 @@ class WaitGraph:
 
         Nothing happens if another holds it by now: a holder whose event loop has ended loses its keys.
         """
+        waiters = self.release_all((key,), holder)
+        return waiters[0] if waiters else None
+
+    def release_all(self, keys: Iterable[str], holder: object) -> list[KeyWaiter]:
+        """Release several keys, and return the waiters to which keys were given."""
+        holders, queues, waiters = self._holders, self._queues, list[KeyWaiter]()
         with SHARED:
-            if self._holders.get(key) is not holder:
-                return None
-            if key not in self._queues.by_lock:
-                del self._holders[key]
-                return None
-            waiter = self._queues.pop(key)
-            self._holders[key] = waiter.transaction
-            waiter.handed = True
-            return waiter
+            for key in keys:
+                if holders.get(key) is not holder:
+                    continue
+                if key not in queues.by_lock:
+                    del holders[key]
+                    continue
+                waiter = queues.pop(key)
+                holders[key] = waiter.transaction
+                waiter.handed = True
+                waiters.append(waiter)
+        return waiters
 
     def holder(self, key: str) -> object:
         """Return the transaction that holds a key, if there is one."""

@@ -1,0 +1,148 @@
+"""The way of one value without a message: it answers what the message answers, in every state of the engine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cashews import Cache, Command, invalidate_further
+from cashews._typing import ABSENT, NOT_NOW
+from cashews.messages import Get, Set
+from tests.internals import inside
+
+KEYS = ("stored", "expiring", "expired", "member", "absent")
+
+
+async def pass_through(call, _cmd, _backend, *args, **kwargs):
+    return await call(*args, **kwargs)
+
+
+STATES = {
+    "plain": lambda _cache: nullcontext(),
+    "callback on get": lambda cache: cache.callback(lambda *_: None, Command.GET),
+    "callback on set": lambda cache: cache.callback(lambda *_: None, Command.SET),
+    "off in this context": lambda cache: cache.disabling(Command.GET),
+    "invalidating": lambda _cache: invalidate_further(),
+    "detecting": lambda cache: cache.detect,
+    "middleware": lambda cache: nullcontext(cache.add_middleware(pass_through)),
+    "get is off": lambda cache: nullcontext(cache.disable(Command.GET)),
+    "set is off": lambda cache: nullcontext(cache.disable(Command.SET)),
+    "all is off": lambda cache: nullcontext(cache.disable()),
+    "listener of removals": lambda cache: nullcontext(cache.on_remove(lambda *_: None)),
+    "two stores": lambda cache: nullcontext(cache.setup("mem://", prefix="other:")),
+}
+STRAIGHT = {"plain"}
+"""The states in which nothing is in the way."""
+
+
+@pytest.fixture
+async def cache(clock):
+    async with Cache.open(
+        "mem://", check_interval=0, clock=clock
+    ) as cache:  # expired values stay until they are touched
+        await cache.set("stored", None)
+        await cache.set("expiring", [1], expire=60)
+        await cache.set("expired", 2, expire=5)
+        await cache.set_add("member", "m")
+        await clock.advance(10)
+        yield cache
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("key", KEYS)
+async def test_a_look_answers_as_the_message_does(cache, state, key):
+    engine = inside(cache).engine
+    with STATES[state](cache):
+        found = engine.look(key)
+    assert (found is not NOT_NOW) == (state in STRAIGHT)
+    if found is not NOT_NOW:
+        assert found is inside(cache).in_place(Get(key, ABSENT))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("expire", [None, 30.0, 0.0, -1.0])
+async def test_a_put_stores_as_the_message_does(cache, state, key, expire):
+    engine, value = inside(cache).engine, object()
+    with STATES[state](cache):
+        stored = engine.put(key, value, expire)
+    assert (stored is not NOT_NOW) == (state in STRAIGHT)
+    if stored is not NOT_NOW:
+        after = (await cache.get(key), await cache.get_expire(key), await cache.exists(key))
+        assert stored is inside(cache).in_place(Set(key, value, expire))
+        assert after == (await cache.get(key), await cache.get_expire(key), await cache.exists(key))
+
+
+async def test_nothing_is_put_past_a_load_that_runs(cache):
+    """The permit of the load has to be voided first."""
+    engine = inside(cache).engine
+    with engine.permit("stored", None) as permit:
+        assert engine.put("stored", 1, None) is NOT_NOW
+        await cache.set("stored", 1)
+        assert permit.void
+
+
+@pytest.mark.parametrize("options", [{"copy": "deep"}, {"pickle_type": "json"}], ids=str)
+async def test_nothing_goes_straight_to_a_store_that_copies(options):
+    async with Cache.open("mem://", **options) as cache:
+        value = [1]
+        assert inside(cache).engine.put("k", value, None) is NOT_NOW
+        await cache.set("k", value)
+        value.append(2)
+        assert inside(cache).engine.look("k") is NOT_NOW
+        assert await cache.get("k") == [1]
+
+
+async def test_nothing_goes_straight_from_another_thread(cache):
+    answers = []
+
+    def elsewhere():
+        answers.extend((inside(cache).engine.look("stored"), inside(cache).engine.put("stored", 1, None)))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert answers == [NOT_NOW, NOT_NOW]
+    assert await cache.get("stored") is None
+
+
+async def test_nothing_goes_straight_in_a_transaction(cache):
+    engine = inside(cache).engine
+    async with cache.transaction() as transaction:
+        assert engine.look("stored") is NOT_NOW
+        assert engine.put("stored", 1, None) is NOT_NOW
+        await cache.set("stored", 2)
+        await transaction.rollback()
+    assert engine.look("stored") is None
+
+
+async def test_nothing_goes_straight_into_a_closed_cache(clock):
+    async with Cache.open("mem://", clock=clock) as cache:
+        await cache.set("k", 1)
+        engine = inside(cache).engine
+    assert engine.look("k") is NOT_NOW
+    assert engine.put("k", 1, None) is NOT_NOW
+
+
+async def test_nothing_goes_straight_while_a_long_commit_is_applied(cache):
+    """Others see all of its writes or none."""
+    engine, answers = inside(cache).engine, set()
+
+    async def watch(done):
+        while not done.is_set():
+            answers.add(engine.look("w0") in (ABSENT, NOT_NOW) or engine.look("w2999"))
+            await checkpoint()
+
+    done = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch, done)
+        async with cache.transaction():
+            for number in range(3000):
+                await cache.set(f"w{number}", True)
+        done.set()
+    assert answers == {True}
+    assert engine.look("w2999") is True
