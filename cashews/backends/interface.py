@@ -83,7 +83,7 @@ class Backend(Commands, Asks, ABC):
 
     @property
     def direct(self) -> Direct | None:
-        """The turns of `Get` and `Set` without a message, while nothing but these turns is in the way."""
+        """The turns of `Get` and `Set` without a message; `None` while `turns` has others, or turns around them."""
         return None
 
     @property

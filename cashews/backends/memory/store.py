@@ -117,7 +117,7 @@ class MemoryStore(Backend, Actor):
 
     @property
     def direct(self) -> Direct | None:
-        return self._direct if self._shut is None and self.shares and not self._listeners else None
+        return self._direct if self.shares and not self._listeners else None
 
     @property
     def shares(self) -> bool:
