@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from os import urandom
 from random import Random
-from typing import Final
 
 import anyio
 
@@ -25,6 +23,7 @@ from cashews.engine.coordinator.lock_stores import LockStores, place_of
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
 from cashews.engine.coordinator.task_locks import TaskLocks
+from cashews.engine.coordinator.tokens import numbered_token, random_token
 from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, WatchTable, briefly
 from cashews.exceptions import (
     CacheBackendInteractionError,
@@ -35,8 +34,6 @@ from cashews.exceptions import (
     LockRefusedError,
 )
 from cashews.messages import HELD, UNCERTAIN, LockTimeLeft, SetLock, Unlock
-
-TOKEN_BYTES: Final = 16
 
 
 class StoreLocks:
@@ -108,7 +105,8 @@ class StoreLocks:
         the store is in the event loop of the holder.
         """
         limited = lease if not renew or self._stores.backend_of(key).needs_leases else None
-        return HeldLock(key, urandom(TOKEN_BYTES).hex(), 0, limited, renewed=renew and limited is not None)
+        token = numbered_token() if limited is None else random_token()
+        return HeldLock(key, token, 0, limited, renewed=renew and limited is not None)
 
     def until(self, timeout: float | None) -> float:
         """Return the instant at which a timeout that begins now has passed."""
@@ -352,7 +350,7 @@ class StoreLocks:
 
         :param certain: the store has answered, so no letter that takes the lock can be on its way
         """
-        doubtful, lock.token = replace(lock), urandom(TOKEN_BYTES).hex()
+        doubtful, lock.token = replace(lock), random_token()
         released = None
         try:
             with briefly(self._clock), suppress(CacheError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
@@ -23,12 +23,12 @@ class TaskLocks:
     :param beside: those of the tasks of another event loop; a deadlock may go through several
     """
 
-    __slots__ = ("_all", "_at", "_held", "_wanted")
+    __slots__ = ("_all", "_held", "_renamed", "_wanted")
 
     def __init__(self, beside: TaskLocks | None = None) -> None:
         self._held: dict[str, list[HeldLock]] = {}
-        self._at: dict[Place, list[HeldLock]] = {}
-        """The same locks by their places: middlewares may have renamed a key."""
+        self._renamed: dict[Place, list[HeldLock]] = {}
+        """Those whose keys were renamed by middlewares, by their places."""
         self._wanted: dict[object, Place] = {}
         self._all: list[TaskLocks] = [] if beside is None else beside._all  # noqa: SLF001  of the same class, as below
         """Those of all event loops. Each changes in the thread of its own alone, and is read in all."""
@@ -37,14 +37,20 @@ class TaskLocks:
     def note_entered(self, lock: HeldLock, task: object) -> None:
         """Note that a body runs, in a task, under a lock that was taken."""
         lock.task = task
-        self._held.setdefault(lock.key, []).append(lock)
-        self._at.setdefault(_place_of(lock), []).append(lock)
+        held = self._held.get(lock.key)
+        if held is None:
+            self._held[lock.key] = [lock]
+        else:
+            held.append(lock)
+        if lock.place.key != lock.key:
+            self._renamed.setdefault(_place_of(lock), []).append(lock)
 
     def note_left(self, lock: HeldLock) -> None:
         """Note that a body has ended."""
         lock.task = None
         _take_out(self._held, lock.key, lock)
-        _take_out(self._at, _place_of(lock), lock)
+        if lock.place.key != lock.key:
+            _take_out(self._renamed, _place_of(lock), lock)
 
     def is_free(self, key: str) -> bool:
         """Say whether no task of this process holds a lock."""
@@ -75,7 +81,7 @@ class TaskLocks:
 
     def forget_all(self) -> list[HeldLock]:
         """Forget the tasks of a loop that has ended, and return the locks that they held."""
-        held, self._held, self._at, self._wanted = self._held, {}, {}, {}
+        held, self._held, self._renamed, self._wanted = self._held, {}, {}, {}
         return [lock for locks in held.values() for lock in locks]
 
     def _closing(self, place: Place, task: object) -> str | None:
@@ -94,8 +100,15 @@ class TaskLocks:
 
     def _lasting(self, place: Place) -> list[HeldLock]:
         """Return the locks at a place that do not end by themselves."""
-        held = [lock for each in self._all for lock in each._at.get(place, ())]  # noqa: SLF001
+        held = [lock for each in self._all for lock in each._held_at(place)]  # noqa: SLF001
         return [lock for lock in held if not lock.lost and (lock.renewed or lock.lease is None)]
+
+    def _held_at(self, place: Place) -> Iterator[HeldLock]:
+        _, key = place
+        for lock in self._held.get(key, ()):
+            if _place_of(lock) == place:
+                yield lock
+        yield from self._renamed.get(place, ())
 
     def _wanted_by(self, task: object) -> Place | None:
         """Return the place of the lock that a task of any event loop waits for."""
@@ -111,8 +124,8 @@ def _place_of(lock: HeldLock) -> Place:
 
 
 def _take_out(held: dict[K, list[HeldLock]], key: K, lock: HeldLock) -> None:
-    locks = held.get(key, [])
-    if lock in locks:
+    locks = held.get(key)
+    if locks == [lock]:
+        del held[key]
+    elif locks is not None and lock in locks:
         locks.remove(lock)
-    if not locks:
-        held.pop(key, None)
