@@ -54,5 +54,6 @@ async def longest_turn(command, *args):
             tasks.start_soon(turns.watch)
             await checkpoint()
             await command(*args)
+            await checkpoint()  # the last turn is seen, too
             tasks.cancel_scope.cancel()
     return turns.longest

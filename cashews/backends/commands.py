@@ -23,6 +23,7 @@ from cashews.actors.slices import in_slices, in_steps
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.tags import TagRules, tags_of
 from cashews.messages import Message, Paged
+from cashews.structures.raw import plain
 from cashews.ttl import seconds
 
 R = TypeVar("R")
@@ -119,8 +120,11 @@ class Commands:
         return await self._ask(m.Set(key, value, expire)) if stored is NOT_NOW else stored
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
-        """Store a value without encoding it; says whether it was stored."""
-        return await self._ask(m.SetRaw(text("key", key), value, seconds(expire, "expire")))
+        """Store bytes, text, an integer of 64 bits or a number but NaN without encoding it; says whether it was stored.
+
+        A value of a subclass of these types is stored as its plain value.
+        """
+        return await self._ask(m.SetRaw(text("key", key), plain(value), seconds(expire, "expire")))
 
     async def set_many(self, pairs: Mapping[str, Any], expire: Duration | None = None) -> None:
         """Store several values under one time to live; those with tags of `register_tag` one by one."""

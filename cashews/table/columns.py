@@ -11,6 +11,7 @@ from typing import Final
 
 from cashews.table.wheel import ENDLESS, NEVER, Wheel
 
+NO_LIMIT: Final = 2**62
 LEAST_BLOCK: Final = 4
 FIRST_BLOCK: Final = [3, 2, 1, 0]
 MOST_BLOCK: Final = 10_000
@@ -97,10 +98,6 @@ class Columns:
         wheel = self.wheel
         if wheel.filed[row] > deadline + wheel.tick:
             wheel.file(row, deadline, now)
-
-    def overdue(self, now: float) -> int:
-        """Count the expired keys, once all that is due has been taken."""
-        return self.wheel.overdue(self.deadlines, now)
 
     def bury(self) -> tuple[str, object]:
         """Let go of any key, and return it with its content. Nothing is added afterwards."""

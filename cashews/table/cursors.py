@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable
 
-from cashews.table.columns import Columns
+from cashews.table.columns import NO_LIMIT, Columns
 
 
 class TableCursor(ABC):
@@ -67,4 +68,40 @@ class RowCursor(TableCursor):
 
     @property
     def is_over(self) -> bool:
+        return not self._left
+
+
+class SoonCursor:
+    """The position among the rows whose deadline may have passed though no sweep is due for them.
+
+    Rows that are filed meanwhile may be passed over, and none is left out that was filed before and stays: a bucket is
+    gone through from its end, and fills its gaps from there.
+    """
+
+    __slots__ = ("_left", "_place")
+
+    def __init__(self, columns: Iterable[Columns], now: float) -> None:
+        self._left: list[tuple[Columns, array[int]]] = [
+            (each, bucket) for each in columns for bucket in each.wheel.soon(now)
+        ]
+        self._place = NO_LIMIT
+        """The rows of the last bucket from here on have been taken."""
+
+    def take(self, count: int) -> list[tuple[Columns, int]]:
+        """Return the rows of the next page, which is at most so long."""
+        found: list[tuple[Columns, int]] = []
+        while self._left and count > 0:
+            columns, bucket = self._left[-1]
+            end = min(self._place, len(bucket))
+            self._place = max(0, end - count)
+            found += [(columns, row) for row in bucket[self._place : end]]
+            count -= end - self._place
+            if not self._place:
+                self._left.pop()
+                self._place = NO_LIMIT
+        return found
+
+    @property
+    def is_over(self) -> bool:
+        """True once there is no other page."""
         return not self._left

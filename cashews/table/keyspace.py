@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 from cashews.keys.pattern import matcher, pieces_of
 from cashews.messages import DeleteMatch
 from cashews.messages.values import Cause
-from cashews.table.columns import Columns
-from cashews.table.cursors import KeyCursor, RowCursor, TableCursor
+from cashews.table.columns import NO_LIMIT, Columns
+from cashews.table.cursors import KeyCursor, RowCursor, SoonCursor, TableCursor
 from cashews.table.eviction import Eviction, EvictionName, eviction_over
 from cashews.table.holders import LockHolders
 from cashews.table.tag_index import Carriers, TagIndex
@@ -19,7 +19,6 @@ PAGE: Final = 2_000
 """How many keys one turn handles at most: about a millisecond."""
 MOST_REMOVED: Final = PAGE // 2
 """How many keys one turn removes at most, where the keys come from an index."""
-NO_LIMIT: Final = 2**62
 
 Removal: TypeAlias = tuple[str, object, Cause]
 """A key, the value that left it, and the cause."""
@@ -227,11 +226,22 @@ class Table:
                     columns.wheel.file(row, deadline, now)
         return self.due
 
+    def soon(self, now: float) -> SoonCursor:
+        """Return the beginning of a way past all rows that may have expired though no sweep is due, and others."""
+        return SoonCursor((self.values, self.structures), now)
+
+    def drop_expired(self, cursor: SoonCursor, now: float, limit: int = PAGE // 2) -> None:
+        """Remove the expired ones among the next rows of a cursor, up to `limit`."""
+        present = self.values, self.structures  # no others, after a `clear`
+        for columns, row in cursor.take(limit):
+            if columns.deadlines[row] <= now and columns in present:
+                self.drop(columns, row, Cause.EXPIRED)
+
     # --- figures
 
-    def count(self, now: float) -> int:
-        """Return the number of live keys, once everything due has been swept."""
-        return sum(len(columns) - columns.overdue(now) for columns in (self.values, self.structures))
+    def count(self) -> int:
+        """Return the number of keys, those that have expired and are still there among them."""
+        return len(self.values) + len(self.structures)
 
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes by name."""

@@ -122,7 +122,6 @@ class Wheel:
         self.due = self._instants[0] if self._instants else NEVER
         return taken
 
-    def overdue(self, deadlines: array[float], now: float) -> int:
-        """Count the filed rows past their deadline, also in buckets that are not due yet."""
-        soon = [bucket for instant, bucket in self._buckets.items() if instant <= now + 2 * self.tick]
-        return sum(deadlines[row] <= now for bucket in soon for row in bucket)
+    def soon(self, now: float) -> list[array[int]]:
+        """Return the buckets that may have rows past their deadline, those that are not due yet among them."""
+        return [bucket for instant, bucket in self._buckets.items() if instant <= now + 2 * self.tick]

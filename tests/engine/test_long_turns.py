@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache
 from cashews import messages as m
+from cashews.testing import VirtualClock
 from tests.internals import inside
 from tests.turns import LONGEST, longest_turn
 
@@ -35,6 +36,14 @@ async def test_reading_and_deleting_a_million_keys(cache):
 async def test_storing_many_pairs(cache):
     assert await longest_turn(cache.set_many, PAIRS) < LONGEST
     assert await cache.get_keys_count() == len(PAIRS)
+
+
+async def test_a_count_of_many_keys_that_expire_together():
+    clock = VirtualClock()
+    async with Cache.open("mem://", size=2_000_000, clock=clock) as cache:
+        await cache.set_many(dict.fromkeys(MILLION, 1), 1.5)
+        assert await longest_turn(cache.get_keys_count) < LONGEST
+        assert await cache.get_keys_count() == len(MILLION)
 
 
 async def test_many_pairs_where_keys_have_rules_for_tags(cache):

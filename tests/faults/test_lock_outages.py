@@ -105,6 +105,23 @@ async def test_without_waiting_an_outage_is_not_taken_for_another_holder(proxy, 
             pytest.fail("not locked")
 
 
+async def test_a_locked_function_does_not_run_without_its_lock(proxy, opened):
+    """Guarantee 22: the lock is all that it asks the cache for, and nobody may take another execution for it."""
+    runs = []
+    async with opened(proxy.url, suppress=True) as cache:
+
+        @cache.locked(ttl=60, key="k")
+        async def function():
+            runs.append(1)
+
+        await function()
+        await proxy.refuse()
+        proxy.cut()
+        with anyio.fail_after(PATIENCE), pytest.raises(LockRefusedError, match="refuses"):
+            await function()
+    assert runs == [1]
+
+
 async def test_a_wait_in_a_transaction_names_no_negative_seconds(cache, server, clock):
     """Guarantee 16: its deadline may have passed when it asks for another lock."""
     server.command("SET", lock_key("b\0transaction"), "another")

@@ -89,7 +89,6 @@ async def test_deep_copies_keep_what_was_stored_as_it_was():
     async with Cache.open("mem://", copy="deep") as cache:
         for store in (
             lambda value: cache.set("k", value),
-            lambda value: cache.set_raw("k", value),
             lambda value: cache.set_many({"k": value}),
         ):
             value = {"a": [1]}

@@ -32,6 +32,7 @@ class TableMachine(RuleBasedStateMachine):
     @initialize(size=st.integers(1, 4), tick=TICKS)
     def begin(self, size, tick):
         self.told = 0
+        self.way = None
         self.size, self.tick, self.now = size, tick, 1_000.0
         self.table = Table(size, tick, self.count_telling)
         self.events = []
@@ -206,7 +207,35 @@ class TableMachine(RuleBasedStateMachine):
         while self.examine(100) <= self.now:
             pass
         values = [*self.live.values(), *self.kept.values()]
-        assert self.table.count(self.now) == sum(deadline > self.now for _, deadline in values)
+        walk = self.table.soon(self.now)
+        while not walk.is_over:
+            self.walk(walk, 2)
+        assert self.table.count() == sum(deadline > self.now for _, deadline in values)
+
+    @rule()
+    def begin_to_walk(self):
+        """As a count does that takes several turns."""
+        while self.examine(100) <= self.now:
+            pass
+        self.began, self.way = self.now, self.table.soon(self.now)
+
+    @precondition(lambda self: self.way is not None)
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def walk_on(self, limit):
+        """Whatever has happened meanwhile, at the end nothing is there that had expired at the beginning."""
+        self.walk(self.way, limit)
+        if self.way.is_over:
+            self.way = None
+            assert all(deadline > self.began for _, deadline in [*self.live.values(), *self.kept.values()])
+
+    def walk(self, way, limit):
+        before = len(self.events)
+        self.table.drop_expired(way, self.now, limit)
+        gone = self.events[before:]
+        assert len(gone) <= limit
+        for key, _, cause in gone:
+            assert cause is Cause.EXPIRED
+            assert self.find(key) is None
 
     @rule()
     def clear(self):

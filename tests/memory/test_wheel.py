@@ -119,11 +119,12 @@ def test_a_row_that_is_filed_again_is_in_one_bucket(steps):
 
 
 @given(tick=TICKS, start=st.floats(0, 1e6), ttls=st.lists(TTLS, max_size=50), passed=st.floats(0, 1e6))
-def test_overdue_rows_are_counted_between_sweeps_too(tick, start, ttls, passed):
+def test_overdue_rows_are_in_the_buckets_that_are_due_soon(tick, start, ttls, passed):
     rows, now = Rows(tick), start + passed
     for ttl in ttls:
         rows.file(start + ttl, start)
-    assert rows.wheel.overdue(rows.deadlines, now) == sum(start + ttl <= now for ttl in ttls)
+    overdue = [row for bucket in rows.wheel.soon(now) for row in bucket if rows.deadlines[row] <= now]
+    assert sorted(overdue) == [row for row, ttl in enumerate(ttls) if start + ttl <= now]
 
 
 def test_who_waits_is_told_of_an_earlier_deadline_and_of_no_later_one():

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
 from cashews._typing import ABSENT
 from cashews.backends.encoding import NativeValues
-from cashews.exceptions import WrongArgumentError
 from cashews.serialize import Pending, SerializerOptions
 from cashews.structures.kinds import is_counter
-
-PLAIN: Final[Mapping[type, Callable[[Any], object]]] = {
-    bytes: lambda value: b"".join((value,)),
-    str: str.__str__,
-    int: int.__int__,
-    float: float.__float__,
-}
-"""The types that SQLite stores, each with the function that reduces an object of a subclass to the type itself."""
-
-
-def plain(value: Any) -> object:
-    """Return a raw value as an object of exactly one of the types that SQLite stores.
-
-    :raises WrongArgumentError: if SQLite cannot store it
-    """
-    stored = next((reduce(value) for kind, reduce in PLAIN.items() if issubclass(type(value), kind)), None)
-    if stored is None or stored != stored or (isinstance(stored, int) and not is_counter(stored)):  # noqa: PLR0124  NaN is not itself
-        raise WrongArgumentError("value", value, "bytes, text, an integer of 64 bits, or a number that is not NaN")
-    return stored
+from cashews.structures.raw import plain
 
 
 class DiskValues(NativeValues):

@@ -11,6 +11,7 @@ from cashews._dataclass import dataclass, replace
 from cashews._typing import NOT_NOW
 from cashews.actors.mailbox import Letter
 from cashews.backends.interface import Turn
+from cashews.table.cursors import SoonCursor
 from cashews.table.keyspace import Table
 
 PART: Final = 1_000
@@ -85,19 +86,25 @@ class Clearing(Errand):
 
 
 class Counting(Errand):
-    """The number of live keys, known once all expired ones are swept."""
+    """The number of live keys, known once all expired ones are removed: what is due, and then what is due soon."""
 
-    __slots__ = ()
+    __slots__ = ("_soon",)
     told = False
 
     def __init__(self, table: Table, _: m.GetKeysCount) -> None:
         super().__init__(table)
+        self._soon: SoonCursor | None = None
 
     def turn(self, now: float) -> bool:
-        return self._table.sweep(now) > now
+        if self._soon is None:
+            if self._table.sweep(now) <= now:
+                return False
+            self._soon = self._table.soon(now)
+        self._table.drop_expired(self._soon, now)
+        return self._soon.is_over
 
     def reply(self, now: float) -> int:
-        return self._table.count(now)
+        return self._table.count()
 
 
 class InParts(Errand):

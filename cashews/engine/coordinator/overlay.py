@@ -30,7 +30,8 @@ from cashews.messages import (
     Write,
 )
 from cashews.structures.kinds import COUNTER_MAX
-from cashews.table.keyspace import NO_LIMIT, Table
+from cashews.table.columns import NO_LIMIT
+from cashews.table.keyspace import Table
 from cashews.table.transactions import restore
 from cashews.table.turns import TURNS
 
