@@ -44,6 +44,7 @@ class Permits(Interceptor):
         """Have a permit count, or count for longer: until there were as many calls of `drop`."""
         with SHARED:
             self.running.setdefault(permit.key, []).append(permit)
+            permit.over = False
 
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
@@ -51,7 +52,8 @@ class Permits(Interceptor):
             permits = self.running.get(permit.key, [])
             if permit in permits:  # unless they were all forgotten
                 permits.remove(permit)
-            if permit.unfollow is not None and permit not in permits:
+            permit.over = permit not in permits
+            if permit.unfollow is not None and permit.over:
                 permit.unfollow()
                 permit.unfollow = None
             if not permits:

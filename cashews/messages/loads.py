@@ -42,7 +42,7 @@ class LoadPermit(Waits):
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "since", "tagging", "unfollow", "void")
+    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "over", "since", "tagging", "unfollow", "void")
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -53,6 +53,8 @@ class LoadPermit(Waits):
         self.since: int | None = None
         """The store's mark of the instant at which the load began; `None` if no tags are stored."""
         self.void = False
+        self.over = False
+        """True once the load has ended: a store that is told of the load only then has nothing to follow."""
         self.joinable = True
         """False once an invalidation has overtaken the load, or may have: later calls load anew."""
         self.unfollow: Callable[[], object] | None = None

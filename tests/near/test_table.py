@@ -9,6 +9,7 @@ from cashews import messages as m
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.shared import SHARED
 from cashews.backends.redis.near import Feed, Near
+from cashews.engine.permits import Permits
 
 LAG = 2.0
 
@@ -156,6 +157,24 @@ def test_a_load_that_is_announced_again_is_followed_once(near, feed):
     assert near.follow("k", permit)
     permit.unfollow()
     assert near._followers == {}
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_load_that_has_ended_is_followed_no_more(near, feed, calls):
+    """Its caller in another thread was cancelled while the announcement was on its way: nobody would end it."""
+    near.expect("k", feed)
+    permits = Permits()
+    permit = permits.take("k")
+    for _ in range(calls - 1):
+        permits.add(permit)
+    for _ in range(calls):
+        assert near.follow("k", permit)
+        permits.drop(permit)
+    assert near.follow("k", permit), "there is nothing left to be tried again"
+    assert near._followers == {}
+    permits.add(permit)
+    assert near.follow("k", permit)
+    assert near._followers == {"k": [permit]}
 
 
 class EndsMeanwhile(m.LoadPermit):

@@ -211,6 +211,8 @@ class Near:
         if slot is None or slot.feed.sure == -math.inf:
             return False
         with SHARED:
+            if permit.over:  # its caller, in another thread, was cancelled meanwhile
+                return True
             permits = self._followers.setdefault(key, [])
             if permit not in permits:  # a load that was handed over to another call is announced again
                 permits.append(permit)
