@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias
 
@@ -144,19 +144,31 @@ class Flights:
             self._forget(permit)
             permit.tell(outcome)
 
+    def begin(self, key: str, tagging: KnownTags | None) -> Flight:
+        """Return a new load of a key, which calls may join."""
+        here, place = AMBIENT.get(), (get_ident(), key)
+        flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
+        self._by_place[place] = flight
+        self._permits.add(flight)
+        return flight
+
     # --- loads of several keys at once, one flight each
 
     def find(self, key: str) -> Flight | None:
         """Return the load of a key that runs in this event loop, if calls may join it."""
         return self._joinable((get_ident(), key))
 
-    def begin(self, key: str, tagging: KnownTags | None) -> Flight:
-        """Return a new load of a key, which calls may join; it ends with `end` or `abandon`."""
-        here, place = AMBIENT.get(), (get_ident(), key)
-        flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
-        self._by_place[place] = flight
-        self._permits.add(flight)
-        return flight
+    def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> list[Flight]:
+        """Return new loads of some keys, which calls may join; each ends with `end_all` or `abandon`.
+
+        :param taggings: the keys, each with the tags that its value will carry
+        """
+        here, thread, loop = AMBIENT.get(), get_ident(), self._loop()
+        origin = None if here is None else here.invalidating
+        flights = [Flight((thread, key), loop, origin, tagging) for key, tagging in taggings.items()]
+        self._by_place.update({flight.place: flight for flight in flights})
+        self._permits.add_all(flights)
+        return flights
 
     def take_over(self, flight: Flight, tagging: KnownTags | None) -> bool:
         """Lead a load whose leader has given it to the caller; says whether that still makes sense.
@@ -170,10 +182,16 @@ class Flights:
         self._remove(flight)
         return False
 
-    def end(self, flight: Flight, outcome: Outcome) -> None:
-        """End a load, and give its outcome to the calls that wait for it."""
-        self._remove(flight)
-        flight.tell(outcome)
+    def end_all(self, ended: Iterable[tuple[LoadPermit, Outcome]]) -> None:
+        """End loads, shared or not, and give the outcome of each to the calls that wait for it."""
+        ended = list(ended)
+        self._permits.drop_all([permit for permit, _ in ended if not (isinstance(permit, Flight) and permit.ended)])
+        for permit, outcome in ended:
+            if isinstance(permit, Flight):
+                permit.ended = True
+                self._forget(permit)
+                if permit.waiters:
+                    permit.tell(outcome)
 
     def leave(self, flight: Flight, waiter: Waiter) -> None:
         """Wait no more for a load; if the caller was chosen to lead it, another one is."""

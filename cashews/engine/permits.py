@@ -46,6 +46,19 @@ class Permits(Interceptor):
             self.running.setdefault(permit.key, []).append(permit)
             permit.over = False
 
+    def add_all(self, permits: Iterable[LoadPermit]) -> None:
+        """Have several new permits count."""
+        with SHARED:
+            running = self.running
+            for permit in permits:
+                running.setdefault(permit.key, []).append(permit)
+
+    def drop_all(self, permits: Iterable[LoadPermit]) -> None:
+        """Forget the permits of several loads that have ended."""
+        with SHARED:
+            for permit in permits:
+                self.drop(permit)
+
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
         with SHARED:

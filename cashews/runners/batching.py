@@ -44,7 +44,10 @@ class Batcher:
         self._window = window
         self._size = size
         self._open: dict[Hashable, Batch] = {}
-        """The batch that takes calls, by the thread and the other arguments."""
+        """The batch that takes calls, by the thread, the other arguments, and the types of all of them and of the id.
+
+        Ids of two types are gathered apart: a mapping has one place for 1, 1.0 and `True`, and keys have three.
+        """
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function of one id that users call."""
@@ -58,7 +61,8 @@ class Batcher:
     async def _answer(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         one = args[self._ids.place] if len(args) > self._ids.place else kwargs[self._ids.one]
         args, kwargs = self._ids.with_place_of_many(args, kwargs)
-        place = (get_ident(), args, tuple(sorted(kwargs.items())))
+        others = (args, tuple(sorted(kwargs.items())))
+        place = (get_ident(), others, types_in((one, others)))
         try:
             batch = self._open.get(place)
         except TypeError:  # another argument has no hash: the call is a batch of its own
@@ -116,6 +120,11 @@ class Batcher:
             raise
         _tell(batch, lambda each: Returned(found.get(each)))
         return found.get(one)
+
+
+def types_in(value: object) -> object:
+    """Return the type of a value, and of each item if it is a tuple: equal values of two types are told apart."""
+    return (type(value), *map(types_in, value)) if isinstance(value, tuple) else type(value)
 
 
 def _tell(batch: Batch, outcome: Callable[[Hashable], Outcome]) -> None:

@@ -57,6 +57,10 @@ class Target:
         run: Awaitable[Any] = self.function(*call.args, **call.kwargs)
         return run
 
+    def has_tags(self) -> bool:
+        """Say whether values of the function's calls may carry tags."""
+        return self.tags is not None or (self.rules is not None and bool(self.rules.rules))
+
     def tagging(self, call: Call) -> KnownTags | None:
         """Return the tags that are known of a call's value before it is loaded, `None` if it will carry none.
 

@@ -26,8 +26,9 @@ from cashews.messages.loads import Waits
 from cashews.runners.batches import announce_all, ask_all
 from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
 from cashews.runners.ids import Ids
+from cashews.runners.loader import fixed_durations
 from cashews.runners.observer import CallObserver
-from cashews.strategies.conditions import content_of, worth
+from cashews.strategies.conditions import Condition, content_of, worth
 from cashews.strategies.entry import Outcome, Raised, Returned
 from cashews.strategies.strategy import bare
 
@@ -100,6 +101,7 @@ class ManyRunner:
         self._ids = ids
         self._plan = plan
         self._absent = absent
+        self._fixed = fixed_durations(plan)
         self._flights = engine.flights()
         self.observer = CallObserver(engine, target.function, "many", plan)
 
@@ -184,8 +186,7 @@ class ManyRunner:
         loading = LOADING.get()
         with ExitStack() as stack:
             stack.callback(self._leave, wanted)
-            for one in missing:
-                self._join_or_begin(wanted, one, loading)
+            self._join_or_begin(wanted, missing, loading)
             await self._run_own(wanted)
             while wanted.joined:
                 await self._wait(wanted, loading)
@@ -194,22 +195,34 @@ class ManyRunner:
                     self._take(wanted, share, loading)
                 await self._run_own(wanted)
 
-    def _join_or_begin(self, wanted: Wanted, one: Hashable, loading: tuple[Waits, ...]) -> None:
-        here, engine = AMBIENT.get(), self._engine
-        call = wanted.calls[one] = self._call(wanted, one)
-        tagging = self._tagging(call)
-        alone = not self._plan.protected or engine.is_off(Command.GET, call.key)
-        if alone or (here is not None and here.transactions):
-            wanted.own[one] = engine.permits.take(call.key, tagging)
-            return
-        flight = self._flights.find(call.key)
-        if flight is None:
-            wanted.own[one] = self._flights.begin(call.key, tagging)
-        elif loading and is_blocked_by(flight, loading):
-            wanted.own[one] = engine.permits.take(call.key, tagging)
-        else:
-            wanted.joined[one] = share = Share(wanted, one, flight)
-            flight.waiters.append(share)
+    def _join_or_begin(self, wanted: Wanted, ones: Iterable[Hashable], loading: tuple[Waits, ...]) -> None:
+        """Join the loads of some ids that run, and begin the others."""
+        here, engine, flights = AMBIENT.get(), self._engine, self._flights
+        is_shared = self._plan.protected and (here is None or not here.transactions)
+        has_tags = self._target.has_tags()
+        new: dict[str, KnownTags | None] = {}
+        ids: list[Hashable] = []
+        twins: list[Hashable] = []
+        """Ids with the key of another one, whose load they join."""
+        for one in ones:
+            call = wanted.calls[one] = self._call(wanted, one)
+            key, tagging = call.key, self._tagging(call) if has_tags else None
+            if not is_shared or engine.is_off(Command.GET, key):
+                wanted.own[one] = engine.permits.take(key, tagging)
+            elif key in new:
+                twins.append(one)
+            elif (flight := flights.find(key)) is None:
+                new[key] = tagging
+                ids.append(one)
+            elif loading and is_blocked_by(flight, loading):
+                wanted.own[one] = engine.permits.take(key, tagging)
+            else:
+                wanted.joined[one] = share = Share(wanted, one, flight)
+                flight.waiters.append(share)
+        if new:
+            wanted.own.update(zip(ids, flights.begin_all(new), strict=True))
+        if twins:
+            self._join_or_begin(wanted, twins, loading)
 
     def _tagging(self, call: Call) -> KnownTags | None:
         try:
@@ -248,7 +261,7 @@ class ManyRunner:
         elif self._flights.take_over(flight, self._tagging(wanted.calls[one])):
             wanted.own[one] = flight
         else:
-            self._join_or_begin(wanted, one, loading)
+            self._join_or_begin(wanted, (one,), loading)
 
     def _leave(self, wanted: Wanted) -> None:
         """Give up the loads that have not ended, and wait for none."""
@@ -304,51 +317,48 @@ class ManyRunner:
 
     def _end(self, wanted: Wanted, outcomes: Mapping[Hashable, Outcome]) -> None:
         own, wanted.own = wanted.own, {}
-        for one, permit in own.items():
-            if isinstance(permit, Flight):
-                self._flights.end(permit, outcomes[one])
-            else:
-                self._engine.permits.drop(permit)
+        self._flights.end_all((permit, outcomes[one]) for one, permit in own.items())
 
     async def _store(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned], cost: float) -> None:
         if cost < self._plan.min_cost:
             for one in wanted.own:
                 self.observer.refused(wanted.keys[one])
             return
-        calls: list[Call] = []
-        messages: list[Set] = []
-        for one, permit in wanted.own.items():
-            message = await self._message(wanted.calls[one], outcomes[one], permit)
-            if message is not None:
-                calls.append(wanted.calls[one])
-                messages.append(message)
-        replies, is_watched = await ask_all(self._engine, messages), self.observer.is_watched()
-        for call, message, reply in zip(calls, messages, replies, strict=True):
+        sealed = await self._sealed_all(wanted, outcomes)
+        replies = await ask_all(self._engine, [message for _, message in sealed])
+        is_watched = self.observer.is_watched()
+        for (call, message), reply in zip(sealed, replies, strict=True):
             if isinstance(reply, Exception):
                 self.observer.tolerate(reply, "store", call.key)
             elif reply and is_watched:
                 self.observer.stored(call, message)
 
-    async def _message(self, call: Call, outcome: Returned, permit: LoadPermit) -> Set | None:
-        """Return the message that stores the outcome of one id, `None` for one that is not to be stored."""
-        if outcome.value is ABSENT:
-            if not self._absent:
-                return None
-            outcome = Returned(None)
-        stored = await self._judged(call, outcome) if self._plan.condition else outcome
-        if stored is None or isinstance(permit.tagging, UnknownTags):
-            return None
-        try:
-            return self._sealed(call, stored, permit)
-        except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
-            self.observer.tolerate(error, "ttl or tags", call.key)
-            return None
-
-    async def _judged(self, call: Call, outcome: Returned) -> Outcome | None:
-        """Return the outcome to store after the answer of the condition, `None` for nothing."""
+    async def _sealed_all(self, wanted: Wanted, outcomes: Mapping[Hashable, Returned]) -> list[tuple[Call, Set]]:
+        """Return the calls whose outcomes are to be stored, each with the message that stores it."""
+        sealed: list[tuple[Call, Set]] = []
         condition = self._plan.condition
+        for one, permit in wanted.own.items():
+            call, stored = wanted.calls[one], self._storable(outcomes[one])
+            if stored is not None and condition is not None:
+                stored = await self._judged(condition, call, stored)
+            if stored is None or isinstance(permit.tagging, UnknownTags):
+                continue
+            try:
+                sealed.append((call, self._sealed(call, stored, permit)))
+            except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+                self.observer.tolerate(error, "ttl or tags", call.key)
+        return sealed
+
+    def _storable(self, outcome: Returned) -> Outcome | None:
+        """Return the outcome of one id as it may be stored, `None` if the function has left the id out."""
+        if outcome.value is not ABSENT:
+            return outcome
+        return Returned(None) if self._absent else None
+
+    async def _judged(self, condition: Condition, call: Call, outcome: Outcome) -> Outcome | None:
+        """Return the outcome to store after the answer of the condition, `None` for nothing."""
         try:
-            stored = worth(outcome, condition and await consult(condition, outcome.value, call))
+            stored = worth(outcome, await consult(condition, content_of(outcome), call))
         except Exception as error:  # noqa: BLE001  likewise
             self.observer.tolerate(error, "condition", call.key)
             return None
@@ -357,7 +367,10 @@ class ManyRunner:
         return stored
 
     def _sealed(self, call: Call, stored: Outcome, permit: LoadPermit) -> Set:
-        ttl = lifetime(self._plan, call, content_of(stored), self._engine.random.random)
+        if self._fixed is not None:
+            ttl, _ = self._fixed
+        else:
+            ttl = lifetime(self._plan, call, content_of(stored), self._engine.random.random)
         return self._target.storing(call, stored, bare(stored), ttl, permit)
 
     # --- the methods of a decorated function

@@ -68,6 +68,17 @@ async def test_calls_with_other_arguments_are_gathered_apart(user, runs, clock):
     assert sorted(map(sorted, runs)) == [[1, 3], [2]]
 
 
+async def test_equal_ids_and_arguments_of_other_types_are_gathered_apart(cache, clock):
+    """Guarantee 5."""
+
+    @cache.batching(window=1)
+    async def load(ids, *others):
+        return {one: repr((one, *others)) for one in ids}
+
+    calls = [(1,), (True,), (1.0,), (2, 1), (2, True), (2, (1, 0)), (2, (1, False))]
+    assert await gathered(load, clock, *calls) == [repr(call) for call in calls]
+
+
 async def test_a_failure_is_each_callers_own(user, clock):
     one, other = await gathered(user, clock, (13,), (2,))
     assert str(one) == str(other) == "13"

@@ -371,3 +371,16 @@ async def test_many_calls_at_random_agree(cache):
             for _ in range(5):
                 tasks.start_soon(reader)
     assert cache.statistics().loads == 0
+
+
+async def test_ids_with_one_key_are_one_load(cache):
+    """Guarantee 9."""
+    runs = []
+
+    @cache.many(ttl="1m", key="user:{id}")
+    async def users(ids):
+        runs.append(ids)
+        return {one: f"user {one}" for one in ids}
+
+    assert await users([1, "1", 2]) == {1: "user 1", "1": "user 1", 2: "user 2"}
+    assert runs == [[1, 2]]
