@@ -39,8 +39,8 @@ AGES = 10**9
 """Seconds after which a transaction's locks end: tests move time by years, and each lock is renewed meanwhile."""
 LOOPS = ("asyncio", "trio")
 NEEDED = {
-    **dict.fromkeys(("attrs", "dill", "diskcache", "fastapi", "hiredis", "httpx", "jwt", "msgspec"), ""),
-    **dict.fromkeys(("pydantic", "redis", "sqlalchemy", "trio", "trustme", "xxhash"), ""),
+    **dict.fromkeys(("attrs", "dill", "diskcache", "django", "fastapi", "flask", "gunicorn", "hiredis"), ""),
+    **dict.fromkeys(("httpx", "jwt", "msgspec", "pydantic", "redis", "sqlalchemy", "trio", "trustme", "xxhash"), ""),
     **({} if sys.version_info >= (3, 14) else {"backports": ""}),
     "diskcache": "cashews.backends.disk",
     "redis": "cashews.backends.redis",
@@ -48,7 +48,12 @@ NEEDED = {
 """The packages of the extra `tests` that tests import, and the part of ours that needs one."""
 MAKES_ZSTD = "serialize/test_corruption.py"
 """The file that compresses with zstd when it is imported."""
-MARKS = {"redis": ("redis", "hiredis"), "diskcache": ("diskcache",), "integration": ("fastapi", "httpx")}
+MARKS = {
+    "diskcache": ("diskcache",),
+    "flask": ("flask",),
+    "integration": ("fastapi", "httpx"),
+    "redis": ("redis", "hiredis"),
+}
 """The marks of tests, and the packages that such tests need."""
 
 MISSING = {package: ours for package, ours in sorted(NEEDED.items()) if importlib.util.find_spec(package) is None}

@@ -20,7 +20,12 @@ SERVER = re.compile(r"redis://localhost:6379(?:/0)?(\??)")
 
 
 def marks(block: str) -> list[pytest.MarkDecorator]:
-    needed = {"redis://": pytest.mark.redis, "disk://": pytest.mark.diskcache}
+    needed = {
+        "redis://": pytest.mark.redis,
+        "disk://": pytest.mark.diskcache,
+        "import FastAPI": pytest.mark.integration,
+        "import Flask": pytest.mark.flask,
+    }
     return [mark for scheme, mark in needed.items() if scheme in block]
 
 
