@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import wraps
 from threading import get_ident
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from cashews._dataclass import dataclass, field
 from cashews.actors.loop import Loop, ReplySlot
@@ -124,7 +124,10 @@ class Batcher:
 
 def types_in(value: object) -> object:
     """Return the type of a value, and of each item if it is a tuple: equal values of two types are told apart."""
-    return (type(value), *map(types_in, value)) if isinstance(value, tuple) else type(value)
+    if not isinstance(value, tuple):
+        return type(value)
+    items = cast("tuple[object, ...]", value)
+    return (type(items), *map(types_in, items))
 
 
 def _tell(batch: Batch, outcome: Callable[[Hashable], Outcome]) -> None:
