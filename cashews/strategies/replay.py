@@ -5,6 +5,7 @@ A recorder of their class writes them down while their reader has them, and make
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -64,7 +65,8 @@ PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, 
 def kind_of_live(result: object) -> str | None:
     """Return the kind of a result that can be read only once; `None` for one that is a value.
 
-    The kind of a result of a subclass is ``""``: it can be read only once, and nobody knows how to write it down.
+    The kind of a result of a subclass is ``""``: it can be read only once, and nobody knows how to write it down. A
+    class that is not loaded has no instances, so a result of any other class costs a look-up or two.
     """
     klass = type(result)
     try:
@@ -72,8 +74,9 @@ def kind_of_live(result: object) -> str | None:
             return None
     except Exception:  # noqa: BLE001  of a metaclass without a hash: no store takes such a value
         return None
-    for place, each in enumerate(klass.__mro__):
-        name = f"{each.__module__}.{each.__qualname__}"
-        if name in RECORDERS:
-            return "" if place else name
+    for name in RECORDERS:
+        module, _, of_class = name.rpartition(".")
+        live = getattr(sys.modules.get(module), of_class, None)
+        if isinstance(live, type) and issubclass(klass, live):
+            return name if klass is live else ""
     return None

@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 
 from cashews import Cache
 from cashews.contrib import _starlette
+from cashews.strategies.replay import kind_of_live
 
 
 class Films:
@@ -167,6 +168,22 @@ async def test_a_stream_of_another_class_is_not_stored(cache, client_of):
     assert [(await client.get()).body for _ in range(2)] == [b"event"] * 2
     assert len(runs) == 2
     assert cache.statistics().uncached == {"not encoded": 2}
+
+
+def test_the_ancestors_of_a_result_are_not_looked_through():
+    """A class may have many of them, and each load has a result."""
+
+    class Watched(type):
+        def __getattribute__(cls, name):
+            asked.append(name)
+            return super().__getattribute__(name)
+
+    class Item(metaclass=Watched):
+        pass
+
+    asked = []
+    assert kind_of_live(Item()) is None
+    assert asked == []
 
 
 @pytest.mark.parametrize("codec", ["pickle", "json"])
