@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
-from cashews._dataclass import dataclass, field, replace
+from cashews._dataclass import dataclass, field
 from cashews.commands import Command
 from cashews.engine.blocks import Block
 from cashews.engine.observing import Stored, ValueEvent
@@ -80,6 +80,15 @@ class Ambient:
             | (IN_TRANSACTION if self.transactions else 0)
         )
 
+    def changed(self, part: Part, entries: tuple[Any, ...]) -> Ambient:
+        """Return an ambient with other entries in one part. Every block makes two, so it is spelled out."""
+        return Ambient(
+            entries if part == "off" else self.off,
+            entries if part == "detectors" else self.detectors,
+            entries if part == "further" else self.further,
+            entries if part == "transactions" else self.transactions,
+        )
+
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None)
 
@@ -89,18 +98,21 @@ NOTHING = Ambient()
 def add(part: Part, entry: Any) -> None:
     """Add an entry to a part of this context's ambient."""
     here = AMBIENT.get() or NOTHING
-    changes: dict[str, Any] = {part: (*getattr(here, part), entry)}
-    AMBIENT.set(replace(here, **changes))
+    AMBIENT.set(here.changed(part, (*getattr(here, part), entry)))
 
 
 def take_back(part: Part, entry: Any) -> None:
     """Take an entry back, wherever it stands among others; in a context without it nothing happens."""
     here = AMBIENT.get()
-    if here is not None and here.sole is entry:  # nothing is left
+    if here is None:
+        return
+    if here.sole is entry:  # nothing is left
         AMBIENT.set(None)
-    elif here is not None and any(each is entry for each in getattr(here, part)):
-        changes: dict[str, Any] = {part: tuple(each for each in getattr(here, part) if each is not entry)}
-        left = replace(here, **changes)
+        return
+    entries: tuple[Any, ...] = getattr(here, part)
+    rest = tuple([each for each in entries if each is not entry])
+    if len(rest) < len(entries):
+        left = here.changed(part, rest)
         AMBIENT.set(left if left.off or left.detectors or left.further or left.transactions else None)
 
 
@@ -173,6 +185,25 @@ class Detector:
     def record(self, key: str, record: Mapping[str, Any]) -> None:
         """Add the record of an answer; it has at least `name`, `ttl` and `backend`."""
         self._calls.setdefault(key, []).append(dict(record))
+
+    def latest(self) -> dict[str, dict[str, Any]]:
+        """Return the last record of each key, of an answer or, if there is none, of what was stored."""
+        found = dict(self._stored)
+        for key, records in self._calls.items():
+            found[key] = records[-1]
+        return found
+
+    def deadline_of(self, key: str) -> float | None:
+        """Return the wall time at which the strategy of a key wants a new value, if it wants one early."""
+        return self._deadlines.get(key)
+
+    def has_answers(self) -> bool:
+        """Say whether a key was answered from a cache."""
+        return bool(self._calls)
+
+    def has_stored(self) -> bool:
+        """Say whether a result was stored."""
+        return bool(self._stored)
 
     def take(self, function: object, call: Any, event: ValueEvent) -> None:
         """Take note of an event of a call of a decorated function."""

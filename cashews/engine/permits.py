@@ -77,6 +77,10 @@ class Permits(Interceptor):
         with SHARED:
             return list(self.running.get(key, ()))
 
+    def matching(self, pattern: str) -> Iterable[str]:
+        """Return the keys with permits that match a pattern."""
+        return filter(matcher(pattern), list(self.running))
+
     def all(self) -> list[LoadPermit]:
         """Return every permit."""
         with SHARED:
@@ -113,8 +117,7 @@ class Permits(Interceptor):
         if isinstance(message, DeleteTags):
             self.void_tagged(message.tags)
         else:
-            pattern = message.covers
-            self.void(message.keys if pattern is None else filter(matcher(pattern), list(self.running)))
+            self.void(message.keys if message.covers is None else self.matching(message.covers))
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Final
@@ -81,7 +81,8 @@ class CacheRequestControlMiddleware:
     ) -> None:
         self.app = app
         self.cache = default_cache if cache_instance is None else cache_instance
-        self.clock = engine_of(self.cache).clock
+        self.engine = engine_of(self.cache)
+        self.clock = self.engine.clock
         self.methods = frozenset(method.upper() for method in methods)
         self.scope = "private" if private else "public"
         self.prefix = text("prefix_to_disable", prefix_to_disable) or None
@@ -92,7 +93,7 @@ class CacheRequestControlMiddleware:
             return
         spoken = any(name in _SPOKEN for name, _ in scope["headers"])
         wishes = asked(Fields(scope["headers"])) if spoken else NO_DIRECTIVES
-        with detecting(self.cache, scope) as detector:
+        with detecting(self.engine, scope) as detector:
             controlling = Controlling(self, wishes, send, detector)
             if not wishes:
                 await self.app(scope, receive, controlling)
@@ -139,28 +140,29 @@ class Controlling:
     async def _lifetimes(self) -> list[StateLifetime]:
         """Return those of all values that were used or stored."""
         cache, detector = self._options.cache, self._detector
-        records = detector.stored
-        records.update({key: calls[-1] for key, calls in detector.calls.items()})
         lifetimes: list[StateLifetime] = []
-        for key, record in records.items():
+        for key, record in detector.latest().items():
             try:
                 left = await cache.get_expire(key)
             except CacheError:
                 left = -2
-            rest = {-1: _EVER, -2: 0}.get(left, left)
-            deadline = detector.deadlines.get(key, math.inf)
-            fresh = rest
-            if deadline < math.inf:
+            fresh = rest = _EVER if left == -1 else max(0, left)
+            deadline = detector.deadline_of(key)
+            if deadline is not None and deadline < math.inf:
                 fresh = max(0, min(rest, math.floor(deadline - self._options.clock.wall())))
-            lifetimes.append(StateLifetime(str(record["name"]), fresh, rest, "exc" in record))
+            lifetimes.append(StateLifetime(record["name"], fresh, rest, "exc" in record))
         return lifetimes
 
     def _status(self, lifetimes: list[StateLifetime]) -> CacheStatus:
-        is_hit = bool(self._detector.keys)
-        told = CacheStatus(hit=is_hit, stored=bool(self._detector.stored), ttl=min(each.fresh for each in lifetimes))
+        is_hit = self._detector.has_answers()
+        ttl = min([each.fresh for each in lifetimes])
+        told = CacheStatus(hit=is_hit, stored=self._detector.has_stored(), ttl=ttl)
         if not is_hit:
             told.forward = Forward.REQUEST if "no-cache" in self._wishes else Forward.MISS
-        told.detail = next((each.strategy for each in lifetimes if each.stood_in or each.strategy in _TOLD), None)
+        for each in lifetimes:
+            if each.stood_in or each.strategy in _TOLD:
+                told.detail = each.strategy
+                break
         return told
 
 
@@ -180,22 +182,20 @@ class StateLifetime:
     stood_in: bool
 
 
-def control(parts: Iterable[StateLifetime], scope: str) -> str:
+def control(values: list[StateLifetime], scope: str) -> str:
     """Return the Cache-Control of a response that is made of values with some lifetimes."""
-    values = list(parts)
     if not values:
         return "no-cache"
-    fallbacks = [each for each in values if each.strategy == "failover"]
-    freshest = [each for each in values if each.strategy != "failover"]
-    stale = any(each.stood_in for each in values)
-    max_age = 0 if stale or not freshest else min(each.fresh for each in freshest)
-    members = [scope, f"max-age={max_age}", *_margins("stale-while-revalidate", max_age, freshest, ("early",))]
-    members += _margins("stale-if-error", max_age, [*freshest, *fallbacks], ("soft", "failover"))
-    return ", ".join(members)
+    fresh = [each.fresh for each in values if each.strategy != "failover"]
+    is_stale = not fresh or True in [each.stood_in for each in values]
+    max_age = 0 if is_stale else min(fresh)
+    directives = f"{scope}, max-age={max_age}"
+    for name, strategies in _MARGINS:
+        rests = [each.rest for each in values if each.strategy in strategies]
+        if rests and (margin := min(rests) - max_age) > 0:
+            directives += f", {name}={margin}"
+    return directives
 
 
-def _margins(name: str, max_age: int, values: list[StateLifetime], strategies: tuple[str, ...]) -> Iterator[str]:
-    """Give the directive about the time after max-age, if one of some strategies has made a value."""
-    rests = [each.rest for each in values if each.strategy in strategies]
-    if rests and (margin := min(rests) - max_age) > 0:
-        yield f"{name}={margin}"
+_MARGINS: Final = (("stale-while-revalidate", ("early",)), ("stale-if-error", ("soft", "failover")))
+"""The directives about the time after max-age, and the strategies whose values have it."""

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from cashews.api.cache import Cache
 from cashews.contrib.asgi._types import Scope
-from cashews.engine.context import AmbientBlock, Detector
+from cashews.engine.context import Detector, add, take_back
+from cashews.engine.engine import Engine
 
 _KEY: Final = "cashews.detectors"
 
 
-def detecting(cache: Cache, scope: Scope) -> AbstractContextManager[Detector]:
-    """Return the block of a request's detector: the outermost middleware has it detect, the others share it."""
-    detectors: dict[int, Detector] = scope.setdefault(_KEY, {})
-    if (known := detectors.get(id(cache))) is not None:
-        return nullcontext(known)
-    block: AmbientBlock[Detector] = cache.detect
-    return _Shared(block, detectors, id(cache))
+class detecting:  # noqa: N801  a block, called like a function
+    """``with detecting(engine, scope) as detector:`` collects a request's answers from one cache.
 
+    The outermost middleware's block detects, and those within share its detector.
+    """
 
-class _Shared(AbstractContextManager[Detector]):
-    """The block of a request's detector, in which others find it."""
+    __slots__ = ("_detector", "_detectors", "_engine", "_is_outermost")
 
-    def __init__(self, block: AmbientBlock[Detector], detectors: dict[int, Detector], place: int) -> None:
-        self._block = block
-        self._detectors = detectors
-        self._place = place
+    def __init__(self, engine: Engine, scope: Scope) -> None:
+        self._engine = engine
+        self._detectors: dict[Engine, Detector] = scope.setdefault(_KEY, {})
 
     def __enter__(self) -> Detector:
-        self._detectors[self._place] = detector = self._block.__enter__()
-        return detector
+        known = self._detectors.get(self._engine)
+        self._is_outermost = known is None
+        if known is None:
+            known = self._detectors[self._engine] = Detector(self._engine)
+            add("detectors", known)
+        self._detector = known
+        return known
 
     def __exit__(self, *_: object) -> None:
-        del self._detectors[self._place]
-        self._block.__exit__()
+        if self._is_outermost:
+            del self._detectors[self._engine]
+            take_back("detectors", self._detector)

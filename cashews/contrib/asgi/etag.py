@@ -50,7 +50,8 @@ class CacheEtagMiddleware:
         text("prefix", prefix)
         self.app = app
         self.cache = default_cache if cache_instance is None else cache_instance
-        self.clock = engine_of(self.cache).clock
+        self.engine = engine_of(self.cache)
+        self.clock = self.engine.clock
         self.weak = weak
         self.max_body = integer("max_body", max_body, 0)
         self.only_cached = only_cached
@@ -61,7 +62,7 @@ class CacheEtagMiddleware:
             return
         asks = any(name in _CONDITIONS for name, _ in scope["headers"])
         request = Fields(scope["headers"]) if asks else None
-        with detecting(self.cache, scope) as detector:
+        with detecting(self.engine, scope) as detector:
             await self.app(scope, receive, Tagging(self, request, send, detector))
 
 

@@ -277,7 +277,7 @@ class OriginLoad:
         """Remove a response whose body goes on behind its Content-Length."""
         if body and self._length is not None:
             self._length = None
-            await self._http.responses.remove(self._found.place)
+            await self._http.responses.remove(self._found.key, self._found.place)
 
     async def _keep(self, planned: StoragePlan, response: StoredResponse) -> None:
         client, found, storing = self._client, self._found, self._storing

@@ -131,7 +131,11 @@ class Responses:
         await self.quietly(self._cache.delete_match(pattern), None)
 
     async def soften(self, pattern: str, concerns: Callable[[StoredResponse], bool]) -> None:
-        """Have responses whose keys match be stale from now on, and stay as long as they would have."""
+        """Have responses whose keys match be stale from now on, and stay as long as they would have.
+
+        Loads that have begun store nothing, and no request joins them: they may bring such a response.
+        """
+        self._engine.permits.void(self._engine.permits.matching(pattern))
         try:
             async for key, value in self._cache.get_match(pattern):
                 stored = unpack(value)

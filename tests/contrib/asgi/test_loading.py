@@ -178,6 +178,17 @@ async def test_a_body_has_the_length_that_it_says(cache, length, calls, pieces):
     assert app.calls == calls
 
 
+async def test_a_body_that_goes_on_behind_its_length_is_removed_with_new_variants_too(cache):
+    fields = {"cache_control": "max-age=60", "content_length": "1", "vary": "x"}
+    http = HTTPCache(app_of(b"a", **fields), cache)
+    client = Client(http)
+    await client.get(x="1")
+    http.app = longer = app_of(b"a", b"b", **{**fields, "vary": "x, y"})
+    for calls in (1, 2):
+        await client.get(x="2")
+        assert longer.calls == calls
+
+
 async def test_a_response_is_stored_before_its_last_byte_is_sent(cache, client_of):
     """The client goes on at Content-Length bytes, whatever the application does behind them."""
     app = app_of(b"ab", anyio.sleep_forever, cache_control="max-age=60", content_length="2")

@@ -256,6 +256,32 @@ async def test_a_soft_purge_serves_once_more_and_refreshes(cache, clock, purging
     assert await cache.get_key_tags("x") == ()
 
 
+@pytest.mark.parametrize("which", [{"url": "http://example.org/"}, {"tag": "t"}, {"match": "http://*"}])
+@pytest.mark.parametrize("how", [{}, {"soft": True}])
+@pytest.mark.parametrize("varies", [(), ("x", "x"), ("x", "x, y")])
+async def test_a_load_from_before_a_purge_is_neither_stored_nor_shared(cache, client_of, which, how, varies):
+    """Guarantee 10, also where one variant is stored and another one is loaded."""
+    origin = Origin(cache_control="max-age=60", cache_tag="t")
+    http = HTTPCache(origin, cache)
+    client = client_of(http)
+    if varies:
+        origin.fields["vary"], later = varies
+        await client.get(x="1")
+        origin.fields["vary"] = later
+    origin.gate = gate = anyio.Event()
+    old = client.start(x="2")
+    await http.responses.clock.settle()
+    await http.purge(**which, **how)
+    origin.gate = None
+    new = client.start(x="2")
+    await http.responses.clock.settle()
+    assert new.whole.is_set()
+    gate.set()
+    await old.ended.wait()
+    assert int(new.body) == int(old.body) + 1
+    assert (await client.get(x="2")).body == new.body
+
+
 async def test_groups_are_removed_within_their_origin(cache):
     """RFC 9875."""
     origin = Origin(cache_control="max-age=60", cache_groups='"g"')
