@@ -13,7 +13,7 @@ from cashews._typing import Self
 from cashews.api.blocking import Blocking, BlockingHost, opened
 from cashews.api.many import ManyAPI
 from cashews.api.settings import parse_setup
-from cashews.backends.interface import Backend, Environment
+from cashews.backends.interface import Backend, Environment, Tracing
 from cashews.clock import Clock, SystemClock
 from cashews.commands import Command
 from cashews.engine.chance import own_random
@@ -148,7 +148,8 @@ class Cache(BlockingHost, ManyAPI):
         """
         engine = self._engine
         runnables("middlewares", middlewares)
-        parse_setup(settings_url, options).factory(Environment(engine.clock, engine.random, bool, lambda: None))
+        environment = Environment(engine.clock, engine.random, bool, lambda: None, Tracing())
+        parse_setup(settings_url, options).factory(environment)
 
     async def init(
         self,

@@ -40,6 +40,36 @@ class Asks(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """The place of a server, as traces name it: its kind, host or socket file, port and database."""
+
+    system: str
+    address: str
+    port: int | None
+    namespace: str
+
+
+FindPlace: TypeAlias = "Callable[[], ServerPlace | None]"
+
+
+class CommandTracer(Protocol):
+    """Follows the commands to servers."""
+
+    __slots__ = ()
+
+    def command(self, message: Message[Any], place: FindPlace, run: Awaitable[R]) -> Awaitable[R]:
+        """Await a command and return its reply; `place` answers once the command has met a server."""
+        ...
+
+
+@dataclass(slots=True)
+class Tracing:
+    """The tracer of an engine's commands to servers, if one is attached."""
+
+    tracer: CommandTracer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """What an engine gives to the backends it mounts."""
 
@@ -49,6 +79,7 @@ class Environment:
     """Say that a service has work to do; says whether services run here, and sees to it that they soon do."""
     turns_changed: Callable[[], None]
     """Say that `turns` answers other turns now."""
+    tracing: Tracing
 
 
 @dataclass(frozen=True, slots=True)

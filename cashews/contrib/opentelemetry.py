@@ -15,10 +15,13 @@ from cashews._typing import Self
 from cashews._version import __version__
 from cashews.api.cache import Cache
 from cashews.api.face import engine_of
+from cashews.backends.interface import CommandTracer, FindPlace, ServerPlace
+from cashews.engine.observing import Answered, Event, Missed
 from cashews.engine.refresher import Run
 from cashews.engine.statistics import EngineStatistics
 from cashews.engine.tracing import LoadTracer
 from cashews.exceptions import MissingExtraError
+from cashews.messages import Message
 from cashews.strategies.entry import Outcome
 
 try:
@@ -42,11 +45,14 @@ class instrument:  # noqa: N801  a block, called like a function
     `cashews.load.time`, which count calls of cached functions on every store; `cashews.reads` by `cashews.result`,
     `cashews.entries` and `cashews.evictions` of stores that count them; `cashews.refreshes` by `cashews.result`. The
     histogram `cashews.load.duration` and the spans have one value for each load, but for those of generators; a span
-    is named after its function, and that of a refresh has no parent, and a link to the span that asked for it.
+    is named after its function, and that of a refresh has no parent, and a link to the span that asked for it. Each
+    command to Redis that is given within a span has a span of its own, by the conventions for clients of databases.
 
     :param meter_provider: where the metrics go, `None` for the provider of the process
     :param tracer_provider: where the spans go, likewise
     :param keys: show keys in spans; they may have personal data in them
+    :param hits: note on the span of a caller whether its last call of a cached function was a hit, as `cache.hit` and
+        `cache.ttl`; reads in memory go a longer way then
     """
 
     def __init__(
@@ -56,11 +62,13 @@ class instrument:  # noqa: N801  a block, called like a function
         meter_provider: metrics.MeterProvider | None = None,
         tracer_provider: trace.TracerProvider | None = None,
         keys: bool = False,
+        hits: bool = False,
     ) -> None:
         self._cache = cache
         self._meter = metrics.get_meter(_SCOPE, __version__, meter_provider)
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider)
         self._keys = keys
+        self._answers = AnswerNotes(keys=keys) if hits else None
         self._open = False
 
     def __enter__(self) -> Self:
@@ -85,15 +93,19 @@ class instrument:  # noqa: N801  a block, called like a function
             "cashews.refreshes", observed(_refreshes), "{refresh}", "Refreshes in the background by their end"
         )
         duration = meter.create_histogram("cashews.load.duration", "s", "Durations of loads")
-        engine.observing.tracer = SpanTracer(
-            self._tracer, duration, engine.clock.now, self._attributes(), keys=self._keys
-        )
+        tracer = SpanTracer(self._tracer, duration, engine.clock.now, self._attributes(), keys=self._keys)
+        engine.observing.tracer = engine.tracing.tracer = tracer
+        if self._answers is not None:
+            engine.observing.set_listening(self._answers, True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        engine_of(self._cache).observing.tracer = None
+        engine = engine_of(self._cache)
+        engine.observing.tracer = engine.tracing.tracer = None
+        if self._answers is not None:
+            engine.observing.set_listening(self._answers, False)
         self._open = False
 
     def _attributes(self) -> dict[str, str]:
@@ -146,8 +158,25 @@ def _of_backends(figures: EngineStatistics, wanted: dict[str, dict[str, str]]) -
                 yield each[name], {"cashews.prefix": prefix, **attributes}
 
 
-class SpanTracer(LoadTracer):
-    """Makes a span of each load, and measures it."""
+class AnswerNotes:
+    """Notes on the current span whether a call was answered from the cache."""
+
+    def __init__(self, *, keys: bool) -> None:
+        self._keys = keys
+
+    def __call__(self, event: Event) -> None:
+        span = trace.get_current_span()
+        if not (isinstance(event, (Answered, Missed)) and span.is_recording()):
+            return
+        span.set_attribute("cache.hit", isinstance(event, Answered))
+        if isinstance(event, Answered) and event.ttl is not None:
+            span.set_attribute("cache.ttl", event.ttl)
+        if self._keys:
+            span.set_attribute("cache.key", event.key)
+
+
+class SpanTracer(LoadTracer, CommandTracer):
+    """Makes a span of each load, and measures it; makes a span of each command to a server."""
 
     __slots__ = ("_attributes", "_duration", "_keys", "_now", "_tracer")
 
@@ -179,6 +208,22 @@ class SpanTracer(LoadTracer):
         finally:
             self._duration.record(self._now() - begun, attributes)
 
+    async def command(self, message: Message[Any], place: FindPlace, run: Awaitable[T]) -> T:
+        if not trace.get_current_span().get_span_context().is_valid:  # nobody follows the work that it belongs to
+            return await run
+        name, size = message.command.value.upper(), len(message.keys)
+        with self._tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT) as span:
+            span.set_attributes({**self._attributes, "db.operation.name": name})
+            if size > 1:
+                span.set_attribute("db.operation.batch.size", size)
+            try:
+                return await run
+            except Exception as error:
+                span.set_attribute("error.type", f"{type(error).__module__}.{type(error).__qualname__}")
+                raise
+            finally:
+                span.set_attributes(_facts_of(place()))
+
     def behind(self, run: Run) -> Run:
         return partial(self._behind, run, trace.get_current_span().get_span_context())
 
@@ -188,3 +233,13 @@ class SpanTracer(LoadTracer):
             return await run()
         finally:
             _TRIGGER.reset(token)
+
+
+def _facts_of(place: ServerPlace | None) -> dict[str, str | int]:
+    if place is None:
+        return {}
+    facts: dict[str, str | int] = {"db.system.name": place.system, "db.namespace": place.namespace}
+    facts["server.address"] = place.address
+    if place.port is not None:
+        facts["server.port"] = place.port
+    return facts

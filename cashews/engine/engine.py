@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
-from cashews.backends.interface import Backend, Environment
+from cashews.backends.interface import Backend, Environment, Tracing
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.commands import Command
@@ -70,6 +70,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._running = self.permits.running
         self.load_locks = LoadLocks()
         self.observing = Observing(self.rebuild)
+        self.tracing = Tracing()
         self._lifetime = Lifetime(self, name)
         self._watcher = Watcher(self.rebuild, self.observing)
         self._invalidator = Invalidator(self.permits)
@@ -226,7 +227,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
     ) -> Backend:
         """Put a backend under a key prefix and return it; the backend that it replaces is closed."""
         lifetime = self._lifetime
-        backend = factory(Environment(self.clock, self.random, lifetime.ensure_scope, self.rebuild))
+        backend = factory(Environment(self.clock, self.random, lifetime.ensure_scope, self.rebuild, self.tracing))
         gate, coordinator = Gate(backend, self), lifetime.sites.first.coordinator
         locks, graph = coordinator.locks_of(OneStore(gate)), coordinator.wait_graph()
         route = Route(prefix, gate, Switch(self, prefix), locks, self._chain_of, graph=graph)

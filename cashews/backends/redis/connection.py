@@ -26,7 +26,7 @@ from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.backends.interface import Environment
-from cashews.backends.redis.address import Directory
+from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
 from cashews.backends.redis.handshake import Welcome, shake_hands
 from cashews.backends.redis.inbox import Inbox, Request, RequestKind
@@ -53,6 +53,8 @@ class Connection(Actor):
         tracking: Tracking | None = None,
     ) -> None:
         self._directory = directory
+        self.address: Address | None = None
+        """The address of the server that was last found."""
         self._options = options
         self._clock = environment.clock
         self._now = environment.clock.now
@@ -213,7 +215,7 @@ class Connection(Actor):
     async def _connect(self, inbox: Inbox) -> tuple[Link, Welcome]:
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
-            address = await self._directory.locate()
+            self.address = address = await self._directory.locate()
             stream = await address.connect(
                 keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
             )

@@ -13,7 +13,7 @@ from cashews.actors.actor import ActorStatistics
 from cashews.actors.loop import current_loop
 from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
-from cashews.backends.interface import Backend, Environment, Turn
+from cashews.backends.interface import Backend, Environment, ServerPlace, Turn
 from cashews.backends.redis import keys, locks, structures, tags, transactions, values
 from cashews.backends.redis.address import Directory
 from cashews.backends.redis.connection import Connection
@@ -38,6 +38,7 @@ class RedisStore(Backend):
         self, directory: Directory, options: RedisOptions, environment: Environment, tracking: Tracking | None = None
     ) -> None:
         self._suppress = options.suppress
+        self._tracing = environment.tracing
         self._connections = [Connection(directory, options, environment, tracking) for _ in range(options.connections)]
         self._values = Values(options, self)
         self.remote = Remote(
@@ -63,7 +64,9 @@ class RedisStore(Backend):
 
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
-            reply: R = await COMMANDS[message.__class__](self.remote, message)
+            run: Awaitable[R] = COMMANDS[message.__class__](self.remote, message)
+            tracer = self._tracing.tracer
+            reply = await (run if tracer is None else tracer.command(message, self._place, run))
         except redis.RedisError as error:
             return await self._failed(
                 message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
@@ -71,6 +74,14 @@ class RedisStore(Backend):
         if self._failing:
             self._failing.pop(message.__class__, None)
         return reply
+
+    def _place(self) -> ServerPlace | None:
+        """Return the place of the server, as far as it is known."""
+        address = self._connections[0].address
+        if address is None:
+            return None
+        port = None if address.path is not None else address.port
+        return ServerPlace("redis", address.path or address.host, port, str(address.db))
 
     async def settle(self) -> None:
         try:

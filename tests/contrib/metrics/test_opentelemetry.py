@@ -6,7 +6,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
+from cashews import Cache
 from cashews.contrib.opentelemetry import instrument
 from tests.contrib.metrics.calls import RESULTS, calls_of
 
@@ -147,3 +149,55 @@ async def test_after_the_block_nothing_is_traced(cache, exported):
         pass
     await value()
     assert exported.spans.get_finished_spans() == ()
+
+
+async def test_a_call_is_noted_on_the_span_of_its_caller(cache, exported):
+    @cache(ttl="1m", key="user:{name}")
+    async def value(name):
+        return name
+
+    with instrumented(cache, exported, hits=True):
+        for name in ("first", "second"):
+            with exported.tracer.start_as_current_span(name):
+                await value("ann")
+        await value("ann")  # in no span
+    assert dict(exported.span("first").attributes) == {"cache.hit": False}
+    assert dict(exported.span("second").attributes) == {"cache.hit": True, "cache.ttl": 60.0}
+    with instrumented(cache, exported, hits=True, keys=True), exported.tracer.start_as_current_span("third"):
+        await value("ann")
+    assert exported.span("third").attributes["cache.key"] == "user:ann"
+    with exported.tracer.start_as_current_span("fourth"):
+        await value("ann")
+    assert not exported.span("fourth").attributes
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("options", [{}, {"client_side": True}])
+async def test_a_command_to_a_server_is_a_span_of_a_client(server, exported, options):
+    async with Cache.open(server.url, **options) as cache:
+        with instrumented(cache, exported):
+            await cache.set("alone", 1)
+            with exported.tracer.start_as_current_span("request"):
+                await cache.set("secret", 1)
+                await cache.delete_many("secret", "b", "c")
+        with exported.tracer.start_as_current_span("later"):
+            await cache.set("k", 1)
+    spans = [span for span in exported.spans.get_finished_spans() if span.kind is SpanKind.CLIENT]
+    assert [span.name for span in spans] == ["SET", "DELETE_MANY"]
+    assert {span.parent.span_id for span in spans} == {exported.span("request").context.span_id}
+    facts = dict(spans[1].attributes)
+    assert (facts.pop("server.address"), facts.pop("server.port")) == (server.host, server.port)
+    expected = {"db.system.name": "redis", "db.namespace": "0", "db.operation.name": "DELETE_MANY"}
+    assert facts == {**expected, "db.operation.batch.size": 3}
+    assert not any("secret" in str(span.to_json()) for span in spans)
+
+
+@pytest.mark.redis
+async def test_a_command_that_fails_is_noted_in_its_span_though_it_is_suppressed(server, exported):
+    async with Cache.open(server.url) as cache:
+        await cache.set_add("k", "a")
+        with instrumented(cache, exported), exported.tracer.start_as_current_span("request"):
+            assert await cache.get("k") is None
+    span = exported.span("GET")
+    assert not span.status.is_ok
+    assert span.attributes["error.type"].startswith("redis.exceptions.")
