@@ -6,7 +6,7 @@ import pytest
 
 from cashews.contrib.asgi import HTTPCache
 from cashews.exceptions import WrongArgumentError
-from tests.contrib.asgi.world import Client, Origin
+from tests.contrib.asgi.world import Client, Origin, memory
 
 TAGGED = {"cache_control": "max-age=60", "etag": '"a"'}
 
@@ -280,6 +280,28 @@ async def test_a_load_from_before_a_purge_is_neither_stored_nor_shared(cache, cl
     await old.ended.wait()
     assert int(new.body) == int(old.body) + 1
     assert (await client.get(x="2")).body == new.body
+
+
+@pytest.mark.parametrize("how", [{}, {"soft": True}])
+async def test_a_tag_of_very_many_addresses_is_purged_in_steps(clock, tasks, how):
+    """Guarantee 25."""
+    many, turns = 5_000, []
+
+    async def count():
+        while True:
+            turns.append(1)
+            await anyio.lowlevel.checkpoint()
+
+    async with memory(clock, size=many) as cache:
+        client = Client(http := HTTPCache(Origin(cache_control="max-age=60", cache_tag="t"), cache))
+        for number in range(many):
+            await client.get(f"/{number}")
+        tasks.start_soon(count)
+        await anyio.lowlevel.checkpoint()
+        turns.clear()
+        await http.purge(tag="t", **how)
+        assert len(turns) > 2
+        assert (await client.get("/0")).told.startswith("hit; ttl=60" if how else "fwd=uri-miss")
 
 
 async def test_groups_are_removed_within_their_origin(cache):
