@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias
@@ -80,7 +79,8 @@ class Flight(LoadPermit):
         super().__init__(place[1], origin, tagging)
         self.place = place
         self.loop = loop
-        self.waiters: deque[Waiter] = deque()
+        self.waiters: dict[Waiter, None] = {}
+        """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
         self.ended = False
 
     def tell(self, answer: Answer) -> None:
@@ -196,7 +196,7 @@ class Flights:
     def leave(self, flight: Flight, waiter: Waiter) -> None:
         """Wait no more for a load; if the caller was chosen to lead it, another one is."""
         if not waiter.given:
-            flight.waiters.remove(waiter)
+            del flight.waiters[waiter]
         elif waiter.answer is TAKE_OVER:
             self.abandon(flight)
 
@@ -235,7 +235,7 @@ class Flights:
 
     async def _follow(self, flight: Flight, loading: tuple[Waits, ...]) -> Answer:
         reply: ReplySlot[Answer] = self._loop().reply_slot()
-        flight.waiters.append(reply)
+        flight.waiters[reply] = None
         for load in loading[-1:]:
             load.blocked_on.append(flight)
         try:
@@ -250,7 +250,9 @@ class Flights:
     def abandon(self, flight: Flight) -> None:
         """Give up leading: the first waiter takes over, or the load is forgotten."""
         if flight.waiters:
-            flight.waiters.popleft().give(TAKE_OVER)
+            first = next(iter(flight.waiters))
+            del flight.waiters[first]
+            first.give(TAKE_OVER)
         else:
             self._remove(flight)
 

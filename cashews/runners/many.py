@@ -218,7 +218,7 @@ class ManyRunner:
                 wanted.own[one] = engine.permits.take(key, tagging)
             else:
                 wanted.joined[one] = share = Share(wanted, one, flight)
-                flight.waiters.append(share)
+                flight.waiters[share] = None
         if new:
             wanted.own.update(zip(ids, flights.begin_all(new), strict=True))
         if twins:
