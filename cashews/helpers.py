@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, replace
+from cashews.actors.slices import in_steps
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.exceptions import WrongArgumentError
@@ -55,7 +56,7 @@ class AddPrefix(Interceptor):
             return await self._count(proceed)
         length = len(self.prefix)
         if not isinstance(message, Matching):
-            reply = await proceed(message.rename(self.prefix.__add__))
+            reply = await proceed(await in_steps(message.renaming(self.prefix.__add__)))
             return tuple([tag[length:] for tag in reply]) if isinstance(message, GetKeyTags) else reply
         reply = await proceed(message.rename(self._pattern))
         if isinstance(message, Scan):
@@ -87,7 +88,7 @@ class AllKeysLower(Interceptor):
         return True
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        reply: R = await proceed(message.rename(_lower))
+        reply: R = await proceed(await in_steps(message.renaming(_lower)))
         return reply
 
 

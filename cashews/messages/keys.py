@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from cashews._dataclass import dataclass, field, replace
-from cashews._steps import Steps, slices_of
+from cashews._steps import Steps, finished, slices_of
 from cashews.commands import Command, Effect
 from cashews.messages.message import ManyKeys, Matching, Message, Owner, Paged, WholeStore
 
@@ -107,7 +107,16 @@ class SetMany(Message[None]):
         return tuple(self.pairs)
 
     def rename(self, name: Callable[[str], str]) -> Self:
-        return replace(self, pairs={name(key): value for key, value in self.pairs.items()})
+        return finished(self.renaming(name))
+
+    def renaming(self, name: Callable[[str], str]) -> Steps[Self]:
+        renamed: dict[str, object] = {}
+        pairs = self.pairs
+        for keys in slices_of(self.keys):
+            if renamed:
+                yield
+            renamed.update([(name(key), pairs[key]) for key in keys if key in pairs])  # not taken out meanwhile
+        return replace(self, pairs=renamed)
 
     def declined(self) -> None:
         return None

@@ -1,8 +1,9 @@
 """The contract of every message, and the shapes that many commands share: one key, many keys, a pattern, a page.
 
-Code between user and store uses only this contract: `command`, `effect`, `keys`, `covers`, `rename`, `declined`,
-`split`, `merge`, and, for middlewares, `arguments` and `with_arguments`. Messages are treated as values: nobody changes
-one after posting it. They are slotted rather than frozen because a frozen dataclass takes 2.5 times as long to make.
+Code between user and store uses only this contract: `command`, `effect`, `keys`, `covers`, `rename`, `renaming`,
+`declined`, `split`, `merge`, and, for middlewares, `arguments` and `with_arguments`. Messages are treated as values:
+nobody changes one after posting it. They are slotted rather than frozen because a frozen dataclass takes 2.5 times as
+long to make.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cashews._dataclass import dataclass, field, fields, replace
-from cashews._steps import Steps, slices_of
+from cashews._steps import Steps, finished, slices_of
 from cashews._typing import Self
 from cashews.commands import Command, Effect
 from cashews.exceptions import WrongArgumentError
@@ -50,6 +51,11 @@ class Message(Generic[R]):
     def rename(self, name: Callable[[str], str]) -> Self:
         """Return the same message about other keys."""
         raise AssertionError
+
+    def renaming(self, name: Callable[[str], str]) -> Steps[Self]:
+        """Return the same message about other keys, in steps: it may name very many."""
+        yield from ()
+        return self.rename(name)
 
     def declined(self) -> R:
         """Return the neutral reply, which a disabled cache or a suppressed outage gives."""
@@ -134,7 +140,15 @@ class ManyKeys(Message[R]):
         return self.many
 
     def rename(self, name: Callable[[str], str]) -> Self:
-        return replace(self, many=tuple(map(name, self.many)))
+        return finished(self.renaming(name))
+
+    def renaming(self, name: Callable[[str], str]) -> Steps[Self]:
+        names: list[str] = []
+        for keys in slices_of(self.many):
+            if names:
+                yield
+            names += map(name, keys)
+        return replace(self, many=tuple(names))
 
     def split(self, owner: Callable[[str], Owner]) -> Steps[Mapping[Owner, Self]]:
         parts: dict[Owner, list[str]] = {}

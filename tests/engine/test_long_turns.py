@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache
+from cashews import Cache, add_prefix, all_keys_lower
 from cashews import messages as m
 from cashews.testing import VirtualClock
 from tests.internals import inside
@@ -61,6 +61,16 @@ async def test_many_keys_of_several_stores():
         assert await longest_turn(cache.get_many, *keys) < LONGEST
         assert await cache.get_many(*keys) == (1,) * len(keys)
         assert await longest_turn(cache.delete_many, *keys) < LONGEST
+        assert await cache.get_keys_count() == 0
+
+
+@pytest.mark.parametrize("rename", [add_prefix("prefix:"), all_keys_lower()], ids=["prefix", "lower case"])
+async def test_many_keys_that_a_middleware_renames(rename):
+    async with Cache.open("mem://", size=1_000_000, middlewares=[rename]) as cache:
+        assert await longest_turn(cache.set_many, PAIRS) < LONGEST
+        assert await longest_turn(cache.get_many, *MILLION) < LONGEST
+        assert await cache.get_many(*MILLION[:10], "absent") == (1,) * 10 + (None,)
+        assert await longest_turn(cache.delete_many, *MILLION) < LONGEST
         assert await cache.get_keys_count() == 0
 
 

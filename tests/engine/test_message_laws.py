@@ -140,6 +140,7 @@ def test_renaming_changes_what_a_message_is_about_and_nothing_else(message, inne
 
     assert message.rename(str) == message
     renamed = message.rename(add_inner)
+    assert renamed == finished(message.renaming(add_inner))
     assert type(renamed) is type(message)
     assert renamed.keys == tuple(map(add_inner, message.keys))
     assert rest(renamed) == rest(message)

@@ -11,6 +11,7 @@ from cashews._dataclass import replace
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
+from cashews.actors.slices import in_steps
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis.address import Directory
 from cashews.backends.redis.keys import FetchMany
@@ -55,7 +56,7 @@ class NearStore(Backend):
         if kind in NEAR and not strict:
             return await NEAR[kind](self, message)  # type: ignore[no-any-return]  # the reply of its type
         try:
-            reply = await self.store.ask(message.rename(self._named), strict=strict)
+            reply = await self.store.ask(await in_steps(message.renaming(self._named)), strict=strict)
         except EncodeError as error:
             error.rename(error.key.removeprefix(self._prefix))
             raise
@@ -104,8 +105,8 @@ class NearStore(Backend):
         there = [slot for slot in slots if slot is not None]
         if len(there) < len(slots):
             near.misses += len(message.many)
-            names = tuple(map(self._named, message.many))
-            return await self.store.ask(FetchMany(names, message.default, message.many, keeps=self._keeps))
+            names = await in_steps(message.renaming(self._named))
+            return await self.store.ask(FetchMany(names.many, message.default, message.many, keeps=self._keeps))
         near.hits += len(slots)
         return tuple([await self._value_of(m.Get(slot.key, message.default), slot) for slot in there])
 
