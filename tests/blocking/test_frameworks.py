@@ -98,13 +98,12 @@ def test_workers_that_gunicorn_forks_have_loops_of_their_own(tmp_path):
             "--preload",
             "--workers=2",
             "--threads=2",
-            "--no-control-socket",
             f"--bind=fd://{listening.fileno()}",
         ]
         master = subprocess.Popen(
             [sys.executable, "-m", gunicorn.__name__, *options, "shop:app"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
+            env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
             pass_fds=[listening.fileno()],
             stderr=subprocess.PIPE,
             text=True,
