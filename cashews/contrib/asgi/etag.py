@@ -85,11 +85,13 @@ class Tagging:
 
     async def __call__(self, message: Message) -> None:
         kind = message["type"]
+        if self._silent:
+            return
         if kind == "http.response.start" and message["status"] == _OK:
             await self._start(message)
         elif kind == "http.response.body" and self._held is not None:
             await self._collect(self._held, message)
-        elif not (self._silent and kind == "http.response.body"):
+        else:
             await self._let_go()
             await self._send(message)
 

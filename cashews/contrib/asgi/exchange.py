@@ -88,6 +88,7 @@ class Exchange:
         scope = {**client.scope, "method": "GET", "state": dict(client.scope.get("state") or {})}
         request = Fields(client.request.without(CONDITIONS | _RANGED))
         behind = Client(scope, nobody.receive, nobody.send, request, client.url, client.group, Forward.STALE)
+        behind.leave = nobody.leave
         exchange = Exchange(self._http, behind, self._key, self._found)
         self._http.responses.refresh(self._found.place, exchange.refreshed)
 

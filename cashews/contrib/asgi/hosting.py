@@ -30,7 +30,8 @@ class Settings:
 class Client:
     """A request as it came, and the reason for which it goes on to the application.
 
-    `strips` says that the cache answers the client's conditions itself; `url` is its form in keys.
+    `strips` says that the cache answers the client's conditions itself; `url` is its form in keys. `leave` is called
+    once nobody has a use for the rest of the response: by a load in the background, which stores nothing then.
     """
 
     scope: Scope
@@ -41,6 +42,7 @@ class Client:
     group: Callable[[str, str], str]
     forward: Forward = Forward.URI_MISS
     strips: bool = False
+    leave: Callable[[], None] | None = None
 
 
 class ExchangeHost(Protocol):

@@ -102,6 +102,8 @@ class OriginLoad:
         """Whether the rest of the response is of no use."""
         self._silent = False
         """Whether the client has its answer already."""
+        self._left = False
+        """Whether the client has left, since the response is of no use to it."""
         self.stood_in = False
         """Whether a stale response was served in the place of a failure."""
         self.stored = False
@@ -133,7 +135,7 @@ class OriginLoad:
 
     async def _failed(self, error: Exception) -> Outcome:
         """Handle an exception of the application: by then it may have answered, in whole or in part."""
-        if self.stood_in:
+        if self.stood_in or self._left:
             return Returned(PASS)
         if self._settled or self._whole:
             raise error
@@ -299,6 +301,9 @@ class OriginLoad:
             return
         self._settled = True
         self._http.pass_by(self._found.place, passing=answer is PASS)
+        if answer is PASS and self._client.leave is not None:
+            self._left = True
+            self._client.leave()
         if self._flight is not None:
             self._http.responses.answer(self._flight, Returned(answer))
         await self._storing.end()
@@ -315,6 +320,11 @@ class Nobody:
     def __init__(self) -> None:
         self._ended = anyio.Event()
         self._begun = False
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Wait for no more than the piece that comes next: the response may have no end."""
+        self._leaving = True
 
     async def receive(self) -> Message:
         """Give the request; then wait, as a client does that stays until it has the response."""
@@ -325,6 +335,13 @@ class Nobody:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(self, message: Message) -> None:
-        """Take a message and let it go."""
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._ended.set()
+        """Take a message and let it go.
+
+        :raises BrokenPipeError: if it has left, as a server's `send` does
+        """
+        if message["type"] == "http.response.body":
+            more = message.get("more_body")
+            if self._leaving or not more:
+                self._ended.set()
+            if self._leaving and more:
+                raise BrokenPipeError

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from cashews import cache as default_cache
 from cashews._arguments import integer, text
+from cashews._log import logger
 from cashews._typing import Duration
 from cashews.api.cache import Cache
 from cashews.contrib.asgi._types import App, Receive, Scope, Send
@@ -129,7 +130,7 @@ class HTTPCache:
             return
         request = Fields(scope["headers"])
         url = self._naming.url_of(scope, request)
-        addition = "" if self._addition is None else self._addition(scope)
+        addition = self._addition_for(scope)
         key = self._naming.key(url, addition or "")
         client = Client(scope, receive, send, request, url, self._naming.group)
         if scope["method"] not in _READ:
@@ -139,6 +140,18 @@ class HTTPCache:
             await self._relay(client, key)
         else:
             await Exchange(self, client, key).run()
+
+    def _addition_for(self, scope: Scope) -> str | None:
+        """Return the addition to the key of a request; `None` to leave it alone, also if the user's function fails."""
+        if self._addition is None:
+            return ""
+        try:
+            return self._addition(scope)
+        except Exception as error:  # noqa: BLE001  a user's function meets the fields of strangers
+            if not self._counts["unnamed"]:
+                logger.warning("key= of an HTTP cache has failed, and the request passes: %s", error, exc_info=error)
+            self.count("unnamed")
+            return None
 
     async def _write(self, client: Client, key: str, addition: str) -> None:
         """Hand on a request that may change something, and remove the responses that it has changed (RFC 9111, 4.4)."""

@@ -210,13 +210,20 @@ class Responses:
     async def take_lock(self, place: str) -> str:
         """Lock a load against other processes, waiting for theirs; no token if the store cannot, or time is up."""
         key, token = f"{place}{AFTER}lock", f"{self._engine.random.getrandbits(128):032x}"
+        try:
+            return token if await self._took_lock(key, token) else ""
+        except BaseException:  # the store may have locked it all the same
+            await self.release(place, token)
+            raise
+
+    async def _took_lock(self, key: str, token: str) -> bool:
         deadline = self.clock.now() + LEASE
         while not await self.quietly(self._cache.set_lock(key, token, LEASE), False):
             left = deadline - self.clock.now()
             if left <= 0 or not await self.quietly(self._cache.is_locked(key), False):
-                return ""
+                return False
             await self.quietly(self._cache.is_locked(key, wait=left), False)
-        return token
+        return True
 
     async def release(self, place: str, token: str) -> None:
         """Let the next process load; also while the request is being cancelled."""

@@ -6,7 +6,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from cashews import Cache
+from cashews import Cache, Command
 from cashews.contrib.asgi import HTTPCache
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.testing import VirtualClock
@@ -259,6 +259,54 @@ async def test_a_stale_response_is_served_while_a_new_one_is_loaded(cache, clock
     await clock.settle()
     assert origin.calls == 3
     assert not {"range", "if-none-match"} & set(map(bytes.decode, dict(origin.requests[-1].pairs)))
+
+
+async def test_a_refresh_of_a_response_without_end_ends(cache, clock):
+    """Guarantee 11: the worker of a refresh is not held by a stream that nobody reads."""
+    left = []
+    fields = {"cache_control": "max-age=10, stale-while-revalidate=100"}
+    http = HTTPCache(Origin(**fields), cache)
+    client = Client(http)
+    await client.get()
+    await clock.advance(11)
+
+    async def endless(_scope, receive, send):
+        await receive()
+        headers = pairs_of({**fields, "content_type": "text/event-stream"})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+                await anyio.lowlevel.checkpoint()
+        finally:
+            left.append((await receive())["type"])
+
+    http.app = endless
+    assert (await client.get()).body == b"1"
+    await clock.settle()
+    assert left == ["http.disconnect"]
+    assert cache.statistics().refreshes["pending"] == 0
+    assert (await client.get(cache_control="only-if-cached")).status == 504
+
+
+async def test_a_request_that_is_cancelled_while_it_takes_its_lock_leaves_none(tasks, clock):
+    """The answer of the store is on its way when the client leaves."""
+    taken = anyio.Event()
+
+    async def slow(call, cmd, _backend, *args, **kwargs):
+        reply = await call(*args, **kwargs)
+        if cmd is Command.SET_LOCK:
+            taken.set()
+            await anyio.sleep_forever()
+        return reply
+
+    async with Cache.open("mem://", middlewares=[slow], clock=clock) as cache:
+        client = Client(HTTPCache(Origin(cache_control="max-age=60"), cache, lock=True))
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.get)
+            await taken.wait()
+            group.cancel_scope.cancel()
+        assert [lock async for lock in cache.locks()] == []
 
 
 async def test_a_refresh_that_fails_leaves_the_stale_response(cache, clock, caplog):

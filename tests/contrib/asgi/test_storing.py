@@ -141,6 +141,20 @@ async def test_a_purge_by_address_is_about_every_tenant(cache, clock, soft):
     assert [(await client.get("/b", tenant=tenant)).body for tenant in "ab"] == [b"2", b"4"]
 
 
+async def test_a_key_function_that_fails_leaves_its_request_alone(cache, caplog):
+    """Guarantee 33: it meets the fields of strangers."""
+
+    def tenant(scope):
+        return dict(scope["headers"])[b"tenant"].decode()
+
+    client = asked(Origin(**TAGGED), cache, key=tenant)
+    with caplog.at_level("WARNING", "cashews"):
+        assert [(await client.get()).told for _ in range(2)] == ["fwd=bypass; fwd-status=200"] * 2
+        assert (await client.get(method="POST")).status == 200
+    assert len(caplog.records) == 1
+    assert [(await client.get(tenant="a")).body for _ in range(2)] == [b"4", b"4"]
+
+
 async def test_variants_are_stored_side_by_side(cache):
     origin = Origin(**TAGGED, vary="accept-language, x")
     client = asked(origin, cache)

@@ -19,7 +19,7 @@ from cashews.contrib.fastapi import (
     cache_control_ttl,
     rate_limit_handler,
 )
-from tests.contrib.asgi.world import Client, Origin
+from tests.contrib.asgi.world import Client, Origin, scope_of
 
 SOURCE = Path(__file__).read_bytes()
 
@@ -159,6 +159,23 @@ async def test_two_requests_at_once_have_each_their_own_etag(cache, client_of, c
     assert (plain["etag"], plain["cache-control"]) == (None, "no-cache")
     assert cached["etag"] is not None
     assert cached["cache-control"] == "private, max-age=60"
+
+
+async def test_nothing_follows_a_304(cache):
+    """A server that sends files by itself gets a path instead of a body."""
+    sent = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"etag", b'"a"')], "trailers": True})
+        await send({"type": "http.response.pathsend", "path": "/file"})
+        await send({"type": "http.response.trailers", "headers": []})
+
+    async def collect(message):
+        sent.append(message["type"])
+
+    scope = scope_of("/", {"if_none_match": '"a"'})
+    await CacheEtagMiddleware(app, cache)(scope, None, collect)
+    assert sent == ["http.response.start", "http.response.body"]
 
 
 async def test_a_weak_tag_for_every_response(cache):
