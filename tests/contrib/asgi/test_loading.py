@@ -289,7 +289,7 @@ async def test_a_refresh_of_a_response_without_end_ends(cache, clock):
     assert (await client.get(cache_control="only-if-cached")).status == 504
 
 
-async def test_a_request_that_is_cancelled_while_it_takes_its_lock_leaves_none(tasks, clock):
+async def test_a_request_that_is_cancelled_while_it_takes_its_lock_leaves_none(clock):
     """The answer of the store is on its way when the client leaves."""
     taken = anyio.Event()
 
