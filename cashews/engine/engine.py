@@ -149,7 +149,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         if message.covers is None:
             async for key in in_slices(message.keys):
                 if key in self._running and not routes.of(key).switch.is_off(message.command):
-                    self.permits.void((key,))
+                    self.permits.overtake((key,))
         elif any(not route.switch.is_off(message.command) for route in routes.matching(message.covers)):
             self.permits.refuse(message)
 

@@ -81,7 +81,7 @@ class Invalidator(Interceptor):
 
     async def _remove(self, keys: tuple[str, ...], proceed: Proceed) -> None:
         here = AMBIENT.get()
-        self._permits.void(keys, but=here and here.invalidating)
+        self._permits.void(keys, but=() if here is None or here.invalidating is None else (here.invalidating,))
         await proceed(DeleteMany(keys))
 
 

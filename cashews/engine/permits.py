@@ -90,16 +90,24 @@ class Permits(Interceptor):
         """Forget the permits of loads that run elsewhere: in the parent of a fork."""
         self.running.clear()
 
-    def void(self, keys: Iterable[str], but: object | None = None) -> None:
+    def void(self, keys: Iterable[str], but: tuple[object, ...] = ()) -> None:
         """Void the permits of some keys.
 
-        :param but: the `invalidate_further()` block whose own permits stay valid
+        :param but: the `invalidate_further()` block, or the transactions, whose own permits stay valid
         """
         with SHARED:
             for key in keys:
                 for permit in self.running.get(key, ()):
-                    if but is None or permit.origin is not but:
+                    if permit.origin not in but:
                         permit.refuse()
+
+    def overtake(self, keys: Iterable[str]) -> None:
+        """Void the permits of keys that are changed here and now.
+
+        A transaction that has stored the result of a load carries out its own later changes upon that.
+        """
+        here = AMBIENT.get()
+        self.void(keys, but=() if here is None else here.transactions)
 
     def void_tagged(self, tags: tuple[str, ...]) -> None:
         """Void the permits of values that will carry one of some tags.
@@ -117,7 +125,7 @@ class Permits(Interceptor):
         if isinstance(message, DeleteTags):
             self.void_tagged(message.tags)
         else:
-            self.void(message.keys if message.covers is None else self.matching(message.covers))
+            self.overtake(message.keys if message.covers is None else self.matching(message.covers))
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()

@@ -47,7 +47,8 @@ class LoadPermit(Waits):
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
         self.origin = origin
-        """The `invalidate_further()` block around the load, if any: its own reads do not void the permit."""
+        """The `invalidate_further()` block around the load, if any: its own reads do not void the permit. Once a
+        transaction has the value it is the transaction, whose own changes do not."""
         self.tagging = tagging
         """The tags of the value to store; `None` if it will carry none."""
         self.since: int | None = None

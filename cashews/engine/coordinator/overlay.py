@@ -74,6 +74,9 @@ class Draft:
             self.writes[:] = [(now, Delete(write.key))]
         if self.overwritten:
             self.changed = True
+            at, first = self.writes[0]
+            if isinstance(first, Set):  # a load's value is the transaction's own from now on
+                self.writes[0] = at, replace(first, permit=None)
         else:
             self._add_change(write, now)
 

@@ -189,6 +189,7 @@ class Transaction(AmbientTransaction, BranchOwner):
 
     def hold_permit(self, permit: LoadPermit) -> None:
         """Have a load's permit live until the value that was written under it is applied."""
+        permit.origin = self
         self.engine.permits.add(permit)
         self._permits.append(permit)
 

@@ -1,0 +1,52 @@
+"""Changes of a key, in the transaction that has stored the result of a load under it, go on from that result."""
+
+from __future__ import annotations
+
+import pytest
+
+
+async def add(cache):
+    return await cache.incr("k", 2)
+
+
+async def prolong(cache):
+    return await cache.expire("k", 100)
+
+
+async def keep(cache):
+    return await cache.set("k", 9, exist=False)
+
+
+async def replace(cache):
+    return await cache.set("k", 9, exist=True)
+
+
+async def remove_others(cache):
+    return await cache.delete_match("x*")
+
+
+async def remove(cache):
+    return await cache.delete_match("k*")
+
+
+@pytest.mark.parametrize("change", [add, prolong, keep, replace, remove_others, remove])
+@pytest.mark.parametrize("is_read", [False, True], ids=["", "read before"])
+async def test_a_change_of_a_loaded_value_is_what_it_is_outside(subject, clock, change, is_read):
+    """Guarantee 15: all of it is committed, and what is read before is what is committed."""
+    outcomes = []
+    for inside in (False, True):
+        async with subject.open(clock) as cache:
+            await cache.clear()
+
+            async def steps(cache=cache):
+                await cache.get_or_set("k", 5, 60)
+                seen = await cache.get("k") if is_read else None
+                return seen, await change(cache), await cache.get("k"), await cache.get_expire("k")
+
+            if inside:
+                async with cache.transaction():
+                    replies = await steps()
+            else:
+                replies = await steps()
+            outcomes.append((replies, await cache.get("k"), await cache.get_expire("k")))
+    assert outcomes[0] == outcomes[1]
