@@ -294,6 +294,7 @@ async def test_a_request_that_is_cancelled_while_it_takes_its_lock_leaves_none(c
     taken = anyio.Event()
 
     async def slow(call, cmd, _backend, *args, **kwargs):
+        await anyio.lowlevel.checkpoint()
         reply = await call(*args, **kwargs)
         if cmd is Command.SET_LOCK:
             taken.set()
@@ -441,6 +442,10 @@ async def test_a_store_that_is_down_costs_no_request_its_answer(caplog):
         assert len(caplog.records) == 1
         outage.clear()
         assert (await client.get()).body == b"1"
+        outage.append(True)
+        with caplog.at_level(logging.WARNING, "cashews"):
+            await client.get()
+        assert len(caplog.records) == 2
 
 
 async def test_a_closed_cache_costs_no_request_its_answer(caplog):

@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from httpx import ASGITransport, AsyncClient
 
 import cashews
-from cashews import Cache, RateLimitError
+from cashews import Cache, Command, RateLimitError
 from cashews.contrib.fastapi import (
     CacheDeleteMiddleware,
     CacheEtagMiddleware,
@@ -19,6 +19,7 @@ from cashews.contrib.fastapi import (
     cache_control_ttl,
     rate_limit_handler,
 )
+from cashews.exceptions import CacheBackendInteractionError
 from tests.contrib.asgi.world import Client, Origin, scope_of
 
 SOURCE = Path(__file__).read_bytes()
@@ -249,6 +250,20 @@ async def test_a_response_says_how_long_its_values_stay(cache, clock):
     second = await shop.get()
     assert second.headers["cache-control"] == "private, max-age=40"
     assert second.headers["cache-status"] == "cashews; hit; ttl=40"
+
+
+async def test_a_value_whose_time_cannot_be_asked_for_stays_for_none(clock):
+    """Guarantee 33."""
+
+    async def down(call, cmd, _backend, *args, **kwargs):
+        if cmd is Command.GET_EXPIRE:
+            raise CacheBackendInteractionError(cmd.value)
+        return await call(*args, **kwargs)
+
+    async with Cache.open("mem://", middlewares=[down], clock=clock) as cache:
+        shop = Shop(cache, (CONTROL, {}))
+        shop.route("/", cache(ttl="1m", key="v"))
+        assert (await shop.get()).headers["cache-control"] == "private, max-age=0"
 
 
 async def test_the_least_time_of_all_values_counts(cache):
