@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from typing import Any
 
 from cashews._dataclass import dataclass
@@ -115,6 +114,8 @@ class BloomShape:
         keeps small filters, and steps that share a factor with the number of bits, from erring more often than
         independent hashes would.
         """
+        from hashlib import blake2b  # noqa: PLC0415  two milliseconds of an import, a fifth of a microsecond here
+
         digest = blake2b(item.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         bits = self.bits
         place, step = int.from_bytes(digest[:8], "big") % bits, int.from_bytes(digest[8:], "big") % bits

@@ -9,7 +9,6 @@ import functools
 import keyword
 from collections.abc import Callable, Container, Mapping
 from inspect import Parameter, Signature
-from textwrap import indent
 from types import FunctionType
 from typing import Final, NoReturn, cast
 
@@ -221,8 +220,8 @@ class _KeySource:
         body = "\n".join([*self.lines, f"return {''.join(pieces) or repr('')}"])
         if self.in_use or self.strict:
             error = f"{self.mark}error"
-            body = f"try:\n{indent(body, ' ')}\nexcept {self.mark}failure as {error}: {self.mark}refuse({error})"
-        source = f"def {self.mark}key{self.bare_signature()}:\n{indent(body, ' ')}"
+            body = f"try:\n{_indented(body)}\nexcept {self.mark}failure as {error}: {self.mark}refuse({error})"
+        source = f"def {self.mark}key{self.bare_signature()}:\n{_indented(body)}"
         exec(compile(source, f"<key of {self.name}>", "exec"), self.names)  # noqa: S102  names and literals only
         return self.finished(cast("FunctionType", self.names[f"{self.mark}key"]))
 
@@ -390,3 +389,7 @@ def _check_arity(
         # Some builtins have no signature.
         return
     accepted.bind(None, *positional, **keywords)
+
+
+def _indented(body: str) -> str:
+    return " " + body.replace("\n", "\n ")

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import array
 import enum
-import hashlib
-import ipaddress
-import pathlib
 import re
 from collections import ChainMap, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from fractions import Fraction
 from types import EllipsisType, MappingProxyType, NoneType, NotImplementedType, SimpleNamespace
-from typing import Any, Final, TypeAlias
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from typing import Any, Final, TypeAlias, cast
 
 from cashews._dataclass import dataclass
 from cashews.exceptions import Doubt
@@ -35,6 +28,7 @@ from cashews.keys.kinds import (
     printer,
     type_name,
 )
+from cashews.keys.standard import is_from, tells_all
 
 Report: TypeAlias = Callable[[type, Doubt], None]
 """Called with the type of a value whose text is no identity; warns or raises."""
@@ -65,7 +59,9 @@ class Digest:
         self.key = b"cashews"
 
     def __call__(self, content: bytes) -> str:
-        return hashlib.blake2b(content, digest_size=16, key=self.key).hexdigest()
+        from hashlib import blake2b  # noqa: PLC0415  two milliseconds of an import, and few keys need it
+
+        return blake2b(content, digest_size=16, key=self.key).hexdigest()
 
 
 class ExactText:
@@ -108,7 +104,6 @@ class ExactText:
             re.Pattern: self._pattern,
             datetime: lambda value: self._moment(datetime.isoformat(value), value),
             time: lambda value: self._moment(time.isoformat(value), value),
-            ZoneInfo: self._zone,
             array.array: lambda value: self._buffer(value.typecode, len(value), value.tobytes()),
             memoryview: lambda value: self._buffer(value.format, value.shape, value.tobytes()),
         }
@@ -132,8 +127,9 @@ class ExactText:
             for applies, make in self._rules:
                 if applies(base):
                     return make(kind, base)
-            if base in self._contents:
-                return self._subclass(kind, self._contents[base], kind.__mro__[:position])
+            content = self._contents.get(base) or self._standard(base)
+            if content is not None:
+                return self._subclass(kind, content, kind.__mro__[:position])
         if is_structure(kind) and (self._strict or not has_own_text(kind)):
             return self._subclass(kind, None, kind.__mro__[:-1])
         return None
@@ -154,6 +150,11 @@ class ExactText:
         return ",".join(sorted([f"{self(key)}={self(value)}" for key, value in values.items()]))
 
     # --- the types
+
+    def _standard(self, base: type) -> Text | None:
+        if is_from("zoneinfo", base) and base.__name__ == "ZoneInfo":
+            return self._zone
+        return _by(cast("Text", base.__str__)) if tells_all(base) else None
 
     def _named(self, kind: type, content: Text) -> Text:
         return _Named(_name(kind), content) if is_sole(kind) else self._doubtful(kind, Doubt.NAME)
@@ -215,7 +216,7 @@ class ExactText:
     def _zone(self, value: Any) -> str:
         key: object = value.key
         if key is None:  # it was read from a file
-            self.report(ZoneInfo, Doubt.OTHERS)
+            self.report(value.__class__, Doubt.OTHERS)
         return self(key)
 
     def _member(self, value: enum.Enum) -> str:
@@ -343,22 +344,8 @@ _SCALARS: Final[dict[type, Text]] = {
     bytes: _bytes,
     bytearray: _bytes,
     range: _by(range.__repr__),
-    Decimal: _by(Decimal.__str__),
-    Fraction: _by(Fraction.__str__),
-    UUID: _by(UUID.__str__),
     date: _by(date.isoformat),
     timedelta: _by(timedelta.__str__),
     timezone: _by(timezone.__repr__),
-    **{
-        kind: _by(kind.__str__)
-        for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath)
-    },
-    **{
-        kind: _by(kind.__str__)
-        for kind in (
-            *(ipaddress.IPv4Address, ipaddress.IPv4Network, ipaddress.IPv4Interface),
-            *(ipaddress.IPv6Address, ipaddress.IPv6Network, ipaddress.IPv6Interface),
-        )
-    },
 }
 """The content of values that are made of no others."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -128,6 +127,8 @@ class Formatter:
 
 
 def _digest(text: str, algorithm: str = "md5") -> str:
+    import hashlib  # noqa: PLC0415  two milliseconds of an import, and few keys need it
+
     return hashlib.new(algorithm, text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 

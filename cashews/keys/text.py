@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import enum
-import pathlib
 import warnings
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, time, timedelta, tzinfo
-from decimal import Decimal
-from fractions import Fraction
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import NoneType
 from typing import Final, NoReturn, TypeAlias
-from uuid import UUID
 from weakref import WeakSet
 
 from cashews.exceptions import Doubt, UnstableKeyError, UnstableKeyWarning
 from cashews.keys.exact import Digest, ExactText, OwnText, Report, checked
 from cashews.keys.kinds import ByType, Text, has_own_text, hides, is_partial, is_sole, type_name
+from cashews.keys.standard import tells_all
 
-_SHORT: Final = (
-    *(str, int, float, complex, range, enum.Enum, Decimal, Fraction, date, time, timedelta, UUID, pathlib.PurePath),
-    *(IPv4Address, IPv4Network, IPv6Address, IPv6Network),
-)
-"""The types whose own text tells all of a value but its type."""
+_SHORT: Final = (str, int, float, complex, range, enum.Enum, date, time, timedelta)
+"""The types, beside those of `cashews.keys.standard`, whose own text tells all of a value but its type."""
 
 
 class PlainText:
@@ -60,6 +53,8 @@ class PlainText:
         for base in kind.__mro__:
             if text := self._registered.get(base) or self._known.get(base):
                 return text
+            if tells_all(base):
+                return str
             if hides(base):
                 return self.exact.find(kind)
         own = OwnText(kind, self.report)
