@@ -300,6 +300,17 @@ class TransactionError(CacheError):
         super().__init__(f"the transaction cannot be used any more (it is {outcome}): {reason}")
 
 
+class CrossSlotError(CacheError):
+    """One turn was asked for about keys that lie in several slots of a cluster; nothing was written."""
+
+    def __init__(self, key: str = "", other: str = "") -> None:
+        self.key, self.other = key, other
+        super().__init__(
+            f"{key!r} and {other!r} lie in several slots of the cluster: give all keys of a transaction the same text"
+            " in braces"
+        )
+
+
 class LoadTimeoutError(CacheError, TimeoutError):
     """A load took longer than its hard timeout."""
 

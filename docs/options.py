@@ -45,6 +45,7 @@ REDIS = {
     "credential_provider": "asked for user and password at each connection, as in redis-py",
     "sentinel_username": "the user at the sentinels, with `redis+sentinel://`",
     "sentinel_password": "the password there",
+    "cluster": "whether the server is a node of a cluster, as with `redis+cluster://`",
     "client_name": "the name of the connections in `CLIENT LIST`",
     "lib_name": "the name of the library in `CLIENT LIST`, from Redis 7.2 on",
     "lib_version": "its version there",

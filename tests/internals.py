@@ -75,7 +75,7 @@ class Internals:
     @property
     def connections(self) -> list[Any]:
         """The connections of a Redis store."""
-        return self.store()._connections
+        return self.store()._servers.connections
 
     @property
     def locks(self) -> Any:

@@ -126,7 +126,7 @@ async def answered(store: RedisStore) -> int:
     Returns how many requests of its own it took.
     """
     asked = 0
-    for connection in store._connections:
+    for connection in store._servers.connections:
         figures = connection.statistics()
         if figures["connected"] or figures["waiting"]:
             with suppress(RedisError):  # then nothing is on its way any more either

@@ -37,7 +37,9 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _factories: dict[str, BackendFactory | str] = {
     "mem": "cashews.api.settings:memory",
     "disk": "cashews.api.settings:disk",
-    **dict.fromkeys(("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"), "cashews.api.settings:redis"),
+    **dict.fromkeys(("redis", "rediss", "unix"), "cashews.api.settings:redis"),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), "cashews.api.settings:redis"),
+    **dict.fromkeys(("redis+cluster", "rediss+cluster"), "cashews.api.settings:redis"),
 }
 
 
@@ -172,22 +174,20 @@ def _check_place(url: SplitResult, allowed: str) -> None:
 
 
 def redis(url: SplitResult, options: Mapping[str, Any], environment: Environment) -> Backend:
-    """Make the store of ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` and ``rediss+sentinel://``.
+    """Make the store of ``redis://``, ``rediss://``, ``unix://``, and of these with ``+sentinel`` or ``+cluster``.
 
     :raises MissingExtraError: if redis or hiredis is not installed
     """
     try:
         from cashews.backends.redis import (  # noqa: PLC0415  likewise
-            NearStore,
             RedisOptions,
-            RedisStore,
-            directory_of,
             own_options,
+            store_of,
         )
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "redis", "redis") from error
     read = parse_options(f"{url.scheme}://", RedisOptions, own_options(options))
-    return (NearStore if read.client_side else RedisStore)(directory_of(url, read, environment), read, environment)
+    return store_of(url, read, environment)
 
 
 def parse_options(backend: str, kind: type[Options], given: Mapping[str, Any], besides: Iterable[str] = ()) -> Options:

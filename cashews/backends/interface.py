@@ -158,6 +158,11 @@ class Backend(Commands, Asks, ABC):
         return self.outlives
 
     @property
+    def serializes(self) -> bool:
+        """Whether it lets one transaction run at a time: one lock can be held along with any others."""
+        return True
+
+    @property
     def follows(self) -> bool:
         """Whether it hears of the changes that others make."""
         return False

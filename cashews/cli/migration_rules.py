@@ -81,7 +81,9 @@ FORMAT: Final = Change(
     "format", "the format is ignored", "it is applied, so keys differ", "leave it out to keep old keys"
 )
 PLAIN: Final = Change("plain function", "fails at the call", "a NotAsyncError at decoration", "async def")
-NOT_HERE: Final = Change("not here", "Redis Cluster", "not there yet", "leave the option out, or wait")
+CLUSTER: Final = Change(
+    "cluster", "tags on Redis Cluster", "they are refused, as is client_side", "leave tags out, or use one server"
+)
 SHARED: Final = Change(
     "mem://",
     "values are copied when they are set",
@@ -249,7 +251,7 @@ def _setup(method: str, options: dict[str, ast.expr], node: ast.Call) -> Iterato
     value = options.get("cluster")
     on = value is not None and not (isinstance(value, ast.Constant) and not value.value)
     if on or "cluster=1" in text or "cluster=true" in text.lower():
-        yield NOT_HERE
+        yield CLUSTER
 
 
 def _is_decorator(node: ast.expr, project: Project, methods: frozenset[str]) -> bool:

@@ -120,6 +120,10 @@ class Gate(Backend):
         return self.store.suppresses
 
     @property
+    def serializes(self) -> bool:
+        return self.store.serializes
+
+    @property
     def shares(self) -> bool:
         return self.store.shares
 

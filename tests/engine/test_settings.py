@@ -20,7 +20,7 @@ def test_a_mode_that_is_off_is_accepted_by_every_store(url, value):
         Cache().setup(f"{url}?client_side={value}")
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", ["mem://", pytest.param("disk://", marks=pytest.mark.diskcache)])
 def test_a_mode_that_is_on_is_refused_by_every_store(url):
     with pytest.raises((UnknownOptionError, WrongOptionError), match="cluster"):
         Cache().setup(url, cluster=True)

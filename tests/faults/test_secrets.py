@@ -138,7 +138,7 @@ async def errors_of(*commands):
 
 def innards(cache):
     store = inside(cache).store()
-    (connection,) = store._connections
+    (connection,) = store._servers.connections
     return store, connection, connection._directory, connection._options, store.remote.values
 
 

@@ -190,7 +190,6 @@ async def test_options_of_others_are_accepted_while_they_are_off(server):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("cluster", "1"),
         ("decode_responses", True),
         ("encoding", "latin-1"),
         ("retry_on_error", [OSError]),

@@ -114,7 +114,7 @@ async def test_an_index_lives_as_long_as_its_last_key(cache, server):
 
     async def left(tag):
         await cache.get("frame")  # between two batches the time on the server is parked
-        connection = inside(cache).store()._connections[0]
+        connection = inside(cache).store()._servers.connections[0]
         milliseconds = await connection.ask(pack(("PTTL", index_of(tag))))
         return milliseconds if milliseconds < 0 else ceil(milliseconds / 1000)
 

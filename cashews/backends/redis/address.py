@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  nothing is bound here: servers listen there
 """Addresses that a server can listen on but no client can connect to, each with the one that is meant."""
-SENTINEL_PORT = 26379
+SENTINEL_PORT, PORT = 26379, 6379
 PLACE = re.compile(r"(?:(?P<host>[^\[\]:,/]+)|\[(?P<bracketed>[0-9a-fA-F:.%]+)\])(?::(?P<port>[0-9]{1,5}))?")
 """One of the places in a list: host and port."""
-EXAMPLES = {"unix": "/path", "sentinel": "user:password@host1:26379,host2:26379/service/0"}
+EXAMPLES = {
+    "unix": "/path",
+    "cluster": "user:password@host1:6379,host2:6379",
+    "sentinel": "user:password@host1:26379,host2:26379/service/0",
+}
 """What may stand behind the scheme of a URL."""
 parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
 
@@ -60,6 +64,8 @@ class Address(Directory):
     db: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    is_node: bool = False
+    """Whether a node of a cluster is meant."""
     is_master: bool = False
     """Whether only a master is meant: sentinels may point to one that is none any more."""
 
@@ -145,13 +151,34 @@ def parse_sentinels(url: SplitResult, options: RedisOptions) -> tuple[list[Addre
     return [_place_in(url, each, any_place) for each in hosts.split(",")], unquote(service), master
 
 
-def _place_in(url: SplitResult, text: str, address: Address) -> Address:
+def parse_cluster(url: SplitResult, options: RedisOptions) -> list[Address]:
+    """Parse a URL such as ``redis+cluster://user:password@host1:6379,host2``: the addresses of some nodes.
+
+    :raises WrongOptionError: if the URL cannot be parsed, or names a database other than 0
+    """
+    credentials, _, hosts = url.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    db = url.path.strip("/")
+    if not hosts or not (db.isdecimal() or not db):
+        raise _wrong(url)
+    if int(db or 0) or options.db:
+        raise WrongOptionError("db", int(db or 0) or options.db, "0: a cluster has one database")
+    node = Address(
+        tls=_tls(options) if url.scheme.startswith("rediss") or options.ssl else None,
+        username=options.username or unquote(username) or None,
+        password=options.password or unquote(password) or None,
+        is_node=True,
+    )
+    return [_place_in(url, each, node, PORT) for each in hosts.split(",")]
+
+
+def _place_in(url: SplitResult, text: str, address: Address, port: int = SENTINEL_PORT) -> Address:
     """Return an address with another host, in brackets if it is one of IPv6, and its port."""
     place = PLACE.fullmatch(text)
     if place is None:
         raise _wrong(url)
     host = place["host"] or place["bracketed"]
-    return replace(address, host=EVERYWHERE.get(host, host), port=int(place["port"] or SENTINEL_PORT))
+    return replace(address, host=EVERYWHERE.get(host, host), port=int(place["port"] or port))
 
 
 def _wrong(url: SplitResult) -> WrongOptionError:

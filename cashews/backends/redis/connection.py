@@ -41,9 +41,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 MOST_DOUBLED: Final = 10
 """The failures in a row after which the pause is the longest; a thousand doublings would leave the range of numbers."""
 
+FIGURES: Final = (
+    *("connected", "connects", "timeouts", "waiting", "in_flight", "commands"),
+    *("batches", "largest_batch", "joined"),
+)
+"""The names of the figures of a connection."""
+
 
 class Connection(Actor):
     """One connection to a server, opened when it is needed and again after it has broken."""
+
+    anchor: bytes = b""
+    """The beginning of keys of ours that lie beside a user's key: on a single server all keys do."""
 
     def __init__(
         self,

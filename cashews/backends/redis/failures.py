@@ -32,16 +32,42 @@ class WrongReplyError(redis.InvalidResponse):
     """The reply is of a type that the request cannot have: the request may have been carried out, or not."""
 
 
+class RedirectError(redis.ResponseError):
+    """Another node of the cluster has the slot of a request, which was not carried out."""
+
+    @property
+    def host(self) -> str:
+        """The host of that node, empty for the same as of the one that was asked."""
+        return str(self).split()[-1].rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port of that node."""
+        return int(str(self).rpartition(":")[2])
+
+
+class MovedError(RedirectError):
+    """Another node has the slot for good."""
+
+
+class AskError(RedirectError):
+    """Another node has the key, or would have it: its slot is on the way there."""
+
+
 UNKNOWN: Final = (LostError, LateError, WrongReplyError)
 OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
 """Failures that the connection itself has logged already."""
 
 KINDS: Final[dict[str, type[redis.RedisError]]] = {
+    "ASK": AskError,
+    "CLUSTERDOWN": redis.ClusterDownError,
     "MASTERDOWN": redis.MasterDownError,
+    "MOVED": MovedError,
     "NOPERM": redis.NoPermissionError,
     "NOSCRIPT": redis.NoScriptError,
     "OOM": redis.OutOfMemoryError,
     "READONLY": redis.ReadOnlyError,
+    "TRYAGAIN": redis.TryAgainError,
 }
 """The first word of an error reply -> its exception. Any other word is a `ResponseError`. None of them is an outage."""
 NO_MASTER: Final = ("READONLY", "MASTERDOWN", "LOADING")

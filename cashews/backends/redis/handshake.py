@@ -44,6 +44,10 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
     credentials = await _credentials(address, options)
     greeting = await _hello(stream, parser, credentials) if options.protocol == RESP3 else None
     greeted = greeting is not None
+    if greeting is not None and greeting.get(b"mode") == b"cluster" and not address.is_node:
+        scheme = "redis" if address.tls is None else "rediss"
+        message = f"it is a node of a cluster: the URL for that is {scheme}+cluster://{address}"
+        raise ConnectionError(message)
     if not greeted and credentials:
         await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
     if options.client_name:

@@ -6,7 +6,8 @@ Keys that match a pattern come page by page: the server is never asked for all o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Final
 
 from cashews import messages as m
@@ -14,11 +15,11 @@ from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.backends.encoding import one_by_one
 from cashews.backends.redis import scripts, tags
-from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import INDEX, OURS
 from cashews.backends.redis.near import NearSlot
-from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
+from cashews.backends.redis.servers import Place
 from cashews.backends.redis.tracking import TRACK
 from cashews.backends.redis.values import exists, value_of
 from cashews.backends.redis.wire import (
@@ -51,10 +52,23 @@ async def _read(remote: Remote, keys: tuple[str, ...], default: object) -> list[
     values: list[object] = []
     for start in range(0, len(keys), PAGE):
         page = keys[start : start + PAGE]
-        stored = array(await remote.at(page[0]).ask(pack(("MGET", *page)), reads=True), len(page))
+        stored = await _stored(remote, page)
         pairs = zip(page, stored, strict=True)
         values += await one_by_one(_found(remote, key, blob_or_none(value), default) for key, value in pairs)
     return values
+
+
+async def _stored(remote: Remote, page: tuple[str, ...]) -> list[object]:
+    shares = remote.servers.shares(page)
+    replies = await side_by_side([partial(_mget, *share) for share in shares.items()])
+    if len(replies) == 1:
+        return replies[0]
+    found = dict(zip(chain(*shares.values()), chain(*replies), strict=True))
+    return [found[key] for key in page]
+
+
+async def _mget(place: Place, keys: Sequence[str]) -> list[object]:
+    return array(await place.ask(pack(("MGET", *keys)), reads=True), len(keys))
 
 
 async def _found(remote: Remote, key: str, stored: bytes | None, default: object) -> object:
@@ -71,7 +85,7 @@ class FetchMany(m.GetMany):
 
 async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
     """Read several values and keep them in the near table until the server tells of changes."""
-    connection = remote.first
+    connection = remote.servers.first
     if not connection.tracks or connection.tracking is None:
         return await get_many(remote, message)
     found: list[object] = []
@@ -116,14 +130,21 @@ def _parts(stored: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
 
 
 async def _set_part(remote: Remote, part: dict[str, bytes], expire: float | None) -> None:
-    keys, values = tuple(part), part.values()
-    connection = remote.at(keys[0])
+    shares = remote.servers.shares(tuple(part))
+    await side_by_side([partial(_set_share, remote, *share, part, expire) for share in shares.items()])
+
+
+async def _set_share(
+    remote: Remote, place: Place, names: Sequence[str], part: dict[str, bytes], expire: float | None
+) -> None:
+    keys, values = tuple(names), [part[name] for name in names]
     if remote.tags_met:
-        await scripts.SET_MANY_TAGGED.ask(connection, keys, lifetime(expire), *values)
+        await scripts.SET_MANY_TAGGED.ask(place, keys, lifetime(expire), *values)
     elif expire is not None:
-        await scripts.SET_MANY.ask(connection, keys, milliseconds(expire), *values)
+        await scripts.SET_MANY.ask(place, keys, milliseconds(expire), *values)
     else:
-        is_done(await connection.ask(pack(("MSET", *(word for pair in part.items() for word in pair)))))
+        pairs = [word for name in names for word in (name, part[name])]
+        is_done(await place.ask(pack(("MSET", *pairs))))
 
 
 async def delete_many(remote: Remote, message: m.DeleteMany) -> None:
@@ -133,11 +154,14 @@ async def delete_many(remote: Remote, message: m.DeleteMany) -> None:
 async def delete_keys(remote: Remote, keys: Sequence[str | bytes]) -> None:
     """Delete keys, each on its own connection: behind a value that is on its way to the key."""
     for start in range(0, len(keys), MOST_KEYS):
-        shares: dict[Connection, list[str | bytes]] = {}
+        shares: dict[Place, list[str | bytes]] = {}
         for key in keys[start : start + MOST_KEYS]:
             shares.setdefault(remote.at(key), []).append(key)
-        for connection, share in shares.items():
-            integer(await scripts.DELETE.ask(connection, tuple(share), connection.tells))
+        await side_by_side([partial(_delete_share, *share) for share in shares.items()])
+
+
+async def _delete_share(place: Place, keys: Sequence[str | bytes]) -> None:
+    integer(await scripts.DELETE.ask(place, tuple(keys), place.tells))
 
 
 # --- the keys that match a pattern
@@ -150,13 +174,15 @@ def glob(pattern: str) -> str:
 
 
 class ServerCursor:
-    """The place of a scan, and the keys that it has found: the server may answer a key twice."""
+    """The place of a scan, and the keys that it has found: a server may answer a key twice."""
 
-    __slots__ = ("at", "ended", "seen")
+    __slots__ = ("at", "ended", "places", "seen")
 
     def __init__(self) -> None:
         self.at = b"0"
         self.ended = False
+        self.places: list[Place] = []
+        """The places that are left, the current one first; none before the first page."""
         self.seen: set[str] = set()
 
 
@@ -176,7 +202,7 @@ async def get_match(remote: Remote, message: m.GetMatch) -> m.Page[tuple[str, ob
 
 
 async def delete_match(remote: Remote, message: m.DeleteMatch) -> None:
-    await remote.flush()
+    await remote.servers.flush()
     cursor = ServerCursor()
     while not cursor.ended:
         found = await _step(remote, cursor, message.pattern, PAGE)
@@ -198,9 +224,13 @@ async def _step(remote: Remote, cursor: ServerCursor, pattern: str, count: int) 
 async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: int) -> list[bytes]:
     """Return the next keys of the server that match, ours among them."""
     words = ("SCAN", cursor.at, "MATCH", pattern, "COUNT", count)
-    at, found = array(await remote.first.ask(pack(words), reads=True), 2)
+    if not cursor.places:
+        cursor.places = list(await remote.servers.everywhere())
+    at, found = array(await cursor.places[0].ask(pack(words), reads=True), 2)
     cursor.at = blob(at)
-    cursor.ended = cursor.at == b"0"
+    if cursor.at == b"0":
+        del cursor.places[0]
+        cursor.ended = not cursor.places
     return [blob(key) for key in array(found)]
 
 
@@ -213,7 +243,7 @@ async def clear(remote: Remote, _: m.Clear) -> None:
     cursor = ServerCursor()
     while not cursor.ended:
         for index in await scan_page(
-            remote, cursor, encoded(glob(everything)) + INDEX, PAGE
+            remote, cursor, remote.servers.any_anchor + encoded(glob(everything)) + INDEX, PAGE
         ):  # pruned, not removed: others write meanwhile
             await tags.prune(remote, index.removesuffix(INDEX))
 
@@ -230,4 +260,4 @@ async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:
 
 async def ping(remote: Remote, message: m.Ping) -> bytes:
     words = ("PING",) if message.message is None else ("PING", message.message)
-    return blob(await remote.first.ask(pack(words)))
+    return blob(await remote.servers.first.ask(pack(words)))

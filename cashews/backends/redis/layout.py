@@ -11,6 +11,9 @@
 FF is the byte 255, which no text has in its encoded form: so no key of a user's is one of ours, whatever its text. And
 a name of ours begins with the name that a middleware has made of a lock or tag: under a prefix, all keys have it.
 
+On a cluster a key of ours begins with an anchor as well: the short name of a slot in braces (`slots`), so that it lies
+in the slot of its user's key.
+
 A head is NUL "G", the size of the head (4 bytes), and each tag with its size before it (4 bytes). So a value and its
 tags are written, overwritten, expired, evicted and deleted as one. An index says only where to look. It may have stale
 members, and nothing is deleted that does not carry the tag; no live value is missing from the indexes of its tags. An
@@ -39,14 +42,14 @@ _SIZE: Final = Struct(">I")
 _START: Final = len(HEAD) + _SIZE.size
 
 
-def lock_key(name: str) -> bytes:
+def lock_key(name: str, anchor: bytes = b"") -> bytes:
     """Return the key of a lock, which is also the channel of its releases."""
-    return encoded(name) + LOCK
+    return anchor + encoded(name) + LOCK
 
 
-def fence_key(name: str) -> bytes:
+def fence_key(name: str, anchor: bytes = b"") -> bytes:
     """Return the key of the last fencing number of a lock."""
-    return encoded(name) + FENCE
+    return anchor + encoded(name) + FENCE
 
 
 def headed(value: bytes, tags: tuple[str, ...]) -> bytes:

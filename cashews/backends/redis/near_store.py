@@ -17,6 +17,7 @@ from cashews.backends.redis.address import Directory
 from cashews.backends.redis.keys import FetchMany
 from cashews.backends.redis.near import MOST, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.servers import OneServer
 from cashews.backends.redis.store import RedisStore
 from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.values import Fetch, value_of
@@ -43,7 +44,8 @@ class NearStore(Backend):
         self._near = Near(options.client_side_size, options.client_side_bytes)
         self._prefix = options.client_side_prefix
         self._keeps = options.client_side_copy == "share"
-        self.store = RedisStore(directory, options, environment, Tracking(self._near, options))
+        servers = OneServer(directory, options, environment, Tracking(self._near, options))
+        self.store = RedisStore(servers, options, environment)
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:

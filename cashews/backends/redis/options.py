@@ -13,7 +13,7 @@ from cashews.backends.modes import refuse_modes, without_modes_off
 from cashews.exceptions import WrongOptionError
 from cashews.serialize import SerializerOptions
 
-OWN_MODES: Final = frozenset({"client_side"})
+OWN_MODES: Final = frozenset({"client_side", "cluster"})
 """The modes that this store has."""
 WITHOUT_EFFECT: Final = frozenset({"socket_read_size"})
 """Options of theirs that change nothing here."""
@@ -46,6 +46,7 @@ class RedisOptions(SerializerOptions):
     to be down. `retry_on_timeout`: a read that timed out is asked once more. `health_check_interval`: the silence after
     which the connection is tested, 0 for never. `connections`: the number of multiplexed connections; one is nearly
     always best. `max_value_size`: the bytes of the largest value that the server takes; a larger one is not stored.
+    `cluster`: the server is a node of a cluster, as with ``redis+cluster://``.
     `client_side` keeps values that were read in memory too, and serves them until the server tells of a change. Then
     every key begins with `client_side_prefix` at the server. `client_side_size`, `client_side_bytes`: at most so many
     keys and bytes of stored values are kept. `client_side_lag`: how long values are served after the server was last
@@ -76,6 +77,7 @@ class RedisOptions(SerializerOptions):
     max_value_size: int = 512 * 1024 * 1024
     max_connections: int | None = None
     minsize: int | None = None
+    cluster: bool = False
     client_side: bool = False
     client_side_prefix: str = "cashews:"
     client_side_size: int = 10_000
@@ -123,6 +125,16 @@ class RedisOptions(SerializerOptions):
             raise WrongOptionError("client_side_prefix", self.client_side_prefix, "text without '*'")
         if self.client_side and self.connections > 1:  # the changes of all keys come in one order on one connection
             raise WrongOptionError("connections", self.connections, "1 with client_side")
+
+    def check_cluster(self) -> None:
+        """Check that nothing is asked for that a cluster does not have.
+
+        :raises WrongOptionError: if it is
+        """
+        if self.client_side:
+            raise WrongOptionError("client_side", self.client_side, "off on a cluster")
+        if self.connections > 1:
+            raise WrongOptionError("connections", self.connections, "1 on a cluster: one to each master")
 
     def _check_tls(self) -> None:
         """Check the options of TLS that have several forms.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
 
-from redis.exceptions import RedisError
+import anyio
 
 from cashews._log import logger
+from cashews.actors.scope import start_soon
 from cashews.backends.encoding import Values
-from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.layout import bare
-from cashews.backends.redis.wire import PING, Word, blob, text_of
+from cashews.backends.redis.servers import Servers
+from cashews.backends.redis.wire import Word, blob, text_of
+
+T = TypeVar("T")
 
 
 class Remote:
-    """The connections to a server, the codec of its values, and whether values with tags have been met there.
+    """The servers, the codec of its values, and whether values with tags have been met there.
 
     Every command is a function `command(remote, message)` in one of the six rooms.
 
@@ -22,14 +26,14 @@ class Remote:
     :param prefix: the text that every key and name begins with
     """
 
-    __slots__ = ("_connections", "_most", "first", "prefix", "refused", "tags_met", "unreadable", "values")
+    __slots__ = ("_most", "at", "prefix", "refused", "servers", "tags_met", "unreadable", "values")
 
-    def __init__(self, connections: Sequence[Connection], values: Values, most: int, prefix: str) -> None:
+    def __init__(self, servers: Servers, values: Values, most: int, prefix: str) -> None:
         self.prefix = prefix
-        self._connections = connections
         self._most = most
-        self.first = connections[0]
-        """The connection for requests that are about no single key."""
+        self.servers = servers
+        self.at = servers.at
+        """Returns the place that carries all requests about a key, in their order."""
         self.values = values
         self.tags_met = False
         """Whether a value with tags was read or stored here. From then on an overwritten value leaves its indexes."""
@@ -37,11 +41,6 @@ class Remote:
         """The number of values that were too large to be sent."""
         self.unreadable = 0
         """The number of keys, members and tags that were met and are no text: another program has written them."""
-
-    def at(self, key: str | bytes) -> Connection:
-        """Return the connection that carries all requests about a key, in their order."""
-        connections = self._connections
-        return self.first if len(connections) == 1 else connections[hash(key) % len(connections)]
 
     def bare(self, stored: bytes) -> bytes:
         """Return the bytes of a value without its head, and take note of a head."""
@@ -71,15 +70,36 @@ class Remote:
         self.unreadable += len(texts) - len(found)
         return found
 
-    def leave(self, error: RedisError) -> None:
-        """Give all connections up: one has carried a reply that cannot belong to its request."""
-        for connection in self._connections:
-            connection.leave(error)
 
-    async def flush(self) -> None:
-        """Wait until the server has carried out everything that was sent before on another connection than the first.
+class SideCall(Generic[T]):
+    """A call that runs beside others, and its result."""
 
-        A value that is on its way there is then in reach of a scan or a commit on the first one.
-        """
-        for connection in self._connections[1:]:
-            await connection.ask(PING)
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._found: list[T] = []
+        self._error: Exception | None = None
+
+    async def run(self) -> None:
+        """Make the call, and keep its result or its error."""
+        try:
+            self._found.append(await self._call())
+        except Exception as error:  # noqa: BLE001  the asker of all calls gets it
+            self._error = error
+
+    @property
+    def found(self) -> T:
+        """The result of the call, or its error, which is raised."""
+        if self._error is not None:
+            raise self._error
+        return self._found[0]
+
+
+async def side_by_side(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Make several calls at the same time and return their results in order; the first error of theirs is raised."""
+    if len(calls) == 1:
+        return [await calls[0]()]
+    beside = [SideCall(call) for call in calls]
+    async with anyio.create_task_group() as tasks:
+        for each in beside:
+            start_soon(tasks, each.run)
+    return [each.found for each in beside]

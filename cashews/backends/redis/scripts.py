@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
-from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.inbox import Request, RequestKind
+from cashews.backends.redis.servers import Place
 from cashews.backends.redis.wire import Word, packed
 from cashews.messages import LoadPermit
 
@@ -34,7 +34,7 @@ class Script:
 
     async def ask(
         self,
-        connection: Connection,
+        connection: Place,
         keys: tuple[Word, ...],
         *arguments: Word,
         permit: LoadPermit | None = None,
@@ -49,7 +49,7 @@ class Script:
             words = await packed(("EVAL", self.source, *operands))
             return await connection.ask(words, permit=permit, kind=kind)
 
-    async def read(self, connection: Connection, keys: tuple[Word, ...], before: bytes, kind: RequestKind) -> Any:
+    async def read(self, connection: Place, keys: tuple[Word, ...], before: bytes, kind: RequestKind) -> Any:
         """Run a script that only reads, behind another command, and return its reply.
 
         :param before: that command in the wire's form; the request is of a kind that takes both replies

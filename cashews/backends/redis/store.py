@@ -15,12 +15,11 @@ from cashews.actors.scope import Service
 from cashews.backends.encoding import Values
 from cashews.backends.interface import Backend, Environment, ServerPlace, Turn
 from cashews.backends.redis import keys, locks, structures, tags, transactions, values
-from cashews.backends.redis.address import Directory
-from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.connection import FIGURES
 from cashews.backends.redis.failures import OUTAGE, UNKNOWN, WrongReplyError
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import Remote
-from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.servers import Servers
 from cashews.backends.redis.wire import encoded
 from cashews.exceptions import CacheBackendInteractionError, CounterOverflowError, WrongTypeError
 
@@ -34,15 +33,13 @@ class RedisStore(Backend):
 
     name: ClassVar[str] = "redis"
 
-    def __init__(
-        self, directory: Directory, options: RedisOptions, environment: Environment, tracking: Tracking | None = None
-    ) -> None:
+    def __init__(self, servers: Servers, options: RedisOptions, environment: Environment) -> None:
         self._suppress = options.suppress
         self._tracing = environment.tracing
-        self._connections = [Connection(directory, options, environment, tracking) for _ in range(options.connections)]
+        self._servers = servers
         self._values = Values(options, self)
         self.remote = Remote(
-            self._connections,
+            servers,
             self._values,
             options.max_value_size,
             options.client_side_prefix if options.client_side else "",
@@ -56,11 +53,10 @@ class RedisStore(Backend):
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return tuple(connection.run for connection in self._connections)
+        return self._servers.services
 
     def attached(self) -> None:
-        for connection in self._connections:
-            connection.attached(current_loop())
+        self._servers.attached(current_loop())
 
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
@@ -76,8 +72,8 @@ class RedisStore(Backend):
         return reply
 
     def _place(self) -> ServerPlace | None:
-        """Return the place of the server, as far as it is known."""
-        address = self._connections[0].address
+        """Return the place of the server, as far as it is known: of one server, not of the nodes of a cluster."""
+        address = self._servers.address
         if address is None:
             return None
         port = None if address.path is not None else address.port
@@ -85,7 +81,7 @@ class RedisStore(Backend):
 
     async def settle(self) -> None:
         try:
-            await self.remote.flush()
+            await self.remote.servers.flush()
         except redis.RedisError as error:
             raise self._failure(m.Ping(), error) from error
 
@@ -102,7 +98,7 @@ class RedisStore(Backend):
             nothing: R = message.declined()
             return nothing
         if isinstance(error, WrongReplyError):
-            self.remote.leave(error)
+            self._servers.leave(error)
         failure = await self._explained(message, error)
         if isinstance(failure, (CounterOverflowError, WrongTypeError)):  # a mistake in the caller's program
             raise failure from None
@@ -143,19 +139,23 @@ class RedisStore(Backend):
             logger.error("%s", failure)
 
     @property
+    def serializes(self) -> bool:
+        return not self._servers.is_cluster
+
+    @property
     def actors(self) -> tuple[ActorStatistics, ...]:
-        names = ("redis", *(f"redis {number}" for number in range(2, len(self._connections) + 1)))
-        return tuple(connection.actor(name) for connection, name in zip(self._connections, names, strict=True))
+        connections = self._servers.connections
+        names = ("redis", *(f"redis {number}" for number in range(2, len(connections) + 1)))
+        return tuple(connection.actor(name) for connection, name in zip(connections, names, strict=False))
 
     def statistics(self) -> Mapping[str, int]:
-        figures = [connection.statistics() for connection in self._connections]
-        total = {name: sum(each[name] for each in figures) for name in figures[0]}
+        figures = [connection.statistics() for connection in self._servers.connections]
+        total = {name: sum(each[name] for each in figures) for name in FIGURES}
         remote = self.remote
         return {**total, "refused": remote.refused, "decode_failures": self._values.failures + remote.unreadable}
 
     async def close(self) -> None:
-        for connection in self._connections:
-            await connection.close()
+        await self._servers.close()
 
 
 COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[Any]]]] = {

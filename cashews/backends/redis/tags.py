@@ -9,9 +9,21 @@ from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.values import remove_instead, replace
 from cashews.backends.redis.wire import array, integer, number, pack
+from cashews.exceptions import NotSupportedError
+
+
+def require_tags(remote: Remote) -> None:
+    """Refuse tags on a cluster: an index lies in one slot, and the values of a tag in many.
+
+    :raises NotSupportedError: if it is one
+    """
+    if remote.servers.is_cluster:
+        feature = "tags on a cluster"
+        raise NotSupportedError("redis", feature)
 
 
 async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
+    require_tags(remote)
     remote.tags_met = True
     if message.expire is not None and message.expire <= 0:
         return await remove_instead(remote, message)
@@ -27,11 +39,13 @@ async def get_key_tags(remote: Remote, message: m.GetKeyTags) -> tuple[str, ...]
 
 async def mark_load(remote: Remote, message: m.MarkLoad) -> int:
     """Answer the server's time in microseconds."""
+    require_tags(remote)
     seconds, microseconds = array(await remote.at(message.key).ask(pack(("TIME",)), reads=True), 2)
     return int(number(seconds)) * 1_000_000 + int(number(microseconds))
 
 
 async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
+    require_tags(remote)
     remote.tags_met = True
     for tag in message.tags:
         left, begins = 1, 1
@@ -44,4 +58,4 @@ async def prune(remote: Remote, tag: bytes) -> None:
     """Take the keys out of a tag's index that do not carry the tag."""
     place = 0
     while place >= 0:
-        place = integer(await scripts.PRUNE_TAG.ask(remote.first, (), tag, place, MOST_KEYS))
+        place = integer(await scripts.PRUNE_TAG.ask(remote.servers.first, (), tag, place, MOST_KEYS))

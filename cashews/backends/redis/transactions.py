@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from cashews import messages as m
@@ -12,6 +13,8 @@ from cashews.backends.encoding import UNREADABLE, one_by_one
 from cashews.backends.redis.layout import bare, headed, lock_key, raw
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import COMMIT, PEEK
+from cashews.backends.redis.servers import Place
+from cashews.backends.redis.tags import require_tags
 from cashews.backends.redis.wire import Word, array, blob, integer, lifetime
 
 
@@ -31,19 +34,33 @@ async def peek(remote: Remote, message: m.Peek) -> m.State:
 
 
 async def commit(remote: Remote, message: m.Commit) -> m.CommitOutcome:
-    await remote.flush()
+    servers = remote.servers
+    place = _place_of(remote, message) if servers.is_cluster else servers.first
+    await servers.flush()
     keys: list[Word] = []
     words: list[Word] = [len(message.locks)]
     async for name, token in in_slices(message.locks):
-        keys.append(lock_key(name))
+        keys.append(lock_key(name, place.anchor))
         words.append(token)
     words += (len(message.tags), *message.tags)
     written = await one_by_one(_words_of(remote, write) for write in message.writes)
     async for write, its in in_slices(zip(message.writes, written, strict=True)):
         keys.append(write.key)
         words += (len(its), *its)
-    reply = integer(await COMMIT.ask(remote.first, tuple(keys), *words))
+    reply = integer(await COMMIT.ask(place, tuple(keys), *words))
     return m.CommitOutcome.COMMITTED if reply else m.CommitOutcome.LOST
+
+
+def _place_of(remote: Remote, message: m.Commit) -> Place:
+    """Return the place of all keys and locks of a commit on a cluster.
+
+    :raises CrossSlotError: if there is none
+    :raises NotSupportedError: if it concerns tags
+    """
+    if message.tags or any(isinstance(write, m.SetTagged) for write in message.writes):
+        require_tags(remote)
+    locked = (name.removesuffix(m.TRANSACTION) for name, _ in message.locks)
+    return remote.servers.together(chain((write.key for write in message.writes), locked))
 
 
 async def _words_of(remote: Remote, write: m.Write) -> tuple[Word, ...]:

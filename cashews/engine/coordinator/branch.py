@@ -19,7 +19,7 @@ from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
 from cashews.engine.coordinator.pattern_reads import PatternReads
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.exceptions import CacheBackendInteractionError, LockLostError
+from cashews.exceptions import CacheBackendInteractionError, LockLostError, NotSupportedError
 
 R = TypeVar("R")
 
@@ -336,7 +336,12 @@ class Branch:
         return self._overlay.wrote_by_name(key)
 
     async def take_turn(self, name: str) -> None:
-        """Take the lock that lets one transaction run at a time."""
+        """Take the lock that lets one transaction run at a time.
+
+        :raises NotSupportedError: if the store cannot hold it along with the locks of keys
+        """
+        if not self._store.serializes:
+            raise NotSupportedError(self._store.name, "TransactionMode.SERIALIZABLE on a cluster")
         await self._locks.hold(name)
 
     def forget(self) -> None:

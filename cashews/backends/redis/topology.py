@@ -1,0 +1,366 @@
+"""The topology of a cluster: an actor that knows the master of each slot, and has a connection to each master.
+
+It asks a node for the table of slots before the first request, and again when a reply or a lost connection shows that
+the table is outdated: at most ten times in a second, however many requests meet that. A request that was redirected was
+not carried out, so it is sent to the right master, a write too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from redis import exceptions as redis
+
+from cashews._dataclass import replace
+from cashews.actors.actor import Actor, Life
+from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.mailbox import SlotBell
+from cashews.actors.scope import Service, start_soon
+from cashews.backends.interface import Environment
+from cashews.backends.redis.address import Address
+from cashews.backends.redis.connection import Connection
+from cashews.backends.redis.failures import OUTAGE, TROUBLE, AskError, MovedError
+from cashews.backends.redis.handshake import ask_once, shake_hands
+from cashews.backends.redis.inbox import Request, RequestKind
+from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.servers import Place, Servers
+from cashews.backends.redis.slots import SLOTS, anchors, slot_of
+from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.wire import array, blob, integer, pack
+from cashews.exceptions import CacheClosedError, CrossSlotError
+from cashews.messages import LoadPermit
+
+K = TypeVar("K", str, bytes, "str | bytes")
+
+REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDownError)
+"""Refusals of a request that another node, or the same one a little later, carries out."""
+ASKING: Final = pack(("ASKING",))
+"""Has a node carry out the next command, though its slot is still on the way there."""
+MOST_MOVES: Final = 5
+"""Redirections in a row after which there is a pause before the next."""
+INTERVAL: Final = 0.1
+"""The fewest seconds between two questions for the table."""
+PAUSE: Final = 0.01, 0.05
+"""The fewest and the most seconds until a request is tried again."""
+
+
+class Asking(Request):
+    """A request of two commands: have a slot that is on its way served, and the command itself."""
+
+    __slots__ = ()
+
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.parts = 2
+
+
+class Slot(Place):
+    """The place of the keys of one slot, at whichever master that has it."""
+
+    __slots__ = ("_number", "_topology", "anchor")
+    tracks = False
+    tracking: Tracking | None = None
+
+    def __init__(self, topology: Topology, number: int) -> None:
+        self._topology = topology
+        self._number = number
+        self.anchor = anchors()[number]
+
+    async def ask(
+        self,
+        packed: bytes,
+        *,
+        reads: bool = False,
+        permit: LoadPermit | None = None,
+        surely: bool = False,
+        kind: RequestKind = Request,
+    ) -> Any:
+        topology = self._topology
+        node, moves = topology.table[self._number], 0
+        trouble: redis.RedisError | None = None
+        until = math.inf
+        while True:
+            asks = isinstance(trouble, AskError)
+            if node is None or trouble is not None:
+                until = min(until, topology.patient_until())
+                pauses = moves >= MOST_MOVES or isinstance(trouble, redis.TryAgainError)
+                node = await topology.lead(self._number, trouble, until, pauses=pauses)
+            try:
+                if asks:
+                    return await node.ask(ASKING + packed, reads=reads, permit=permit, surely=surely, kind=Asking)
+                return await node.ask(packed, reads=reads, permit=permit, surely=surely, kind=kind)
+            except REDIRECTED as error:
+                trouble, moves = error, moves + 1
+            except CacheClosedError:  # a node that has left the cluster, before the request was sent
+                if topology.table[self._number] is node:
+                    raise
+                node, trouble = topology.table[self._number], None
+            except OUTAGE:
+                topology.note_outdated()
+                raise
+
+    def storing(self, key: str) -> RequestKind:
+        return Request
+
+    @property
+    def tells(self) -> int:
+        return 0
+
+    async def listen(self, channel: bytes, heard: Callable[[], object]) -> bool:
+        return await self._topology.listen(self._number, channel, heard)
+
+    async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
+        await self._topology.unlisten(channel, heard)
+
+
+class Topology(Servers, Actor):
+    """The masters of a cluster, and the slots of each."""
+
+    any_anchor = b"{*}"
+    is_cluster = True
+
+    def __init__(self, seeds: Sequence[Address], options: RedisOptions, environment: Environment) -> None:
+        self._seeds = seeds
+        self._options = options
+        self._environment = environment
+        self._clock = environment.clock
+        self._life = Life(self, environment.ensure_scope)
+        self._nodes: dict[Address, Connection] = {}
+        self.table: list[Connection | None] = [None] * SLOTS
+        """The connection to the master of each slot, `None` while it is not known."""
+        self._slots: list[Slot | None] = [None] * SLOTS
+        self._listened: dict[tuple[bytes, Callable[[], object]], Connection] = {}
+        """The connections that functions listen on; a message is heard at each of them."""
+        self.refreshes = 0
+        self._may_ask_at = -math.inf
+        self.begin()
+
+    def begin(self) -> None:
+        self._bell = SlotBell()
+        self._askers: list[ReplySlot[Exception | None]] = []
+        self._outdated = False
+        self._tasks: TaskGroup | None = None
+
+    def __str__(self) -> str:
+        return f"the cluster of {', '.join(map(str, self._seeds))}"
+
+    # --- places
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        return tuple(self._nodes.values())
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (self._life.run,)
+
+    def attached(self, loop: Loop) -> None:
+        self._life.attend(loop)
+        for connection in self._nodes.values():
+            connection.attached(loop)
+
+    def _slot(self, number: int) -> Slot:
+        slot = self._slots[number]
+        if slot is None:
+            slot = self._slots[number] = Slot(self, number)
+        return slot
+
+    @property
+    def first(self) -> Place:
+        return self._slot(0)
+
+    def at(self, key: str | bytes) -> Place:
+        return self._slot(slot_of(key))
+
+    def shares(self, keys: Sequence[K]) -> dict[Place, Sequence[K]]:
+        shares: dict[Place, list[K]] = {}
+        for key in keys:
+            shares.setdefault(self.at(key), []).append(key)
+        return dict(shares)
+
+    def together(self, keys: Iterable[str]) -> Place:
+        first = ""
+        place: Place | None = None
+        for key in keys:
+            other = self.at(key)
+            if place is None:
+                first, place = key, other
+            elif other is not place:
+                raise CrossSlotError(first, key)
+        return self.first if place is None else place
+
+    async def everywhere(self) -> Sequence[Place]:
+        await self._refreshed()
+        return tuple({id(node): node for node in self.table if node is not None}.values())
+
+    async def flush(self) -> None:
+        """Return at once: each master has one connection."""
+
+    # --- redirections
+
+    def patient_until(self) -> float:
+        """Return the instant until which a request that is asked now is led to a master."""
+        return self._clock.now() + self._options.socket_timeout
+
+    async def lead(self, number: int, trouble: redis.RedisError | None, until: float, *, pauses: bool) -> Connection:
+        """Return the connection that a request is to be sent on next.
+
+        :param trouble: its last refusal
+        :param until: the instant from which on no further node is tried
+        :raises redis.exceptions.RedisError: if no node has the slot
+        """
+        if pauses:
+            await self._clock.sleep_until(self._clock.now() + self._environment.random.uniform(*PAUSE))
+        while True:
+            if trouble is not None and self._clock.now() >= until:
+                message = f"{self} does not serve a slot: {trouble}"
+                raise redis.ConnectionError(message)
+            if isinstance(trouble, MovedError):
+                node = self.table[number] = self._node(trouble.host, trouble.port)
+                self.note_outdated()
+                return node
+            if isinstance(trouble, AskError):
+                return self._node(trouble.host, trouble.port)
+            if not isinstance(trouble, redis.TryAgainError):
+                await self._refreshed()
+            found = self.table[number]
+            if found is not None:
+                return found
+            trouble = redis.ClusterDownError("no master has it")
+
+    def _node(self, host: str, port: int) -> Connection:
+        """Return the connection to a master, a new one if it was not known."""
+        address = replace(self._seeds[0], host=host or self._seeds[0].host, port=port)
+        connection = self._nodes.get(address)
+        if connection is None:
+            connection = self._nodes[address] = Connection(address, self._options, self._environment)
+            if self._tasks is not None:
+                start_soon(self._tasks, connection.run)
+        return connection
+
+    # --- the table
+
+    def note_outdated(self) -> None:
+        """Have the table asked for soon."""
+        self._outdated = True
+        if self._bell.asleep:
+            self._bell.ring()
+
+    async def _refreshed(self) -> None:
+        """Wait for a new table.
+
+        :raises redis.exceptions.RedisError: if no node answers
+        :raises CacheClosedError: if the topology is closed
+        """
+        self._life.enter()
+        place: ReplySlot[Exception | None] = self._life.loop.reply_slot()
+        askers = self._askers
+        askers.append(place)
+        self.note_outdated()
+        try:
+            error = await place
+        except BaseException:
+            if place in self._askers:
+                self._askers.remove(place)
+            raise
+        if error is not None:
+            raise type(error)(*error.args)
+
+    async def work(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                for connection in self._nodes.values():
+                    start_soon(tasks, connection.run)
+                await self._keep_fresh()
+            finally:
+                self._tasks = None
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            if not self._outdated:
+                await self._bell.wait(self._life.loop)
+            await self._clock.sleep_until(self._may_ask_at)
+            self._outdated = False
+            waiting, self._askers = self._askers, []
+            self._life.note(1)
+            error = await self._refresh()
+            self._may_ask_at = self._clock.now() + INTERVAL * self._environment.random.uniform(1.0, 1.5)
+            for place in waiting:
+                place.give(error)
+
+    async def _refresh(self) -> redis.RedisError | None:
+        """Ask one node after the other for the table; returns why none has answered."""
+        self.refreshes += 1
+        addresses = list(dict.fromkeys((*self._nodes, *self._seeds)))
+        self._environment.random.shuffle(addresses)
+        errors: list[str] = []
+        for address in addresses:
+            try:
+                self._install(address, await self._ask_in_time(address, self._options.patience / len(addresses)))
+            except TROUBLE as error:
+                errors.append(f"{address}: {error or type(error).__name__}")
+            else:
+                return None
+        return redis.ConnectionError(f"{self} does not answer: {'; '.join(errors)}")
+
+    async def _ask_in_time(self, address: Address, patience: float) -> list[Any]:
+        with self._clock.move_on_at(self._clock.now() + patience):
+            stream = await address.connect()
+            try:
+                parser = (await shake_hands(stream, address, self._options)).parser
+                ranges = array(await ask_once(stream, parser, "CLUSTER", "SLOTS"))
+                if not ranges:
+                    message = "it knows of no slots"
+                    raise redis.ConnectionError(message)
+                return ranges
+            finally:
+                await anyio.aclose_forcefully(stream)
+        message = "no answer"
+        raise redis.TimeoutError(message)
+
+    def _install(self, asked: Address, ranges: list[Any]) -> None:
+        """Take a table over; connections to nodes that have no slot any more are closed."""
+        table: list[Connection | None] = [None] * SLOTS
+        for each in ranges:
+            first, last, (host, port, *_) = integer(each[0]), integer(each[1]), each[2]
+            name = blob(host).decode("utf-8", "replace") if host else asked.host
+            table[first : last + 1] = [self._node(name, integer(port))] * (last + 1 - first)
+        self.table = table
+        masters = {id(node) for node in table}
+        for address, node in tuple(self._nodes.items()):
+            if id(node) not in masters and self._tasks is not None:
+                del self._nodes[address]
+                start_soon(self._tasks, node.close)
+
+    # --- channels: a message is heard at every node
+
+    async def listen(self, number: int, channel: bytes, heard: Callable[[], object]) -> bool:
+        """Listen to a channel, at the master of a slot."""
+        node = self.table[number] or await self.lead(number, None, math.inf, pauses=False)
+        self._listened[channel, heard] = node
+        return await node.listen(channel, heard)
+
+    async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
+        """End a `listen`, at the node where it began."""
+        node = self._listened.pop((channel, heard), None)
+        if node is not None:
+            await node.unlisten(channel, heard)
+
+    # --- the end
+
+    def end(self) -> None:
+        waiting, self._askers = self._askers, []
+        for place in waiting:
+            place.give(self._life.refusal())
+
+    async def close(self) -> None:
+        await super().close()
+        await self._life.close()

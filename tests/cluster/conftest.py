@@ -1,0 +1,133 @@
+"""Three masters that make up a cluster, for the whole session: each of them has a third of the slots."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from random import SystemRandom
+from time import monotonic, sleep
+
+import pytest
+
+from cashews.backends.redis.slots import SLOTS
+from tests.servers import PATIENCE, Server, binaries
+
+BUS = 10_000
+"""The port of a node's bus is so much above its own, and has to be a port."""
+MASTERS = 3
+RANDOM = SystemRandom()
+"""Ports are chosen by chance: several sessions of tests may run at a time."""
+
+
+class Node(Server):
+    """A node of a cluster, on a port that leaves room for the port of its bus."""
+
+    def __init__(self, binary: str) -> None:
+        timeouts = {"cluster_node_timeout": 1000, "repl_diskless_sync_delay": 0}
+        own = {"cluster_enabled": "yes", "cluster_config_file": "nodes.conf", "cluster_require_full_coverage": "no"}
+        super().__init__(binary, **own, **timeouts)
+        self.port = low_port()
+
+    @property
+    def name(self) -> str:
+        """The id that other nodes know it by."""
+        return self.command("CLUSTER", "MYID").decode()
+
+
+class Cluster:
+    """Masters with all slots between them."""
+
+    def __init__(self, binary: str, stack: ExitStack) -> None:
+        self.nodes = [stack.enter_context(Node(binary)) for _ in range(MASTERS)]
+        for number, node in enumerate(self.nodes):
+            first, end = SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS
+            node.command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            self.nodes[0].command("CLUSTER", "MEET", node.host, node.port)
+        until(lambda: all(map(self._is_ready, self.nodes)))
+
+    @staticmethod
+    def _is_ready(node: Node) -> bool:
+        facts = node.command("CLUSTER", "INFO")
+        return b"cluster_state:ok" in facts and b"cluster_slots_ok:16384" in facts
+
+    @property
+    def url(self) -> str:
+        """The URL of the cluster, by one of its nodes."""
+        return f"redis+cluster://{self.nodes[0].host}:{self.nodes[0].port}"
+
+    def empty(self) -> None:
+        for node in self.nodes:
+            node.command("FLUSHALL")
+
+    def stored(self) -> list[list[bytes]]:
+        """Return the keys that each node has."""
+        return [node.command("KEYS", "*") for node in self.nodes]
+
+    def owner(self, slot: int) -> Node:
+        for first, last, (_, port, *_), *_ in self.nodes[0].command("CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == port)
+        raise LookupError(slot)
+
+    def begin_move(self, slot: int) -> tuple[Node, Node]:
+        """Begin to move a slot to the next node; returns the old node and the new one."""
+        old = self.owner(slot)
+        new = self.nodes[(self.nodes.index(old) + 1) % MASTERS]
+        new.command("CLUSTER", "SETSLOT", slot, "IMPORTING", old.name)
+        old.command("CLUSTER", "SETSLOT", slot, "MIGRATING", new.name)
+        return old, new
+
+    def end_move(self, slot: int) -> None:
+        """Move the keys that are still at the old node, and the slot itself; return when all nodes know it."""
+        old = self.owner(slot)
+        new = self.nodes[(self.nodes.index(old) + 1) % MASTERS]
+        while keys := old.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            for key in keys:
+                old.command("MIGRATE", new.host, new.port, key, 0, 1000)
+        for node in (new, old):
+            node.command("CLUSTER", "SETSLOT", slot, "NODE", new.name)
+        until(lambda: len({_owners(node) for node in self.nodes}) == 1)
+
+
+def _owners(node: Node) -> tuple[tuple[int, int, int], ...]:
+    return tuple(sorted((first, last, at[1]) for first, last, at, *_ in node.command("CLUSTER", "SLOTS")))
+
+
+def low_port() -> int:
+    """Return a port on which nobody listens, for the moment, and whose bus has a port as well."""
+    for port in (RANDOM.randrange(10_000, 30_000) for _ in range(100)):
+        with socket.socket() as probe, socket.socket() as bus:
+            if probe.connect_ex(("127.0.0.1", port)) and bus.connect_ex(("127.0.0.1", port + BUS)):
+                return port
+    raise RuntimeError("no port is free")  # noqa: TRY003
+
+
+def until(holds) -> None:
+    """Wait in real time until something holds that nothing tells of."""
+    end = monotonic() + PATIENCE
+    while not holds():
+        assert monotonic() < end
+        sleep(0.01)
+
+
+@contextmanager
+def clustered(kind: str):
+    with ExitStack() as stack:
+        yield Cluster(binaries()[kind], stack)
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    with ExitStack() as running:
+        yield lru_cache(lambda kind: running.enter_context(clustered(kind)))
+
+
+@pytest.fixture(params=binaries() or ["none"])
+def cluster(request, clusters):
+    """A cluster without a key."""
+    found = clusters(request.param)
+    found.empty()
+    return found

@@ -1,0 +1,111 @@
+"""Slots that move, and tables of slots that are wrong: no user of a cluster sees any of that."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import anyio
+import pytest
+
+from cashews import Cache
+from cashews.backends.redis.slots import SLOTS, anchors, slot_of
+from tests.cluster.test_commands import NAMES, topology_of
+from tests.servers import PATIENTLY
+
+pytestmark = pytest.mark.redis
+SLOT = 1_000
+KEYS = [f"{anchors()[SLOT].decode()}{number}" for number in range(100)]
+
+
+@pytest.fixture
+async def cache(cluster):
+    async with Cache.open(f"{cluster.url}?{PATIENTLY}", suppress=False) as cache:
+        yield cache
+
+
+def test_an_anchor_lies_in_its_slot():
+    assert [slot_of(anchor + b"}{") for anchor in anchors()] == list(range(SLOTS))
+    assert [slot_of(key) for key in ("foo", "{foo}a", "a{}foo", "{}foo")][:2] == [12182, 12182]
+    assert slot_of("{}foo") != slot_of("foo")
+
+
+async def test_a_table_that_is_wrong_for_every_slot_is_mended(cache):
+    """Guarantee 32: commands find their masters, and few questions are asked."""
+    await cache.set("key", 1)
+    topology = topology_of(cache)
+    wrong = {id(node): node for node in topology.table}
+    first, second, third = wrong.values()
+    turned = {id(first): second, id(second): third, id(third): first}
+    topology.table = [turned[id(node)] for node in topology.table]
+    before = topology.refreshes
+
+    async def count(name):
+        assert await cache.incr(name) == 1
+
+    async with anyio.create_task_group() as tasks:
+        for name in NAMES[:300]:
+            tasks.start_soon(count, name)
+    assert topology.refreshes <= before + 3
+
+
+async def test_keys_of_a_slot_on_its_way_are_found(cache, cluster):
+    """Guarantee 32: keys that are still there, that have gone ahead, and that are nowhere."""
+    await cache.set_many({key: key for key in KEYS})
+    old, new = cluster.begin_move(SLOT)
+    try:
+        for key in KEYS[:50]:
+            old.command("MIGRATE", new.host, new.port, key, 0, 1000)
+        for key in KEYS:
+            assert await cache.get(key) == key
+        assert await cache.get(f"{KEYS[0]}:absent") is None
+        assert await cache.incr(f"{KEYS[0]}:new", 5, expire=100) == 5
+    finally:
+        cluster.end_move(SLOT)
+    for key in KEYS:
+        assert await cache.get(key) == key
+
+
+async def test_mixed_keys_wait_until_the_slot_has_moved(cache, cluster):
+    """Guarantee 32: keys of one request, some of which have gone ahead."""
+    await cache.set_many({key: key for key in KEYS})
+    old, new = cluster.begin_move(SLOT)
+    old.command("MIGRATE", new.host, new.port, KEYS[0], 0, 1000)
+    found = []
+
+    async def read():
+        found.append(await cache.get_many(*KEYS))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.to_thread.run_sync(cluster.end_move, SLOT)
+    assert found == [tuple(KEYS)]
+
+
+async def test_no_increment_is_lost_or_made_twice_while_a_slot_moves(cache, cluster):
+    """Guarantee 32."""
+    counted = dict.fromkeys(KEYS, 0)
+    moved = anyio.Event()
+
+    async def count(key):
+        while not moved.is_set():
+            counted[key] += 1
+            assert await cache.incr(key) == counted[key]
+
+    async with anyio.create_task_group() as tasks:
+        for key in KEYS:
+            tasks.start_soon(count, key)
+        await anyio.to_thread.run_sync(cluster.begin_move, SLOT)
+        await anyio.to_thread.run_sync(cluster.end_move, SLOT)
+        moved.set()
+    assert await cache.get_many(*KEYS) == tuple(counted.values())
+
+
+async def test_no_task_is_left_by_a_closed_cache(cluster):
+    """Guarantee 28."""
+    cache = Cache.open(f"{cluster.url}?{PATIENTLY}", suppress=False)
+    async with cache:
+        await cache.set_many(dict.fromkeys(NAMES, 1))
+        assert all(connection.statistics()["connected"] for connection in topology_of(cache).connections)
+    with suppress(Exception):
+        await cache.get("key")
+    assert not any(connection.statistics()["connected"] for connection in topology_of(cache).connections)
