@@ -9,6 +9,7 @@ from random import SystemRandom
 from time import monotonic, sleep
 
 import pytest
+from hiredis import ReplyError
 
 from cashews.backends.redis.slots import SLOTS
 from tests.servers import PATIENCE, Server, binaries
@@ -18,6 +19,8 @@ BUS = 10_000
 MASTERS = 3
 RANDOM = SystemRandom()
 """Ports are chosen by chance: several sessions of tests may run at a time."""
+PORTS = range(10_000, 22_000)
+"""Ports that a system does not give to outgoing connections, and neither the ports of their buses."""
 
 
 class Node(Server):
@@ -36,17 +39,26 @@ class Node(Server):
 
 
 class Cluster:
-    """Masters with all slots between them."""
+    """Masters with all slots between them, and perhaps a replica of each: `nodes[i]` has `replicas[i]`."""
 
-    def __init__(self, binary: str, stack: ExitStack) -> None:
+    def __init__(self, binary: str, stack: ExitStack, *, replicas: int = 0) -> None:
         self.nodes = [stack.enter_context(Node(binary)) for _ in range(MASTERS)]
+        self.replicas = [stack.enter_context(Node(binary)) for _ in range(replicas)]
         for number, node in enumerate(self.nodes):
             first, end = SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS
             node.command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
-            node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for node in self.nodes[1:]:
-            self.nodes[0].command("CLUSTER", "MEET", node.host, node.port)
-        until(lambda: all(map(self._is_ready, self.nodes)))
+        for number, node in enumerate((*self.nodes, *self.replicas), 1):
+            node.command("CLUSTER", "SET-CONFIG-EPOCH", number)
+            if node is not self.nodes[0]:
+                self.nodes[0].command("CLUSTER", "MEET", node.host, node.port)
+        self.await_ready()
+        for node, replica in zip(self.nodes, self.replicas, strict=False):
+            until(lambda node=node, replica=replica: _replicates(replica, node))
+        until(lambda: all(b"master_link_status:up" in node.command("INFO", "replication") for node in self.replicas))
+
+    def await_ready(self) -> None:
+        """Wait until each node knows the master of each slot."""
+        until(lambda: all(map(self._is_ready, (*self.nodes, *self.replicas))))
 
     @staticmethod
     def _is_ready(node: Node) -> bool:
@@ -92,13 +104,21 @@ class Cluster:
         until(lambda: len({_owners(node) for node in self.nodes}) == 1)
 
 
+def _replicates(replica: Node, node: Node) -> bool:
+    try:
+        replica.command("CLUSTER", "REPLICATE", node.name)
+    except ReplyError:  # it has yet to hear of that node
+        return False
+    return True
+
+
 def _owners(node: Node) -> tuple[tuple[int, int, int], ...]:
     return tuple(sorted((first, last, at[1]) for first, last, at, *_ in node.command("CLUSTER", "SLOTS")))
 
 
 def low_port() -> int:
     """Return a port on which nobody listens, for the moment, and whose bus has a port as well."""
-    for port in (RANDOM.randrange(10_000, 30_000) for _ in range(100)):
+    for port in (RANDOM.choice(PORTS) for _ in range(100)):
         with socket.socket() as probe, socket.socket() as bus:
             if probe.connect_ex(("127.0.0.1", port)) and bus.connect_ex(("127.0.0.1", port + BUS)):
                 return port
@@ -114,9 +134,9 @@ def until(holds) -> None:
 
 
 @contextmanager
-def clustered(kind: str):
+def clustered(kind: str, *, replicas: int = 0):
     with ExitStack() as stack:
-        yield Cluster(binaries()[kind], stack)
+        yield Cluster(binaries()[kind], stack, replicas=replicas)
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +151,17 @@ def cluster(request, clusters):
     found = clusters(request.param)
     found.empty()
     return found
+
+
+@pytest.fixture
+def own_cluster():
+    """A cluster of a test's own, whose nodes it may kill."""
+    with clustered(next(iter(binaries()))) as found:
+        yield found
+
+
+@pytest.fixture
+def replicated():
+    """The same, with a replica of each master."""
+    with clustered(next(iter(binaries())), replicas=MASTERS) as found:
+        yield found

@@ -1,7 +1,7 @@
 """The topology of a cluster: an actor that knows the master of each slot, and has a connection to each master.
 
 It asks a node for the table of slots before the first request, and again when a reply or a lost connection shows that
-the table is outdated: at most ten times in a second, however many requests meet that. A request that was redirected was
+the table is outdated: at most five times in a second, however many requests meet that. A request that was redirected was
 not carried out, so it is sent to the right master, a write too.
 """
 
@@ -42,7 +42,7 @@ ASKING: Final = pack(("ASKING",))
 """Has a node carry out the next command, though its slot is still on the way there."""
 MOST_MOVES: Final = 5
 """Redirections in a row after which there is a pause before the next."""
-INTERVAL: Final = 0.1
+INTERVAL: Final = 0.2
 """The fewest seconds between two questions for the table."""
 PAUSE: Final = 0.01, 0.05
 """The fewest and the most seconds until a request is tried again."""
