@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache, Command, TransactionMode, add_prefix, invalidate_further
 from cashews.exceptions import CacheError
+from tests.oracle.changes import change_loaded, check_changed
 from tests.oracle.world import ITEMS, StaleReadError, World
 
 TASKS = 8
@@ -308,21 +309,31 @@ class Episode:
         """Change some items in a transaction, read on the way, and fail at times; what fails promises nothing."""
         mode = random.choice(list(TransactionMode))
         items = sorted(random.sample(ITEMS, random.randrange(1, 3)))
-        async with self.world.changing(items) as versions, self.cache.transaction(mode, timeout=5):
-            for item in items:
-                others = [key for key in self.keys_of(item) if key != f"item:{item}"]
-                await self.cache.delete_many(*others)
-                if random.random() < 0.3:
-                    await self.cache.get(f"item:{item}")
-                await self.cache.set(f"item:{item}", versions[item], 60)
-                if random.random() < 0.3:
-                    await self.call(random)
-            for item in items:
-                seen = await self.cache.get(f"item:{item}")
-                if seen != versions[item]:
-                    raise StaleReadError(f"a transaction does not see its own write of {item!r}: {seen!r}")
-            if random.random() < 0.2:
-                raise DeliberateError("rolled back")
+        changed = [item for item in items if random.random() < 0.5]
+        async with self.world.changing(items) as versions:
+            async with self.cache.transaction(mode, timeout=5):
+                for item in items:
+                    kept = {f"item:{item}", f"gos:{item}"} if item in changed else {f"item:{item}"}
+                    await self.cache.delete_many(*(key for key in self.keys_of(item) if key not in kept))
+                    await self._write(f"item:{item}", versions[item], random)
+                for item in changed:
+                    await change_loaded(self.cache, f"gos:{item}", versions[item], random)
+                for item in items:
+                    seen = await self.cache.get(f"item:{item}")
+                    if seen != versions[item]:
+                        raise StaleReadError(f"a transaction does not see its own write of {item!r}: {seen!r}")
+                if random.random() < 0.2:
+                    raise DeliberateError("rolled back")
+            for item in changed:
+                await check_changed(self.cache, f"gos:{item}", versions[item])
+
+    async def _write(self, key: str, version: int, random: Random) -> None:
+        """Write a version in the transaction that is under way, with some reads around it."""
+        if random.random() < 0.3:
+            await self.cache.get(key)
+        await self.cache.set(key, version, 60)
+        if random.random() < 0.3:
+            await self.call(random)
 
     async def lock(self, random: Random) -> None:
         item = random.choice(ITEMS)
