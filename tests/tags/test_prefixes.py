@@ -82,3 +82,23 @@ async def test_a_middleware_names_the_key_whose_mark_is_read(subject, clock, gat
         cached = cache(90, key="k", tags=["t"])(gate.__call__)
         assert [await cached(), await cached()] == ["old"] * 2
     assert gate.runs == 1
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True], ids=["", "overtaken"])
+@pytest.mark.parametrize("key", ["k", "far:k"])
+@pytest.mark.parametrize("subject", each(["mem", "disk-sharded-signed"]), indirect=True)
+async def test_a_tag_crosses_stores_whose_deletions_are_counted_apart(subject, clock, gate, key, is_overtaken):
+    """Guarantee 10: the mark of a load's beginning is read in the store of its key, by the name there."""
+    async with subject.open(clock, middlewares=[add_prefix(PREFIX)]) as cache:
+        for number in range(9):
+            await cache.delete_tags(f"before:{number}")
+        cache.setup("mem://", prefix="far:", middlewares=[add_prefix("elsewhere:")])
+        cached = cache(90, key=key, tags=["t:{result}"])(gate.__call__)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cached)
+            await gate.begun.wait()
+            await cache.delete_tags("t:old" if is_overtaken else "t:another")
+            gate.go.set()
+        assert await cached.peek() == (None if is_overtaken else "old")
+        await cache.delete_tags("t:old")
+        assert await cached.peek() is None
