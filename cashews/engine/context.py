@@ -95,10 +95,12 @@ AMBIENT: ContextVar[Ambient | None] = ContextVar("cashews_ambient", default=None
 NOTHING = Ambient()
 
 
-def add(part: Part, entry: Any) -> None:
-    """Add an entry to a part of this context's ambient."""
+def add(part: Part, entry: Any) -> Ambient:
+    """Add an entry to a part of this context's ambient, and return the new one."""
     here = AMBIENT.get() or NOTHING
-    AMBIENT.set(here.changed(part, (*getattr(here, part), entry)))
+    changed = here.changed(part, (*getattr(here, part), entry))
+    AMBIENT.set(changed)
+    return changed
 
 
 def take_back(part: Part, entry: Any) -> None:
@@ -210,7 +212,7 @@ class Detector:
         if isinstance(event, Stored):
             self._stored[event.key] = event.record()
         else:
-            self.record(event.key, event.record())
+            self._calls.setdefault(event.key, []).append(event.record())
         if event.deadline is not None:
             self._deadlines[event.key] = event.deadline
 

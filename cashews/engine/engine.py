@@ -95,7 +95,11 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._credit -= 1
         return turn(key, value, expire, self._now())
 
-    def in_place(self, message: Message[R]) -> R | NotNowType:
+    def in_place(self, message: Message[R], detected: bool = False) -> R | NotNowType:  # noqa: FBT001, FBT002  for speed
+        """Serve a message in place, if nothing has to be waited for or passed.
+
+        :param detected: also where there are detectors; by the asker, who tells them of answers
+        """
         route = self._sole
         if route is None:
             if not isinstance(message, OneKey):
@@ -105,7 +109,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         if turn is None or self._credit <= 0 or self.home_thread != get_ident():
             return NOT_NOW
         here = AMBIENT.get()
-        if here is None:
+        if here is None or (detected and not here.concerns):
             self._credit -= 1
             return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
         if here.sole is None or here.sole.engine is not self:
@@ -125,7 +129,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
             await self._void(message)
         route = self._sole
         if route is None or route.turns:
-            reply = self.in_place(message)
+            reply = self.in_place(message, True)
             if reply is not NOT_NOW:
                 return reply
         if self._credit <= 0 or self._lifetime.closed or self.home_thread != get_ident():

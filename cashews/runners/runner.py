@@ -102,9 +102,10 @@ class Runner:
         self.observer.note(error, "key")
         return await self.run(args, kwargs)
 
-    async def _answer(self, call: Call, found: object) -> Any:
+    async def _answer(self, call: Call, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
         """Answer a call, given the finding of a read in place."""
-        engine, verdict = self._engine, None
+        engine = self._engine
+        verdict: Verdict | None = None
         try:
             if found is NOT_NOW:
                 found = await engine.ask(self._strategy.read(call.key, ABSENT))
@@ -112,10 +113,9 @@ class Runner:
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             self._counts.others += 1
-        return await (self._loader.run(call) if verdict is None else self._act(call, verdict, found))
-
-    async def _act(self, call: Call, verdict: Verdict, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
         match verdict:
+            case None:
+                return await self._loader.run(call)
             case Serve(outcome):
                 self._counts.hits += 1
                 return self._served(Source.HIT, call, outcome, found)

@@ -24,7 +24,7 @@ class CacheDeleteMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and any(name == b"clear-site-data" for name, _ in scope["headers"]):
+        if scope["type"] == "http" and b"clear-site-data" in [name for name, _ in scope["headers"]]:
             request = Fields(scope["headers"])
             if not _CLEARING.isdisjoint(unquoted(each).lower() for each in request.members("clear-site-data")):
                 with invalidate_further():

@@ -18,10 +18,11 @@ from cashews.commands import Command
 from cashews.contrib.asgi._types import App, Message, Receive, Scope, Send
 from cashews.contrib.asgi.detecting import detecting
 from cashews.contrib.http.directives import NO_DIRECTIVES, Directives, asked
-from cashews.contrib.http.fields import Fields
+from cashews.contrib.http.fields import Fields, Pair
 from cashews.contrib.http.status import CacheStatus, Forward
 from cashews.engine.context import Detector
 from cashews.exceptions import CacheError
+from cashews.messages import GetExpire
 from cashews.ttl import seconds
 
 _FIRST_ERROR: Final = 400
@@ -29,7 +30,7 @@ _EVER: Final = 2**31
 """The seconds of a value without a time to live (RFC 9111, 1.2.2)."""
 _MAX_AGE: ContextVar[int | None] = ContextVar("cashews_max_age", default=None)
 _NAME: Final = "cashews"
-_SPOKEN: Final = (b"cache-control", b"pragma")
+_SPOKEN: Final = frozenset({b"cache-control", b"pragma"})
 
 
 class CacheControlTTL:
@@ -91,8 +92,9 @@ class CacheRequestControlMiddleware:
         if scope["type"] != "http" or scope["method"] not in self.methods:
             await self.app(scope, receive, send)
             return
-        spoken = any(name in _SPOKEN for name, _ in scope["headers"])
-        wishes = asked(Fields(scope["headers"])) if spoken else NO_DIRECTIVES
+        headers = scope["headers"]
+        is_silent = _SPOKEN.isdisjoint([name for name, _ in headers])
+        wishes = NO_DIRECTIVES if is_silent else asked(Fields(headers))
         with detecting(self.engine, scope) as detector:
             controlling = Controlling(self, wishes, send, detector)
             if not wishes:
@@ -125,13 +127,14 @@ class Controlling:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < _FIRST_ERROR:
-            message = {**message, "headers": [*message.get("headers", ()), *await self._added(message)]}
+            headers = message.get("headers", ())
+            message = {**message, "headers": [*headers, *await self._added(headers)]}
         await self._send(message)
 
-    async def _added(self, message: Message) -> list[tuple[bytes, bytes]]:
-        """Return the fields for a response."""
+    async def _added(self, headers: Iterable[Pair]) -> list[Pair]:
+        """Return the fields for a response that has some already."""
         lifetimes = await self._lifetimes()
-        is_own = any(name.lower() == b"cache-control" for name, _ in message.get("headers", ()))
+        is_own = b"cache-control" in [name.lower() for name, _ in headers]
         added = [] if is_own else [(b"cache-control", control(lifetimes, self._options.scope).encode())]
         if lifetimes:
             added.append((b"cache-status", self._status(lifetimes).member(_NAME)))
@@ -139,14 +142,14 @@ class Controlling:
 
     async def _lifetimes(self) -> list[StateLifetime]:
         """Return those of all values that were used or stored."""
-        cache, detector = self._options.cache, self._detector
+        ask, detector = self._options.engine.ask, self._detector
         lifetimes: list[StateLifetime] = []
         for key, record in detector.latest().items():
             try:
-                left = await cache.get_expire(key)
+                left = await ask(GetExpire(key))
             except CacheError:
                 left = -2
-            fresh = rest = _EVER if left == -1 else max(0, left)
+            fresh = rest = left if left >= 0 else _EVER if left == -1 else 0
             deadline = detector.deadline_of(key)
             if deadline is not None and deadline < math.inf:
                 fresh = max(0, min(rest, math.floor(deadline - self._options.clock.wall())))
@@ -155,7 +158,7 @@ class Controlling:
 
     def _status(self, lifetimes: list[StateLifetime]) -> CacheStatus:
         is_hit = self._detector.has_answers()
-        ttl = min([each.fresh for each in lifetimes])
+        ttl = lifetimes[0].fresh if len(lifetimes) == 1 else min([each.fresh for each in lifetimes])
         told = CacheStatus(hit=is_hit, stored=self._detector.has_stored(), ttl=ttl)
         if not is_hit:
             told.forward = Forward.REQUEST if "no-cache" in self._wishes else Forward.MISS
@@ -186,16 +189,26 @@ def control(values: list[StateLifetime], scope: str) -> str:
     """Return the Cache-Control of a response that is made of values with some lifetimes."""
     if not values:
         return "no-cache"
-    fresh = [each.fresh for each in values if each.strategy != "failover"]
-    is_stale = not fresh or True in [each.stood_in for each in values]
-    max_age = 0 if is_stale else min(fresh)
+    fresh: list[int] = []
+    rests: dict[str, int] = {}
+    is_stale = False
+    for each in values:
+        is_stale = is_stale or each.stood_in
+        if each.strategy != "failover":
+            fresh.append(each.fresh)
+        if (name := _MARGINS.get(each.strategy)) is not None:
+            rests[name] = min(each.rest, rests.get(name, _EVER))
+    max_age = 0 if is_stale or not fresh else min(fresh)
     directives = f"{scope}, max-age={max_age}"
-    for name, strategies in _MARGINS:
-        rests = [each.rest for each in values if each.strategy in strategies]
-        if rests and (margin := min(rests) - max_age) > 0:
-            directives += f", {name}={margin}"
+    for name, rest in rests.items():
+        if rest > max_age:
+            directives += f", {name}={rest - max_age}"
     return directives
 
 
-_MARGINS: Final = (("stale-while-revalidate", ("early",)), ("stale-if-error", ("soft", "failover")))
-"""The directives about the time after max-age, and the strategies whose values have it."""
+_MARGINS: Final = {
+    "early": "stale-while-revalidate",
+    "soft": "stale-if-error",
+    "failover": "stale-if-error",
+}
+"""The directive about the time after max-age of a value, by its strategy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cashews.contrib.asgi._types import Scope
-from cashews.engine.context import Detector, add, take_back
+from cashews.engine.context import AMBIENT, Ambient, Detector, add, take_back
 from cashews.engine.engine import Engine
 
 _KEY: Final = "cashews.detectors"
@@ -17,7 +17,7 @@ class detecting:  # noqa: N801  a block, called like a function
     The outermost middleware's block detects, and those within share its detector.
     """
 
-    __slots__ = ("_detector", "_detectors", "_engine", "_is_outermost")
+    __slots__ = ("_before", "_detector", "_detectors", "_during", "_engine")
 
     def __init__(self, engine: Engine, scope: Scope) -> None:
         self._engine = engine
@@ -25,14 +25,18 @@ class detecting:  # noqa: N801  a block, called like a function
 
     def __enter__(self) -> Detector:
         known = self._detectors.get(self._engine)
-        self._is_outermost = known is None
+        self._during: Ambient | None = None
         if known is None:
-            known = self._detectors[self._engine] = Detector(self._engine)
-            add("detectors", known)
-        self._detector = known
+            known = self._detectors[self._engine] = self._detector = Detector(self._engine)
+            self._before = AMBIENT.get()
+            self._during = add("detectors", known)
         return known
 
     def __exit__(self, *_: object) -> None:
-        if self._is_outermost:
-            del self._detectors[self._engine]
+        if self._during is None:  # the block shares a detector
+            return
+        del self._detectors[self._engine]
+        if AMBIENT.get() is self._during:
+            AMBIENT.set(self._before)
+        else:  # the application has left an entry of its own
             take_back("detectors", self._detector)

@@ -21,7 +21,7 @@ from cashews.engine.context import Detector
 _READ: Final = frozenset({"GET", "HEAD"})
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
-_CONDITIONS: Final = (b"if-none-match", b"if-modified-since")
+_CONDITIONS: Final = frozenset({b"if-none-match", b"if-modified-since"})
 
 
 class CacheEtagMiddleware:
@@ -60,8 +60,9 @@ class CacheEtagMiddleware:
         if scope["type"] != "http" or scope["method"] not in _READ:
             await self.app(scope, receive, send)
             return
-        asks = any(name in _CONDITIONS for name, _ in scope["headers"])
-        request = Fields(scope["headers"]) if asks else None
+        headers = scope["headers"]
+        asks_nothing = _CONDITIONS.isdisjoint([name for name, _ in headers])
+        request = None if asks_nothing else Fields(headers)
         with detecting(self.engine, scope) as detector:
             await self.app(scope, receive, Tagging(self, request, send, detector))
 
@@ -105,7 +106,7 @@ class Tagging:
             self._held = message
 
     def _is_cached(self) -> bool:
-        return bool(self._detector.keys or self._detector.stored)
+        return self._detector.has_answers() or self._detector.has_stored()
 
     async def _collect(self, held: Message, message: Message) -> None:
         body = message.get("body", b"")
