@@ -162,6 +162,12 @@ class Backend(Commands, Asks, ABC):
         """Whether it lets one transaction run at a time: one lock can be held along with any others."""
         return True
 
+    def check_together(self, key: str, other: str) -> None:
+        """Refuse two keys that one turn of the store cannot be about; here, one can be about all keys.
+
+        :raises CrossSlotError: if they lie in several slots of a cluster
+        """
+
     @property
     def follows(self) -> bool:
         """Whether it hears of the changes that others make."""

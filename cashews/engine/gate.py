@@ -123,6 +123,9 @@ class Gate(Backend):
     def serializes(self) -> bool:
         return self.store.serializes
 
+    def check_together(self, key: str, other: str) -> None:
+        self.store.check_together(key, other)
+
     @property
     def shares(self) -> bool:
         return self.store.shares

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import anyio
 import pytest
 
 from cashews import Cache, CrossSlotError, NotSupportedError, TransactionMode
+from cashews.backends.redis.layout import fence_key, lock_key
+from cashews.backends.redis.slots import slot_of
 from cashews.exceptions import CacheBackendInteractionError, SettingsError
 from tests.internals import inside
 from tests.servers import PATIENTLY
@@ -73,6 +76,25 @@ async def test_a_lock_lies_beside_its_key(cache, name):
     assert await cache.unlock(name, "token")
 
 
+async def test_locks_of_any_names_lie_beside_their_keys(cache):
+    """Guarantee 32: no braces in a name take its lock elsewhere."""
+    random = Random(32)
+    names = {"".join(random.choices("{}ab1:é", k=random.randrange(1, 12))) for _ in range(10_000)}
+    batch = iter(names)
+
+    async def lock():
+        for name in batch:
+            assert await cache.set_lock(name, "token", 100) > 0
+            assert await cache.unlock(name, "token")
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(lock)
+    for name in names:
+        place = topology_of(cache).at(name)
+        assert slot_of(lock_key(name, place.anchor)) == slot_of(fence_key(name, place.anchor)) == slot_of(name)
+
+
 async def test_an_unlock_of_another_process_wakes_a_waiter(cache, cluster):
     """Guarantee 14."""
     woken = anyio.Event()
@@ -101,9 +123,38 @@ async def test_a_transaction_in_one_slot(cache):
     assert await cache.get_many("{a}one", "{a}two") == (1, 2)
 
 
-async def test_a_transaction_over_two_slots_is_refused(cache, cluster):
+def locked(cluster):
+    return [key for keys in cluster.stored() for key in keys if key.endswith(b"\xfflock")]
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda cache: cache.set("{b}two", 2),
+        lambda cache: cache.get("{b}two"),
+        lambda cache: cache.incr("{b}two"),
+        lambda cache: cache.delete("{b}two"),
+        lambda cache: cache.set_many({"{a}three": 3, "{b}two": 2}),
+    ],
+)
+async def test_a_transaction_does_not_leave_its_slot(cache, cluster, leave):
+    """Guarantee 32: the first command that would leave it is refused and names two keys; nothing is written."""
+    async with cache.transaction() as transaction:
+        await cache.set("{a}one", 1)
+        with pytest.raises(CrossSlotError) as refusal:
+            await leave(cache)
+        assert (refusal.value.key, refusal.value.other) == ("{a}one", "{b}two")
+        await transaction.rollback()
+        assert locked(cluster) == []
+    assert await cache.get_many("{a}one", "{a}three", "{b}two") == (None, None, None)
+    async with cache.transaction():
+        await cache.set("{b}two", 2)
+    assert await cache.get("{b}two") == 2
+
+
+async def test_a_transaction_without_locks_is_refused_at_its_commit(cache, cluster):
     """Guarantee 32: the error names both keys, and nothing is written."""
-    transaction = cache.transaction()
+    transaction = cache.transaction(TransactionMode.FAST)
     await transaction.__aenter__()
     await cache.set("{a}one", 1)
     await cache.set("{b}two", 2)
@@ -111,7 +162,7 @@ async def test_a_transaction_over_two_slots_is_refused(cache, cluster):
         await transaction.__aexit__(None, None, None)
     assert {refusal.value.key, refusal.value.other} == {"{a}one", "{b}two"}
     assert await cache.get_many("{a}one", "{b}two") == (None, None)
-    assert not [key for keys in cluster.stored() for key in keys if key.endswith(b"\xfflock")]
+    assert locked(cluster) == []
 
 
 async def test_serializable_transactions_are_refused(cache):

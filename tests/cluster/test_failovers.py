@@ -46,14 +46,16 @@ async def succeeded(cache, key):
 
 async def test_no_command_fails_while_replicas_take_over(replicated):
     """Guarantee 32."""
-    async with Cache.open(f"{replicated.url}?{PATIENTLY}", suppress=False) as cache:
-        async with counting(cache, NAMES[:100]) as counted:
-            for replica in replicated.replicas:
-                before = min(counted.values())
-                await run_sync(take_over, replica)
-                await until(lambda before=before: min(counted.values()) > before + 2)
-            heirs = {replica.port for replica in replicated.replicas}
-            await until(lambda: {node.address.port for node in topology_of(cache).connections if node.address} == heirs)
+    heirs = {replica.port for replica in replicated.replicas}
+    async with (
+        Cache.open(f"{replicated.url}?{PATIENTLY}", suppress=False) as cache,
+        counting(cache, NAMES[:100]) as counted,
+    ):
+        for replica in replicated.replicas:
+            before = min(counted.values())
+            await run_sync(take_over, replica)
+            await until(lambda before=before: min(counted.values()) > before + 2)
+        await until(lambda: {node.address.port for node in topology_of(cache).connections if node.address} == heirs)
 
 
 async def test_a_killed_master_takes_along_its_own_slots_alone(replicated):

@@ -142,6 +142,9 @@ class RedisStore(Backend):
     def serializes(self) -> bool:
         return not self._servers.is_cluster
 
+    def check_together(self, key: str, other: str) -> None:
+        self._servers.together((key, other))
+
     @property
     def actors(self) -> tuple[ActorStatistics, ...]:
         connections = self._servers.connections

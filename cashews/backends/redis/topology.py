@@ -1,8 +1,8 @@
 """The topology of a cluster: an actor that knows the master of each slot, and has a connection to each master.
 
 It asks a node for the table of slots before the first request, and again when a reply or a lost connection shows that
-the table is outdated: at most five times in a second, however many requests meet that. A request that was redirected was
-not carried out, so it is sent to the right master, a write too.
+the table is outdated: at most five times in a second, however many requests meet that. A request that was redirected
+was not carried out, so it is sent to the right master, a write too.
 """
 
 from __future__ import annotations

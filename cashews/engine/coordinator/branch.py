@@ -41,7 +41,7 @@ class Branch:
     ) -> None:
         self._owner = owner
         self._store = store
-        self._locks = KeyLocks(owner, store_locks, graph, clock.now, store.outlives)
+        self._locks = KeyLocks(owner, store_locks, graph, clock.now, store)
         self._clock = clock
         self._now = clock.now
         self._copies = not store.shares

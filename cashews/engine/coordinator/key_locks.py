@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from cashews._log import logger
 from cashews._steps import STEP
 from cashews.actors.slices import in_slices
+from cashews.backends.interface import Backend
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
@@ -64,7 +65,7 @@ class KeyLocks:
     processes use, too, by a lock in the store, for which one transaction of this process at most contends.
     """
 
-    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_now", "_owner", "held", "shared")
+    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_now", "_owner", "_store", "held", "shared")
 
     def __init__(
         self,
@@ -72,14 +73,15 @@ class KeyLocks:
         locks: StoreLocks,
         graph: WaitGraph,
         now: Callable[[], float],
-        shared: bool,  # noqa: FBT001  half the price of a keyword
+        store: Backend,
     ) -> None:
         self._owner = owner
         self._now = now
         self._isolated = owner.isolated
         self._locks = locks
         self._graph = graph
-        self.shared = shared
+        self._store = store
+        self.shared = store.outlives
         """Whether other processes use the store, too."""
         self.held: Held = {}
         """The keys that are locked; changed here alone."""
@@ -119,12 +121,17 @@ class KeyLocks:
         return self._isolated
 
     async def hold(self, key: str) -> None:
-        """Lock a key, in this process and on a shared store in the store; unless it is locked already."""
+        """Lock a key, in this process and on a shared store in the store; unless it is locked already.
+
+        :raises CrossSlotError: if it does not lie together with the keys that are locked
+        """
         while (arriving := self._arriving.get(key)) is not None:
             await arriving.wait()
             self._owner.check()
         if key in self.held:
             return
+        for other in islice(self.held, 1):  # all that are held lie together
+            self._store.check_together(other, key)
         self._arriving[key] = arrived = anyio.Event()
         try:
             await self._take_in_process(key)
