@@ -178,12 +178,14 @@ async def test_tags_are_refused(cache):
         await cache.delete_tags("t")
 
 
-async def test_a_url_of_one_server_names_the_right_one(cluster):
-    """Guarantee 32: the error says which URL is meant."""
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_a_url_of_one_server_names_the_right_one(cluster, protocol):
+    """Guarantee 32: the error says which URL is meant, for keys of every node."""
     node = cluster.nodes[1]
-    async with Cache.open(node.url, suppress=False) as cache:
-        with pytest.raises(CacheBackendInteractionError, match=rf"redis\+cluster://{node.host}:{node.port}"):
-            await cache.get("key")
+    async with Cache.open(node.url, suppress=False, protocol=protocol) as cache:
+        for name in NAMES[:10]:
+            with pytest.raises(CacheBackendInteractionError, match=rf"redis\+cluster://{node.host}:{node.port}"):
+                await cache.get(name)
     async with Cache.open(f"redis://{node.host}:{node.port}", cluster=True, suppress=False) as cache:
         assert await cache.set("key", 1)
 

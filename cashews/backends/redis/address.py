@@ -76,7 +76,8 @@ class Address(Directory):
         await anyio.sleep_forever()
 
     def __str__(self) -> str:
-        return self.path or f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host  # one of IPv6, as URLs have it
+        return self.path or f"{host}:{self.port}"
 
     async def connect(self, *, keepalive: bool = False, probes: Mapping[int, int] | None = None) -> ByteStream:
         """Open a stream to the server.

@@ -44,12 +44,12 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
     credentials = await _credentials(address, options)
     greeting = await _hello(stream, parser, credentials) if options.protocol == RESP3 else None
     greeted = greeting is not None
-    if greeting is not None and greeting.get(b"mode") == b"cluster" and not address.is_node:
+    if not greeted and credentials:
+        await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
+    if not address.is_node and await _is_clustered(stream, parser, greeting):
         scheme = "redis" if address.tls is None else "rediss"
         message = f"it is a node of a cluster: the URL for that is {scheme}+cluster://{address}"
         raise ConnectionError(message)
-    if not greeted and credentials:
-        await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
     if options.client_name:
         await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
     for word, value in (("LIB-NAME", options.lib_name), ("LIB-VER", options.lib_version)):
@@ -74,6 +74,17 @@ async def log_in(stream: ByteStream, parser: Parser, address: Address) -> None:
     if address.password is not None:
         names = (address.username,) if address.username else ()
         await _order(stream, parser, "AUTH", *names, address.password, secret=address.password)
+
+
+async def _is_clustered(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> bool:
+    """Say whether the server is a node of a cluster, as far as it tells."""
+    if greeting is not None:
+        return greeting.get(b"mode") == b"cluster"
+    try:
+        facts = await ask_once(stream, parser, "INFO", "cluster")
+    except ResponseError:  # its rules forbid us the question
+        return False
+    return isinstance(facts, bytes) and b"cluster_enabled:1" in facts
 
 
 async def _require_master(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> None:
