@@ -15,7 +15,7 @@ from cashews.exceptions import CacheBackendInteractionError, WrongOptionError
 from tests.cluster.test_commands import topology_of
 
 pytestmark = pytest.mark.redis
-SECRET = "p@ss:w/ord,[%]"  # noqa: S105  nobody has it
+SECRET = "p@ss:w/ord,[%]"
 QUOTED = quote(SECRET, safe="")
 
 
@@ -79,7 +79,7 @@ async def test_a_password_is_given_to_every_node_and_shown_nowhere(own_cluster, 
     async with Cache.open(f"redis+cluster://:{QUOTED}@{at}", suppress=False, protocol=protocol) as cache:
         for number in range(30):
             assert await cache.set(f"key:{number}", number)
-        shown = [repr(cache), str(topology_of(cache)), *map(repr, topology_of(cache).connections)]
+        shown = [repr(cache), str(topology_of(cache)), *map(repr, topology_of(cache)._seeds)]
     async with Cache.open(f"redis+cluster://:{QUOTED}x@{at}", suppress=False, protocol=protocol) as cache:
         with pytest.raises(CacheBackendInteractionError, match=r"WRONGPASS|invalid password") as refused:
             await cache.get("key")
