@@ -101,6 +101,26 @@ async def test_mixed_keys_wait_until_the_slot_has_moved(cache, cluster):
     assert found == [tuple(KEYS)]
 
 
+async def test_a_lock_waits_until_its_slot_has_arrived(cache, cluster):
+    """Guarantees 14 and 32: a lock and its last fencing number lie at one node, so that the numbers grow."""
+    async with cache.lock(KEYS[0], 30) as held:
+        last = held.fence
+    cluster.begin_move(SLOT)
+    taken = []
+
+    async def take():
+        async with cache.lock(KEYS[0], 30) as held:
+            taken.append(held.fence)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        for number in range(100):
+            assert await cache.incr(KEYS[1]) == number + 1
+        assert taken == []
+        await anyio.to_thread.run_sync(cluster.end_move, SLOT)
+    assert taken[0] > last
+
+
 async def test_slots_move_under_writers(cache, cluster):
     """Guarantee 32: no command fails, no acknowledged write is lost, no increment is made twice."""
     async with counting(cache, MOVING) as counted:
