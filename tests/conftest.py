@@ -53,6 +53,7 @@ MARKS = {
     "flask": ("flask",),
     "integration": ("fastapi", "httpx"),
     "redis": ("redis", "hiredis"),
+    "trio": ("trio",),
 }
 """The marks of tests, and the packages that such tests need."""
 

@@ -14,10 +14,11 @@ import pytest
 from cashews._typing import NOT_NOW
 from cashews.actors.crossing import LoopGoneError, call_from_thread, call_in
 from cashews.actors.loop import current_loop
+from tests.engine.elsewhere import KINDS
 
 PATIENCE = 30.0
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
-OTHERS = pytest.mark.parametrize("other", ["asyncio", "trio"])
+OTHERS = pytest.mark.parametrize("other", KINDS)
 
 
 async def elsewhere(main, other):

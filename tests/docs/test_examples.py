@@ -25,6 +25,7 @@ def marks(block: str) -> list[pytest.MarkDecorator]:
         "disk://": pytest.mark.diskcache,
         "import FastAPI": pytest.mark.integration,
         "import Flask": pytest.mark.flask,
+        'backend="trio"': pytest.mark.trio,
     }
     return [mark for scheme, mark in needed.items() if scheme in block]
 

@@ -15,7 +15,10 @@ from cashews.exceptions import LockedError
 PATIENCE = 30.0
 """Seconds of real time that anything may take there."""
 
-LOOPS = pytest.mark.parametrize("other", ["asyncio", "trio"])
+KINDS = ["asyncio", pytest.param("trio", marks=pytest.mark.trio)]
+"""The kinds of loops, as parameters of tests."""
+
+LOOPS = pytest.mark.parametrize("other", KINDS)
 """Parametrizes a test with the kind of the other loop."""
 
 

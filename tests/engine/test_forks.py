@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.elsewhere import KINDS
+
 ROOT = Path(__file__).parents[2]
 WORKERS, SECONDS = 10, 2
 
@@ -117,7 +119,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("loop", KINDS)
 def test_what_the_parent_holds_holds_nobody_up_in_the_child(loop):
     """Guarantee 30: values of memory are kept; locks, transactions and loads of tasks that are not there are none."""
     done = subprocess.run(

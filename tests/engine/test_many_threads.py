@@ -67,6 +67,7 @@ class Worker:
         assert f"{self.number}:{turn - 7}" in found
 
 
+@pytest.mark.trio
 @pytest.mark.parametrize("home", ["asyncio", "trio"])
 def test_eight_threads_with_loops_of_their_own(stored, home):
     start, failures = threading.Barrier(9), []
