@@ -32,6 +32,11 @@ class Filling:
         self._key = key
         self._permit: LoadPermit | None = None
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether nothing is stored any more: the key was written or invalidated here, or the filling has ended."""
+        return self._permit is None or self._permit.void
+
     async def begin(self) -> None:
         """Begin: an invalidation from now on overtakes the load.
 

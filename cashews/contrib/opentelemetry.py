@@ -20,7 +20,7 @@ from cashews.engine.observing import Answered, Event, Missed
 from cashews.engine.refresher import Run
 from cashews.engine.statistics import EngineStatistics
 from cashews.engine.tracing import LoadTracer
-from cashews.exceptions import MissingExtraError
+from cashews.exceptions import MissingExtraError, WrongArgumentError
 from cashews.messages import Message
 from cashews.strategies.entry import Outcome
 
@@ -53,6 +53,7 @@ class instrument:  # noqa: N801  a block, called like a function
     :param keys: show keys in spans; they may have personal data in them
     :param hits: note on the span of a caller whether its last call of a cached function was a hit, as `cache.hit` and
         `cache.ttl`; reads in memory go a longer way then
+    :raises WrongArgumentError: on entering, if another block of the cache has not ended
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class instrument:  # noqa: N801  a block, called like a function
 
     def __enter__(self) -> Self:
         engine = engine_of(self._cache)
+        if engine.observing.tracer is not None:
+            raise WrongArgumentError("instrument()", self._cache.name or "cache", "a cache that no other block follows")
         self._open = True
         meter, observed = self._meter, self._callbacks
         meter.create_observable_counter(

@@ -62,6 +62,8 @@ class Responses:
         self._normalisers = normalisers
         self._max_variants = max_variants
         self._failing = False
+        self._softening: set[str] = set()
+        """The keys at which a soft purge looks once more and then writes."""
         self._flights = self._engine.flights()
         self.clock = self._engine.clock
 
@@ -133,7 +135,8 @@ class Responses:
     async def soften(self, pattern: str, concerns: Callable[[StoredResponse], bool]) -> None:
         """Have responses whose keys match be stale from now on, and stay as long as they would have.
 
-        Loads that have begun store nothing, and no request joins them: they may bring such a response.
+        Loads that have begun store nothing, and no request joins them: they may bring such a response. One that has
+        taken a response's place meanwhile is left alone.
         """
         self._engine.permits.void(self._engine.permits.matching(pattern))
         try:
@@ -146,9 +149,18 @@ class Responses:
 
     async def _soften(self, key: str, stored: StoredResponse) -> None:
         left = await self._cache.get_expire(key)
-        if left > 0:
-            tags = await self._cache.get_key_tags(key)
-            await self._cache.set(key, stored.softened().pack(), left, exist=True, tags=tags)
+        tags = await self._cache.get_key_tags(key)
+        self._softening.add(key)
+        try:
+            is_there = unpack(await self._cache.get(key)) == stored
+            if is_there and left > 0 and key in self._softening:
+                await self._cache.set(key, stored.softened().pack(), left, exist=True, tags=tags)
+        finally:
+            self._softening.discard(key)
+
+    def give_way(self, key: str) -> None:
+        """Have a soft purge leave a key alone whose new response is on its way to the store."""
+        self._softening.discard(key)
 
     def everything_under(self, *beginnings: str) -> Pattern:
         """Return the pattern of all keys that begin with a text, to the letter."""
@@ -248,6 +260,8 @@ class ResponseStoring:
 
     async def store(self, key: str, value: bytes, ttl: float, tags: tuple[str, ...] = ()) -> bool:
         """Store a value; says whether it was stored."""
+        if not self.filling.overtaken:
+            self._responses.give_way(key)
         return await self._responses.quietly(self.filling.set(key, value, ttl, tags), False)
 
     async def end(self) -> None:

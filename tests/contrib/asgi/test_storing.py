@@ -1,9 +1,12 @@
 """Responses that are stored, served, told apart and invalidated: guarantee 33, request by request."""
 
+from functools import partial
+
 import anyio
 import http_sf
 import pytest
 
+from cashews import Cache, Command
 from cashews.contrib.asgi import HTTPCache
 from cashews.exceptions import WrongArgumentError
 from tests.contrib.asgi.world import Client, Origin, memory
@@ -268,6 +271,34 @@ async def test_a_soft_purge_serves_once_more_and_refreshes(cache, clock, purging
     assert origin.calls == 2
     await clock.advance(61)
     assert await cache.get_key_tags("x") == ()
+
+
+@pytest.mark.parametrize("waiting", [Command.GET_EXPIRE, Command.GET])
+async def test_a_soft_purge_leaves_a_response_alone_that_comes_meanwhile(clock, tasks, waiting):
+    """The purge has read the old one, and waits while another request stores the new one."""
+    gates = []
+
+    async def slow(call, cmd, _backend, *args, **kwargs):
+        reply = await call(*args, **kwargs)
+        if cmd is waiting and gates:
+            await gates.pop().wait()
+        return reply
+
+    async with Cache.open("mem://", middlewares=[slow], clock=clock) as cache:
+        origin = Origin(cache_control="max-age=60")
+        http = HTTPCache(origin, cache, trust_requests=True)
+        client = Client(http)
+        await client.get()
+        gate = anyio.Event()
+        gates.append(gate)
+        tasks.start_soon(partial(http.purge, "http://example.org/", soft=True))
+        await clock.settle()
+        assert (await client.get(cache_control="no-cache")).body == b"2"
+        gate.set()
+        await clock.settle()
+        assert [(await client.get()).body for _ in range(2)] == [b"2", b"2"]
+        await clock.settle()
+        assert origin.calls == 2
 
 
 @pytest.mark.parametrize("which", [{"url": "http://example.org/"}, {"tag": "t"}, {"match": "http://*"}])

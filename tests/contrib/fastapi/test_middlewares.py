@@ -19,6 +19,7 @@ from cashews.contrib.fastapi import (
     cache_control_ttl,
     rate_limit_handler,
 )
+from cashews.engine.context import AMBIENT, Detector, add, take_back
 from cashews.exceptions import CacheBackendInteractionError
 from tests.contrib.asgi.world import Client, Origin, scope_of
 
@@ -366,6 +367,60 @@ async def test_a_ttl_outside_of_a_request_is_the_default(cache):
 
     await value()
     assert await cache.get_expire("v") == 240
+
+
+async def test_a_max_age_holds_for_its_request_alone(cache, client_of):
+    """Guarantee 33: also where one task serves several requests, one after the other."""
+
+    @cache(ttl=cache_control_ttl("4m"), key="v:{path}")
+    async def value(path):
+        return path
+
+    async def app(scope, _receive, send):
+        await value(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = client_of(CacheRequestControlMiddleware(app, cache))
+    await client.get("/first", cache_control="max-age=10")
+    await client.get("/second")
+    assert [await cache.get_expire(f"v:{path}") for path in ("/first", "/second")] == [10, 240]
+
+
+async def test_nothing_is_left_of_a_request_that_has_ended(cache, client_of):
+    """Neither in the context of its task nor in its scope; a detector of the caller's stays."""
+    scopes = []
+
+    async def app(scope, _receive, send):
+        scopes.append(scope)
+        if scope["path"] == "/fails":
+            raise ValueError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = client_of(CacheRequestControlMiddleware(CacheEtagMiddleware(app, cache), cache))
+    await client.get("/")
+    with pytest.raises(ValueError):
+        await client.get("/fails")
+    assert AMBIENT.get() is None
+    with cache.detect:
+        before = AMBIENT.get()
+        await client.get("/")
+        assert AMBIENT.get() is before
+    assert [scope["cashews.detectors"] for scope in scopes] == [{}, {}, {}]
+
+
+async def test_an_entry_that_the_application_leaves_behind_stays(cache, client_of):
+    detector = Detector()
+
+    async def app(_scope, _receive, send):
+        add("detectors", detector)
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    await client_of(CacheRequestControlMiddleware(app, cache)).get()
+    assert AMBIENT.get().detectors == (detector,)
+    take_back("detectors", detector)
 
 
 # --- Clear-Site-Data

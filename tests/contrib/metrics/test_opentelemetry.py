@@ -9,7 +9,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from cashews import Cache
-from cashews.contrib.opentelemetry import instrument
+from cashews.contrib.opentelemetry import SpanTracer, instrument
+from cashews.exceptions import WrongArgumentError
 from tests.contrib.metrics.calls import RESULTS, calls_of
 
 
@@ -149,6 +150,38 @@ async def test_after_the_block_nothing_is_traced(cache, exported):
         pass
     await value()
     assert exported.spans.get_finished_spans() == ()
+
+
+async def test_a_second_block_is_refused_and_the_first_goes_on(cache, exported):
+    @cache(ttl=60, key="k:{x}")
+    async def function(x):
+        return x
+
+    with instrumented(cache, exported):
+        with pytest.raises(WrongArgumentError), instrumented(cache, exported):
+            raise AssertionError
+        await function(1)
+    with instrumented(cache, exported):
+        await function(2)
+    assert len(exported.spans.get_finished_spans()) == 2
+
+
+async def test_a_load_in_a_refresh_that_ends_is_no_longer_its_triggers(exported):
+    """The link belongs to the refresh alone: its context may serve others afterwards."""
+    tracer = SpanTracer(exported.tracer, exported.meters.get_meter("test").create_histogram("d"), float, {}, keys=False)
+
+    async def run():
+        return await tracer.load(run, "k", nothing())
+
+    async def nothing():
+        return None
+
+    with exported.tracer.start_as_current_span("trigger"):
+        behind = tracer.behind(run)
+    await behind()
+    await run()
+    within, afterwards = [each for each in exported.spans.get_finished_spans() if each.name != "trigger"]
+    assert (len(within.links), len(afterwards.links)) == (1, 0)
 
 
 async def test_a_call_is_noted_on_the_span_of_its_caller(cache, exported):

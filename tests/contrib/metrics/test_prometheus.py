@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from cashews import Cache
 from cashews.contrib.prometheus import CacheCollector, create_metrics_middleware
+from cashews.exceptions import CacheBackendInteractionError
 from tests.contrib.metrics.calls import RESULTS, calls_of
 
 
@@ -76,6 +77,18 @@ async def test_the_middleware_counts_reads_and_measures_commands(clock, registry
     assert registry.get_sample_value("cashews_get_operation_total", {"result": "miss"}) == 1
     assert registry.get_sample_value("cashews_operations_latency_seconds_count", {"operation": "get"}) == 2
     assert registry.get_sample_value("cashews_operations_latency_seconds_count", {"operation": "set"}) == 1
+
+
+async def test_a_command_that_fails_is_measured_too(clock, registry):
+    async def failing(_call, cmd, _backend, *_args, **_kwargs):
+        raise CacheBackendInteractionError(cmd.value)
+
+    middlewares = (create_metrics_middleware(registry=registry), failing)
+    async with Cache.open("mem://", middlewares=middlewares, clock=clock) as cache:
+        with pytest.raises(CacheBackendInteractionError):
+            await cache.get("k")
+    assert registry.get_sample_value("cashews_operations_latency_seconds_count", {"operation": "get"}) == 1
+    assert registry.get_sample_value("cashews_get_operation_total", {"result": "miss"}) is None
 
 
 async def test_a_tag_is_the_template_whatever_the_arguments(clock, registry):
