@@ -394,13 +394,13 @@ async def test_nothing_is_left_of_a_request_that_has_ended(cache, client_of):
     async def app(scope, _receive, send):
         scopes.append(scope)
         if scope["path"] == "/fails":
-            raise ValueError
+            raise LookupError
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     client = client_of(CacheRequestControlMiddleware(CacheEtagMiddleware(app, cache), cache))
     await client.get("/")
-    with pytest.raises(ValueError):
+    with pytest.raises(LookupError):
         await client.get("/fails")
     assert AMBIENT.get() is None
     with cache.detect:

@@ -67,6 +67,15 @@ async def test_several_caches_have_a_collector_each(cache, clock, registry):
         assert registry.get_sample_value("cashews_load_waiters", {"cache": "other"}) == 0
 
 
+async def test_a_collector_that_is_registered_twice_is_asked_once(cache, registry):
+    collector = CacheCollector(cache, name="one")
+    registry.register(collector)
+    registry.register(collector)
+    assert [family.name for family in registry.collect()].count("cashews_load_waiters") == 1
+    registry.unregister(collector)
+    assert list(registry.collect()) == []
+
+
 async def test_the_middleware_counts_reads_and_measures_commands(clock, registry):
     middleware = create_metrics_middleware(registry=registry)
     async with Cache.open("mem://", middlewares=(middleware,), clock=clock) as cache:
