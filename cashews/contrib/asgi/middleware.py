@@ -230,9 +230,9 @@ class HTTPCache:
 
     def pass_by(self, place: str, *, passing: bool) -> None:
         """Take note of whether the responses of a place are for one client each."""
-        known = self._passing.pop(place, None)
+        self._passing.pop(place, None)
         if passing:
-            if known is None and len(self._passing) >= MOST_PASSING:
+            if len(self._passing) >= MOST_PASSING:
                 del self._passing[next(iter(self._passing))]
             self._passing[place] = self.responses.clock.now() + PASSING
 
