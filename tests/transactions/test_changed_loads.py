@@ -50,3 +50,26 @@ async def test_a_change_of_a_loaded_value_is_what_it_is_outside(subject, clock, 
                 replies = await steps()
             outcomes.append((replies, await cache.get("k"), await cache.get_expire("k")))
     assert outcomes[0] == outcomes[1]
+
+
+async def write(cache):
+    await cache.set("k", 100)
+
+
+async def delete(cache):
+    await cache.delete("k")
+
+
+@pytest.mark.parametrize("change", [add, prolong, keep, replace])
+@pytest.mark.parametrize("overtake", [write, delete])
+async def test_a_change_builds_on_no_load_that_others_have_overtaken(cache, outside, subject, mode, change, overtake):
+    """Guarantee 10: the change is one of the value that the others have stored."""
+    if subject.in_transaction:
+        return  # nothing is outside
+    async with cache.transaction(mode):
+        await cache.get_or_set("k", 5, 60)
+        await outside(overtake, cache)
+        inside = await change(cache), await cache.get("k")
+    committed = await cache.get("k")
+    await overtake(cache)
+    assert (inside, committed) == ((await change(cache), await cache.get("k")), await cache.get("k"))

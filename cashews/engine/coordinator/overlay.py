@@ -67,6 +67,12 @@ class Draft:
         _, first = self.writes[0]
         return isinstance(first, Set) and first.permit is not None
 
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether the last overwrite stores the outcome of a load, and others have changed the key since it began."""
+        _, first = self.writes[0]
+        return isinstance(first, Set) and first.permit is not None and first.permit.void
+
     def change(self, write: Change, now: float, *, absent: bool) -> None:
         """Add a change; `absent` says that the key had no value to change."""
         if absent:  # its value has expired, or was removed by changes
@@ -143,12 +149,15 @@ class Overlay:
         return len(self._drafts)
 
     def knows(self, key: str) -> bool:
-        """Say whether the whole state of a key is known here."""
-        return key in self._learned or key in self._drafts
+        """Say whether the whole state of a key is known here; once a load was overtaken, it is the store's again."""
+        draft = self._drafts.get(key)
+        return key in self._learned if draft is None else not draft.is_overtaken
 
     def learn(self, key: str, state: State, now: float) -> None:
         """Take in the state of a key in the store, unless the key's state is known by now."""
         if not self.knows(key):
+            if self._drafts.pop(key, None) is not None:
+                TURNS[Delete](self._filled(), Delete(key), now)
             lost = self.deletes(state.tags)
             restore(self._filled(), key, State() if lost else state, now)
             deadline = math.inf if state.left is None else now + state.left
@@ -161,7 +170,7 @@ class Overlay:
     def delete_tags(self, tags: tuple[str, ...], now: float) -> Steps[None]:
         """Note a deletion of tags. The commit applies it before all writes; so keys here that carry one go now."""
         self.deleted_tags.update(dict.fromkeys(tags))
-        for count, key in enumerate((*self._learned, *self._drafts), start=1):
+        for count, key in enumerate((*self._learned, *self.written), start=1):
             own = self.answer(GetKeyTags(key), now)
             if not set(tags).isdisjoint(own):
                 self.overwrite(Delete(key), now)
@@ -176,12 +185,15 @@ class Overlay:
         return reply
 
     def answers(self, message: GetMany, found: Mapping[str, object], now: float) -> Steps[tuple[object, ...]]:
-        """Answer a message about many keys; `found` are the values in the store of those that are not known here."""
+        """Answer a message about many keys; `found` are the values in the store of those that were not known here."""
         values: list[object] = []
         for keys in slices_of(message.keys):
             if values:
                 yield
-            values += [self.answer(Get(key, message.default), now) if self.knows(key) else found[key] for key in keys]
+            values += [
+                found[key] if key in found and not self.knows(key) else self.answer(Get(key, message.default), now)
+                for key in keys
+            ]
         return tuple(values)
 
     def overwrite(self, write: Set | SetRaw | Delete, now: float) -> bool:
@@ -238,17 +250,18 @@ class Overlay:
 
     def has_raw(self, key: str) -> bool:
         """Say whether a raw read is answered here: a state that was read from the store, unchanged, is no raw value."""
-        draft = self._drafts.get(key)
+        draft = self._drafts.get(key) if self.wrote(key) else None
         return draft is not None and (draft.overwritten or any(isinstance(write, Incr) for _, write in draft.writes))
 
     def wrote(self, key: str) -> bool:
-        """Say whether a key was written."""
-        return key in self._drafts
+        """Say whether a key was written, other than by a load that was overtaken."""
+        draft = self._drafts.get(key)
+        return draft is not None and not draft.is_overtaken
 
     @property
     def written(self) -> tuple[str, ...]:
-        """The keys that were written."""
-        return tuple(self._drafts)
+        """The keys that were written, other than by loads that were overtaken."""
+        return tuple([key for key, draft in self._drafts.items() if not draft.is_overtaken])
 
     def wrote_by_name(self, key: str) -> bool:
         """Say whether a key was written, and its last write is not the outcome of a load."""

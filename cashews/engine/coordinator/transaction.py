@@ -341,7 +341,8 @@ class Transaction(AmbientTransaction, BranchOwner):
             try:
                 self._ended = branch.commit_in_place()
             finally:
-                self.outcome = branch.outcome
+                if self._ended:  # else the commit has yet to come
+                    self.outcome = branch.outcome
             return self._ended
         self.outcome, self._ended = CommitOutcome.COMMITTED, True
         return True
