@@ -24,5 +24,6 @@ def plain(value: Any) -> object:
     """
     stored = next((reduce(value) for kind, reduce in PLAIN.items() if issubclass(type(value), kind)), None)
     if stored is None or stored != stored or (isinstance(stored, int) and not is_counter(stored)):  # noqa: PLR0124  NaN is not itself
-        raise WrongArgumentError("value", type(value), "bytes, text, an integer of 64 bits, or a number that is not NaN")
+        allowed = "bytes, text, an integer of 64 bits, or a number that is not NaN"
+        raise WrongArgumentError("value", value.__class__, allowed)
     return stored

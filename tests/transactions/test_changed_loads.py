@@ -62,7 +62,9 @@ async def delete(cache):
 
 @pytest.mark.parametrize("change", [add, prolong, keep, replace])
 @pytest.mark.parametrize("overtake", [write, delete])
-async def test_a_change_builds_on_no_load_that_others_have_overtaken(cache, outside, subject, mode, change, overtake):
+async def test_a_change_builds_on_no_load_that_others_have_overtaken(
+    cache, outside, subject, *, mode, change, overtake
+):
     """Guarantee 10: the change is one of the value that the others have stored."""
     if subject.in_transaction:
         return  # nothing is outside

@@ -308,16 +308,15 @@ async def test_a_transaction_shows_its_mode_and_what_became_of_it(cache):
 async def test_a_transaction_is_open_until_its_long_commit_is_over(mode):
     """Guarantee 16: its outcome is told when it is known, to tasks that look meanwhile, too."""
     seen = set()
-    async with Cache.open("mem://") as cache, anyio.create_task_group() as tasks:
-        async with cache.transaction(mode) as tx:
-            for number in range(1_500):
-                await cache.set(f"key:{number}", number)
+    async with Cache.open("mem://") as cache, anyio.create_task_group() as tasks, cache.transaction(mode) as tx:
+        for number in range(1_500):
+            await cache.set(f"key:{number}", number)
 
-            async def look():
-                while tx.outcome is CommitOutcome.OPEN:
-                    seen.add(tx.outcome)
-                    await checkpoint()
+        async def look():
+            while tx.outcome is CommitOutcome.OPEN:
                 seen.add(tx.outcome)
+                await checkpoint()
+            seen.add(tx.outcome)
 
-            tasks.start_soon(look)
+        tasks.start_soon(look)
     assert seen == {CommitOutcome.OPEN, CommitOutcome.COMMITTED}
