@@ -320,3 +320,22 @@ async def test_a_transaction_is_open_until_its_long_commit_is_over(mode):
 
         tasks.start_soon(look)
     assert seen == {CommitOutcome.OPEN, CommitOutcome.COMMITTED}
+
+
+@pytest.mark.parametrize("steps", range(5, 60, 5))
+async def test_a_long_read_outlasts_a_rollback_by_another_task(steps):
+    """Guarantee 17: it is served again, as if it had been asked for afterwards."""
+    keys = [f"key:{number}" for number in range(5_000)]
+    async with Cache.open("mem://", size=10_000) as cache:
+        await cache.set_many(dict.fromkeys(keys, 1))
+        async with cache.transaction(TransactionMode.FAST) as tx:
+            await cache.get("other")
+
+            async def roll_back():
+                for _ in range(steps):
+                    await checkpoint()
+                tx.rollback()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(roll_back)
+                assert set(await cache.get_many(*keys)) == {1}

@@ -146,15 +146,15 @@ class Transaction(AmbientTransaction, BranchOwner):
         branch = self._branches.get(route)
         if branch is None:
             branch = self._new_branch(route)
-        return self._serve_there(serve, branch, message) if branch.waits else serve(branch, message)
+        return self._serve(serve, branch, message)
 
     async def _ask_in_turn(self, message: Message[R], route: Route) -> R:
         self.check()
         await self._wait_for_turn()
         return await self.ask(message, route)
 
-    async def _serve_there(self, serve: Serve, branch: Branch, message: Message[R]) -> R:
-        """Serve a message on a store that has to be waited for.
+    async def _serve(self, serve: Serve, branch: Branch, message: Message[R]) -> R:
+        """Serve a message, and once more if another task has ended the writes and locks that it rested on.
 
         After a failure that the store suppresses the transaction can only be rolled back, and its commands are
         declined: later writes might rest on the value that could not be read.
@@ -341,8 +341,7 @@ class Transaction(AmbientTransaction, BranchOwner):
             try:
                 self._ended = branch.commit_in_place()
             finally:
-                if self._ended:  # else the commit has yet to come
-                    self.outcome = branch.outcome
+                self.outcome = branch.outcome if self._ended else CommitOutcome.OPEN
             return self._ended
         self.outcome, self._ended = CommitOutcome.COMMITTED, True
         return True
