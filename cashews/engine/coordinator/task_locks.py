@@ -104,11 +104,10 @@ class TaskLocks:
         return [lock for lock in held if not lock.lost and (lock.renewed or lock.lease is None)]
 
     def _held_at(self, place: Place) -> Iterator[HeldLock]:
+        """Yield the locks at a place, of copies: a task of this loop may leave one meanwhile, in its own thread."""
         _, key = place
-        for lock in self._held.get(key, ()):
-            if _place_of(lock) == place:
-                yield lock
-        yield from self._renamed.get(place, ())
+        yield from [lock for lock in tuple(self._held.get(key, ())) if _place_of(lock) == place]
+        yield from tuple(self._renamed.get(place, ()))
 
     def _wanted_by(self, task: object) -> Place | None:
         """Return the place of the lock that a task of any event loop waits for."""
