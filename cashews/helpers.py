@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, replace
+from cashews._steps import STEP, slices_of
 from cashews.actors.slices import in_steps
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
@@ -56,7 +57,7 @@ class AddPrefix(Interceptor):
             return await self._count(proceed)
         length = len(self.prefix)
         if not isinstance(message, Matching):
-            reply = await proceed(await in_steps(message.renaming(self.prefix.__add__)))
+            reply = await renamed(message, self.prefix.__add__, proceed)
             return tuple([tag[length:] for tag in reply]) if isinstance(message, GetKeyTags) else reply
         reply = await proceed(message.rename(self._pattern))
         if isinstance(message, Scan):
@@ -88,8 +89,21 @@ class AllKeysLower(Interceptor):
         return True
 
     async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        reply: R = await proceed(await in_steps(message.renaming(_lower)))
-        return reply
+        return await renamed(message, _lower, proceed)
+
+
+async def renamed(message: Message[R], name: Callable[[str], str], proceed: Proceed) -> R:
+    """Pass a message on under other names, which may be very many: they are made and freed in steps."""
+    other = await in_steps(message.renaming(name))
+    reply: R = await proceed(other)
+    names = other.keys
+    if len(names) > STEP:
+        slices = list(slices_of(names))
+        del other, names
+        while slices:
+            slices.pop()
+            await checkpoint()
+    return reply
 
 
 def _lower(key: str) -> str:
