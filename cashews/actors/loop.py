@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
 from os import getpid
@@ -15,6 +15,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cashews._log import logger
+from cashews.actors.later import Later
 from cashews.exceptions import EventLoopError
 
 if TYPE_CHECKING:
@@ -254,13 +255,9 @@ class AsyncioLoop(Loop):
         return True
 
     def spawn(self, main: Main, context: Context | None = None) -> None:
-        task = (context or Context()).run(self._loop.create_task, self._run(main))
+        task = (context or Context()).run(self._loop.create_task, Later(_logging_failures, (main,)))
         self._tasks.add(task)  # the loop holds tasks weakly
         task.add_done_callback(self._tasks.discard)
-
-    @staticmethod
-    async def _run(main: Main) -> None:
-        await _logging_failures(main)
 
 
 class TrioLoop(Loop):
@@ -318,7 +315,7 @@ def _nothing() -> None:
     return None
 
 
-async def _logging_failures(main: Callable[[], Awaitable[None]]) -> None:
+async def _logging_failures(main: Main) -> None:
     """Run the main task of a hosted engine: there is nobody to raise its failure to."""
     try:
         await main()

@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 
 from cashews._typing import NOT_NOW
-from cashews.actors.scope import start_soon
+from cashews.actors.later import start_soon
 from cashews.engine.engine import Engine
 from cashews.messages import LoadPermit, OneKey
 

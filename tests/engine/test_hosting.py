@@ -157,3 +157,21 @@ def test_a_loop_that_was_closed_without_ending_its_tasks_does_not_break_the_next
     finally:
         for loop in loops:
             loop.close()
+
+
+def test_a_loop_that_was_closed_before_our_task_began_says_nothing_of_it(hosted, anyio_backend):
+    """Guarantee 28: Python warns of a coroutine that was never awaited."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
+
+    async def use():
+        await hosted.set("k", 1, expire=10)
+        asyncio.get_running_loop().stop()  # after this turn, in which our task has not begun
+
+    task = loop.create_task(use())
+    loop.run_forever()
+    assert task.done()
+    loop.close()
+    del loop, task
+    assert anyio.run(hosted.get, "k", backend=anyio_backend) == 1
+    gc.collect()

@@ -16,8 +16,8 @@ from anyio.lowlevel import checkpoint
 from redis import exceptions as redis
 
 from cashews.actors.actor import Life
+from cashews.actors.later import start_soon
 from cashews.actors.mailbox import SlotBell
-from cashews.actors.scope import start_soon
 from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
 from cashews.backends.redis.inbox import Inbox, Request
 from cashews.backends.redis.options import RedisOptions

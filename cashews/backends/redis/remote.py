@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import anyio
 
 from cashews._log import logger
-from cashews.actors.scope import start_soon
+from cashews.actors.later import start_soon
 from cashews.backends.encoding import Values
 from cashews.backends.redis.layout import bare
 from cashews.backends.redis.servers import Servers

@@ -10,8 +10,8 @@ from weakref import WeakSet
 import anyio
 from anyio.lowlevel import checkpoint
 
+from cashews.actors.later import start_soon
 from cashews.actors.loop import Loop, current_loop
-from cashews.actors.scope import start_soon
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import Keeper
 from cashews.engine.coordinator.lock_stores import LockStores

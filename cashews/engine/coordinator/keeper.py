@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from cashews._dataclass import dataclass, field
 from cashews._log import logger
-from cashews.actors.scope import start_soon
+from cashews.actors.later import start_soon
 from cashews.clock import Clock
 from cashews.messages import LockPlace
 

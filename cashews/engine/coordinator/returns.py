@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import anyio
 
 from cashews._dataclass import dataclass
-from cashews.actors.scope import start_soon
+from cashews.actors.later import start_soon
 from cashews.clock import Clock
 from cashews.engine.coordinator.keeper import HeldLock
 
