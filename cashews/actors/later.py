@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -12,8 +13,7 @@ class Later(Coroutine[Any, Any, None]):
     """A coroutine that is made when it is awaited. One that never is makes no warning."""
 
     def __init__(self, function: Callable[..., Coroutine[Any, Any, None]], arguments: tuple[Any, ...]) -> None:
-        self._function = function
-        self._arguments = arguments
+        self._make: Callable[[], Coroutine[Any, Any, None]] | None = partial(function, *arguments)
         self._made: Coroutine[Any, Any, None] | None = None
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -22,7 +22,8 @@ class Later(Coroutine[Any, Any, None]):
     @property
     def _coroutine(self) -> Coroutine[Any, Any, None]:
         if self._made is None:
-            self._made = self._function(*self._arguments)
+            assert self._make is not None
+            self._made, self._make = self._make(), None  # a task that has ended keeps its coroutine, and no arguments
         return self._made
 
     def send(self, value: Any) -> Any:
