@@ -85,12 +85,16 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._credit -= 1
         return turn(key, self._now())
 
-    def put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
-        """Do what a `Set` by name does in place, without a message; `NOT_NOW` also while loads run."""
+    def put(self, key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
+        """Do what a `Set` by name does in place, without a message.
+
+        `NOT_NOW` also where a message has to be passed on: while loads run, unless a permit makes the value that of a
+        load, and under a void permit.
+        """
         turn = self._put
         if turn is None or self._credit <= 0 or self.home_thread != get_ident() or AMBIENT.get() is not None:
             return NOT_NOW
-        if self._running:
+        if self._running if permit is None else permit.void:
             return NOT_NOW
         self._credit -= 1
         return turn(key, value, expire, self._now())

@@ -12,7 +12,6 @@ from cashews.engine.context import AMBIENT
 from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
-from cashews.messages.loads import Waits
 from cashews.strategies.entry import Outcome, Raised
 
 Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
@@ -73,15 +72,14 @@ class Waiter(Protocol):
 class Flight(LoadPermit):
     """A shared load of one key: its permit, and the calls that wait for it."""
 
-    __slots__ = ("ended", "loop", "place", "waiters")
+    ended = False
 
     def __init__(self, place: Place, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
-        super().__init__(place[1], origin, tagging)
+        LoadPermit.__init__(self, place[1], origin, tagging)
         self.place = place
         self.loop = loop
         self.waiters: dict[Waiter, None] = {}
         """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
-        self.ended = False
 
     def tell(self, answer: Answer) -> None:
         """Give every waiter an answer."""
@@ -117,23 +115,36 @@ class Flights:
         :param join: load in any case, and let no other call wait for the load, if `False`
         :raises EventLoopError: if the call is not made in an event loop
         """
-        here = AMBIENT.get()
+        here, place = AMBIENT.get(), (get_ident(), key)
         if not join or (here is not None and here.transactions):
             return await self._load_alone(key, load, tagging), False
-        place, loading = (get_ident(), key), LOADING.get()
-        while (flight := self._joinable(place)) is not None:
-            if loading and is_blocked_by(flight, loading):
-                return await self._load_alone(key, load, tagging, nested=True), False
-            answer = await self._follow(flight, loading)
-            if answer is ALONE:
-                return await self._load_alone(key, load, tagging), False
-            if answer is not TAKE_OVER:
-                return answer, True
-            if self.take_over(flight, tagging):
-                break
-        else:
-            flight = self.begin(key, tagging)
-        return await self._lead(flight, load), False
+        flight = self._begin(place, tagging) if place not in self._by_place else await self._join(place, tagging)
+        if not isinstance(flight, Flight):
+            if flight is None or flight is ALONE:
+                return await self._load_alone(key, load, tagging, nested=flight is None), False
+            assert flight is not TAKE_OVER  # then it is the load to lead
+            return flight, True
+        around = LOADING.get()
+        token = LOADING.set((*around, flight))  # as `loading_here`, and a block less
+        try:
+            if around:
+                around[-1].blocked_on.append(flight)
+            outcome = await load(flight)
+        except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
+            self._remove(flight)
+            flight.tell(Raised(error))
+            raise
+        except BaseException:
+            self.abandon(flight)
+            raise
+        finally:
+            LOADING.reset(token)
+            if around:
+                around[-1].blocked_on.remove(flight)
+        self._remove(flight)
+        if flight.waiters:
+            flight.tell(outcome)
+        return outcome, False
 
     def answer(self, permit: LoadPermit, outcome: Outcome | AloneType) -> None:
         """Answer the calls that wait for a load before it ends; later calls do not join it any more.
@@ -144,9 +155,9 @@ class Flights:
             self._forget(permit)
             permit.tell(outcome)
 
-    def begin(self, key: str, tagging: KnownTags | None) -> Flight:
+    def _begin(self, place: Place, tagging: KnownTags | None) -> Flight:
         """Return a new load of a key, which calls may join."""
-        here, place = AMBIENT.get(), (get_ident(), key)
+        here = AMBIENT.get()
         flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
         self._by_place[place] = flight
         self._permits.add(flight)
@@ -208,22 +219,6 @@ class Flights:
             self._remove(flight)
         return None
 
-    async def _lead(self, flight: Flight, load: Load) -> Outcome:
-        try:
-            with loading_here(flight):
-                outcome = await load(flight)
-        except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
-            self._remove(flight)
-            flight.tell(Raised(error))
-            raise
-        except BaseException:
-            self.abandon(flight)
-            raise
-        self._remove(flight)
-        if flight.waiters:
-            flight.tell(outcome)
-        return outcome
-
     async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None, *, nested: bool = False) -> Outcome:
         permit = self._permits.take(key, tagging)
         permit.nested = nested
@@ -233,19 +228,29 @@ class Flights:
         finally:
             self._permits.drop(permit)
 
-    async def _follow(self, flight: Flight, loading: tuple[Waits, ...]) -> Answer:
-        reply: ReplySlot[Answer] = self._loop().reply_slot()
-        flight.waiters[reply] = None
-        for load in loading[-1:]:
-            load.blocked_on.append(flight)
-        try:
-            return await reply
-        except BaseException:
-            self.leave(flight, reply)
-            raise
-        finally:
-            for load in loading[-1:]:
-                load.blocked_on.remove(flight)
+    async def _join(self, place: Place, tagging: KnownTags | None) -> Flight | Answer | None:
+        """Wait for the load that runs, and return its answer, or a load to lead; `None` if that load waits for us."""
+        around = LOADING.get()
+        while (flight := self._joinable(place)) is not None:
+            if around and is_blocked_by(flight, around):
+                return None
+            reply: ReplySlot[Answer] = self._loop().reply_slot()
+            flight.waiters[reply] = None
+            for load in around[-1:]:
+                load.blocked_on.append(flight)
+            try:
+                answer = await reply
+            except BaseException:
+                self.leave(flight, reply)
+                raise
+            finally:
+                for load in around[-1:]:
+                    load.blocked_on.remove(flight)
+            if answer is not TAKE_OVER:
+                return answer
+            if self.take_over(flight, tagging):
+                return flight
+        return self._begin(place, tagging)
 
     def abandon(self, flight: Flight) -> None:
         """Give up leading: the first waiter takes over, or the load is forgotten."""

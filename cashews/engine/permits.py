@@ -43,7 +43,11 @@ class Permits(Interceptor):
     def add(self, permit: LoadPermit) -> None:
         """Have a permit count, or count for longer: until there were as many calls of `drop`."""
         with SHARED:
-            self.running.setdefault(permit.key, []).append(permit)
+            permits = self.running.get(permit.key)
+            if permits is None:
+                self.running[permit.key] = [permit]
+            else:
+                permits.append(permit)
             permit.over = False
 
     def add_all(self, permits: Iterable[LoadPermit]) -> None:
@@ -65,12 +69,14 @@ class Permits(Interceptor):
             permits = self.running.get(permit.key, [])
             if permit in permits:  # unless they were all forgotten
                 permits.remove(permit)
-            permit.over = permit not in permits
-            if permit.unfollow is not None and permit.over:
-                permit.unfollow()
-                permit.unfollow = None
             if not permits:
                 self.running.pop(permit.key, None)
+            elif permit in permits:  # it counts once more
+                return
+            permit.over = True
+            if permit.unfollow is not None:
+                permit.unfollow()
+                permit.unfollow = None
 
     def of(self, key: str) -> list[LoadPermit]:
         """Return the permits of a key."""

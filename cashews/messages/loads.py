@@ -42,7 +42,18 @@ class LoadPermit(Waits):
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    __slots__ = ("blocked_on", "joinable", "key", "nested", "origin", "over", "since", "tagging", "unfollow", "void")
+    # No slots: most loads end with these as they are, and a load has fewer attributes to begin with.
+    since: int | None = None
+    """The store's mark of the instant at which the load began; `None` if no tags are stored."""
+    void: bool = False
+    over: bool = False
+    """True once the load has ended: a store that is told of the load only then has nothing to follow."""
+    joinable: bool = True
+    """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+    unfollow: Callable[[], object] | None = None
+    """Has the store that follows the changes of the key do so no more; `None` if none does."""
+    nested: bool = False
+    """True if a load that waits for the end of this one holds what this one would wait for."""
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -51,19 +62,8 @@ class LoadPermit(Waits):
         transaction has the value it is the transaction, whose own changes do not."""
         self.tagging = tagging
         """The tags of the value to store; `None` if it will carry none."""
-        self.since: int | None = None
-        """The store's mark of the instant at which the load began; `None` if no tags are stored."""
-        self.void = False
-        self.over = False
-        """True once the load has ended: a store that is told of the load only then has nothing to follow."""
-        self.joinable = True
-        """False once an invalidation has overtaken the load, or may have: later calls load anew."""
-        self.unfollow: Callable[[], object] | None = None
-        """Has the store that follows the changes of the key do so no more; `None` if none does."""
         self.blocked_on: list[Waits] = []
         """The loads and locks that the load waits for."""
-        self.nested = False
-        """True if a load that waits for the end of this one holds what this one would wait for."""
 
     def refuse(self) -> None:
         """Void the permit, and let no later call join its load."""

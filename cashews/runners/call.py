@@ -68,7 +68,7 @@ class Target:
 
         :raises WrongKeyError: if an argument does not have the attribute or item that a tag names
         """
-        registered = () if self.rules is None else self.rules.of(call.key)
+        registered = () if self.rules is None or not self.rules.rules else self.rules.of(call.key)
         if self.tags is None:
             return KnownTags(registered) if registered else None
         return KnownTags((*registered, *self.tags.of_call(call.args, call.kwargs)), bool(self.tags.after))

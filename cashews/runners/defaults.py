@@ -14,6 +14,7 @@ from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
 from cashews.strategies.entry import Outcome
 from cashews.strategies.strategies import Simple
+from cashews.ttl import TTLRule
 
 
 class DefaultTarget(Target):
@@ -30,7 +31,6 @@ class DefaultTarget(Target):
         return tagging
 
     def storing(self, call: Call, outcome: Outcome, form: object, ttl: float | None, permit: LoadPermit) -> Set:
-        _, ttl, _ = call.args
         return storing(permit, call.key, form, ttl, () if permit.tagging is None else permit.tagging.tags)
 
 
@@ -42,10 +42,14 @@ async def value_of(default: Any) -> object:
 
 def default_loader(engine: Engine) -> Loader:
     """Return the loader of calls whose arguments are a default, its time to live, and its known tags."""
-    plan = Plan(ttl=None)
+    plan = Plan(ttl=TTLRule(_ttl_of))
     # It is a command: other errors are raised.
     observer = CallObserver(engine, value_of, Simple.name, plan, CacheClosedError)
     return Loader(engine, DefaultTarget(value_of, _no_key), Simple(), plan, observer)
+
+
+def _ttl_of(_: object, ttl: float | None, __: object) -> float | None:
+    return ttl
 
 
 def _no_key() -> str:

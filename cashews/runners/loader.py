@@ -27,7 +27,7 @@ from cashews.runners.stages import (
     functions_beneath,
 )
 from cashews.strategies.conditions import content_of, worth
-from cashews.strategies.entry import Loaded, Outcome, Raised, Returned, Unstored
+from cashews.strategies.entry import Outcome, Raised, Returned, Unstored
 from cashews.strategies.replay import kind_of_live
 from cashews.strategies.strategy import Strategy
 from cashews.ttl import TTLRule
@@ -106,7 +106,7 @@ class Loader:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
         return self._flights.load(call.key, partial(self.execute, call), self._tagging(call), join=False)
 
-    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:  # noqa: C901  one step after the other, and a coroutine less
+    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
         """Run the function, and store its outcome if that is worth it.
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
@@ -138,18 +138,23 @@ class Loader:
             if stored is None:
                 return self._refused(call, outcome)
             part = "ttl or tags"
-            message = self._sealed(call, stored, cost, permit)
-            part = "store"
-            if kind is not None:
-                return self._live(kind, outcome, call, message)
-            is_stored = engine.in_place(message)  # which spares most loads a coroutine
-            if is_stored is NOT_NOW:
-                is_stored = await engine.ask(message)
-            if is_stored and (self._observing.listeners or AMBIENT.get() is not None):
-                self.observer.stored(call, message)
+            ttl, own_ttl = self._fixed or self._durations_of(call, content_of(outcome))
+            form = self._strategy.seal(stored, ttl, own_ttl, cost, engine.clock.wall)
+            if permit.tagging is not None or kind is not None or engine.put(call.key, form, ttl, permit) is NOT_NOW:
+                message = self._target.storing(call, stored, form, ttl, permit)
+                part = "store"
+                return await self._store(call, outcome, message, kind)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
             self.observer.tolerate(error, part, call.key)
             return _unstored(outcome, error)
+        return outcome
+
+    async def _store(self, call: Call, outcome: Outcome, message: Set, kind: str | None) -> Outcome:
+        """Store an outcome by a message, and tell of it; one with one reader is stored when that has had it."""
+        if kind is not None:
+            return self._live(kind, outcome, call, message)
+        if await self._engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
+            self.observer.stored(call, message)
         return outcome
 
     def _refused(self, call: Call, outcome: Outcome) -> Outcome:
@@ -173,13 +178,6 @@ class Loader:
             self.observer.note(EncodeError(call.key, outcome.value, "a recorder", reason), "store", call.key)
             return outcome
         return Ending(self._engine, kind, call, message, self.observer).tapping(outcome)
-
-    def _sealed(self, call: Call, outcome: Outcome, cost: float, permit: LoadPermit) -> Set:
-        """Return the message that stores an outcome in the form of the strategy."""
-        engine = self._engine
-        ttl, own_ttl = self._fixed or self._durations_of(call, content_of(outcome))
-        form = self._strategy.seal(Loaded(outcome, cost, ttl, own_ttl, engine.clock.wall()))
-        return self._target.storing(call, outcome, form, ttl, permit)
 
     def _durations_of(self, call: Call, result: object) -> tuple[float | None, float | None]:
         plan = self._plan

@@ -65,25 +65,6 @@ def deadline_of(form: object) -> float | None:
 
 
 @dataclass(slots=True)
-class Loaded:
-    """An outcome on its way into a store.
-
-    All durations are in seconds. `cost` is that of the load, `ttl` the time to live, `own_ttl` the time after which the
-    strategy wants a new value (`None`: its default). `now` is the wall time.
-    """
-
-    outcome: Outcome
-    cost: float
-    ttl: float | None
-    own_ttl: float | None
-    now: float
-
-    def entry(self, after: float) -> Entry:
-        """Return an entry with the strategy's deadline some seconds from now."""
-        return Entry(self.outcome, self.now + after, self.cost)
-
-
-@dataclass(slots=True)
 class StoredRun:
     """One complete run of a generator: all items that it yielded."""
 

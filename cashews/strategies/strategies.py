@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 from cashews._dataclass import dataclass
 from cashews._typing import Absent
 from cashews.messages import GetHit, Recall
-from cashews.strategies.entry import Entry, Loaded, counted
+from cashews.strategies.entry import Entry, Outcome, counted
 from cashews.strategies.strategy import (
     LOAD,
     Draw,
@@ -20,7 +21,7 @@ from cashews.strategies.strategy import (
     bare,
     is_entry_of_cashews_7,
     no_chance,
-    share_of,
+    own_or_share,
 )
 
 
@@ -33,8 +34,10 @@ class Simple(Strategy):
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Serve:
         return Serve(entry.outcome)
 
-    def seal(self, loaded: Loaded) -> object:
-        return bare(loaded.outcome)
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> object:
+        return bare(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ class Early(Strategy):
     def is_fresh(self, entry: Entry, now: float) -> bool:
         return not self.beta and now < entry.deadline
 
-    def seal(self, loaded: Loaded) -> Entry:
-        return loaded.entry(share_of(loaded, 1.0 if self.beta else 1 / 3))
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> Entry:
+        return Entry(outcome, wall() + own_or_share(own_ttl, ttl, 1.0 if self.beta else 1 / 3), cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,10 @@ class Soft(Strategy):
     def is_fresh(self, entry: Entry, now: float) -> bool:
         return now < entry.deadline
 
-    def seal(self, loaded: Loaded) -> Entry:
-        return loaded.entry(share_of(loaded))
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> Entry:
+        return Entry(outcome, wall() + own_or_share(own_ttl, ttl), cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +123,10 @@ class Hit(Strategy):
     def is_fresh(self, entry: Entry, now: float) -> bool:
         return entry.hits <= self.cache_hits and entry.hits != self.update_after
 
-    def seal(self, loaded: Loaded) -> Entry:
-        return loaded.entry(math.inf)
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> Entry:
+        return Entry(outcome, math.inf, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +146,7 @@ class Failover(Strategy):
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> LoadOrServe:
         return self.judge(entry, now, draw)
 
-    def seal(self, loaded: Loaded) -> object:
-        return bare(loaded.outcome)
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> object:
+        return bare(outcome)

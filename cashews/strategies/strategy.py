@@ -15,7 +15,7 @@ from typing import ClassVar, Final, TypeAlias, cast
 from cashews._dataclass import dataclass
 from cashews._typing import ABSENT, Absent
 from cashews.messages import Recall
-from cashews.strategies.entry import Entry, Loaded, Outcome, Raised, Returned
+from cashews.strategies.entry import Entry, Outcome, Raised, Returned
 
 Draw: TypeAlias = Callable[[], float]
 """A source of chance: draws a number from [0, 1)."""
@@ -96,8 +96,18 @@ class Strategy(ABC):
         """Return the verdict on an entry of this strategy."""
 
     @abstractmethod
-    def seal(self, loaded: Loaded) -> object:
-        """Return the form in which an outcome is stored: a bare value or an entry."""
+    def seal(
+        self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
+    ) -> object:
+        """Return the form in which the outcome of a load is stored: a bare value or an entry.
+
+        All durations are in seconds.
+
+        :param ttl: the time to live
+        :param own_ttl: the time after which the strategy wants a new value; `None` for its default
+        :param cost: the duration of the load
+        :param wall: tells the wall time
+        """
 
 
 # --- shared by strategies
@@ -132,8 +142,8 @@ def outcome_of(found: object) -> Outcome:
     return found if type(found) is Raised else Returned(found)
 
 
-def share_of(loaded: Loaded, share: float = 1 / 3) -> float:
+def own_or_share(own_ttl: float | None, ttl: float | None, share: float = 1 / 3) -> float:
     """Return the strategy's own ttl; without one, a share of the time to live."""
-    if loaded.own_ttl is not None:
-        return loaded.own_ttl
-    return math.inf if loaded.ttl is None else loaded.ttl * share
+    if own_ttl is not None:
+        return own_ttl
+    return math.inf if ttl is None else ttl * share

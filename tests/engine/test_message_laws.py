@@ -18,7 +18,7 @@ from cashews.engine.coordinator.keeper import HeldLock
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
 from cashews.runners.call import Call
-from cashews.strategies.entry import Entry, Loaded, Raised, Returned, StoredRun, Unstored
+from cashews.strategies.entry import Entry, Raised, Returned, StoredRun, Unstored
 from tests.internals import inside
 
 RULES = m.CircuitRules(errors_rate=10, period=60, ttl=60)
@@ -286,7 +286,6 @@ TELLING = [
     Raised(ValueError(MARKER)),
     Unstored(MARKER, ValueError(MARKER)),
     Entry(Returned(MARKER), 1.0),
-    Loaded(Returned(MARKER), 1.0, 1.0, 1.0, 1.0),
     StoredRun((MARKER,)),
     Call((MARKER,), {"argument": MARKER}, "k"),
     HeldLock("k", MARKER, 1, None),
