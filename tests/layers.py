@@ -52,6 +52,7 @@ WINGS = (
         (
             "backends",
             "backends.commands",
+            "backends.direct",
             "backends.encoding",
             "backends.interface",
             "backends.modes",

@@ -43,9 +43,8 @@ class Cache(BlockingHost, ManyAPI):
     ) -> None:
         engine = Engine(clock or SystemClock(), random or own_random(), name)
         super().__init__(engine, strict_keys=strict_keys)
-        self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call, as the next two do
-        self._look = engine.look  # type: ignore[method-assign]
-        self._put = engine.put  # type: ignore[method-assign]
+        self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
+        self._straight = engine
         self.name = name
         self.blocking = Blocking(self)
         """The same commands and decorators for plain functions, in threads without an event loop."""
@@ -148,7 +147,7 @@ class Cache(BlockingHost, ManyAPI):
         """
         engine = self._engine
         runnables("middlewares", middlewares)
-        environment = Environment(engine.clock, engine.random, bool, lambda: None, Tracing())
+        environment = Environment(engine.clock, engine.random, bool, lambda: None, Tracing(), engine)
         parse_setup(settings_url, options).factory(environment)
 
     async def init(

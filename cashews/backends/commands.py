@@ -18,8 +18,9 @@ from cashews._arguments import (
     text_pairs,
     texts,
 )
-from cashews._typing import ABSENT, NOT_NOW, Duration, NotNowType
+from cashews._typing import ABSENT, NOT_NOW, Duration
 from cashews.actors.slices import in_slices, in_steps
+from cashews.backends.direct import SHUT, StraightLines
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.tags import TagRules, tags_of
 from cashews.messages import Message, Paged
@@ -42,6 +43,8 @@ class Commands:
 
     _tag_rules: TagRules = TagRules()
     """The tags by key; a backend by itself has none."""
+    _straight: StraightLines = SHUT
+    """The ways of one value without a message; a cache has those of its engine."""
 
     def _ask(self, message: Message[R]) -> Awaitable[R]:
         """Post a message and return its reply."""
@@ -51,19 +54,11 @@ class Commands:
         """Return an iterator over the items of every page."""
         raise NotImplementedError
 
-    def _look(self, key: str) -> object:
-        """Return the value of a key in place, `ABSENT`, or `NOT_NOW`."""
-        return NOT_NOW
-
-    def _put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
-        """Store a value in place; says whether it was stored, or `NOT_NOW`."""
-        return NOT_NOW
-
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
         if type(key) is not str:  # spares most calls the check
             text("key", key)
-        found = self._look(key)
+        found = self._straight.look(key)
         if found is NOT_NOW:
             return await self._ask(m.Get(key, default))
         return default if found is ABSENT else found
@@ -116,7 +111,7 @@ class Commands:
             expire = seconds(expire, "expire")
         if exist is not None:
             return await self._ask(m.Set(key, value, expire, _exist(exist)))
-        stored = self._put(key, value, expire)
+        stored = self._straight.put(key, value, expire)
         return await self._ask(m.Set(key, value, expire)) if stored is NOT_NOW else stored
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:

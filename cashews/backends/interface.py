@@ -12,6 +12,7 @@ from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.backends.commands import Commands
+from cashews.backends.direct import Direct, Door
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
@@ -80,16 +81,7 @@ class Environment:
     turns_changed: Callable[[], None]
     """Say that `turns` answers other turns now."""
     tracing: Tracing
-
-
-@dataclass(frozen=True, slots=True)
-class Direct:
-    """The turns of `Get` and `Set` without a message: the way of one value in place, which is asked for most."""
-
-    look: Callable[[str, float], object]
-    """``look(key, now)`` returns a value, or `ABSENT`."""
-    put: Callable[[str, object, float | None, float], bool]
-    """``put(key, value, expire, now)`` stores a value; says whether it was stored."""
+    door: Door
 
 
 class Backend(Commands, Asks, ABC):

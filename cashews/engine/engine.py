@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
+from cashews.backends.direct import SHUT, Look, Put
 from cashews.backends.interface import Backend, Environment, Tracing
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
@@ -58,16 +59,18 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self.random = random
         self._now = clock.now
         self.home_thread = 0
-        self._credit = 0
+        self.credit = 0
         self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
-        self._look: Callable[[str, float], object] | None = None
-        self._put: Callable[[str, object, float | None, float], bool] | None = None
+        self.look: Look = SHUT.look
+        """The straight lines to the only store, while nothing is in the way: looked up at each use."""
+        self.put: Put = SHUT.put
         self._all_on = True
         self.follows = False
         """Whether a store hears of changes by others, and has to know of loads that begin."""
+        self.context: Callable[[], object | None] = AMBIENT.get
         self.permits = Permits()
-        self._running = self.permits.running
+        self.running = self.permits.running
         self.load_locks = LoadLocks()
         self.observing = Observing(self.rebuild)
         self.tracing = Tracing()
@@ -76,28 +79,6 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._invalidator = Invalidator(self.permits)
 
     # --- asking
-
-    def look(self, key: str) -> object:
-        """Return what `Get` answers in place, without a message: a value, `ABSENT`, or `NOT_NOW`."""
-        turn = self._look
-        if turn is None or self._credit <= 0 or self.home_thread != get_ident() or AMBIENT.get() is not None:
-            return NOT_NOW
-        self._credit -= 1
-        return turn(key, self._now())
-
-    def put(self, key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
-        """Do what a `Set` by name does in place, without a message.
-
-        `NOT_NOW` also where a message has to be passed on: while loads run, unless a permit makes the value that of a
-        load, and under a void permit.
-        """
-        turn = self._put
-        if turn is None or self._credit <= 0 or self.home_thread != get_ident() or AMBIENT.get() is not None:
-            return NOT_NOW
-        if self._running if permit is None else permit.void:
-            return NOT_NOW
-        self._credit -= 1
-        return turn(key, value, expire, self._now())
 
     def in_place(self, message: Message[R], detected: bool = False) -> R | NotNowType:  # noqa: FBT001, FBT002  for speed
         """Serve a message in place, if nothing has to be waited for or passed.
@@ -110,15 +91,15 @@ class Engine(Living, Gatekeeper, TransactionHost):
                 return NOT_NOW
             route = self.routes.of(message.key)
         turn = route.turns.get(message.__class__)
-        if turn is None or self._credit <= 0 or self.home_thread != get_ident():
+        if turn is None or self.credit <= 0 or self.home_thread != get_ident():
             return NOT_NOW
         here = AMBIENT.get()
         if here is None or (detected and not here.concerns):
-            self._credit -= 1
+            self.credit -= 1
             return turn(message, self._now())  # type: ignore[no-any-return]  # turns answer their message's type
         if here.sole is None or here.sole.engine is not self:
             return NOT_NOW
-        self._credit -= 1
+        self.credit -= 1
         return here.sole.in_place(message, route)  # type: ignore[no-any-return]  # likewise
 
     async def ask(self, message: Message[R]) -> R:
@@ -129,19 +110,19 @@ class Engine(Living, Gatekeeper, TransactionHost):
         :raises EventLoopError: if the calling code runs in no event loop
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
-        if self._running and is_change(message):
+        if self.running and is_change(message):
             await self._void(message)
         route = self._sole
         if route is None or route.turns:
             reply = self.in_place(message, True)
             if reply is not NOT_NOW:
                 return reply
-        if self._credit <= 0 or self._lifetime.closed or self.home_thread != get_ident():
+        if self.credit <= 0 or self._lifetime.closed or self.home_thread != get_ident():
             if self._lifetime.closed and is_late(message):
                 raise CacheClosedError(self._lifetime.name)
             await self.prepare()
         else:
-            self._credit -= 1
+            self.credit -= 1
         if not isinstance(message, OneKey):
             return await self._ask_each(message)
         route = self._sole or self.routes.of(message.key)
@@ -156,7 +137,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         routes = self.routes
         if message.covers is None:
             async for key in in_slices(message.keys):
-                if key in self._running and not routes.of(key).switch.is_off(message.command):
+                if key in self.running and not routes.of(key).switch.is_off(message.command):
                     self.permits.overtake((key,))
         elif any(not route.switch.is_off(message.command) for route in routes.matching(message.covers)):
             self.permits.refuse(message)
@@ -196,15 +177,15 @@ class Engine(Living, Gatekeeper, TransactionHost):
         lifetime = self._lifetime
         if lifetime.closed:
             await lifetime.reopen_by_use()
-        if (self.home_thread != get_ident() or self._credit <= 0) and not lifetime.arrive():
+        if (self.home_thread != get_ident() or self.credit <= 0) and not lifetime.arrive():
             return  # every message is waited for
-        if self._credit <= 0:
-            self._credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
+        if self.credit <= 0:
+            self.credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
             self.observing.attend_log()
             await checkpoint()
             if lifetime.closed:  # meanwhile
                 raise CacheClosedError(lifetime.name)
-        self._credit -= 1
+        self.credit -= 1
 
     # --- loads
 
@@ -235,7 +216,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
     ) -> Backend:
         """Put a backend under a key prefix and return it; the backend that it replaces is closed."""
         lifetime = self._lifetime
-        backend = factory(Environment(self.clock, self.random, lifetime.ensure_scope, self.rebuild, self.tracing))
+        backend = factory(Environment(self.clock, self.random, lifetime.ensure_scope, self.rebuild, self.tracing, self))
         gate, coordinator = Gate(backend, self), lifetime.sites.first.coordinator
         locks, graph = coordinator.locks_of(OneStore(gate)), coordinator.wait_graph()
         route = Route(prefix, gate, Switch(self, prefix), locks, self._chain_of, graph=graph)
@@ -260,8 +241,8 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self.follows = any(route.backend.follows for route in self.routes)
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
-        direct = None if sole is None else sole.direct
-        self._look, self._put = (None, None) if direct is None else (direct.look, direct.put)
+        direct = SHUT if sole is None or sole.direct is None else sole.direct
+        self.look, self.put = direct.look, direct.put
 
     # --- lifetime
 

@@ -11,7 +11,8 @@ from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics, ScopeEndedError
 from cashews.actors.crossing import LoopGoneError
 from cashews.actors.scope import Service
-from cashews.backends.interface import Backend, Direct, Turn
+from cashews.backends.direct import Direct
+from cashews.backends.interface import Backend, Turn
 from cashews.clock import Clock
 from cashews.engine.permits import is_repeatable
 from cashews.exceptions import CacheBackendInteractionError

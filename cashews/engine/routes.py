@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, overload
 
-from cashews.backends.interface import Backend, Direct, Turn
+from cashews.backends.direct import Direct
+from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF

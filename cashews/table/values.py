@@ -24,7 +24,8 @@ ONCE: Final = (
 NO_HASH: Final = "its class has no hash"
 """The reason for which a value is refused that no codec could write either."""
 _USED_ONCE: Final = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
-_CHECKED: Final = _USED_ONCE | {Entry}
+CHECKED: Final = _USED_ONCE | {Entry}
+"""The types of values that `require_storable` may refuse."""
 
 
 def require_storable(key: str, value: object) -> None:
@@ -73,7 +74,7 @@ def get_hit(table: Table, message: m.GetHit, now: float) -> object:
 def put(table: Table, key: str, value: object, expire: float | None, now: float) -> bool:
     """Store a value; says whether it was stored: the turn of `Set` without a message."""
     try:
-        is_checked = type(value) in _CHECKED
+        is_checked = type(value) in CHECKED
     except Exception:  # noqa: BLE001  of a metaclass
         is_checked = True
     if is_checked:

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 from random import Random
@@ -13,6 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 
 REQUEST = ContextVar("request", default="nobody's")
 
@@ -393,6 +395,33 @@ async def test_three_tasks_in_a_circle_do_not_wait_for_ever(cache):
                 tasks.start_soon(functions[name])
     statistics = cache.statistics()
     assert (statistics.loads, statistics.load_waiters) == (0, 0)
+
+
+@pytest.mark.parametrize("error", [None, LookupError])
+async def test_a_load_is_blocked_on_no_load_beneath_it_that_has_ended(cache, error):
+    """It may run for hours, and ask a million times."""
+    blocked_on = []
+
+    @cache("10m", key="beneath:{number}")
+    async def beneath(number):
+        blocked_on.append(len(outer_load().blocked_on))
+        if error is not None:
+            raise error
+        return number
+
+    @cache("10m", key="outer")
+    async def outer():
+        for number in range(3):
+            with suppress(LookupError):
+                await beneath(number)
+        return len(outer_load().blocked_on)
+
+    def outer_load():
+        (load,) = inside(cache).engine.permits.of("outer")
+        return load
+
+    assert await outer() == 0
+    assert blocked_on == [1, 1, 1]
 
 
 async def test_calls_of_other_keys_do_not_wait(cache, clock):

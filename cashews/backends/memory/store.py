@@ -27,16 +27,17 @@ from cashews.actors.loop import ReplySlot, current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_slices
-from cashews.backends.interface import Backend, Direct, Environment, Turn
+from cashews.backends.direct import Direct
+from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.memory.copies import COPIED_IN, COPIED_OUT, CopyIn, CopyOut, with_copy
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
+from cashews.backends.memory.straight import straight_lines
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.eviction import EvictionName
 from cashews.table.keyspace import Table
 from cashews.table.transactions import commit_in_steps
 from cashews.table.turns import TURNS
-from cashews.table.values import look, put
 
 R = TypeVar("R")
 NO_SWEEPING: Final = 1.0
@@ -106,7 +107,7 @@ class MemoryStore(Backend, Actor):
         self._whole = {kind: self._plain[kind] for kind in IN_PARTS}
         self._plain |= {kind: Short(turn) for kind, turn in self._whole.items()}
         self._turns = self._plain
-        self._direct = Direct(MethodType(look, table), MethodType(put, table))
+        self._direct = straight_lines(table, environment.door, self._clock.now)
         self._shut: anyio.Event | None = None
         """Set at the end of a long commit, during which nobody sees the table."""
         self.begin()

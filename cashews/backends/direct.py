@@ -1,0 +1,80 @@
+"""The straight lines of a store: the ways of one value in place, which are asked for most, without a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from cashews._dataclass import dataclass
+from cashews._typing import NOT_NOW, NotNowType
+from cashews.messages import LoadPermit
+
+
+class Door(Protocol):
+    """An engine, as the straight lines of a store see it: it is open if nothing is in the way of one value."""
+
+    credit: int
+    """How many messages may be served in place before the other tasks get a turn."""
+    home_thread: int
+    """The thread in which the store may be used; 0 for none."""
+
+    @property
+    def running(self) -> Mapping[str, object]:
+        """The keys that are being loaded: to write past their loads would be wrong."""
+        ...
+
+    @property
+    def context(self) -> Callable[[], object | None]:
+        """Answers the concerns of the calling context, such as a transaction; `None` if it has none."""
+        ...
+
+
+class Look(Protocol):
+    """Reads one value in place, as `Get` does, without a message."""
+
+    def __call__(self, key: str, /) -> object:
+        """Return a value, `ABSENT`, or `NOT_NOW`."""
+        ...
+
+
+class Put(Protocol):
+    """Stores one value in place, as `Set` by name does, without a message."""
+
+    def __call__(
+        self, key: str, value: object, expire: float | None, permit: LoadPermit | None = None, /
+    ) -> bool | NotNowType:
+        """Say whether the value was stored; `NOT_NOW` also while loads run, unless this is the value of one of them.
+
+        :param permit: the permit of the load whose value it is
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The straight lines to a store; an engine has the same attributes for the lines to its only store."""
+
+    look: Look
+    put: Put
+
+
+def _not_now(*_: object) -> NotNowType:
+    return NOT_NOW
+
+
+SHUT: Final = Direct(_not_now, _not_now)
+"""The straight lines where there are none."""
+
+
+class StraightLines(Protocol):
+    """An object with straight lines, which may change: those of the moment are looked up at each use."""
+
+    @property
+    def look(self) -> Look:
+        """Read one value."""
+        ...
+
+    @property
+    def put(self) -> Put:
+        """Store one value."""
+        ...
