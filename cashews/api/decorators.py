@@ -14,7 +14,7 @@ from cashews.engine.counts import CallStatistics
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.bloom import Bloom, BloomShape, DualBloom
-from cashews.guards.guard import Guard, guarded
+from cashews.guards.guard import Guard
 from cashews.guards.invalidate import Invalidate, pieces_for
 from cashews.keys.compile import get_cache_key_template
 from cashews.keys.formatter import default_formatter
@@ -47,7 +47,7 @@ class BloomDecorator:
         target = self.keying.target(async_function(function))
         bloom = Bloom(self.engine, stored_name(function, self.keying, self.shape), self.shape, self.check)
         key, put = self.keying.shown_key_of(function), partial(_put, bloom, target)
-        return cast("Filtered[P, R]", equipped(guarded(target, bloom), function, binding, key=key, set=put))
+        return cast("Filtered[P, R]", equipped(bloom.bound(target), function, binding, key=key, set=put))
 
 
 async def _put(bloom: Bloom, target: Target, /, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +74,7 @@ class DualBloomDecorator:
         function, binding = unwrapped(function)
         target = self.keying.target(async_function(function))
         name = stored_name(function, self.keying, self.yes, self.no)
-        run = guarded(target, DualBloom(self.engine, name, self.yes, self.no, self.strict))
+        run = DualBloom(self.engine, name, self.yes, self.no, self.strict).bound(target)
         filtered = equipped(run, function, binding, key=self.keying.shown_key_of(function))
         return cast("Callable[P, Coroutine[Any, Any, R | bool]]", filtered)
 
@@ -191,7 +191,7 @@ class GuardDecorator:
         function, binding = unwrapped(function)
         keying = self.keying.per_function(function) if self.per_function else self.keying
         target = keying.target(async_function(function))
-        run = guarded(target, self.guard.for_function())
+        run = self.guard.for_function().bound(target)
         key = keying.shown_key_of(function)
         return cast("AsyncFunction[P, R]", equipped(run, function, binding, key=key))
 
@@ -220,7 +220,7 @@ class InvalidateDecorator:
         pieces = pieces_for(
             function, template, self.args_map, self.defaults, default_formatter, strict=strict, stars=stars
         )
-        run = guarded(target, Invalidate(self.engine, pieces))
+        run = Invalidate(self.engine, pieces).bound(target)
         return cast("AsyncFunction[P, R]", run if binding is None else equipped(run, function, binding))
 
 

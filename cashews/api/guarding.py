@@ -60,7 +60,7 @@ class GuardAPI(Face):
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
         ban = None if ttl is None else check_positive("ttl", compile_ttl(ttl))
-        window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), ban, _action(action))
+        window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), _action(action), ban)
         return self._guarding(window, key, prefix)
 
     def slice_rate_limit(

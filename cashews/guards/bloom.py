@@ -9,7 +9,7 @@ from typing import Any
 from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongArgumentError
-from cashews.guards.guard import Guard
+from cashews.guards.guard import AroundCall
 from cashews.messages import GetBits, IncrBits
 from cashews.runners.call import Call
 
@@ -17,7 +17,7 @@ Proceed = Callable[[Call], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bloom(Guard):
+class Bloom(AroundCall):
     """One filter for the calls that a function said yes to; the key of a call is its item.
 
     The first bit of the stored field says that the filter exists. If it does not, since nothing was ever put in, it was
@@ -49,7 +49,7 @@ class Bloom(Guard):
 
 
 @dataclass(frozen=True, slots=True)
-class DualBloom(Guard):
+class DualBloom(AroundCall):
     """Two filters, one after the other in one stored field: for the calls a function said yes to, and said no to.
 
     A call that is in just one of them is answered from there; any other call runs the function, and is put in.

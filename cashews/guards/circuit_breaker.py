@@ -8,7 +8,7 @@ from typing import Any
 from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import CircuitBreakerOpen, WrongArgumentError
-from cashews.guards.guard import Guard, check_positive, label_of, require_positive, resolve_positive
+from cashews.guards.guard import AroundCall, check_positive, label_of, require_positive, resolve_positive
 from cashews.messages import UNCOUNTED, CircuitRules, EnterCircuit, Refusal, ReportCircuit
 from cashews.runners.call import Call, Compiled, resolve
 from cashews.ttl import TTLRule
@@ -55,7 +55,7 @@ def parse_rules(rules: RulesPerCall) -> CircuitRules | RulesPerCall:
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitBreaker(Guard):
+class CircuitBreaker(AroundCall):
     """Refuses calls while the circuit of their key is open.
 
     A call that is cancelled has neither failed nor succeeded; an exception of another type than `errors` is a success.

@@ -1,7 +1,8 @@
-"""A guard around a function: `await proceed(call)` runs it."""
+"""The guards of functions."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Protocol
@@ -12,13 +13,13 @@ from cashews.ttl import TTLRule
 
 
 class Guard(Protocol):
-    """A wrapper around the calls of one function."""
+    """Decides whether, when and how often a function runs."""
 
     __slots__ = ()
 
-    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        """Answer a call, running the function with `await proceed(call)` or not."""
-        ...
+    @abstractmethod
+    def bound(self, target: Target) -> Callable[..., Awaitable[Any]]:
+        """Return the function behind the guard."""
 
     @property
     def label(self) -> str:
@@ -30,15 +31,23 @@ class Guard(Protocol):
         return self
 
 
-def guarded(target: Target, guard: Guard) -> Callable[..., Awaitable[Any]]:
-    """Return the function behind its guard."""
-    key_of, proceed, answer = target.key, target.invoke, guard.__call__
+class AroundCall(Guard, Protocol):
+    """A guard that is around each call: `await proceed(call)` runs the function."""
 
-    @wraps(target.function)
-    async def run(*args: Any, **kwargs: Any) -> Any:
-        return await answer(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
+    __slots__ = ()
 
-    return run
+    @abstractmethod
+    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
+        """Answer a call, running the function or not."""
+
+    def bound(self, target: Target) -> Callable[..., Awaitable[Any]]:
+        key_of, proceed, answer = target.key, target.invoke, self.__call__
+
+        @wraps(target.function)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            return await answer(Call(args, kwargs, key_of(*args, **kwargs)), proceed)
+
+        return run
 
 
 def label_of(kind: str, *figures: Compiled) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongKeyError
-from cashews.guards.guard import Guard
+from cashews.guards.guard import AroundCall
 from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter
 from cashews.keys.pattern import Pattern
@@ -19,7 +19,7 @@ from cashews.runners.call import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Invalidate(Guard):
+class Invalidate(AroundCall):
     """Removes the keys that a pattern matches: the stars of the template match anything, its fields only themselves."""
 
     engine: Engine

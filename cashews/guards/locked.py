@@ -12,7 +12,7 @@ from cashews.commands import Command
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.engine.engine import Engine
 from cashews.exceptions import LockReenteredError
-from cashews.guards.guard import Guard, resolve_positive
+from cashews.guards.guard import AroundCall, resolve_positive
 from cashews.runners.call import Call, Compiled
 
 LEASE = 60.0
@@ -20,7 +20,7 @@ LEASE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Locked(Guard):
+class Locked(AroundCall):
     """Holds a lock while the function runs. A task that holds it already, as in a recursion, runs the function.
 
     `wait`: a second call waits for the lock; it raises LockedError otherwise. `insist`: a call whose lock the store

@@ -2,70 +2,88 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.engine.engine import Engine
 from cashews.exceptions import RateLimitError
 from cashews.guards.guard import Guard, label_of, require_positive, resolve_positive
-from cashews.messages import Admit, AdmitSlice
-from cashews.runners.call import Call, Compiled, resolve
+from cashews.messages import Admit, AdmitSlice, Message
+from cashews.runners.call import Call, Compiled, Target, resolve
 
 Action = Callable[..., Any]
 """Called with the arguments of a refused call, plain or async, instead of raising RateLimitError."""
 
 
 @dataclass(frozen=True, slots=True)
-class FixedWindow(Guard):
-    """At most `limit` calls in a `period` that begins with the first; the first refusal bans for `ban` seconds."""
+class RateLimit(Guard):
+    """At most `limit` calls in a window of `period` seconds."""
 
     engine: Engine
     limit: int
     period: Compiled
-    ban: Compiled
     action: Action | None
+
+    @abstractmethod
+    def message(self, key: str, period: float, call: Call) -> Message[float]:
+        """Return the message that counts a call; it is answered by 0, or by the seconds to wait."""
+
+    def bound(self, target: Target) -> Callable[..., Awaitable[Any]]:
+        """Return the function behind its limit; a call that is counted in place takes one coroutine of ours."""
+        key_of, function, engine, message_of = target.key, target.function, self.engine, self.message
+        fixed = self.period if isinstance(self.period, float) else None
+
+        @wraps(function)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            call = Call(args, kwargs, key_of(*args, **kwargs))
+            key, period = call.key, fixed
+            if period is None:  # windows of a length that depends on the call are kept apart by it
+                period = resolve_positive("period", self.period, call)
+                key = f"{key}:{period:.12g}"
+            message = message_of(key, period, call)
+            wait: float | NotNowType = NOT_NOW
+            if not engine.running:  # else a load of the key might have to hear of it
+                wait = engine.in_place(message, True)
+            if wait is NOT_NOW:
+                wait = await engine.ask(message)
+            if wait:
+                return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
+            return await function(*args, **kwargs)
+
+        return run
+
+
+@dataclass(frozen=True, slots=True)
+class FixedWindow(RateLimit):
+    """A window that begins with its first call; the first refusal bans for `ban` seconds."""
+
+    ban: Compiled
 
     @property
     def label(self) -> str:
         return label_of("fixed", self.limit, self.period)
 
-    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period = resolve_positive("period", self.period, call)
+    def message(self, key: str, period: float, call: Call) -> Admit:
         ban = resolve(self.ban, call, None)
-        key = keyed_by(call, self.period, period)
-        message = Admit(key, self.limit, period, None if ban is None else require_positive("ttl", ban))
-        if wait := await self.engine.ask(message):
-            return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
-        return await proceed(call)
+        return Admit(key, self.limit, period, None if ban is None else require_positive("ttl", ban))
 
 
 @dataclass(frozen=True, slots=True)
-class SlidingWindow(Guard):
-    """At most `limit` calls in any `period`; refused calls do not count."""
-
-    engine: Engine
-    limit: int
-    period: Compiled
-    action: Action | None
+class SlidingWindow(RateLimit):
+    """Any window of the length; refused calls do not count."""
 
     @property
     def label(self) -> str:
         return label_of("sliding", self.limit, self.period)
 
-    async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        period = resolve_positive("period", self.period, call)
+    def message(self, key: str, period: float, call: Call) -> AdmitSlice:
         now = self.engine.clock.wall()
-        key = keyed_by(call, self.period, period)
-        if wait := await self.engine.ask(AdmitSlice(key, now - period, now, self.limit, period)):
-            return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
-        return await proceed(call)
-
-
-def keyed_by(call: Call, given: Compiled, period: float) -> str:
-    """Return the key of a call's window: windows of a length that depends on the call are kept apart by it."""
-    return call.key if isinstance(given, float) else f"{call.key}:{period:.12g}"
+        return AdmitSlice(key, now - period, now, self.limit, period)
 
 
 async def refuse(action: Action | None, call: Call, error: RateLimitError) -> Any:

@@ -9,14 +9,14 @@ from typing import Any
 from cashews._dataclass import dataclass, field
 from cashews.engine.engine import Engine
 from cashews.engine.flights import Flights
-from cashews.guards.guard import Guard
+from cashews.guards.guard import AroundCall
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, answer_of
 from cashews.strategies.entry import Outcome, Raised, Returned
 
 
 @dataclass(frozen=True, slots=True)
-class SingleFlight(Guard):
+class SingleFlight(AroundCall):
     """Lets the first of concurrent calls run, and gives its outcome to all of them."""
 
     engine: Engine
