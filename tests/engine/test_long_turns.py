@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache, add_prefix, all_keys_lower
 from cashews import messages as m
 from cashews.testing import VirtualClock
+from tests.engine.elsewhere import LOOPS, elsewhere
 from tests.internals import inside
 from tests.turns import LONGEST, longest_turn
 
@@ -50,6 +51,18 @@ async def test_many_pairs_where_keys_have_rules_for_tags(cache):
     cache.register_tag("t", "x{id}")
     assert await longest_turn(cache.set_many, PAIRS) < LONGEST
     assert await cache.get_keys_count() == len(PAIRS)
+
+
+@LOOPS
+async def test_a_long_commit_from_another_loop(cache, other):
+    async def commit():
+        async with cache.transaction():
+            for key in WRITES:
+                await cache.set(key, 1)
+
+    await cache.set("k", 1)  # so this loop is the home
+    assert await longest_turn(elsewhere, commit, other) < LONGEST
+    assert await cache.get_keys_count() == len(WRITES) + 1
 
 
 async def test_many_keys_of_several_stores():

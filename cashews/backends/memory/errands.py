@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from cashews import messages as m
 from cashews._dataclass import dataclass, replace
+from cashews._steps import STEP
 from cashews._typing import NOT_NOW
 from cashews.actors.mailbox import Letter
 from cashews.backends.interface import Turn
@@ -166,7 +167,9 @@ IN_PARTS: Final[Mapping[type[m.Message[Any]], Callable[[Table, Any, Turn], Erran
 
 
 def is_long(message: m.Message[Any]) -> bool:
-    """Say whether a message is about more keys than one turn can serve."""
+    """Say whether a message is about more keys than one turn can serve, or may be."""
+    if isinstance(message, m.Commit):
+        return len(message.writes) > STEP or bool(message.tags)
     if isinstance(message, m.SetMany):
         return len(message.pairs) > PART
     return isinstance(message, m.ManyKeys) and len(message.keys) > PART
@@ -178,7 +181,7 @@ class Short:
 
     turn: Turn
 
-    def __call__(self, message: Many, now: float) -> object:
+    def __call__(self, message: Many | m.Commit, now: float) -> object:
         return NOT_NOW if is_long(message) else self.turn(message, now)
 
 

@@ -20,7 +20,7 @@ from anyio.lowlevel import checkpoint
 from cashews import messages as m
 from cashews._dataclass import dataclass, replace
 from cashews._log import logger
-from cashews._steps import STEP, Steps
+from cashews._steps import Steps
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.loop import ReplySlot, current_loop
@@ -105,7 +105,7 @@ class MemoryStore(Backend, Actor):
             self._plain |= {kind: CopyIn(self._plain[kind]) for kind in COPIED_IN}
             self._plain |= {kind: CopyOut(self._plain[kind]) for kind in COPIED_OUT}
         self._whole = {kind: self._plain[kind] for kind in IN_PARTS}
-        self._plain |= {kind: Short(turn) for kind, turn in self._whole.items()}
+        self._plain |= {kind: Short(self._plain[kind]) for kind in (*IN_PARTS, m.Commit)}
         self._turns = self._plain
         self._direct = straight_lines(table, environment.door, self._clock.now)
         self._shut: anyio.Event | None = None
@@ -132,12 +132,12 @@ class MemoryStore(Backend, Actor):
         while self._shut is not None:
             await self._shut.wait()
         turn = self._turns.get(type(message))
-        if isinstance(message, m.Commit) and (len(message.writes) > STEP or message.tags):
-            return cast("R", await self._commit_in_steps(await self._with_copies(message)))
         if turn is not None:
             reply = turn(message, self._clock.now())
             if reply is not NOT_NOW:
                 return cast("R", reply)
+            if isinstance(message, m.Commit):
+                return cast("R", await self._commit_in_steps(await self._with_copies(message)))
             kind = type(message)
             return cast("R", await self._run(IN_PARTS[kind](self._table, message, self._whole[kind])))
         return cast("R", await self._run(ERRANDS[type(message)](self._table, message)))
