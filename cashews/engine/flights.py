@@ -120,8 +120,8 @@ class Flights:
             return await self._load_alone(key, load, tagging), False
         flight = self._begin(place, tagging) if place not in self._by_place else await self._join(place, tagging)
         if not isinstance(flight, Flight):
-            if flight is None or flight is ALONE:
-                return await self._load_alone(key, load, tagging, nested=flight is None), False
+            if flight is ALONE:
+                return await self._load_alone(key, load, tagging), False
             assert flight is not TAKE_OVER  # then it is the load to lead
             return flight, True
         around = LOADING.get()
@@ -219,21 +219,23 @@ class Flights:
             self._remove(flight)
         return None
 
-    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None, *, nested: bool = False) -> Outcome:
+    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None) -> Outcome:
         permit = self._permits.take(key, tagging)
-        permit.nested = nested
         try:
             with loading_here(permit):
                 return await load(permit)
         finally:
             self._permits.drop(permit)
 
-    async def _join(self, place: Place, tagging: KnownTags | None) -> Flight | Answer | None:
-        """Wait for the load that runs, and return its answer, or a load to lead; `None` if that load waits for us."""
+    async def _join(self, place: Place, tagging: KnownTags | None) -> Flight | Answer:
+        """Wait for the load that runs, and return its answer, or a load to lead.
+
+        A load that waits for this call is not waited for: the answer is `ALONE` then.
+        """
         around = LOADING.get()
         while (flight := self._joinable(place)) is not None:
             if around and is_blocked_by(flight, around):
-                return None
+                return ALONE
             reply: ReplySlot[Answer] = self._loop().reply_slot()
             flight.waiters[reply] = None
             for load in around[-1:]:

@@ -52,8 +52,6 @@ class LoadPermit(Waits):
     """False once an invalidation has overtaken the load, or may have: later calls load anew."""
     unfollow: Callable[[], object] | None = None
     """Has the store that follows the changes of the key do so no more; `None` if none does."""
-    nested: bool = False
-    """True if a load that waits for the end of this one holds what this one would wait for."""
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key

@@ -137,7 +137,7 @@ class UnderLock:
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
         engine, name = self.engine, lock_name(call.key)
-        if permit.nested or engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
+        if engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
             return await self.load(call, permit)
         outcomes: list[Outcome] = []
         with engine.load_locks.waiting(permit, name) as lock:
