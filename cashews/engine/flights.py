@@ -167,7 +167,7 @@ class Flights:
 
     def find(self, key: str) -> Flight | None:
         """Return the load of a key that runs in this event loop, if calls may join it."""
-        return self._joinable((get_ident(), key))
+        return self._joinable((get_ident(), key)) if self._by_place else None
 
     def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> list[Flight]:
         """Return new loads of some keys, which calls may join; each ends with `end_all` or `abandon`.
@@ -193,16 +193,18 @@ class Flights:
         self._remove(flight)
         return False
 
-    def end_all(self, ended: Iterable[tuple[LoadPermit, Outcome]]) -> None:
-        """End loads, shared or not, and give the outcome of each to the calls that wait for it."""
-        ended = list(ended)
-        self._permits.drop_all([permit for permit, _ in ended if not (isinstance(permit, Flight) and permit.ended)])
-        for permit, outcome in ended:
-            if isinstance(permit, Flight):
+    def end_all(self, permits: Iterable[LoadPermit]) -> None:
+        """End loads, shared or not; the outcome of each is to be told to the calls that wait for it."""
+        running: list[LoadPermit] = []
+        for permit in permits:
+            if not isinstance(permit, Flight):
+                running.append(permit)
+            else:
+                if not permit.ended:
+                    running.append(permit)
                 permit.ended = True
                 self._forget(permit)
-                if permit.waiters:
-                    permit.tell(outcome)
+        self._permits.drop_all(running)
 
     def leave(self, flight: Flight, waiter: Waiter) -> None:
         """Wait no more for a load; if the caller was chosen to lead it, another one is."""

@@ -61,22 +61,25 @@ class Permits(Interceptor):
         """Forget the permits of several loads that have ended."""
         with SHARED:
             for permit in permits:
-                self.drop(permit)
+                self._drop(permit)
 
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
         with SHARED:
-            permits = self.running.get(permit.key, [])
-            if permit in permits:  # unless they were all forgotten
-                permits.remove(permit)
-            if not permits:
-                self.running.pop(permit.key, None)
-            elif permit in permits:  # it counts once more
-                return
-            permit.over = True
-            if permit.unfollow is not None:
-                permit.unfollow()
-                permit.unfollow = None
+            self._drop(permit)
+
+    def _drop(self, permit: LoadPermit) -> None:
+        permits = self.running.get(permit.key, [])
+        if permit in permits:  # unless they were all forgotten
+            permits.remove(permit)
+        if not permits:
+            self.running.pop(permit.key, None)
+        elif permit in permits:  # it counts once more
+            return
+        permit.over = True
+        if permit.unfollow is not None:
+            permit.unfollow()
+            permit.unfollow = None
 
     def of(self, key: str) -> list[LoadPermit]:
         """Return the permits of a key."""

@@ -10,6 +10,7 @@ from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError
 from cashews.keys.signatures import annotations_of, signature_of
 from cashews.keys.template import Field, parse_template
+from cashews.runners.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,12 @@ class Ids:
             raise TypeError(message)
         return list(dict.fromkeys(given))
 
-    def call_of(
-        self, one: Hashable, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """Return the arguments of a call of one id."""
+    def call(self, one: Hashable, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str) -> Call:
+        """Return the call of one id, as if the function took that alone."""
         if len(args) > self.place:
-            return (*args[: self.place], one, *args[self.place + 1 :]), kwargs
-        return args, {**{name: value for name, value in kwargs.items() if name != self.name}, self.one: one}
+            return Call((*args[: self.place], one, *args[self.place + 1 :]), kwargs, key)
+        others = {name: value for name, value in kwargs.items() if name != self.name}
+        return Call(args, {**others, self.one: one}, key)
 
     def keys(
         self,

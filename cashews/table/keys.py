@@ -6,19 +6,34 @@
 from __future__ import annotations
 
 from cashews import messages as m
+from cashews._typing import ABSENT
 from cashews.keys.pattern import matcher
 from cashews.table.cursors import TableCursor
 from cashews.table.keyspace import PAGE, Table
-from cashews.table.values import delete, get, set_
+from cashews.table.values import delete, look, put
 
 
 def get_many(table: Table, message: m.GetMany, now: float) -> tuple[object, ...]:
-    return tuple(get(table, m.Get(key, message.default), now) for key in message.keys)
+    values, default = table.values, message.default
+    rows, deadlines, contents, used = values.rows, values.deadlines, values.contents, values.used
+    reply: list[object] = []
+    hits = 0
+    for key in message.keys:
+        row = rows.get(key)
+        if row is not None and deadlines[row] > now:
+            hits += 1
+            used[row] = 1
+            reply.append(contents[row])
+        else:
+            found = look(table, key, now)  # which counts the miss, and removes an expired value
+            reply.append(default if found is ABSENT else found)
+    table.hits += hits
+    return tuple(reply)
 
 
 def set_many(table: Table, message: m.SetMany, now: float) -> None:
     for key, value in message.pairs.items():
-        set_(table, m.Set(key, value, message.expire), now)
+        put(table, key, value, message.expire, now)
 
 
 def delete_many(table: Table, message: m.DeleteMany, now: float) -> None:
