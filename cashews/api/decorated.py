@@ -237,6 +237,10 @@ class CachedMany(Protocol[P, K, R]):
         """Remove the stored values of a call's ids."""
         ...
 
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> dict[K, Explanation]:
+        """Return all that the cache knows of each id of a call; the function is not run, and nothing changes."""
+        ...
+
     def statistics(self) -> CallStatistics:
         """Return the figures of the function; each id of a call counts as a call."""
         ...
@@ -258,6 +262,10 @@ class BoundMany(Protocol[P, K, R]):
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Remove the stored values of a call's ids."""
+        ...
+
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> dict[K, Explanation]:
+        """Return all that the cache knows of each id of a call; the function is not run, and nothing changes."""
         ...
 
     def statistics(self) -> CallStatistics:

@@ -48,6 +48,7 @@ class ManyDecorator:
         helpers: dict[str, Callable[..., Any]] = {
             "key": self.keying.shown_key_of(one),
             "invalidate": runner.invalidate,
+            "explain": runner.explain,
             "statistics": statistics_of(runner.observer),
         }
         template = self.keying.template_of(one)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
 
 import anyio
 
-from cashews._typing import NOT_NOW
+from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.later import start_soon
 from cashews.engine.engine import Engine
 from cashews.messages import LoadPermit, OneKey
@@ -17,28 +17,39 @@ Reply = TypeVar("Reply")
 
 async def ask_all(engine: Engine, messages: Sequence[OneKey[Reply]]) -> list[Reply | Exception]:
     """Ask several messages, and return their replies in order; one that fails has its exception in place of a reply."""
-    replies: dict[int, Reply | Exception] = {}
-    later: list[int] = []
-    for place, message in enumerate(messages):
+    replies: list[Reply | Exception | NotNowType] = []
+    in_place = engine.in_place
+    for message in messages:
         try:
-            found = engine.in_place(message)
-            if found is not NOT_NOW:
-                replies[place] = found
-            elif type(message) in engine.routes.of(message.key).turns:  # the budget is spent: others run in between
-                reply: Reply = await engine.ask(message)
-                replies[place] = reply
-            else:
-                later.append(place)
+            reply: Reply | NotNowType = in_place(message)
         except Exception as error:  # noqa: BLE001  it is the caller's to raise
-            replies[place] = error
+            replies.append(error)
+        else:
+            replies.append(reply)
+    later = [place for place, reply in enumerate(replies) if reply is NOT_NOW]
     if later:
-        async with anyio.create_task_group() as tasks:
-            for place in later:
-                start_soon(tasks, _ask, engine, messages[place], place, replies)
-    return [replies[place] for place in range(len(messages))]
+        await _ask_later(engine, messages, later, replies)
+    return cast("list[Reply | Exception]", replies)
 
 
-async def _ask(engine: Engine, message: OneKey[Reply], place: int, replies: dict[int, Reply | Exception]) -> None:
+async def _ask_later(
+    engine: Engine,
+    messages: Sequence[OneKey[Reply]],
+    places: Iterable[int],
+    replies: list[Reply | Exception | NotNowType],
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        for place in places:
+            message = messages[place]
+            if type(message) in engine.routes.of(message.key).turns:  # the budget was spent: others run in between
+                await _ask(engine, message, place, replies)
+            else:
+                start_soon(tasks, _ask, engine, message, place, replies)
+
+
+async def _ask(
+    engine: Engine, message: OneKey[Reply], place: int, replies: list[Reply | Exception | NotNowType]
+) -> None:
     try:
         reply: Reply = await engine.ask(message)
         replies[place] = reply

@@ -6,8 +6,7 @@ call begins its own loads first and waits for the others then, so two calls neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterable
 
 from cashews._typing import ABSENT
 from cashews.commands import Command
@@ -210,13 +209,12 @@ class JointLoader:
         condition, values, absent = self._plan.condition, wanted.values, None if self._absent else ABSENT
         for one, permit in wanted.own.items():
             value = values[one]
-            if value is ABSENT:
-                value = absent
-            if value is ABSENT:
+            if value is ABSENT and (value := absent) is ABSENT:
                 continue
-            stored: Outcome | None = Returned(value)
+            returned = Returned(value)
+            stored: Outcome | None = returned
             if condition is not None:
-                stored = await self._judged(condition, self._call(wanted, one), stored)
+                stored = await self._judged(condition, self._call(wanted, one), returned)
             if stored is None or isinstance(permit.tagging, UnknownTags):
                 continue
             try:

@@ -10,13 +10,16 @@ from cashews._typing import ABSENT
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
-from cashews.messages import DeleteMany, RecallMany
-from cashews.runners.call import Plan, Target
+from cashews.messages import DeleteMany, Recall, RecallMany
+from cashews.runners.call import Plan, Target, answer_of
+from cashews.runners.explanation import Explainer, Explanation
 from cashews.runners.ids import Ids
 from cashews.runners.joint import JointLoader
 from cashews.runners.observer import CallObserver
+from cashews.runners.runner import JUDGED
 from cashews.runners.wanted import Wanted
-from cashews.strategies.entry import Raised, Returned
+from cashews.strategies.entry import Returned
+from cashews.strategies.strategy import LOAD, Serve, Verdict, outcome_of
 
 
 class ManyRunner:
@@ -32,6 +35,7 @@ class ManyRunner:
         self._ids = ids
         self._absent = absent
         self.observer = CallObserver(engine, target.function, "many", plan)
+        self._explainer = Explainer(engine, target, plan, self.observer.name, self._look, _is_refreshing)
         self._loader = JointLoader(engine, target, ids, plan, self.observer, absent=absent)
 
     def decorated(self) -> Callable[..., Coroutine[Any, Any, dict[Hashable, Any]]]:
@@ -54,11 +58,11 @@ class ManyRunner:
             return dict(await self._ids.run(self._target.function, order, args, kwargs))
         self._sort(wanted, keyed, keys, found)
         values = wanted.values
-        if wanted.keys or wanted.keyless:
+        if missing := [*wanted.keys, *wanted.keyless]:
             await self._loader.load(wanted)
-            left_out = [one for one, value in values.items() if value is ABSENT]
-            for one in left_out:
-                del values[one]
+            for one in missing:
+                if values[one] is ABSENT:
+                    del values[one]
         return {one: value for one, value in values.items() if value is not None} if self._absent else values
 
     def _keys(self, wanted: Wanted, order: Sequence[Hashable]) -> tuple[Sequence[Hashable], Sequence[str]]:
@@ -91,10 +95,11 @@ class ManyRunner:
         """Take the values that were found, and note the ids that are to be loaded."""
         values, missing = wanted.values, wanted.keys
         for one, key, value in zip(ids, keys, found, strict=True):
-            if value is ABSENT:
-                missing[one] = key
-            elif type(value) is Raised:
-                value.throw()
+            if type(value) in JUDGED:
+                if value is ABSENT:
+                    missing[one] = key
+                else:  # of a decorator of another strategy, or an exception
+                    value = answer_of(outcome_of(value), shared=True)  # noqa: PLW2901  its answer in its place
             values[one] = value
         counts = self.observer.counts
         counts.hits += len(ids) - len(missing)
@@ -117,3 +122,19 @@ class ManyRunner:
         _, keys = self._keys(Wanted(args, kwargs), self._ids.of(args, kwargs))
         if keys:
             await self._engine.ask(DeleteMany(tuple(keys)))
+
+    async def explain(self, *args: Any, **kwargs: Any) -> dict[Hashable, Explanation]:
+        """Explain the part of each id in a call."""
+        explanations: dict[Hashable, Explanation] = {}
+        for one in self._ids.of(args, kwargs):
+            call = self._ids.call(one, args, kwargs, "")
+            explanations[one] = await self._explainer(*call.args, **call.kwargs)
+        return explanations
+
+    async def _look(self, key: str) -> tuple[bool, Verdict]:
+        found = await self._engine.ask(Recall(key, ABSENT))
+        return (False, LOAD) if found is ABSENT else (True, Serve(outcome_of(found)))
+
+
+def _is_refreshing(_: str) -> bool:
+    return False  # ids are loaded for their callers

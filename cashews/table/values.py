@@ -88,11 +88,13 @@ def put(table: Table, key: str, value: object, expire: float | None, now: float)
 
 
 def set_(table: Table, message: m.Set, now: float) -> bool:
-    if message.exist is not None or message.permit is not None:
+    exist, permit = message.exist, message.permit
+    if permit is not None and permit.void:
         require_storable(message.key, message.value)
-        if message.exist is not None and message.exist is (table.find(message.key, now) is None):
-            return False
-        if message.permit is not None and message.permit.void:
+        return False
+    if exist is not None:
+        require_storable(message.key, message.value)
+        if exist is (table.find(message.key, now) is None):
             return False
     return put(table, message.key, message.value, message.expire, now)
 

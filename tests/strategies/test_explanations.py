@@ -130,6 +130,50 @@ async def test_a_stored_run_of_a_generator_is_explained(cache):
 
 
 @on_memory
+async def test_each_of_many_ids_is_explained(cache, clock, subject):
+    runs = []
+
+    @cache.many(ttl=90, key="user:{id}:{lang}", tags=["user:{id}"])
+    async def users(ids, lang="en"):
+        runs.append(ids)
+        await clock.sleep(1)
+        return dict.fromkeys(ids, lang)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(users, [1])
+        await clock.advance(30)
+        tasks.start_soon(users, [2])
+        await clock.advance(0.5)
+        found = await users.explain([3, 1, 2, 1])
+        assert await users.explain(ids=[3, 1, 2], lang="en") == found
+        await clock.advance(1)
+    assert list(found) == [3, 1, 2]
+    keys = {one: (each.key, each.found, each.verdict, each.tags) for one, each in found.items()}
+    assert keys == {
+        1: ("user:1:en", True, "serve", ("user:1",)),
+        2: ("user:2:en", False, "load", ("user:2",)),
+        3: ("user:3:en", False, "load", ("user:3",)),
+    }
+    assert [(each.loads, each.ttl_left, each.age, each.store) for each in found.values()] == [
+        (0, None, None, subject.name),
+        (0, 61, 29, subject.name),
+        (1, None, None, subject.name),
+    ]
+    assert runs == [[1], [2]]
+    assert users.statistics().calls == 2
+
+
+async def test_an_id_without_a_key_is_told_with_the_reason(cache):
+    @cache.many(ttl=90, key="{id}")
+    async def load(ids):
+        return dict.fromkeys(ids)
+
+    thing = object()
+    found = await load.explain([thing, 1])
+    assert (found[thing].key, found[thing].verdict, found[1].key) == (None, "run", "1")
+    assert found[thing].reason
+
+
 async def test_the_route_of_the_key_is_told(origin, clock):
     cache = Cache("two stores", clock=clock)
     cache.setup("mem://")

@@ -384,3 +384,24 @@ async def test_ids_with_one_key_are_one_load(cache):
 
     assert await users([1, "1", 2]) == {1: "user 1", "1": "user 1", 2: "user 2"}
     assert runs == [[1, 2]]
+
+
+@pytest.mark.parametrize("strategy", ["early", "soft", "hit"])
+async def test_it_understands_what_other_strategies_have_stored(cache, users, source, strategy):
+    """Guarantee 12: a function of one user may have the keys of a function of many."""
+    options = {"cache_hits": 9} if strategy == "hit" else {}
+
+    @getattr(cache, strategy)(ttl=90, key="user:{uid}:en", prefix="", **options)
+    async def user(uid):
+        return f"{uid} alone"
+
+    @getattr(cache, strategy)(ttl=90, key="user:{uid}:en", condition=lambda *_, **__: KeyError(3), prefix="", **options)
+    async def failing(uid):
+        return uid
+
+    await user(1)
+    assert await users([1, 2]) == {1: "1 alone", 2: "2 en 1"}
+    assert source.runs == [[2]]
+    await failing(3)
+    with pytest.raises(KeyError):
+        await users([1, 3])

@@ -267,6 +267,7 @@ async def test_a_cached_function_of_many_ids_keeps_its_types() -> None:
     assert assert_type(await many([1, 2]), dict[int, str]) == {1: "1False", 2: "2False"}
     assert assert_type(many.key(1), str) == "many:1"
     await many.invalidate([1])
+    assert assert_type(await many.explain([3]), dict[int, Explanation])[3].key == "many:3"
     assert assert_type(many.statistics(), CallStatistics).loads >= 1
     assert assert_type(await batched(1, fresh=True), str | None) == "1True"
 
