@@ -1,77 +1,34 @@
-"""The decorators of plain functions, and the types of functions that they decorate."""
+"""The decorators of plain functions."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, cast, overload
 
 from anyio import CapacityLimiter, to_thread
 
 from cashews._dataclass import dataclass
 from cashews.actors.portal import Portal, holding
-from cashews.api.decorators import CachingDecorator, GuardDecorator, InvalidateDecorator
+from cashews.api.blocking_streams import BlockingStreams
+from cashews.api.decorated import K, Owner, P, R
+from cashews.api.decorated_plain import BlockingCached, BlockingCachedIterator, BlockingCachedMany, BlockingFiltered
+from cashews.api.decorators import (
+    BloomDecorator,
+    CachingDecorator,
+    DualBloomDecorator,
+    GuardDecorator,
+    InvalidateDecorator,
+    IteratorDecorator,
+)
+from cashews.api.many import BatchingDecorator, ManyDecorator
 from cashews.api.methods import Binding, Method, equipped, unwrapped
-from cashews.engine.counts import CallStatistics
 from cashews.exceptions import WrongArgumentError
-from cashews.runners.explanation import Explanation
 
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-Owner = TypeVar("Owner")
-HELPERS = ("key", "invalidate", "refresh", "peek", "explain", "statistics")
+HELPERS = ("key", "invalidate", "refresh", "peek", "explain", "statistics", "set")
 PLAIN_HELPERS = ("key", "statistics")
 """Those that wait for nothing."""
-
-
-class BoundBlockingCached(Protocol[P, R_co]):
-    """The helpers of a cached plain function or method, which take the arguments of a call."""
-
-    __name__: str
-    __qualname__: str
-    key_template: str | None
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Answer from the cache, or run the function."""
-        ...
-
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Return the key of a call."""
-        ...
-
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove the stored outcome of a call; says whether there was one."""
-        ...
-
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Run the function, store its outcome and return it."""
-        ...
-
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> R_co | None:
-        """Return the stored outcome of a call, or `None`, without running the function."""
-        ...
-
-    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
-        """Return all that the cache knows of a call; the function is not run, and nothing changes."""
-        ...
-
-    def statistics(self) -> CallStatistics:
-        """Return the figures of the function."""
-        ...
-
-
-class BlockingCached(BoundBlockingCached[P, R_co], Protocol[P, R_co]):
-    """A cached plain function; on a method, the helpers are bound like the method itself."""
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> BlockingCached[P, R_co]: ...
-    @overload
-    def __get__(
-        self: BlockingCached[Concatenate[Owner, Q], R], instance: Owner, owner: type[Owner]
-    ) -> BoundBlockingCached[Q, R]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +63,99 @@ class BlockingGuardDecorator:
         return cast("Callable[P, R]", decorated(self.portal, self.decorator, function))
 
 
+@dataclass(frozen=True, slots=True)
+class BlockingIteratorDecorator:
+    """``@cache.blocking.iterator(...)``: makes a cached generator function of another."""
+
+    portal: Portal
+    decorator: IteratorDecorator
+
+    def __call__(self, function: Callable[P, Iterator[R]]) -> BlockingCachedIterator[P, R]:
+        """Decorate a generator function. It runs in its caller's thread, one item at a time.
+
+        :raises WrongArgumentError: if it is no plain generator function
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        plain, binding = unwrapped(function)
+        if not inspect.isgeneratorfunction(plain):
+            raise WrongArgumentError("function", plain, "a plain generator function")
+        runner, template = self.decorator.runner(plain), self.decorator.keying.template_of(plain)
+        helpers = _plain_helpers(self.portal, self.decorator.helpers(runner, plain))
+        run = BlockingStreams(self.portal, runner, plain).decorated()
+        return cast("BlockingCachedIterator[P, R]", equipped(run, plain, binding, template, **helpers))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingManyDecorator:
+    """``@cache.blocking.many(...)``: makes a cached function of a plain one that takes many ids."""
+
+    portal: Portal
+    decorator: ManyDecorator
+
+    def __call__(self, function: Callable[P, Mapping[K, R]]) -> BlockingCachedMany[P, K, R]:
+        """Decorate a plain function. It runs in a worker thread of the event loop, with a copy of its caller's context.
+
+        :raises WrongArgumentError: if it is async, or has no parameter for the ids
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        return cast("BlockingCachedMany[P, K, R]", decorated(self.portal, self.decorator, function))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingBatchingDecorator:
+    """``@cache.blocking.batching(...)``: makes a function of one id of a plain one that takes many."""
+
+    portal: Portal
+    decorator: BatchingDecorator
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[list[K], P], Mapping[K, R]]
+    ) -> Callable[Concatenate[K, P], R | None]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Owner, list[K], P], Mapping[K, R]]
+    ) -> Callable[Concatenate[Owner, K, P], R | None]: ...
+    def __call__(self, function: Callable[..., Mapping[Any, Any]]) -> Callable[..., Any]:
+        """Decorate a plain function. It runs in a worker thread of the event loop, with a copy of its caller's context.
+
+        :raises WrongArgumentError: if it is async, or has no parameter for the ids
+        """
+        return cast("Callable[..., Any]", decorated(self.portal, self.decorator, function))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingBloomDecorator:
+    """``@cache.blocking.bloom(...)``: puts a filter before a plain function."""
+
+    portal: Portal
+    decorator: BloomDecorator
+
+    def __call__(self, function: Callable[P, R]) -> BlockingFiltered[P, R]:
+        """Decorate a plain function. It runs in a worker thread of the event loop, with a copy of its caller's context.
+
+        :raises WrongArgumentError: if it is async, or the name is the same for all calls
+        :raises WrongKeyError: if the name does not fit it
+        """
+        return cast("BlockingFiltered[P, R]", decorated(self.portal, self.decorator, function))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingDualBloomDecorator:
+    """``@cache.blocking.dual_bloom(...)``: puts two filters before a plain function."""
+
+    portal: Portal
+    decorator: DualBloomDecorator
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R | bool]:
+        """Decorate a plain function. It runs in a worker thread of the event loop, with a copy of its caller's context.
+
+        :raises WrongArgumentError: if it is async, or the name is the same for all calls
+        :raises WrongKeyError: if the name does not fit it
+        """
+        return cast("Callable[P, R | bool]", decorated(self.portal, self.decorator, function))
+
+
 def decorated(portal: Portal, decorator: Callable[[Any], Any], function: Any) -> Any:
     """Return the blocking form of an async decorator's work on a plain function, with its helpers.
 
@@ -113,16 +163,17 @@ def decorated(portal: Portal, decorator: Callable[[Any], Any], function: Any) ->
     """
     plain, binding = unwrapped(function)
     inner = decorator(_BOUND_AS[binding](threaded(plain)))
-    new = {name: getattr(inner, name) for name in HELPERS if hasattr(inner, name)}
-    helpers = {
-        name: helper if name in PLAIN_HELPERS else blocked(portal, helper)
-        for name, helper in new.items()
-        if helper is not getattr(plain, name, None)
-    }
+    every = {name: getattr(inner, name) for name in HELPERS if hasattr(inner, name)}
+    new = {name: helper for name, helper in every.items() if helper is not getattr(plain, name, None)}
+    helpers = _plain_helpers(portal, new)
     run = blocked(portal, inner.func if isinstance(inner, Method) else inner)
     binding = inner.binding if isinstance(inner, Method) else None
     owner = plain if isinstance(plain, Method) else inner
     return equipped(run, owner, binding, getattr(inner, "key_template", None), **helpers)
+
+
+def _plain_helpers(portal: Portal, helpers: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    return {name: helper if name in PLAIN_HELPERS else blocked(portal, helper) for name, helper in helpers.items()}
 
 
 def _as_it_is(function: Any) -> Any:

@@ -9,12 +9,21 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overloa
 
 from cashews._typing import Duration
 from cashews.actors.portal import HOLDER, BlockingBlock, Portal
-from cashews.api.blocked import BlockingCachingDecorator, BlockingGuardDecorator, threaded
+from cashews.api.blocked import (
+    BlockingBatchingDecorator,
+    BlockingBloomDecorator,
+    BlockingCachingDecorator,
+    BlockingDualBloomDecorator,
+    BlockingGuardDecorator,
+    BlockingIteratorDecorator,
+    BlockingManyDecorator,
+    threaded,
+)
 from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
-from cashews.api.decorators import CachingDecorator, GuardDecorator, InvalidateDecorator
 from cashews.api.filling import Filling
 from cashews.api.guarding import GuardAPI
+from cashews.api.many import ManyAPI
 from cashews.api.transactions import TIMEOUT, TransactionAPI
 from cashews.backends.commands import NO_TAGS
 from cashews.engine.context import AMBIENT
@@ -82,26 +91,18 @@ async def _viewed(block: AbstractAsyncContextManager[T, Any], view: Callable[[T]
         yield view(value)
 
 
-def caching(method: Callable[Concatenate[Any, P], CachingDecorator]) -> BlockingCommand[P, BlockingCachingDecorator]:
-    """Return the form of a caching decorator for plain functions."""
+D = TypeVar("D")
+B = TypeVar("B")
+
+
+def decorating(method: Callable[Concatenate[Any, P], D], blocking: Callable[[Portal, D], B]) -> BlockingCommand[P, B]:
+    """Return the form of a method that gives a decorator: that gives one of plain functions."""
 
     @wraps(method)
-    def run(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> BlockingCachingDecorator:
-        return BlockingCachingDecorator(self.portal, method(self.asynchronous, *args, **kwargs))
+    def run(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> B:
+        return blocking(self.portal, method(self.asynchronous, *args, **kwargs))
 
-    return cast("BlockingCommand[P, BlockingCachingDecorator]", run)
-
-
-def guarding(
-    method: Callable[Concatenate[Any, P], GuardDecorator | InvalidateDecorator],
-) -> BlockingCommand[P, BlockingGuardDecorator]:
-    """Return the form of a guard for plain functions."""
-
-    @wraps(method)
-    def run(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> BlockingGuardDecorator:
-        return BlockingGuardDecorator(self.portal, method(self.asynchronous, *args, **kwargs))
-
-    return cast("BlockingCommand[P, BlockingGuardDecorator]", run)
+    return cast("BlockingCommand[P, B]", run)
 
 
 class BlockingTransaction:
@@ -249,18 +250,23 @@ class Blocking:
     def _block(self, make: Callable[[], AbstractAsyncContextManager[T, Any]]) -> BlockingBlock[T]:
         return BlockingBlock(self.portal, make, (AMBIENT, HOLDER))
 
-    __call__ = caching(DecoratorAPI.__call__)
-    early = caching(DecoratorAPI.early)
-    soft = caching(DecoratorAPI.soft)
-    hit = caching(DecoratorAPI.hit)
-    dynamic = caching(DecoratorAPI.dynamic)
-    failover = caching(DecoratorAPI.failover)
-    locked = guarding(GuardAPI.locked)
-    rate_limit = guarding(GuardAPI.rate_limit)
-    slice_rate_limit = guarding(GuardAPI.slice_rate_limit)
-    circuit_breaker = guarding(GuardAPI.circuit_breaker)
-    thunder_protection = guarding(GuardAPI.thunder_protection)
-    invalidate = guarding(GuardAPI.invalidate)
+    __call__ = decorating(DecoratorAPI.__call__, BlockingCachingDecorator)
+    early = decorating(DecoratorAPI.early, BlockingCachingDecorator)
+    soft = decorating(DecoratorAPI.soft, BlockingCachingDecorator)
+    hit = decorating(DecoratorAPI.hit, BlockingCachingDecorator)
+    dynamic = decorating(DecoratorAPI.dynamic, BlockingCachingDecorator)
+    failover = decorating(DecoratorAPI.failover, BlockingCachingDecorator)
+    iterator = decorating(DecoratorAPI.iterator, BlockingIteratorDecorator)
+    many = decorating(ManyAPI.many, BlockingManyDecorator)
+    batching = decorating(ManyAPI.batching, BlockingBatchingDecorator)
+    locked = decorating(GuardAPI.locked, BlockingGuardDecorator)
+    rate_limit = decorating(GuardAPI.rate_limit, BlockingGuardDecorator)
+    slice_rate_limit = decorating(GuardAPI.slice_rate_limit, BlockingGuardDecorator)
+    circuit_breaker = decorating(GuardAPI.circuit_breaker, BlockingGuardDecorator)
+    thunder_protection = decorating(GuardAPI.thunder_protection, BlockingGuardDecorator)
+    invalidate = decorating(GuardAPI.invalidate, BlockingGuardDecorator)
+    bloom = decorating(GuardAPI.bloom, BlockingBloomDecorator)
+    dual_bloom = decorating(GuardAPI.dual_bloom, BlockingDualBloomDecorator)
 
     def statistics(self) -> EngineStatistics:
         """Return the figures of the cache."""
@@ -272,16 +278,19 @@ class Blocking:
         self.portal.end()
 
 
-class BlockingHost(CommandAPI, DecoratorAPI, GuardAPI, TransactionAPI):
+class BlockingHost(CommandAPI, ManyAPI, DecoratorAPI, GuardAPI, TransactionAPI):
     """The cache, as its blocking face sees it."""
 
     async def close(self) -> None:
-        """End all tasks and close all backends."""
-        raise NotImplementedError
+        """End all tasks and close all backends.
+
+        A use of the cache then raises CacheClosedError, until it is set up or opened again.
+        """
+        await self._engine.close()
 
     def statistics(self) -> EngineStatistics:
-        """Return the figures of the cache."""
-        raise NotImplementedError
+        """Return the figures of the cache: its tasks, waiters, loads, refreshes and backends."""
+        return self._engine.statistics()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 from cashews._arguments import command_of, commands_of, runnable, runnables, text
 from cashews._typing import Self
 from cashews.api.blocking import Blocking, BlockingHost, opened
-from cashews.api.many import ManyAPI
 from cashews.api.settings import parse_setup
 from cashews.backends.interface import Backend, Environment, Tracing
 from cashews.clock import Clock, SystemClock
@@ -20,13 +19,12 @@ from cashews.engine.chance import own_random
 from cashews.engine.context import AmbientBlock, Detector, Off
 from cashews.engine.engine import Engine
 from cashews.engine.interceptors import Callback, Middleware
-from cashews.engine.statistics import EngineStatistics
 from cashews.messages.values import OnRemove
 
 ALL = frozenset(Command)
 
 
-class Cache(BlockingHost, ManyAPI):
+class Cache(BlockingHost):
     """A cache over one or more backends.
 
     All tasks that it needs live in the block ``async with Cache.open("mem://") as cache``. Without that block, after
@@ -162,13 +160,6 @@ class Cache(BlockingHost, ManyAPI):
             self.setup(settings_url, middlewares, prefix, **options)
         await self._engine.reopen()
 
-    async def close(self) -> None:
-        """End all tasks and close all backends.
-
-        A use of the cache then raises CacheClosedError, until it is set up or opened again.
-        """
-        await self._engine.close()
-
     def is_setup(self) -> bool:
         """Say whether a backend is set up."""
         return bool(self._engine.routes)
@@ -253,7 +244,3 @@ class Cache(BlockingHost, ManyAPI):
     def _detector(self) -> tuple[Detector, Detector]:
         detector = Detector(self._engine)
         return detector, detector
-
-    def statistics(self) -> EngineStatistics:
-        """Return the figures of the cache: its tasks, waiters, loads, refreshes and backends."""
-        return self._engine.statistics()

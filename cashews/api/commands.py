@@ -15,16 +15,20 @@ from cashews.backends.commands import NO_TAGS, Commands
 from cashews.engine.coordinator.lock_context import LockContext
 from cashews.exceptions import WrongArgumentError
 from cashews.guards.locked import LEASE
-from cashews.messages import Paged
+from cashews.messages import Message, Paged
 from cashews.runners.call import Call, answer_of
 from cashews.ttl import seconds
 
 T = TypeVar("T")
+R = TypeVar("R")
 Item = TypeVar("Item")
 
 
 class CommandAPI(Face, Commands):
     """The commands of every backend, and those that take more than one message."""
+
+    def _ask(self, message: Message[R]) -> Awaitable[R]:
+        return self._engine.ask(message)
 
     def _pages(self, message: Paged[Item]) -> AsyncIterator[Item]:
         return self._engine.pages(message)

@@ -155,22 +155,21 @@ class IteratorDecorator:
         :raises WrongKeyError: if the key template does not fit it
         """
         function, binding = unwrapped(function)
-        generator = async_generator_function(function)
-        target = self.keying.target(generator)
-
-        async def invalidate(*args: object, **kwargs: object) -> bool:
-            call = target.call_if_keyed(args, kwargs)
-            return call is not None and await self.engine.ask(Delete(call.key))
-
-        runner = StreamRunner(self.engine, target, self.plan, self.most)
-        helpers: dict[str, Callable[..., Any]] = {
-            "key": self.keying.shown_key_of(function),
-            "invalidate": invalidate,
-            "explain": runner.explainer(),
-            "statistics": statistics_of(runner.observer),
-        }
-        template = self.keying.template_of(function)
+        runner = self.runner(async_generator_function(function))
+        helpers, template = self.helpers(runner, function), self.keying.template_of(function)
         return cast("CachedIterator[P, R]", equipped(runner.decorated(), function, binding, template, **helpers))
+
+    def runner(self, function: Callable[..., Any]) -> StreamRunner:
+        """Return the runner of a generator function's calls.
+
+        :raises WrongKeyError: if the key template does not fit it
+        """
+        return StreamRunner(self.engine, self.keying.target(function), self.plan, self.most)
+
+    def helpers(self, runner: StreamRunner, function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+        """Return the methods of a cached generator function."""
+        key, statistics = self.keying.shown_key_of(function), statistics_of(runner.observer)
+        return {"key": key, "invalidate": runner.invalidate, "explain": runner.explainer(), "statistics": statistics}
 
 
 @dataclass(frozen=True, slots=True)

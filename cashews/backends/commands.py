@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -32,7 +33,7 @@ Item = TypeVar("Item")
 NO_TAGS: Final[tuple[str, ...]] = ()
 
 
-class Commands:
+class Commands(ABC):
     """The commands. Keys are text; every `expire` is a duration (see `cashews.ttl`), `None` for no expiry.
 
     Each command may raise the errors of `Engine.ask`. A wrong duration is a WrongTTLError, any other wrong argument a
@@ -46,13 +47,13 @@ class Commands:
     _straight: StraightLines = SHUT
     """The ways of one value without a message; a cache has those of its engine."""
 
+    @abstractmethod
     def _ask(self, message: Message[R]) -> Awaitable[R]:
         """Post a message and return its reply."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pages(self, message: Paged[Item]) -> AsyncIterator[Item]:
         """Return an iterator over the items of every page."""
-        raise NotImplementedError
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
@@ -84,7 +84,7 @@ class Environment:
     door: Door
 
 
-class Backend(Commands, Asks, ABC):
+class Backend(Commands, Asks):
     """Where values are kept: an actor whose state changes only in its turns.
 
     Its own commands ask it at once. Unlike those of a cache they pass no switch, middleware, callback or transaction,

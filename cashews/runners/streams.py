@@ -6,8 +6,8 @@ run outlives its deadline or the deletion of its key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from copy import deepcopy
 from functools import wraps
 from typing import Any, Final
@@ -19,8 +19,9 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
+from cashews.engine.permits import TakenPermit
 from cashews.exceptions import NoKeyError
-from cashews.messages import KnownTags, LoadPermit, Recall, UnknownTags
+from cashews.messages import Delete, KnownTags, LoadPermit, Recall, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime
 from cashews.runners.explanation import Explainer
 from cashews.runners.observer import CallObserver
@@ -39,6 +40,9 @@ MOST_ITEMS: Final = 100_000
 class Recording:
     """The items that a run has yielded so far; none once the recording was given up."""
 
+    call: Call
+    taken: TakenPermit
+    """The block of the run and of the storing of its items; each recording has to enter it."""
     most: int
     copy: bool
     """True: items are copied, as the store copies values; false: they are shared, as the store shares them."""
@@ -68,6 +72,7 @@ class StreamRunner:
 
     def __init__(self, engine: Engine, target: Target, plan: Plan, most: int = MOST_ITEMS) -> None:
         self._engine = engine
+        self.clock = engine.clock
         self._target = target
         self._function: Generating = target.function
         self.observer = CallObserver(engine, target.function, "iterator", plan)
@@ -85,6 +90,11 @@ class StreamRunner:
 
         return stream
 
+    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """Remove the stored run of a call; says whether there was one."""
+        call = self._target.call_if_keyed(args, kwargs)
+        return call is not None and await self._engine.ask(Delete(call.key))
+
     def explainer(self) -> Explainer:
         """Return the function that explains calls."""
         return Explainer(self._engine, self._target, self._plan, self.observer.name, self._look, _is_refreshing)
@@ -95,25 +105,36 @@ class StreamRunner:
 
     async def _items(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Return the items of a call: of a stored run, or of a new one."""
+        begun = await self.begin(args, kwargs)
+        if begun is None:
+            return self._function(*args, **kwargs)
+        return self._record(begun) if isinstance(begun, Recording) else _replay(begun)
+
+    async def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[object] | Recording | None:
+        """Return the items of a stored run, or the recording of a new one, which is to be ended.
+
+        The function runs by itself for a call that the cache can do nothing for: then the answer is `None`.
+        """
         counts = self.observer.counts
         try:
             call = self._target.call(args, kwargs)
         except NoKeyError as error:
             counts.others += 1
             self.observer.note(error, "key")
-            return self._function(*args, **kwargs)
+            return None
         try:
             found = await self._remembered(call.key)
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             counts.others += 1
-            return self._function(*args, **kwargs)
+            return None
         if found is not None:
             counts.hits += 1
-            return self._replay(call, found)
+            self.observer.answered(Source.HIT, call, Returned(found))
+            return found
         counts.others += 1
         self.observer.missed(call.key)
-        return self._record(call)
+        return await self._recording(call)
 
     # --- a stored run
 
@@ -122,40 +143,48 @@ class StreamRunner:
         found = await self._engine.ask(Recall(key, ABSENT))
         return list(found.items) if type(found) is StoredRun else None
 
-    async def _replay(self, call: Call, items: list[object]) -> AsyncGenerator[object, None]:
-        self.observer.answered(Source.HIT, call, Returned(items))
-        for start in range(0, len(items), PACE):
-            for item in items[start : start + PACE]:
-                yield item
-            await checkpoint()
-
     # --- a new run
 
-    async def _record(self, call: Call) -> AsyncGenerator[object, None]:
-        """Run the generator for one consumer; store its items if it came to its end and is worth it."""
+    async def _recording(self, call: Call) -> Recording:
+        """Return the recording of a new run for one consumer."""
         engine = self._engine
-        recording = Recording(self._most, copy=not engine.backend_of(call.key).shares)
-        with engine.permit(call.key, self._tagging(call)) as permit:
+        taken = engine.permit(call.key, self._tagging(call))
+        permit = taken.permit
+        recording = Recording(call, taken, self._most, copy=not engine.backend_of(call.key).shares)
+        try:
             if isinstance(permit.tagging, UnknownTags):
                 recording.give_up()
             elif permit.tagging is not None or engine.follows:
                 await engine.announce(permit)
-            outcome: Outcome | None = None
-            try:
+        except BaseException:
+            engine.permits.drop(permit)
+            raise
+        return recording
+
+    async def _record(self, recording: Recording) -> AsyncGenerator[object, None]:
+        """Run the generator for one consumer; store its items if it came to its end and is worth it."""
+        call = recording.call
+        with recording.taken:
+            with self.running(recording):
                 async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                     while (item := await self._next(source, recording)) is not ABSENT:
-                        await self._take_down(call, recording, item)
+                        await self.judge(recording, item)
+                        self.take_down(recording, item)
                         yield item
-                outcome = Returned(None)
-            except Exception as error:
-                outcome = Raised(error)
-                raise
-            finally:
-                self.observer.loaded(call.key, recording.cost, outcome)
-            try:
-                await self._store(call, recording, permit)
-            except Exception as error:  # noqa: BLE001  the consumer has had all items
-                self.observer.tolerate(error, "store", call.key)
+            await self.store(recording)
+
+    @contextmanager
+    def running(self, recording: Recording) -> Generator[None, None, None]:
+        """Count a run, and tell of its end: the block is the run itself."""
+        outcome: Outcome | None = None
+        try:
+            yield
+            outcome = Returned(None)
+        except Exception as error:
+            outcome = Raised(error)
+            raise
+        finally:
+            self.observer.loaded(recording.call.key, recording.cost, outcome)
 
     def _tagging(self, call: Call) -> KnownTags | None:
         try:
@@ -165,7 +194,7 @@ class StreamRunner:
             return UnknownTags(error)
 
     async def _next(self, source: AsyncGenerator[object, None], recording: Recording) -> object | Absent:
-        clock = self._engine.clock
+        clock = self.clock
         started = clock.now()
         try:
             return await anext(source)
@@ -174,27 +203,47 @@ class StreamRunner:
         finally:
             recording.cost += clock.now() - started
 
-    async def _take_down(self, call: Call, recording: Recording, item: object) -> None:
-        """Record an item; give the recording up if the condition refuses it, or there is no room."""
-        if not recording.whole:
+    @property
+    def judges(self) -> bool:
+        """Whether there is a condition."""
+        return self._plan.condition is not None
+
+    async def judge(self, recording: Recording, item: object) -> None:
+        """Give a recording up if the condition refuses an item."""
+        condition = self._plan.condition
+        if condition is None or not recording.whole:
             return
-        condition, part = self._plan.condition, "condition"
         try:
-            if condition is not None and not await consult(condition, item, call):
+            accepted = await consult(condition, item, recording.call)
+        except Exception as error:  # noqa: BLE001  of the user's callable; the consumer has nothing to do with it
+            recording.give_up()
+            self.observer.note(error, "condition", recording.call.key)
+        else:
+            if not accepted:
                 recording.give_up()
                 recording.refused = True
-                return
-            part = "copy"
+
+    def take_down(self, recording: Recording, item: object) -> None:
+        """Record an item; give the recording up if there is no room."""
+        if not recording.whole:
+            return
+        try:
             room = recording.add(item)
-        except Exception as error:  # noqa: BLE001  of the user's callable or item; its consumer has nothing to do with it
+        except Exception as error:  # noqa: BLE001  of the user's item; the consumer has nothing to do with it
             recording.give_up()
-            self.observer.note(error, part, call.key)
+            self.observer.note(error, "copy", recording.call.key)
         else:
             if not room:
-                logger.info("a run of %r is not stored: it yields more than %d items", call.key, self._most)
+                logger.info("a run of %r is not stored: it yields more than %d items", recording.call.key, self._most)
+
+    async def store(self, recording: Recording) -> None:
+        """Store the items of a run that has come to its end, if they were recorded and are worth it."""
+        try:
+            await self._store(recording.call, recording, recording.taken.permit)
+        except Exception as error:  # noqa: BLE001  the consumer has had all items
+            self.observer.tolerate(error, "store", recording.call.key)
 
     async def _store(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
-        """Store a run, if it was recorded and is worth it."""
         if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
             if recording.refused or recording.cost < self._plan.min_cost:
                 self.observer.refused(call.key)
@@ -204,6 +253,13 @@ class StreamRunner:
         message = self._target.storing(call, Returned(recording.items), run, ttl, permit)
         if await self._engine.ask(message) and self.observer.is_watched():
             self.observer.stored(call, message)
+
+
+async def _replay(items: Sequence[object]) -> AsyncGenerator[object, None]:
+    for start in range(0, len(items), PACE):
+        for item in items[start : start + PACE]:
+            yield item
+        await checkpoint()
 
 
 def _is_refreshing(_: str) -> bool:

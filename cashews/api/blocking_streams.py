@@ -1,0 +1,59 @@
+"""Cached generator functions in threads: the generator runs in the thread of its consumer, one item at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial, wraps
+from typing import Any
+
+from cashews._typing import ABSENT, Absent
+from cashews.actors.portal import Portal
+from cashews.runners.streams import Recording, StreamRunner
+
+
+class BlockingStreams:
+    """Runs the calls of one generator function; an event loop reads and stores the runs.
+
+    :param function: the function, which the runner never calls here
+    """
+
+    def __init__(self, portal: Portal, runner: StreamRunner, function: Callable[..., Generator[Any, Any, Any]]) -> None:
+        self._portal = portal
+        self._runner = runner
+        self._function = function
+
+    def decorated(self) -> Callable[..., Generator[Any, None, None]]:
+        """Return the generator function that users call."""
+
+        @wraps(self._function)
+        def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+            begun = self._portal.run(partial(self._runner.begin, args, kwargs))
+            if begun is None:
+                yield from self._function(*args, **kwargs)
+            elif isinstance(begun, Recording):
+                yield from self._record(begun)
+            else:
+                yield from begun
+
+        return stream
+
+    def _record(self, recording: Recording) -> Generator[object, None, None]:
+        """Run the generator for one consumer; have its items stored if it came to its end and is worth it."""
+        runner, call = self._runner, recording.call
+        with recording.taken:
+            with runner.running(recording), closing(self._function(*call.args, **call.kwargs)) as source:
+                while (item := self._next(source, recording)) is not ABSENT:
+                    if runner.judges:
+                        self._portal.run(partial(runner.judge, recording, item))
+                    runner.take_down(recording, item)
+                    yield item
+            self._portal.run(partial(runner.store, recording))
+
+    def _next(self, source: Iterator[object], recording: Recording) -> object | Absent:
+        now = self._runner.clock.now
+        started = now()
+        try:
+            return next(source, ABSENT)
+        finally:
+            recording.cost += now() - started
