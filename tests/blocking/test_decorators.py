@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from functools import partial
-from threading import Barrier, Event, Thread, get_ident
+from threading import Event, get_ident
 
 import anyio
 import pytest
@@ -20,26 +20,7 @@ def cache():
         yield face
 
 
-def crowd(function, size=50):
-    """Call a function in many threads, which begin together; return their results and errors."""
-    outcomes, ready = [], Barrier(size)
-
-    def run():
-        ready.wait()
-        try:
-            outcomes.append(function())
-        except Exception as error:  # noqa: BLE001  the outcome
-            outcomes.append(error)
-
-    workers = [Thread(target=run) for _ in range(size)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return outcomes
-
-
-def test_fifty_threads_load_a_key_once(cache):
+def test_fifty_threads_load_a_key_once(cache, crowd):
     loads, waiters = [], Event()
 
     @cache(ttl="1m")
@@ -56,7 +37,7 @@ def test_fifty_threads_load_a_key_once(cache):
     assert figures.hits + figures.shared == 245
 
 
-def test_nested_loads_in_many_threads_do_not_wait_for_threads(cache):
+def test_nested_loads_in_many_threads_do_not_wait_for_threads(cache, crowd):
     @cache(ttl="1m")
     def inner(number):
         return number
@@ -88,7 +69,7 @@ def test_helpers_are_plain(cache):
     assert not user.invalidate(1)
 
 
-def test_errors_of_the_function_reach_its_caller(cache):
+def test_errors_of_the_function_reach_its_caller(cache, crowd):
     @cache(ttl="1m")
     def fails():
         message = "at all"
