@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cashews._typing import TTL, Duration
+from cashews.api.blocking import Blocking
 from cashews.api.decorated import Cached, CachedIterator, CachedMany, Filtered
+from cashews.api.decorated_plain import BlockingCached, BlockingCachedIterator, BlockingCachedMany, BlockingFiltered
 from cashews.api.filling import Filling
 from cashews.api.settings import BackendFactory
 from cashews.backends.interface import Backend
@@ -28,6 +30,11 @@ __all__ = [
     "TTL",
     "Backend",
     "BackendFactory",
+    "Blocking",
+    "BlockingCached",
+    "BlockingCachedIterator",
+    "BlockingCachedMany",
+    "BlockingFiltered",
     "Cached",
     "CachedIterator",
     "CachedMany",

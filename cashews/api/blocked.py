@@ -22,6 +22,7 @@ from cashews.api.decorators import (
     InvalidateDecorator,
     IteratorDecorator,
 )
+from cashews.api.keying import generator_function
 from cashews.api.many import BatchingDecorator, ManyDecorator
 from cashews.api.methods import Binding, Method, equipped, unwrapped
 from cashews.exceptions import WrongArgumentError
@@ -77,9 +78,7 @@ class BlockingIteratorDecorator:
         :raises WrongKeyError: if the key template does not fit it
         """
         plain, binding = unwrapped(function)
-        if not inspect.isgeneratorfunction(plain):
-            raise WrongArgumentError("function", plain, "a plain generator function")
-        runner, template = self.decorator.runner(plain), self.decorator.keying.template_of(plain)
+        runner, template = self.decorator.runner(generator_function(plain)), self.decorator.keying.template_of(plain)
         helpers = _plain_helpers(self.portal, self.decorator.helpers(runner, plain))
         run = BlockingStreams(self.portal, runner, plain).decorated()
         return cast("BlockingCachedIterator[P, R]", equipped(run, plain, binding, template, **helpers))

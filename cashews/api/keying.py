@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, ParamSpec, TypeVar
 
 from cashews._arguments import text
 from cashews._dataclass import dataclass, field, replace
-from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning
+from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning, WrongArgumentError
 from cashews.keys.compile import compile_key, get_cache_key_template, template_of
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.names import Claims, Subject, subject_of, without_textless
@@ -142,6 +142,16 @@ def async_generator_function(function: Callable[..., Any]) -> Callable[..., Asyn
     if any(map(inspect.isasyncgenfunction, _forms(function))):
         return function
     raise NotAsyncError(function, "async generator functions")
+
+
+def generator_function(function: Callable[..., Any]) -> Callable[..., Generator[Any, Any, Any]]:
+    """Return a function that makes plain generators, by itself or inside of `functools.partial`.
+
+    :raises WrongArgumentError: if it does not
+    """
+    if any(map(inspect.isgeneratorfunction, _forms(function))):
+        return function
+    raise WrongArgumentError("function", function, "a plain generator function")
 
 
 def _forms(function: Callable[..., Any]) -> tuple[object, object]:

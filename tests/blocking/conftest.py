@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 import pytest
 
 from cashews import Cache
-from tests.servers import binaries
+from tests.servers import PATIENCE, binaries
 
 
 def gather(function, size=50):
@@ -45,7 +45,7 @@ def stored(request, room):
     if request.param == "mem":
         url, options = "mem://", {}
     elif request.param == "disk":
-        url, options = "disk://", {"directory": room / "cache", "suppress": False}
+        url, options = "disk://", {"directory": room / "cache", "suppress": False, "timeout": PATIENCE}
     else:
         url, options = request.getfixturevalue("empty")(request.param).patient_url, {"suppress": False}
     with Cache.open_blocking(url, **options) as face:
