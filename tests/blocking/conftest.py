@@ -1,6 +1,7 @@
 """A blocking face of a cache on each store, and crowds of threads."""
 
 from threading import Barrier, Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -25,6 +26,17 @@ def gather(function, size=50):
     for worker in workers:
         worker.join()
     return outcomes
+
+
+@pytest.fixture
+def portals():
+    """``portals()``: the threads with an event loop of a cache's own that have begun since the test did, and run."""
+
+    def running():
+        return {thread for thread in enumerate_threads() if thread.name == "cashews portal"}
+
+    before = running()
+    return lambda: running() - before
 
 
 @pytest.fixture

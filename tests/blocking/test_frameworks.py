@@ -41,7 +41,7 @@ def price(cache):
     return price
 
 
-def test_the_client_of_flask(price):
+def test_the_client_of_flask(price, portals):
     app = Flask("shop")
 
     @app.get("/price/<item>")
@@ -51,9 +51,10 @@ def test_the_client_of_flask(price):
     client = app.test_client()
     assert [client.get("/price/tea").json for _ in range(3)] == [{"price": 3}] * 3
     assert price.runs == 1
+    assert len(portals()) == 1, "requests share one event loop"
 
 
-def test_the_client_of_django(price):
+def test_the_client_of_django(price, portals):
     def show(_, item):
         return JsonResponse({"price": price(item)})
 
@@ -61,6 +62,7 @@ def test_the_client_of_django(price):
     client = Client()
     assert [client.get("/price/tea").json() for _ in range(3)] == [{"price": 3}] * 3
     assert price.runs == 1
+    assert len(portals()) == 1, "requests share one event loop"
 
 
 APP = """

@@ -23,8 +23,8 @@ def in_thread(function):
     return found[0]
 
 
-def test_a_worker_may_run_a_loop_for_each_task():
-    """Guarantee 30: the loops of tasks end, and the cache of the module goes on."""
+def test_a_worker_may_run_a_loop_for_each_task(portals):
+    """Guarantee 30: the loops of tasks end, nothing of them is left, and the cache of the module goes on."""
     cache, runs = Cache("jobs"), []
     cache.setup("mem://")
 
@@ -41,8 +41,13 @@ def test_a_worker_may_run_a_loop_for_each_task():
     def work():
         return [asyncio.run(awaited(number)) + plain(number) for number in (2, 2, 3, 2)]
 
-    assert in_thread(work) == in_thread(work) == [8, 8, 18, 8]
+    assert in_thread(work) == [8, 8, 18, 8]
+    figures = cache.statistics()
+    for _ in range(5):
+        assert in_thread(work) == [8, 8, 18, 8]
     assert runs == [2, -2, 3, -3]
+    assert len(portals()) == 1
+    assert len(cache.statistics().actors) == len(figures.actors)
     cache.blocking.close()
 
 
