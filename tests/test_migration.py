@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import warnings
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ import cashews
 from cashews import Cache
 from cashews._deprecated import GONE
 from cashews.cli.migrate_check import FAILED, FOUND, NOTHING, main
+from tests.shop_of_cashews_7 import FILES
 from tests.test_imports import fresh
 
 NAMES = [(module, name) for module, names in GONE.items() for name in names]
@@ -171,6 +174,23 @@ def test_it_runs_from_the_command_line_and_imports_nothing_of_the_program(progra
         [sys.executable, "-m", "cashews", "migrate-check", str(path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (NOTHING, "", "")
+
+
+def test_a_whole_program_is_told_line_by_line_and_no_other_line_is(program, capsys, tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        program(text, name)
+    assert main([str(tmp_path), "--json"]) == FOUND
+    told = defaultdict(set)
+    for each in json.loads(capsys.readouterr().out):
+        told[Path(each["file"]).relative_to(tmp_path).as_posix(), each["line"]].add(each["rule"])
+    wanted = {
+        (name, number): set(line.partition("# -> ")[2].split(", "))
+        for name, text in FILES.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if "# -> " in line
+    }
+    assert told == wanted
 
 
 # --- behaviours that programs for cashews 7 rely on

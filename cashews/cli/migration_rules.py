@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from cashews._deprecated import GONE
@@ -105,24 +105,31 @@ PING: Final = Change(
 TAGS_BACKEND: Final = Change("setup_tags_backend", "tags have a store", "accepted, and changes nothing", "leave it out")
 
 
+BARE: Final = CACHING | GUARDING | {"setup", "disable", "invalidate"}
+"""The names of the package that are methods of its ready-made cache."""
+
+
 class Project(NamedTuple):
-    """The names that stand for caches in all files of a program."""
+    """The names that stand for caches, in all files of a program and in one of them."""
 
     caches: frozenset[str]
+    modules: frozenset[str] = frozenset()
+    """The names of the package in one file."""
+    own: Mapping[str, str] = {}
+    """The names of methods of the ready-made cache in one file, each with its name in the package."""
 
 
 def caches_in(tree: ast.Module) -> Iterator[str]:
-    """Give the names to which a file assigns a cache."""
+    """Give the names to which a file assigns a cache, and those by which it imports one."""
+    imported = dict(_imported(tree))
+    yield from (name for name, old in imported.items() if old in {"cache", "mem"})
+    classes = {"Cache", *(name for name, old in imported.items() if old == "Cache")}
     for node in ast.walk(tree):
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         value = getattr(node, "value", None)
-        if (
-            isinstance(value, ast.Call)
-            and _last(value.func) in {"Cache", "open"}
-            and "Cache" in ast.unparse(value.func)
-        ):
+        if isinstance(value, ast.Call) and not classes.isdisjoint(ast.unparse(value.func).split(".")):
             yield from filter(None, map(_last, targets))
 
 
@@ -130,6 +137,10 @@ def changes_in(tree: ast.Module, project: Project) -> Iterator[tuple[int, Change
     """Give the lines of a file that mean something else here, each with the change."""
     if not _uses_cashews(tree, project):
         return
+    project = project._replace(
+        modules=frozenset(_modules(tree)),
+        own={name: old.removeprefix("noself_") for name, old in _imported(tree) if old in BARE | {"noself_cache"}},
+    )
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from _imports(node)
@@ -138,19 +149,28 @@ def changes_in(tree: ast.Module, project: Project) -> Iterator[tuple[int, Change
                 yield node.lineno, change
         elif isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
-                if _is_decorator(decorator, project, CACHING | GUARDING):
+                if isinstance(decorator, ast.Call) and _method(decorator.func, project) in CACHING | GUARDING:
                     yield node.lineno, PLAIN
 
 
-def _uses_cashews(tree: ast.Module, project: Project) -> bool:
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Give the names that a file imports from the package, each with its name there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and any(name.name.partition(".")[0] == "cashews" for name in node.names):
-            return True
-        if isinstance(node, ast.ImportFrom):
-            names = {name.name for name in node.names}
-            if (node.module or "").partition(".")[0] == "cashews" or names & (project.caches - {"cache", "mem"}):
-                return True
-    return False
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "cashews":
+            yield from ((name.asname or name.name, name.name) for name in node.names)
+
+
+def _modules(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.asname or "cashews" for name in node.names if name.name.partition(".")[0] == "cashews")
+
+
+def _uses_cashews(tree: ast.Module, project: Project) -> bool:
+    if any(_modules(tree)) or any(_imported(tree)):
+        return True
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return any(name.name in project.caches - {"cache", "mem"} for node in imports for name in node.names)
 
 
 def _imports(node: ast.ImportFrom) -> Iterator[tuple[int, Change]]:
@@ -167,11 +187,10 @@ def _imports(node: ast.ImportFrom) -> Iterator[tuple[int, Change]]:
 
 
 def _call(node: ast.Call, project: Project) -> Iterator[Change]:
-    name = _last(node.func)
-    if not _is_of_cache(node.func, project):
+    method = _method(node.func, project)
+    if not method:
         return
     options = {each.arg: each.value for each in node.keywords if each.arg}
-    method = "cache" if name in project.caches else name
     yield from _durations(options, node, method)
     for check in (_decorator, _command, _setup):
         yield from check(method, options, node)
@@ -254,18 +273,19 @@ def _setup(method: str, options: dict[str, ast.expr], node: ast.Call) -> Iterato
         yield CLUSTER
 
 
-def _is_decorator(node: ast.expr, project: Project, methods: frozenset[str]) -> bool:
-    if not isinstance(node, ast.Call) or not _is_of_cache(node.func, project):
-        return False
-    name = _last(node.func)
-    return name in methods or name in project.caches
-
-
-def _is_of_cache(function: ast.expr, project: Project) -> bool:
-    """Say whether a function is a cache, a method of one, or a decorator that is imported by its own name."""
-    if isinstance(function, ast.Attribute):
-        return _last(function.value) in project.caches or _last(function) in project.caches
-    return isinstance(function, ast.Name) and (function.id in project.caches or function.id in CACHING | GUARDING)
+def _method(function: ast.expr, project: Project) -> str:
+    """Return the name of a method of a cache, `"cache"` for a cache that is called; an empty text for all else."""
+    if isinstance(function, ast.Call) and _last(function.func) == "noself" and function.args:
+        function = function.args[0]
+    name = _last(function)
+    if isinstance(function, ast.Name) and name in project.own:
+        return project.own[name]
+    if name in project.caches:
+        return "cache"
+    if not isinstance(function, ast.Attribute):
+        return ""
+    place = _last(function.value)
+    return name if place in project.caches or (place in project.modules and name in BARE) else ""
 
 
 def _last(node: ast.expr) -> str:
