@@ -37,6 +37,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
+D = TypeVar("D")
+"""A decorator of async functions."""
+B = TypeVar("B")
+"""Its form for plain functions."""
 PAGE = 100
 """The items that an iterator takes from the event loop at a time."""
 
@@ -89,10 +93,6 @@ async def _page(items: AsyncIterator[T]) -> list[T]:
 async def _viewed(block: AbstractAsyncContextManager[T, Any], view: Callable[[T], R]) -> AsyncGenerator[R, None]:
     async with block as value:
         yield view(value)
-
-
-D = TypeVar("D")
-B = TypeVar("B")
 
 
 def decorating(method: Callable[Concatenate[Any, P], D], blocking: Callable[[Portal, D], B]) -> BlockingCommand[P, B]:
