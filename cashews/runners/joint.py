@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from cashews._typing import ABSENT
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.engine.flights import ALONE, TAKE_OVER, Flight
 from cashews.engine.load_locks import LOADING, JointLoad, is_blocked_by, loading_here
 from cashews.engine.observing import Source
-from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
+from cashews.messages import KnownTags, Set, UnknownTags
 from cashews.messages.loads import Waits
 from cashews.runners.batches import announce_all, ask_all
 from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
@@ -24,8 +24,8 @@ from cashews.runners.loader import fixed_durations
 from cashews.runners.observer import CallObserver
 from cashews.runners.wanted import Share, Wanted
 from cashews.strategies.conditions import Condition, content_of, worth
-from cashews.strategies.entry import Outcome, Raised, Returned
-from cashews.strategies.strategy import bare
+from cashews.strategies.entry import Raised, Returned
+from cashews.strategies.strategy import bare, outcome_of
 
 
 class JointLoader:
@@ -42,8 +42,10 @@ class JointLoader:
         self._ids = ids
         self._plan = plan
         self._observer = observer
-        self._absent = absent
-        self._fixed = fixed_durations(plan)
+        self._absent = None if absent else ABSENT
+        fixed = fixed_durations(plan)
+        self._is_fixed = fixed is not None
+        self._ttl = None if fixed is None else fixed[0]
         self._flights = engine.flights()
 
     async def load(self, wanted: Wanted) -> None:
@@ -194,49 +196,48 @@ class JointLoader:
             for one in wanted.own:
                 self._observer.refused(wanted.keys[one])
             return
-        sealed = await self._sealed_all(wanted)
-        replies = await ask_all(self._engine, list(sealed.values()))
+        messages = await self._put_all(wanted)
+        if not messages:
+            return
+        replies = await ask_all(self._engine, list(messages.values()))
         is_watched = self._observer.is_watched()
-        for (one, message), reply in zip(sealed.items(), replies, strict=True):
+        for (one, message), reply in zip(messages.items(), replies, strict=True):
             if isinstance(reply, Exception):
                 self._observer.tolerate(reply, "store", message.key)
             elif reply and is_watched:
                 self._observer.stored(self._call(wanted, one), message)
 
-    async def _sealed_all(self, wanted: Wanted) -> dict[Hashable, Set]:
-        """Return the ids whose values are to be stored, each with the message that stores its value."""
-        sealed: dict[Hashable, Set] = {}
-        condition, values, absent = self._plan.condition, wanted.values, None if self._absent else ABSENT
+    async def _put_all(self, wanted: Wanted) -> dict[Hashable, Set]:
+        """Put the values that can be put in place, and return the messages that store the others, by their ids."""
+        messages: dict[Hashable, Set] = {}
+        engine, condition, values, absent = self._engine, self._plan.condition, wanted.values, self._absent
         for one, permit in wanted.own.items():
-            value = values[one]
-            if value is ABSENT and (value := absent) is ABSENT:
+            form = values[one]
+            if form is ABSENT and (form := absent) is ABSENT:
                 continue
-            returned = Returned(value)
-            stored: Outcome | None = returned
             if condition is not None:
-                stored = await self._judged(condition, self._call(wanted, one), returned)
-            if stored is None or isinstance(permit.tagging, UnknownTags):
+                form = await self._judged(condition, self._call(wanted, one), form)
+            if form is ABSENT or isinstance(permit.tagging, UnknownTags):
                 continue
             try:
-                sealed[one] = self._sealed(wanted, one, stored, permit)
-            except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
+                ttl = self._ttl if self._is_fixed else self._ttl_of(self._call(wanted, one), form)
+                if permit.tagging is not None or engine.put(permit.key, form, ttl, permit) is NOT_NOW:
+                    call = self._call(wanted, one)
+                    messages[one] = self._target.storing(call, outcome_of(form), form, ttl, permit)
+            except Exception as error:  # noqa: BLE001  the value is an answer all the same
                 self._observer.tolerate(error, "ttl or tags", permit.key)
-        return sealed
+        return messages
 
-    async def _judged(self, condition: Condition, call: Call, outcome: Outcome) -> Outcome | None:
-        """Return the outcome to store after the answer of the condition, `None` for nothing."""
+    async def _judged(self, condition: Condition, call: Call, value: object) -> object:
+        """Return the form to store after the answer of the condition, `ABSENT` for nothing."""
         try:
-            stored = worth(outcome, await consult(condition, content_of(outcome), call))
+            stored = worth(Returned(value), await consult(condition, value, call))
         except Exception as error:  # noqa: BLE001  likewise
             self._observer.tolerate(error, "condition", call.key)
-            return None
+            return ABSENT
         if stored is None:
             self._observer.refused(call.key)
-        return stored
+        return ABSENT if stored is None else bare(stored)
 
-    def _sealed(self, wanted: Wanted, one: Hashable, stored: Outcome, permit: LoadPermit) -> Set:
-        if self._fixed is not None and permit.tagging is None:
-            return Set(permit.key, bare(stored), self._fixed[0], None, permit)
-        call = self._call(wanted, one)
-        ttl = lifetime(self._plan, call, content_of(stored), self._engine.random.random)
-        return self._target.storing(call, stored, bare(stored), ttl, permit)
+    def _ttl_of(self, call: Call, form: object) -> float | None:
+        return lifetime(self._plan, call, content_of(outcome_of(form)), self._engine.random.random)
