@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cashews._typing import ABSENT
-from cashews.strategies.entry import Entry, Loaded, Returned
+from cashews.strategies.entry import Entry, Returned
 from cashews.strategies.strategies import Early, Failover, Hit, Simple, Soft
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict
 
 PAGE = Path(__file__).parent / "reference" / "verdicts.md"
 NOW, TTL, OWN_TTL, COST = 1000.0, 60.0, 20.0, 1.0
-LOADED = Loaded(Returned("value"), COST, TTL, OWN_TTL, NOW)
 
 STRATEGIES: dict[str, Strategy] = {
     "`cache(ttl)`": Simple(),
@@ -69,7 +68,7 @@ def found(strategy: Strategy, situation: str) -> object:
     """Return what a strategy finds in a situation."""
     if situation == "nothing stored":
         return ABSENT
-    kept = strategy.seal(LOADED)
+    kept = strategy.seal(Returned("value"), TTL, OWN_TTL, COST, lambda: NOW)
     if isinstance(kept, Entry) and isinstance(strategy, Hit):
         kept.hits = {"at hit 1": 1, "at hit 2": 2, "past the last hit": 4}.get(situation, 3)
     return kept
