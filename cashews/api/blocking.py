@@ -251,6 +251,7 @@ class Blocking:
         return BlockingBlock(self.portal, make, (AMBIENT, HOLDER))
 
     __call__ = decorating(DecoratorAPI.__call__, BlockingCachingDecorator)
+    cache = __call__
     early = decorating(DecoratorAPI.early, BlockingCachingDecorator)
     soft = decorating(DecoratorAPI.soft, BlockingCachingDecorator)
     hit = decorating(DecoratorAPI.hit, BlockingCachingDecorator)

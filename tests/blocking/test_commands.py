@@ -10,11 +10,14 @@ from time import monotonic
 import pytest
 
 from cashews import Cache, CacheClosedError, EventLoopError, LockReenteredError, TransactionMode
+from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
+from cashews.api.guarding import GuardAPI
+from cashews.api.many import ManyAPI
 from cashews.exceptions import CounterOverflowError, WrongArgumentError, WrongTTLError
 
-PLAIN = {"register_tag"}
-"""Commands that wait for nothing: the cache's own serve threads, too."""
+PLAIN = {"register_tag", "set_default_fail_exceptions"}
+"""Methods that wait for nothing and decorate nothing: the cache's own serve threads, too."""
 
 
 @pytest.fixture(params=["mem://", "disk"])
@@ -54,6 +57,13 @@ def test_every_public_command_is_there_with_its_parameters(memory):
         given = [*inspect.signature(getattr(type(memory), name)).parameters]
         assert given == [each for each in wanted if name != "lock" or each != "check_interval"], name
         assert getattr(memory, name).__doc__ or not method.__doc__, name
+
+
+def test_every_decorator_is_there_with_its_parameters(memory):
+    for face in (DecoratorAPI, GuardAPI, ManyAPI):
+        for name, method in inspect.getmembers(face, inspect.isfunction):
+            if name == "__call__" or not (name.startswith("_") or name in PLAIN):
+                assert inspect.signature(getattr(type(memory), name)) == inspect.signature(method), name
 
 
 def test_values_come_back(cache):
