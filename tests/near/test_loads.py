@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import anyio
 import pytest
+from starlette.responses import StreamingResponse
 
 from cashews import add_prefix
 from tests.internals import inside
@@ -156,3 +157,24 @@ async def test_no_permit_is_followed_once_its_load_has_ended(cache):
         with suppress(ValueError):
             await load(number)
     assert inside(cache).store()._near._followers == {}
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+async def test_a_stream_that_another_overtakes_while_it_is_read_is_not_stored(cache, other, server, overtaken):
+    """Guarantee 10: its load goes on until its reader has had all of it."""
+
+    @cache(ttl="1h", key="k:{number}")
+    async def load(number):
+        async def body():
+            yield "first"
+            if overtaken:
+                await other.delete(f"k:{number}")
+                await cache.ping()
+            yield "second"
+
+        return StreamingResponse(body())
+
+    for number in range(ROUNDS):
+        response = await load(number)
+        assert [piece async for piece in response.body_iterator] == [b"first", b"second"]
+        assert server.command("EXISTS", f"{PREFIX}k:{number}") == int(not overtaken)
