@@ -11,6 +11,7 @@ from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
 from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
+from cashews.exceptions import EventLoopError
 from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
@@ -113,7 +114,6 @@ class Flights:
         before the call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
 
         :param join: load in any case, and let no other call wait for the load, if `False`
-        :raises EventLoopError: if the call is not made in an event loop
         """
         here, place = AMBIENT.get(), (get_ident(), key)
         if not join or (here is not None and here.transactions):
@@ -155,10 +155,14 @@ class Flights:
             self._forget(permit)
             permit.tell(outcome)
 
-    def _begin(self, place: Place, tagging: KnownTags | None) -> Flight:
-        """Return a new load of a key, which calls may join."""
+    def _begin(self, place: Place, tagging: KnownTags | None) -> Flight | AloneType:
+        """Return a new load of a key, which calls may join; there can be none where no event loop runs."""
         here = AMBIENT.get()
-        flight = Flight(place, self._loop(), None if here is None else here.invalidating, tagging)
+        try:
+            loop = self._loop()
+        except EventLoopError:
+            return ALONE
+        flight = Flight(place, loop, None if here is None else here.invalidating, tagging)
         self._by_place[place] = flight
         self._permits.add(flight)
         return flight

@@ -113,7 +113,7 @@ class Loader:
         """
         engine, plan, now, counts = self._engine, self._plan, self._now, self._counts
         if permit.tagging is not None or engine.follows:
-            await engine.announce(permit)
+            await self._announce(permit)
         started = now()
         try:
             outcome: Outcome = Returned(await self.observer.traced(call.key, self._invoke(call)))
@@ -148,6 +148,14 @@ class Loader:
             self.observer.tolerate(error, part, call.key)
             return _unstored(outcome, error)
         return outcome
+
+    async def _announce(self, permit: LoadPermit) -> None:
+        """Announce a load to its store; the value of one that was not announced is not stored."""
+        try:
+            await self._engine.announce(permit)
+        except Exception as error:  # noqa: BLE001  of a middleware, perhaps
+            self.observer.tolerate(error, "load", permit.key)
+            permit.tagging = UnknownTags(error)
 
     async def _store(self, call: Call, outcome: Outcome, message: Set, kind: str | None) -> Outcome:
         """Store an outcome by a message, and tell of it; one with one reader is stored when that has had it."""

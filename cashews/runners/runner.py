@@ -66,7 +66,8 @@ class Runner:
         key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
         straight: StraightLines = self._engine if read is Recall else SHUT  # for a read that changes its entry
         wall, is_fresh = self._engine.clock.wall, self._strategy.is_fresh
-        answer, load, run_alone, counts = self._answer, self._load, self._run_alone, self._counts
+        answer, load, run_alone, counts = self._answer, self._loader.load, self._run_alone, self._counts
+        observing, missed, shared_answer = self._observing, self.observer.missed, self._shared
 
         @wraps(self._target.function)
         async def cached(*args: Any, **kwargs: Any) -> Any:
@@ -83,7 +84,11 @@ class Runner:
                     return found
                 if found is ABSENT:
                     counts.others += 1
-                    return await load(Call(args, kwargs, key))
+                    if observing.listeners:
+                        missed(key)
+                    call = Call(args, kwargs, key)
+                    outcome, shared = await load(call)
+                    return shared_answer(call, outcome) if shared else answer_of(outcome, shared=False)
                 if type(found) is not Entry or not is_fresh(found, wall()):
                     return await answer(Call(args, kwargs, key), found)
                 counts.hits += 1
@@ -148,15 +153,9 @@ class Runner:
         return self._served(Source.SHARED, call, outcome)
 
     async def _load(self, call: Call) -> Any:
-        if self._observing.listeners:
-            self.observer.missed(call.key)
-        try:
-            outcome, shared = await self._loader.load(call)
-        except Exception as error:  # noqa: BLE001  there is no event loop, or the store's mark failed
-            alone = self._load_uncached(call, error)
-        else:
-            return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
-        return await alone
+        self.observer.missed(call.key)
+        outcome, shared = await self._loader.load(call)
+        return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
 
     def _load_uncached(self, call: Call, error: Exception) -> Awaitable[Any]:
         """Run the function, which has not run: the cache cannot load."""

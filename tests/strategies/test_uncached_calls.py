@@ -2,6 +2,7 @@
 
 import logging
 
+import anyio
 import pytest
 
 from cashews import Cache, Command
@@ -153,6 +154,33 @@ async def test_an_error_of_a_middleware_costs_the_caching(cache, origin, decorat
 
 async def division():
     1 / 0  # noqa: B018
+
+
+@every_decorator
+async def test_an_error_of_a_middleware_at_a_loads_beginning_reaches_none_who_share_it(cache, clock, decorate):
+    async def failing(call, cmd, _backend, *args, **kwargs):
+        if cmd is Command.GET_KEY_TAGS:
+            raise ZeroDivisionError
+        return await call(*args, **kwargs)
+
+    async def load():
+        await gate.wait()
+        return 5
+
+    async def ask():
+        answers.append(await cached())
+
+    cache.add_middleware(failing)
+    gate, answers = anyio.Event(), []
+    cached = decorate(cache, ttl=90, key="k", tags=["t"])(load)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(ask)
+        await clock.settle()
+        gate.set()
+    assert answers == [5, 5, 5]
+    assert await cache.get("k") is None
+    assert "load failed" in cache.statistics().uncached
 
 
 @every_decorator
