@@ -84,6 +84,7 @@ async def test_nothing_is_put_past_a_load_that_runs(cache):
         assert engine.put("stored", 1, None) is NOT_NOW
         await cache.set("stored", 1)
         assert permit.void
+    assert engine.put("stored", 2, None) is True, "the load has ended"
 
 
 @pytest.mark.parametrize("options", [{"copy": "deep"}, {"pickle_type": "json"}], ids=str)
