@@ -218,7 +218,7 @@ async def test_clearing_removes_the_bookkeeping_and_leaves_what_is_written_meanw
     await cache.clear()
     assert stored() == set()
     await cache.set("c", 1, tags=["u"])
-    await tags.prune(inside(cache).store().remote, b"u")
+    await tags.prune(inside(cache).store().remote, index_of("u"))
     await cache.delete_tags("u")
     assert await cache.get("c") is None
 

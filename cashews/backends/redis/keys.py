@@ -240,12 +240,10 @@ async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: 
 async def clear(remote: Remote, _: m.Clear) -> None:
     everything = f"{remote.prefix}*"
     await delete_match(remote, m.DeleteMatch(everything))
-    cursor = ServerCursor()
+    indexes, cursor = remote.servers.any_anchor + encoded(glob(everything)) + INDEX, ServerCursor()
     while not cursor.ended:
-        for index in await scan_page(
-            remote, cursor, remote.servers.any_anchor + encoded(glob(everything)) + INDEX, PAGE
-        ):  # pruned, not removed: others write meanwhile
-            await tags.prune(remote, index.removesuffix(INDEX))
+        for index in await scan_page(remote, cursor, indexes, PAGE):  # pruned, not removed: others write meanwhile
+            await tags.prune(remote, index)
 
 
 async def get_keys_count(remote: Remote, _: m.GetKeysCount) -> int:

@@ -6,16 +6,19 @@ ARGV and the reply. Instants inside scripts are the server's own; durations are 
 
 from __future__ import annotations
 
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from cashews.backends.redis.inbox import Request, RequestKind
+from cashews.backends.redis.layout import directory_keys, record_key
+from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.servers import Place
-from cashews.backends.redis.wire import Word, packed
+from cashews.backends.redis.wire import Word, array, blob, packed
 from cashews.messages import LoadPermit
 
 FOLDER: Final = files("cashews.backends.redis") / "lua"
@@ -63,6 +66,57 @@ class Script:
             return await connection.ask(words, reads=True, kind=kind)
 
 
+class TagScript(Script):
+    """A script that touches the bookkeeping of tags: its last argument is the anchor, under which that lies.
+
+    On a cluster its reply has three parts: the reply itself; memberships of the slot that have ended, to be taken out
+    of the directories of their tags; and the directories that the slot has to join before anything is stored.
+    """
+
+    async def ask(
+        self,
+        connection: Place,
+        keys: tuple[Word, ...],
+        *arguments: Word,
+        permit: LoadPermit | None = None,
+        kind: RequestKind = Request,
+    ) -> Any:
+        anchor = connection.anchor
+        while True:
+            reply = await super().ask(connection, keys, *arguments, anchor, permit=permit, kind=kind)
+            if not anchor or reply is None:
+                return reply
+            own, left, wanted = array(reply, 3)
+            for tag, number in _groups(array(left), 2):
+                await leave(connection, tag, [anchor + number])
+            if not wanted:
+                return own
+            await side_by_side([partial(_join, connection, *each) for each in _groups(array(wanted), 3)])
+
+
+def _groups(words: list[object], size: int) -> list[list[bytes]]:
+    return [list(map(blob, words[start : start + size])) for start in range(0, len(words), size)]
+
+
+async def _join(slot: Place, tag: bytes, last: bytes, life: bytes) -> None:
+    """Have a slot join the directory of a tag for some milliseconds, and tell it of that."""
+    home = slot.at(tag)
+    reply = await JOIN_DIRECTORY.ask(home, directory_keys(tag, home.anchor), slot.anchor, last, life)
+    number, deleted = map(blob, array(reply, 2))
+    await ENTER_SLOT.ask(slot, (record_key(tag, slot.anchor),), tag, number, deleted, life)
+
+
+async def leave(place: Place, tag: bytes, members: list[bytes]) -> None:
+    """Take memberships that have ended out of the directory of a tag, if its node can be asked.
+
+    Else they end there by themselves, or with the next deletion of the tag.
+    """
+    home = place.at(tag)
+    directory, _ = directory_keys(tag, home.anchor)
+    with suppress(RedisError):
+        await LEAVE_DIRECTORY.ask(home, (directory,), *members)
+
+
 def assembled(name: str) -> str:
     """Return the source of a script: the shared pieces that its first line names, and its own file."""
     own = _read(f"{name}.lua")
@@ -78,11 +132,11 @@ def _read(path: str) -> str:
 
 # values
 GET_HIT: Final = Script("get_hit")
-SET_TAGGED: Final = Script("set_tagged")
+SET_TAGGED: Final = TagScript("set_tagged")
 INCR: Final = Script("incr")
 INCR_TAGGED: Final = Script("incr_tagged")
-EXPIRE: Final = Script("expire")
-DELETE: Final = Script("delete")
+EXPIRE: Final = TagScript("expire")
+DELETE: Final = TagScript("delete")
 # structures
 BITS: Final = Script("bits")
 SLICE_INCR: Final = Script("slice_incr")
@@ -98,12 +152,18 @@ BREAK_LOCK: Final = Script("break_lock")
 LOCK_TIMES: Final = Script("lock_times")
 # tags
 GET_KEY_TAGS: Final = Script("get_key_tags")
-DELETE_TAG: Final = Script("delete_tag")
-PRUNE_TAG: Final = Script("prune_tag")
+DELETE_TAG: Final = TagScript("delete_tag")
+PRUNE_TAG: Final = TagScript("prune_tag")
+# tags on a cluster
+TICK: Final = Script("tick")
+JOIN_DIRECTORY: Final = Script("join_directory")
+LEAVE_DIRECTORY: Final = Script("leave_directory")
+ENTER_SLOT: Final = TagScript("enter_slot")
+RAISE_TAG: Final = Script("raise_tag")
 # keys
 READ_MANY: Final = Script("read_many")
 SET_MANY: Final = Script("set_many")
-SET_MANY_TAGGED: Final = Script("set_many_tagged")
+SET_MANY_TAGGED: Final = TagScript("set_many_tagged")
 # transactions
 PEEK: Final = Script("peek")
-COMMIT: Final = Script("commit")
+COMMIT: Final = TagScript("commit")

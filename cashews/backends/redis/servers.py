@@ -26,9 +26,13 @@ class Place(Protocol):
     """The place of some keys: it takes requests about them, and carries them out in their order."""
 
     anchor: bytes
-    """The beginning of keys of ours that lie beside a user's key."""
+    """The beginning of keys of ours that lie beside a user's key; empty on a single server."""
     tracks: bool
     tracking: Tracking | None
+
+    def at(self, key: str | bytes) -> Place:
+        """Return the place of another key."""
+        ...
 
     async def ask(
         self,

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import headed
-from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.layout import CLOCK, INDEX, directory_keys, headed, index_key
+from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
+from cashews.backends.redis.servers import Place
 from cashews.backends.redis.values import remove_instead, replace
-from cashews.backends.redis.wire import array, integer, number, pack
-from cashews.exceptions import NotSupportedError
+from cashews.backends.redis.wire import Word, array, blob, encoded, integer, number, pack
 
-
-def require_tags(remote: Remote) -> None:
-    """Refuse tags on a cluster: an index lies in one slot, and the values of a tag in many.
-
-    :raises NotSupportedError: if it is one
-    """
-    if remote.servers.is_cluster:
-        feature = "tags on a cluster"
-        raise NotSupportedError("redis", feature)
+AT_ONCE: Final = 100
+"""The most slots in which a tag is deleted at a time."""
 
 
 async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
-    require_tags(remote)
     remote.tags_met = True
     if message.expire is not None and message.expire <= 0:
         return await remove_instead(remote, message)
@@ -38,24 +33,58 @@ async def get_key_tags(remote: Remote, message: m.GetKeyTags) -> tuple[str, ...]
 
 
 async def mark_load(remote: Remote, message: m.MarkLoad) -> int:
-    """Answer the server's time in microseconds."""
-    require_tags(remote)
+    """Answer the server's time in microseconds; on a cluster that of the clock of all deletions."""
+    if remote.servers.is_cluster:
+        return await _tick(remote)
     seconds, microseconds = array(await remote.at(message.key).ask(pack(("TIME",)), reads=True), 2)
     return int(number(seconds)) * 1_000_000 + int(number(microseconds))
 
 
+async def _tick(remote: Remote) -> int:
+    clock = encoded(remote.prefix) + CLOCK
+    return integer(await scripts.TICK.ask(remote.at(clock), (clock,)))
+
+
 async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
-    require_tags(remote)
     remote.tags_met = True
     for tag in message.tags:
-        left, begins = 1, 1
-        while left:
-            left = integer(await scripts.DELETE_TAG.ask(remote.at(tag), (), tag, MOST_KEYS, begins))
-            begins = 0
+        name = encoded(tag)
+        await (_delete_in_slots(remote, name) if remote.servers.is_cluster else _delete(remote.at(tag), name))
 
 
-async def prune(remote: Remote, tag: bytes) -> None:
+async def _delete_in_slots(remote: Remote, tag: bytes) -> None:
+    """Delete the values that carry a tag in every slot of its directory.
+
+    The instant is noted before the directory is read. So a load that began earlier learns of the deletion if its slot
+    joins the directory later, and is met in its slot if that has joined before.
+    """
+    instant, home = await _tick(remote), remote.at(tag)
+    keys = directory_keys(tag, home.anchor)
+    last: dict[bytes, int] = {}
+    memberships: dict[bytes, list[bytes]] = {}
+    for each in array(await scripts.RAISE_TAG.ask(home, keys, instant)):
+        membership = blob(each)
+        anchor, brace, count = membership.rpartition(b"}")
+        memberships.setdefault(anchor + brace, []).append(membership)
+        last[anchor + brace] = max(last.get(anchor + brace, 0), int(count))
+    slots = list(last.items())
+    for start in range(0, len(slots), AT_ONCE):
+        some = slots[start : start + AT_ONCE]
+        await side_by_side([partial(_delete, remote.at(anchor), tag, instant, number) for anchor, number in some])
+        await scripts.leave(home, tag, [each for anchor, _ in some for each in memberships[anchor]])
+
+
+async def _delete(place: Place, tag: bytes, *deletion: Word) -> None:
+    """Delete the values that carry a tag at one place; on a cluster `deletion` is its instant and the last membership."""
+    index, left, begins = index_key(tag, place.anchor), 1, 1
+    while left:
+        left = integer(await scripts.DELETE_TAG.ask(place, (index,), tag, MOST_KEYS, begins, *deletion))
+        begins = 0
+
+
+async def prune(remote: Remote, index: bytes) -> None:
     """Take the keys out of a tag's index that do not carry the tag."""
-    place = 0
-    while place >= 0:
-        place = integer(await scripts.PRUNE_TAG.ask(remote.servers.first, (), tag, place, MOST_KEYS))
+    place, at = remote.at(index), 0
+    tag = index.removesuffix(INDEX)[len(place.anchor) :]
+    while at >= 0:
+        at = integer(await scripts.PRUNE_TAG.ask(place, (index,), tag, at, MOST_KEYS))

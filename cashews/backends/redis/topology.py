@@ -74,6 +74,9 @@ class Slot(Place):
         self._number = number
         self.anchor = anchors()[number]
 
+    def at(self, key: str | bytes) -> Place:
+        return self._topology.at(key)
+
     async def ask(
         self,
         packed: bytes,

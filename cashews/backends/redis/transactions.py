@@ -14,7 +14,6 @@ from cashews.backends.redis.layout import bare, headed, lock_key, raw
 from cashews.backends.redis.remote import Remote
 from cashews.backends.redis.scripts import COMMIT, PEEK
 from cashews.backends.redis.servers import Place
-from cashews.backends.redis.tags import require_tags
 from cashews.backends.redis.wire import Word, array, blob, integer, lifetime
 
 
@@ -55,10 +54,7 @@ def _place_of(remote: Remote, message: m.Commit) -> Place:
     """Return the place of all keys and locks of a commit on a cluster.
 
     :raises CrossSlotError: if there is none
-    :raises NotSupportedError: if it concerns tags
     """
-    if message.tags or any(isinstance(write, m.SetTagged) for write in message.writes):
-        require_tags(remote)
     locked = (name.removesuffix(m.TRANSACTION) for name, _ in message.locks)
     return remote.servers.together(chain((write.key for write in message.writes), locked))
 

@@ -13,6 +13,7 @@ from tests.servers import PATIENCE, index_of
 
 SOON = 60_000
 """A time to live in milliseconds that no test outlasts."""
+ANCHOR = "{slot}"
 LIVE, LONGER, FOR_EVER, GONE = range(1, SOON + 1), range(SOON + 1, 10 * SOON + 1), range(-1, 0), range(-2, -1)
 """Answers of PTTL: up to `SOON`, more than that, no expiry, no key."""
 
@@ -23,8 +24,17 @@ def run(server):
     return lambda name, keys, *arguments: evaluated(server, name, keys, *arguments)
 
 
+@pytest.fixture
+def run_in_slot(server):
+    """The same for a script that touches the bookkeeping of tags, in a slot of a cluster."""
+    return lambda name, keys, *arguments: server.command(
+        "EVAL", scripts.assembled(name), len(keys), *keys, *arguments, ANCHOR
+    )
+
+
 def evaluated(server, name, keys, *arguments):
-    return server.command("EVAL", scripts.assembled(name), len(keys), *keys, *arguments)
+    anchor = [""] if isinstance(getattr(scripts, name.upper()), scripts.TagScript) else []
+    return server.command("EVAL", scripts.assembled(name), len(keys), *keys, *arguments, *anchor)
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ def test_delete_tells_of_a_key_that_was_absent(server):
     """Whoever tracks the key hears of it: a key that is watched counts as changed."""
     for tells, told in ((1, True), (0, False)):
         watch, _, _, reply = server.commands(
-            ("WATCH", "absent"), ("EVAL", assembled("delete"), 1, "absent", tells), ("MULTI",), ("EXEC",)
+            ("WATCH", "absent"), ("EVAL", assembled("delete"), 1, "absent", tells, ""), ("MULTI",), ("EXEC",)
         )
         assert watch == b"OK"
         assert (reply is None) is told

@@ -1,12 +1,12 @@
--- Requires: time, tags, members
+-- Requires: time, heads, memberships, tags, members
 -- Applies the writes of a transaction and releases its locks, if each is still held; else applies nothing.
 -- KEYS: the locks, the keys. ARGV: the number of locks, their tokens, the number of tags to delete, these tags, then
--- each write behind the number of its words: 0 words for a write that is not to be applied. Answers 1, or 0 if a lock
--- is not held by its token. An error means that nothing was applied.
+-- each write behind the number of its words: 0 words for a write that is not to be applied; the anchor. Answers 1, or 0
+-- if a lock is not held by its token. An error means that nothing was applied.
 
 local locks = tonumber(ARGV[1])
 for i = 1, locks do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then return 0 end
+  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then return answer(0) end
 end
 local tags = tonumber(ARGV[locks + 2])
 local writes, at = {}, locks + tags + 3
@@ -23,7 +23,7 @@ local function refused(key)
   local reply = redis.pcall('SETRANGE', key, 0, '')
   return type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) and reply
 end
-local first = writes[1] and writes[1][2] or tags > 0 and ARGV[locks + 3] .. DELETED
+local first = writes[1] and writes[1][2] or tags > 0 and ANCHOR .. ARGV[locks + 3] .. DELETED
 local refusal = first and refused(first)
 if refusal then return refusal end
 
@@ -59,12 +59,24 @@ for key, value in pairs(counted) do
 end
 if refusal then return refusal end
 
+-- The tags of the values: on a cluster the slot has to be in their directories.
+local function tags_in(words)
+  local own = {}
+  for i = 6, #words do own[i - 5] = words[i] end
+  return own
+end
+for _, words in ipairs(writes) do
+  if words[1] == 'set' then want(tags_in(words), words[4]) end
+  if words[1] == 'expire' and (words[3] == '' or tonumber(words[3]) > 0) then want(tags_of(words[2]), words[3]) end
+end
+local why = hindrance()
+if why then return why end
+
 local apply = {}
 
 -- words: 'set', key, the value with its head, ttl or '', the mark of the load or '', each tag
 function apply.set(key, words)
-  local own, ttl = {}, words[4]
-  for i = 6, #words do own[i - 5] = words[i] end
+  local own, ttl = tags_in(words), words[4]
   if overtaken(own, words[5]) then return end
   if ttl == '' then store(key, own, '', words[3]) else store(key, own, ttl, words[3], 'PX', ttl) end
 end
@@ -95,11 +107,11 @@ end
 for i = 1, tags do
   local tag = ARGV[locks + 2 + i]
   remember_deletion(tag)
-  while redis.call('EXISTS', tag .. INDEX) == 1 do delete_carriers(tag, 1000) end
+  while redis.call('EXISTS', ANCHOR .. tag .. INDEX) == 1 do delete_carriers(tag, 1000) end
 end
 for _, words in ipairs(writes) do apply[words[1]](words[2], words) end
 for i = 1, locks do
   redis.call('DEL', KEYS[i])
   redis.pcall('PUBLISH', KEYS[i], '')
 end
-return 1
+return answer(1)

@@ -1,4 +1,4 @@
--- Requires: time, tags
+-- Requires: heads
 -- Reads the tags that a value carries.
 -- KEYS: the key. Answers the tags.
 

@@ -1,4 +1,4 @@
--- Requires: time, tags
+-- Requires: heads
 -- Adds to a counter that may carry tags.
 -- KEYS: the counter. ARGV: how much. Answers the digits of the sum.
 

@@ -1,4 +1,4 @@
--- Requires: time, tags
+-- Requires: heads
 -- Reads all there is about a key.
 -- KEYS: the key. Answers its type, its value or members (false for other types), its PTTL and its tags.
 
