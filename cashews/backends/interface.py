@@ -150,8 +150,8 @@ class Backend(Commands, Asks):
         return self.outlives
 
     @property
-    def serializes(self) -> bool:
-        """Whether it lets one transaction run at a time: one lock can be held along with any others."""
+    def acts_as_one(self) -> bool:
+        """Whether one turn can be about all keys and tags, and a lock be held along with any others."""
         return True
 
     def check_together(self, key: str, other: str) -> None:

@@ -121,8 +121,8 @@ class Gate(Backend):
         return self.store.suppresses
 
     @property
-    def serializes(self) -> bool:
-        return self.store.serializes
+    def acts_as_one(self) -> bool:
+        return self.store.acts_as_one
 
     def check_together(self, key: str, other: str) -> None:
         self.store.check_together(key, other)

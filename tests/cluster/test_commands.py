@@ -171,13 +171,6 @@ async def test_serializable_transactions_are_refused(cache):
             pass
 
 
-async def test_tags_are_refused(cache):
-    with pytest.raises(NotSupportedError, match="tags"):
-        await cache.set("key", 1, tags=["t"])
-    with pytest.raises(NotSupportedError, match="tags"):
-        await cache.delete_tags("t")
-
-
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_a_url_of_one_server_names_the_right_one(cluster, protocol):
     """Guarantee 32: the error says which URL is meant, for keys of every node."""

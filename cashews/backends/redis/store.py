@@ -139,7 +139,7 @@ class RedisStore(Backend):
             logger.error("%s", failure)
 
     @property
-    def serializes(self) -> bool:
+    def acts_as_one(self) -> bool:
         return not self._servers.is_cluster
 
     def check_together(self, key: str, other: str) -> None:

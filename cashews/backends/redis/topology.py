@@ -41,6 +41,7 @@ REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDow
 """Refusals of a request that another node, or the same one a little later, carries out."""
 ASKING: Final = pack(("ASKING",))
 """Has a node carry out the next command, though its slot is still on the way there."""
+SLOTS_OF: Final = pack(("CLUSTER", "SLOTS"))
 MOST_MOVES: Final = 5
 """Redirections in a row after which there is a pause before the next."""
 INTERVAL: Final = 0.2
@@ -201,8 +202,19 @@ class Topology(Servers, Actor):
         return self.first if place is None else place
 
     async def everywhere(self) -> Sequence[Place]:
-        await self._refreshed()
-        return tuple({id(node): node for node in self.table if node is not None}.values())
+        known = self._masters()
+        if known:  # they are asked on the connections that there are: a scan asks each of them anyway
+            try:
+                address, reply = known[0].address, await known[0].ask(SLOTS_OF, reads=True)
+                self._install(address or self._seeds[0], array(reply))
+            except redis.RedisError:
+                known = []
+        if not known:
+            await self._refreshed()
+        return self._masters()
+
+    def _masters(self) -> list[Connection]:
+        return list({id(node): node for node in self.table if node is not None}.values())
 
     async def flush(self) -> None:
         """Return at once: each master has one connection."""

@@ -228,8 +228,13 @@ class Branch:
             await checkpoint()
 
     async def delete_tags(self, message: m.DeleteTags) -> None:
-        """Delete the values that carry the tags, at the commit; their keys are not locked until then."""
+        """Delete the values that carry the tags, at the commit; their keys are not locked until then.
+
+        :raises NotSupportedError: if the store cannot delete them in the turn of the commit
+        """
         self._owner.check()
+        if not self._store.acts_as_one:
+            raise NotSupportedError(self._store.name, "delete_tags in a transaction on a cluster")
         await in_steps(self._overlay.delete_tags(message.tags, self._now()))
 
     # --- the end
@@ -340,7 +345,7 @@ class Branch:
 
         :raises NotSupportedError: if the store cannot hold it along with the locks of keys
         """
-        if not self._store.serializes:
+        if not self._store.acts_as_one:
             raise NotSupportedError(self._store.name, "TransactionMode.SERIALIZABLE on a cluster")
         await self._locks.hold(name)
 

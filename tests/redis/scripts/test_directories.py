@@ -63,8 +63,8 @@ def test_join_directory_begins_a_membership_and_answers_the_last_deletion(run, s
     assert deleted == b"0"
     assert begun * 1000 <= int(number)
     ends = float(server.command("ZSCORE", DIRECTORY, b"{a}" + number))
-    assert begun + SOON + MINUTE - 1 <= ends <= now() + SOON + MINUTE + 1
-    assert SOON < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 1
+    assert begun + SOON + MINUTE - 1 <= ends <= now() + SOON + MINUTE + 5
+    assert SOON < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 5
     run("raise_tag", [DIRECTORY, RAISED], 7)
     assert run("join_directory", [DIRECTORY, RAISED], "{a}", int(number) + 10**12, SOON) == [
         b"%d" % (int(number) + 10**12 + 1),
@@ -79,7 +79,7 @@ def test_a_directory_lives_as_long_as_its_last_membership(run, server):
     run("join_directory", [DIRECTORY, RAISED], "{b}", 0, SOON)
     assert server.command("PTTL", DIRECTORY) == -1
     run("leave_directory", [DIRECTORY], b"{a}" + number, "{never}1")
-    assert 0 < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 1
+    assert 0 < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 5
     run("leave_directory", [DIRECTORY], *server.command("ZRANGE", DIRECTORY, 0, -1))
     assert server.command("EXISTS", DIRECTORY) == 0
 
