@@ -31,6 +31,7 @@ import pytest
 
 from cashews.exceptions import MissingExtraError
 from cashews.serialize import custom
+from tests.clusters import clustered
 from tests.servers import Server, binaries
 from tests.subjects import HERE, clock_of, each, is_left_out, subject_of, suite_of
 
@@ -221,6 +222,13 @@ def servers():
     """``servers(kind)``: a server that runs until the session ends; it is started when it is first asked for."""
     with ExitStack() as running:
         yield lru_cache(lambda kind: running.enter_context(Server(binaries()[kind])))
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    """``clusters(kind)``: three masters that run until the session ends, started when they are first asked for."""
+    with ExitStack() as running:
+        yield lru_cache(lambda kind: running.enter_context(clustered(kind)))
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from cashews import Cache
+from cashews import Cache, add_prefix
 from cashews.testing.clock import VirtualClock
-from tests.servers import binaries
+from tests.servers import PATIENTLY, binaries
 
 HERE = Path(__file__).parent
 AGES = 10**9
@@ -52,7 +52,12 @@ class Subject:
     @property
     def served(self) -> bool:
         """Whether it needs a server."""
-        return self.url.startswith("redis:")
+        return self.url.startswith("redis")
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether its server is three masters."""
+        return self.url.startswith("redis+cluster:")
 
     @property
     def on_disk(self) -> bool:
@@ -62,7 +67,7 @@ class Subject:
     @property
     def name(self) -> str:
         """What its backend is called."""
-        return self.url.partition(":")[0]
+        return self.url.partition(":")[0].partition("+")[0]
 
     @property
     def many(self) -> int:
@@ -113,6 +118,13 @@ REDIS = {
         "redis:", {**STRICT, **NEAR, "client_side_copy": "decode"}, middlewares=[hand_on], loop="asyncio"
     ),
 }
+ONE_SLOT = [add_prefix("{one}")]
+"""Middlewares that bring all keys and tags into one slot of a cluster."""
+CLUSTER = {
+    "redis-cluster": Subject("redis+cluster:", STRICT, loop="trio"),
+    "redis-cluster-signed-chained": Subject("redis+cluster:", {**STRICT, **SIGNED}, [hand_on], loop="asyncio"),
+    "redis-cluster-one-slot": Subject("redis+cluster:", STRICT, ONE_SLOT, loop="asyncio"),
+}
 DISK = {
     "disk": Subject("disk://", STRICT),
     "disk-sharded-signed": Subject("disk://", {**STRICT, **SIGNED, "shards": 3}, loop="asyncio"),
@@ -133,7 +145,7 @@ APART = {
     "disk-signed": Subject("disk://", {**STRICT, **SIGNED}),
 }
 """The options of the variants one by one, for `--full` alone."""
-STORES = {**MEMORY, **REDIS, **DISK, **APART}
+STORES = {**MEMORY, **REDIS, **CLUSTER, **DISK, **APART}
 IN_TRANSACTION = {
     f"{name}-in-transaction": replace(STORES[name], in_transaction=True, loop=loop)
     for name, loop in {
@@ -229,7 +241,13 @@ def subject_of(request: pytest.FixtureRequest) -> Subject:
     if subject.on_disk:
         directory = request.getfixturevalue("room") / "cache"
         return replace(subject, options={**subject.options, "directory": directory})
-    return replace(subject, url=request.getfixturevalue("empty")(kind).patient_url) if subject.served else subject
+    if not subject.served:
+        return subject
+    if subject.is_clustered:
+        cluster = request.getfixturevalue("clusters")(kind)
+        cluster.empty()
+        return replace(subject, url=f"{cluster.url}?{PATIENTLY}")
+    return replace(subject, url=request.getfixturevalue("empty")(kind).patient_url)
 
 
 def rows_in(directory: Path, table: str) -> int:

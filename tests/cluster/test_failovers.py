@@ -12,8 +12,8 @@ from anyio.to_thread import run_sync
 from cashews import Cache
 from cashews.backends.redis.slots import SLOTS, slot_of
 from cashews.exceptions import CacheBackendInteractionError
-from tests.cluster.conftest import MASTERS
-from tests.cluster.conftest import until as until_in_thread
+from tests.clusters import MASTERS
+from tests.clusters import until as until_in_thread
 from tests.cluster.test_commands import NAMES, topology_of
 from tests.cluster.writers import counting
 from tests.faults.proxy import until
