@@ -94,7 +94,7 @@ class ServerClock(VirtualClock):
     def __init__(self, start: float = 0.0) -> None:
         super().__init__(start)
         self.stores: list[RedisStore] = []
-        self._quiet = 0
+        self._quiet = 0, 0
         """The traffic after which nothing was on its way any more."""
 
     @property
@@ -112,12 +112,18 @@ class ServerClock(VirtualClock):
                 asked += await answered(store)
             await super().settle()
             now = self._traffic()
-            self._quiet, before = before + asked, now
+            self._quiet, before = (before[0] + asked, 0), now
 
-    def _traffic(self) -> int:
-        """How many requests were made."""
+    def _traffic(self) -> tuple[int, int]:
+        """How many requests were made, and how many wait to learn where."""
         figures = [store.statistics() for store in self.stores]
-        return sum(each["commands"] + each["waiting"] for each in figures)
+        return sum(each["commands"] + each["waiting"] for each in figures), sum(map(lost, self.stores))
+
+
+def lost(store: RedisStore) -> int:
+    """Return how many requests wait until the masters of a cluster are known."""
+    servers = store._servers
+    return len(servers._askers) + len(servers._early or ()) if servers.is_cluster else 0
 
 
 async def answered(store: RedisStore) -> int:
@@ -126,6 +132,10 @@ async def answered(store: RedisStore) -> int:
     Returns how many requests of its own it took.
     """
     asked = 0
+    if store._servers.is_cluster:  # the masters are known only when somebody has asked for them
+        with suppress(RedisError):
+            await store._servers.everywhere()
+            asked += 1
     for connection in store._servers.connections:
         figures = connection.statistics()
         if figures["connected"] or figures["waiting"]:

@@ -150,6 +150,8 @@ class Topology(Servers, Actor):
     def begin(self) -> None:
         self._bell = SlotBell()
         self._askers: list[ReplySlot[Exception | None]] = []
+        self._early: list[ReplySlot[Exception | None]] | None = None
+        """The askers of the question that is on its way, `None` if none is."""
         self._outdated = False
         self._tasks: TaskGroup | None = None
 
@@ -210,7 +212,7 @@ class Topology(Servers, Actor):
             except redis.RedisError:
                 known = []
         if not known:
-            await self._refreshed()
+            await self._refreshed(anew=False)
         return self._masters()
 
     def _masters(self) -> list[Connection]:
@@ -245,7 +247,7 @@ class Topology(Servers, Actor):
             if isinstance(trouble, AskError):
                 return self._node(trouble.host, trouble.port)
             if not isinstance(trouble, redis.TryAgainError):
-                await self._refreshed()
+                await self._refreshed(anew=trouble is not None)
             found = self.table[number]
             if found is not None:
                 return found
@@ -269,22 +271,25 @@ class Topology(Servers, Actor):
         if self._bell.asleep:
             self._bell.ring()
 
-    async def _refreshed(self) -> None:
-        """Wait for a new table.
+    async def _refreshed(self, *, anew: bool) -> None:
+        """Wait for a table.
 
+        :param anew: whether it has to be asked for from now on: else the one that is on its way will do
         :raises redis.exceptions.RedisError: if no node answers
         :raises CacheClosedError: if the topology is closed
         """
         self._life.enter()
         place: ReplySlot[Exception | None] = self._life.loop.reply_slot()
-        askers = self._askers
+        askers = self._askers if anew or self._early is None else self._early
         askers.append(place)
-        self.note_outdated()
+        if askers is self._askers:
+            self.note_outdated()
         try:
             error = await place
         except BaseException:
-            if place in self._askers:
-                self._askers.remove(place)
+            for waiting in (self._askers, self._early or []):
+                if place in waiting:
+                    waiting.remove(place)
             raise
         if error is not None:
             raise type(error)(*error.args)
@@ -305,10 +310,11 @@ class Topology(Servers, Actor):
                 await self._bell.wait(self._life.loop)
             await self._clock.sleep_until(self._may_ask_at)
             self._outdated = False
-            waiting, self._askers = self._askers, []
+            self._early, self._askers = self._askers, []
             self._life.note(1)
             error = await self._refresh()
             self._may_ask_at = self._clock.now() + INTERVAL * self._environment.random.uniform(1.0, 1.5)
+            waiting, self._early = self._early, None
             for place in waiting:
                 place.give(error)
 
@@ -373,7 +379,7 @@ class Topology(Servers, Actor):
     # --- the end
 
     def end(self) -> None:
-        waiting, self._askers = self._askers, []
+        waiting, self._askers, self._early = [*self._askers, *(self._early or [])], [], None
         for place in waiting:
             place.give(self._life.refusal())
 
