@@ -33,7 +33,7 @@ from cashews.exceptions import MissingExtraError
 from cashews.serialize import custom
 from tests.clusters import clustered
 from tests.servers import Server, binaries
-from tests.subjects import HERE, clock_of, each, is_left_out, subject_of, suite_of
+from tests.subjects import HERE, SUBJECTS, clock_of, each, is_left_out, subject_of, suite_of
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a directory of one's own is made in it
 AGES = 10**9
@@ -148,7 +148,7 @@ def pytest_pyfunc_call(pyfuncitem):
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what needs a package that is missing, and the cells that repeat others, unless they were asked for."""
-    left_out = [item for item in items if is_lacking(item)]
+    left_out = [item for item in items if is_lacking(item) or is_refused(item)]
     if not config.getoption("--full"):
         left_out += [item for item in items if is_repeating(item, loops_asked_for(config))]
     if left_out:
@@ -159,6 +159,12 @@ def pytest_collection_modifyitems(config, items):
 
 def is_lacking(item):
     return any(item.get_closest_marker(mark) and not MISSING.keys().isdisjoint(MARKS[mark]) for mark in MARKS)
+
+
+def is_refused(item):
+    """Say whether a test is about something that its subject refuses."""
+    name, _ = item.callspec.params.get("subject", ("", "")) if hasattr(item, "callspec") else ("", "")
+    return name in SUBJECTS and any(map(item.get_closest_marker, SUBJECTS[name].refuses))
 
 
 def is_repeating(item, loops):
@@ -264,10 +270,12 @@ def subject(request):
 
 @pytest.fixture
 def subjects_server(request, subject, servers):
-    """The server that the subject is on."""
+    """The server that the subject is on; of a cluster the node that has all of its keys, since they lie in one slot."""
     assert subject.served
     _, kind = request.node.callspec.params["subject"]
-    return servers(kind)
+    from cashews.backends.redis.slots import slot_of  # noqa: PLC0415  it needs the extra `redis`
+
+    return request.getfixturevalue("clusters")(kind).owner(slot_of("{one}")) if subject.is_clustered else servers(kind)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from anyio.to_thread import run_sync
 from cashews import Cache
 from cashews.backends.redis.slots import SLOTS, slot_of
 from cashews.exceptions import CacheBackendInteractionError
-from tests.clusters import MASTERS
-from tests.clusters import until as until_in_thread
 from tests.cluster.test_commands import NAMES, topology_of
 from tests.cluster.writers import counting
+from tests.clusters import MASTERS
+from tests.clusters import until as until_in_thread
 from tests.faults.proxy import until
 from tests.servers import PATIENTLY
 

@@ -93,6 +93,7 @@ async def test_tokens_of_locks_are_any_text(cache):
         assert not await cache.is_locked(text)
 
 
+@pytest.mark.several_keys
 @pytest.mark.no_transaction
 async def test_a_transaction_writes_under_any_text(cache):
     async with cache.transaction():

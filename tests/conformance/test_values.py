@@ -332,6 +332,7 @@ async def _write_in_a_transaction(cache, pairs):
             await cache.set(key, value)
 
 
+@pytest.mark.several_keys
 @pytest.mark.no_transaction
 @pytest.mark.parametrize("kind", ONCE)
 @pytest.mark.parametrize("inside", [False, True])
@@ -390,6 +391,7 @@ async def test_a_value_that_pretends_to_be_of_another_class_is_a_value(cache, cl
     assert await cache.get_size("k") > 0
 
 
+@pytest.mark.several_keys
 @pytest.mark.no_transaction
 @pytest.mark.parametrize("inside", [False, True])
 async def test_a_value_whose_class_has_no_hash_is_refused(cache, inside):

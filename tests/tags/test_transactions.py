@@ -38,6 +38,7 @@ async def test_tags_are_committed_with_their_values(cache, clock):
     assert await cache.get("a") is None
 
 
+@pytest.mark.over_slots
 async def test_a_rollback_leaves_neither_values_nor_tags(cache, outside):
     """Guarantee 15; D81."""
     await cache.set("a", 1, tags=["t"])
@@ -59,6 +60,7 @@ async def test_a_rollback_leaves_neither_values_nor_tags(cache, outside):
     assert await cache.get("a") is None
 
 
+@pytest.mark.over_slots
 async def test_nothing_is_deleted_before_the_commit(cache, outside):
     await cache.set("a", 1, tags=["t"])
     async with cache.transaction():
@@ -68,6 +70,7 @@ async def test_nothing_is_deleted_before_the_commit(cache, outside):
     assert await cache.get("a") is None
 
 
+@pytest.mark.over_slots
 async def test_what_a_deleted_tag_was_on_is_gone_for_every_command(cache):
     await cache.set("a", 1, 60, tags=["t"])
     await cache.set("n", 1, tags=["t"])
@@ -89,6 +92,7 @@ async def test_what_a_deleted_tag_was_on_is_gone_for_every_command(cache):
     assert await cache.get_key_tags("n") == ()
 
 
+@pytest.mark.over_slots
 async def test_what_is_written_after_the_deletion_stays(cache):
     await cache.set("a", 1, tags=["t"])
     async with cache.transaction():
@@ -115,6 +119,7 @@ async def test_a_change_to_a_tagged_key_keeps_its_tags(cache, clock):
     assert await cache.get("n") is None
 
 
+@pytest.mark.several_keys
 async def test_a_value_that_is_overwritten_in_a_transaction_leaves_its_tags(cache):
     for key in ("set", "raw", "many", "deleted"):
         await cache.set(key, 1, tags=["t"])
@@ -129,6 +134,7 @@ async def test_a_value_that_is_overwritten_in_a_transaction_leaves_its_tags(cach
         assert (figures["tagged"], figures["tags"]) == (0, 0)
 
 
+@pytest.mark.over_slots
 async def test_a_load_that_the_commit_of_a_deletion_overtakes_is_not_stored(cache, gate):
     """Guarantee 10: it takes effect when it is committed."""
     cached = cache(90, key="k", tags=["t:{result}"])(gate.__call__)
@@ -156,6 +162,7 @@ async def test_a_load_in_a_transaction_is_stored_with_its_tags(cache, gate):
     assert await cache.get_key_tags("k") == ("t", "r:old")
 
 
+@pytest.mark.over_slots
 async def test_a_deletion_after_an_explicit_commit_is_committed_at_the_end(cache):
     await cache.set("a", 1, tags=["t"])
     async with cache.transaction() as transaction:
@@ -176,6 +183,7 @@ async def test_a_load_that_a_deletion_of_others_overtakes_before_the_commit_is_n
     assert await cache.exists("k") is (outside is None)
 
 
+@pytest.mark.several_keys
 async def test_what_a_transaction_removes_leaves_no_bookkeeping(cache, subject, request):
     """Guarantee 18; D66, D68."""
     for key in ("a", "b", "c"):

@@ -11,8 +11,10 @@ import pytest
 from cashews.engine.coordinator.modes import TransactionMode
 from tests.internals import inside
 
+SERIALIZABLE = pytest.param(TransactionMode.SERIALIZABLE, marks=pytest.mark.over_slots)
 
-@pytest.fixture(params=TransactionMode, ids=lambda mode: mode.value)
+
+@pytest.fixture(params=[TransactionMode.FAST, TransactionMode.LOCKED, SERIALIZABLE], ids=lambda mode: mode.value)
 def mode(request):
     return request.param
 

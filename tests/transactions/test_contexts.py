@@ -243,6 +243,7 @@ async def test_a_block_may_be_left_in_another_context(cache):
     assert await cache.get("k") == 1
 
 
+@pytest.mark.over_slots
 async def test_each_block_needs_an_object_of_its_own(cache, clock):
     """Guarantee 17."""
     block = cache.transaction(TransactionMode.SERIALIZABLE)
@@ -266,6 +267,7 @@ async def test_each_block_needs_an_object_of_its_own(cache, clock):
     assert await cache.get("k") == 1
 
 
+@pytest.mark.over_slots
 async def test_a_turn_that_does_not_come_leaves_nothing(cache, clock, held):
     """Guarantee 16."""
     ends = []

@@ -15,8 +15,9 @@ from cashews.messages import CommitOutcome
 from tests.internals import inside
 from tests.servers import LOCK, lock_of
 from tests.subjects import each
+from tests.transactions.conftest import SERIALIZABLE
 
-ISOLATED = [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE]
+ISOLATED = [TransactionMode.LOCKED, SERIALIZABLE]
 isolated = pytest.mark.parametrize("mode", ISOLATED, indirect=True, ids=lambda mode: mode.value)
 on_server = pytest.mark.parametrize("subject", each(["redis"]), indirect=True)
 
@@ -119,6 +120,7 @@ async def test_fast_transactions_wait_for_nobody(cache, held):
         assert held(cache) == 0
 
 
+@pytest.mark.over_slots
 async def test_serializable_transactions_run_one_at_a_time(cache, clock):
     """Guarantee 16: whatever they touch."""
     running = []
@@ -137,6 +139,7 @@ async def test_serializable_transactions_run_one_at_a_time(cache, clock):
     assert await cache.get_many("a", "b", "c") == (1, 1, 1)
 
 
+@pytest.mark.over_slots
 async def test_a_serializable_transaction_waits_for_its_turn_again_after_a_commit(cache, clock):
     """Guarantee 16."""
     order = []
@@ -164,6 +167,7 @@ async def test_a_serializable_transaction_waits_for_its_turn_again_after_a_commi
     assert order == ["first", "second", "second is done", "first again"]
 
 
+@pytest.mark.over_slots
 async def test_the_other_modes_are_locked_out_of_a_serializable_transaction_key_by_key(parties, cache):
     """Guarantee 16."""
     parties.start("serial", "k", "j", mode=TransactionMode.SERIALIZABLE)

@@ -13,9 +13,10 @@ from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
 from tests.internals import inside
 from tests.subjects import each
+from tests.transactions.conftest import SERIALIZABLE
 
 isolated = pytest.mark.parametrize(
-    "mode", [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE], indirect=True, ids=lambda mode: mode.value
+    "mode", [TransactionMode.LOCKED, SERIALIZABLE], indirect=True, ids=lambda mode: mode.value
 )
 
 
