@@ -132,10 +132,9 @@ async def answered(store: RedisStore) -> int:
     Returns how many requests of its own it took.
     """
     asked = 0
-    if store._servers.is_cluster:  # the masters are known only when somebody has asked for them
+    if lost(store):
         with suppress(RedisError):
-            await store._servers.everywhere()
-            asked += 1
+            await store._servers._refreshed(anew=False)
     for connection in store._servers.connections:
         figures = connection.statistics()
         if figures["connected"] or figures["waiting"]:

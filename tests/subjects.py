@@ -181,7 +181,12 @@ class Suite:
 
 SUITES = {
     "conformance": Suite([name for name in SUBJECTS if name != "redis-cluster-one-slot"], start=1_000),
-    "tags": Suite([name for name in STORES if name not in ("mem-pickled-signed", "redis-resp2")]),
+    "tags": Suite(
+        [name for name in STORES if name not in ("mem-pickled-signed", "redis-resp2", "redis-cluster-one-slot")]
+    ),
+    "tags/test_transactions.py": Suite(
+        [name for name in STORES if name not in ("mem-pickled-signed", "redis-resp2", "redis-cluster")]
+    ),
     "transactions": Suite(
         ["mem", "mem-pickled-signed", "redis", "redis-cluster-one-slot", "disk", "disk-sharded-signed", "disk-sharded"],
         start=1_000,

@@ -165,6 +165,21 @@ async def test_a_transaction_without_locks_is_refused_at_its_commit(cache, clust
     assert locked(cluster) == []
 
 
+@pytest.mark.parametrize("count", [False, True])
+async def test_a_read_by_a_pattern_is_refused_where_it_had_to_be_proven(cache, count):
+    """Guarantees 16 and 32: nobody can prove that no slot has a new key."""
+    await cache.set("{a}one", 1)
+    async with cache.transaction() as transaction:
+        await cache.set("{a}one", 2)
+        with pytest.raises(NotSupportedError, match="pattern"):
+            await (cache.get_keys_count() if count else anext(aiter(cache.scan("{a}*"))))
+        await cache.delete_match("{a}*")
+        await transaction.commit()
+    async with cache.transaction(TransactionMode.FAST):
+        await cache.set("{a}two", 2)
+        assert [key async for key in cache.scan("{a}*")] == ["{a}two"]
+
+
 async def test_serializable_transactions_are_refused(cache):
     with pytest.raises(NotSupportedError, match="SERIALIZABLE"):
         async with cache.transaction(TransactionMode.SERIALIZABLE):

@@ -118,7 +118,7 @@ async def test_a_load_that_a_deletion_of_another_process_overtakes_is_not_stored
     """Guarantee 10: whether or not its slot was in the directory of the tag."""
 
     @cache(90, key="{name}", tags=tags)
-    async def load(name):
+    async def load(name):  # noqa: ARG001  it is the key
         await other.delete_tags("t", "t:old")
         return "old"
 
@@ -239,7 +239,7 @@ async def test_values_of_a_slot_on_its_way_keep_their_tags(cache, other, cluster
     assert bookkeeping(cluster) == []
 
 
-async def test_a_slot_that_is_in_the_directory_is_asked_once(cache, cluster):
+async def test_a_slot_that_is_in_the_directory_is_asked_once(cache):
     """One round trip stores a value, as on one server."""
     await cache.set("key", 1, 60, tags=["t"])
     commands = inside(cache).store().statistics()["commands"]

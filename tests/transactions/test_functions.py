@@ -244,6 +244,7 @@ async def test_invalidating_further_removes_with_the_commit(cache, outside, mode
     assert await cache.get("k") is None
 
 
+@pytest.mark.over_slots
 @pytest.mark.parametrize("middleware", [add_prefix("app:"), all_keys_lower()])
 async def test_middlewares_stand_before_a_transaction(subject, clock, mode, middleware):
     """Guarantee 20: they rename what is kept, and what is read."""

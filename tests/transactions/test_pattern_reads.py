@@ -57,6 +57,7 @@ async def together(clock):
     return run
 
 
+@pytest.mark.over_slots
 @isolated
 @over_reads
 async def test_no_write_skew_passes_among_those_that_leave(cache, mode, together, read):
@@ -77,6 +78,7 @@ async def test_no_write_skew_passes_among_those_that_leave(cache, mode, together
     assert inside(cache).coordinator.idle
 
 
+@pytest.mark.over_slots
 @isolated
 @over_reads
 async def test_no_write_skew_passes_among_those_that_come(cache, mode, together, read, held):
@@ -97,6 +99,7 @@ async def test_no_write_skew_passes_among_those_that_come(cache, mode, together,
     assert held(cache) == 0
 
 
+@pytest.mark.over_slots
 @isolated
 async def test_values_that_a_pattern_has_found_stay_as_they_are(cache, mode, together):
     """Guarantee 16: each takes as much as is left, from an account of its own."""
@@ -115,6 +118,7 @@ async def test_values_that_a_pattern_has_found_stay_as_they_are(cache, mode, tog
     assert await by_values(cache) >= 0
 
 
+@pytest.mark.over_slots
 @isolated
 async def test_a_new_key_of_a_pattern_that_was_read_refuses_the_commit(cache, mode, outside, held):
     """Guarantee 16: nothing is applied, and the error names the pattern."""
@@ -128,6 +132,7 @@ async def test_a_new_key_of_a_pattern_that_was_read_refuses_the_commit(cache, mo
     assert held(cache) == 0
 
 
+@pytest.mark.over_slots
 @isolated
 async def test_own_keys_are_no_news(cache, mode):
     await cache.set_many({"k:1": 1, "k:2": 2})
@@ -142,6 +147,7 @@ async def test_own_keys_are_no_news(cache, mode):
     assert tx.outcome is CommitOutcome.COMMITTED
 
 
+@pytest.mark.over_slots
 @isolated
 async def test_a_scan_that_was_left_early_has_seen_no_end(cache, mode, outside):
     """Whether there are more keys was not asked."""
@@ -154,6 +160,7 @@ async def test_a_scan_that_was_left_early_has_seen_no_end(cache, mode, outside):
     assert tx.outcome is CommitOutcome.COMMITTED
 
 
+@pytest.mark.over_slots
 async def test_reading_alone_is_refused_nothing(cache, outside):
     async with cache.transaction() as tx:
         assert [key async for key in cache.scan("k:*")] == []
@@ -184,6 +191,7 @@ async def test_a_pattern_without_a_star_is_a_key(cache, together):
     assert await cache.get("arrivals") == 1
 
 
+@pytest.mark.over_slots
 async def test_an_explicit_commit_proves_what_was_read_before_it(cache, outside):
     async with cache.transaction() as tx:
         assert [key async for key in cache.scan("k:*")] == []

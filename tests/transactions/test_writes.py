@@ -173,6 +173,7 @@ async def test_a_value_that_expires_below_a_transaction_is_absent_in_it(cache, c
     assert await cache.get("k") is None
 
 
+@pytest.mark.over_slots
 async def test_a_transaction_holds_as_many_keys_as_it_is_given(cache, subject, mode):
     """D72: 1500 writes, of which it can read the first."""
     many = 150 if subject.served else 1_500  # each has its lock there
@@ -318,6 +319,7 @@ async def test_increments_of_any_size_are_applied(cache):
     assert await cache.get("n") == 2**63 - 2
 
 
+@pytest.mark.over_slots
 async def test_a_scan_shows_each_key_once_whoever_writes_meanwhile(cache, subject, mode):
     """Guarantee 15: over many pages, to each of whose keys the loop writes."""
     many = 60 if subject.served else subject.many
@@ -335,6 +337,7 @@ async def test_a_scan_shows_each_key_once_whoever_writes_meanwhile(cache, subjec
         assert {value for _, value in pairs} == {2}
 
 
+@pytest.mark.over_slots
 async def test_what_is_deleted_during_a_scan_is_not_shown_by_it(cache, subject):
     """Guarantee 15."""
     many = 60 if subject.served else subject.many
@@ -347,6 +350,7 @@ async def test_what_is_deleted_during_a_scan_is_not_shown_by_it(cache, subject):
     assert len({first, *rest}) == len(rest) + 1 < many
 
 
+@pytest.mark.over_slots
 @pytest.mark.parametrize("remove", ["clear", "delete_match"])
 async def test_clear_and_patterns_are_part_of_the_transaction(cache, outside, mode, remove):
     """D81."""
@@ -400,7 +404,7 @@ async def test_a_command_that_fails_leaves_what_was_kept(cache, mode):
     """Guarantee 15."""
     async with cache.transaction(mode):
         await cache.set("text", "x")
-        with pytest.raises(WrongTypeError, match="'text'"):
+        with pytest.raises(WrongTypeError, match="text'"):
             await cache.incr("text")
     assert await cache.get("text") == "x"
 

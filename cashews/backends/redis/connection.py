@@ -154,7 +154,7 @@ class Connection(Actor):
         if self._down is not None:
             raise failure_of(self._down)
 
-    def at(self, key: str | bytes) -> Connection:  # noqa: ARG002  all keys are here, as far as a connection knows
+    def at(self, key: str | bytes) -> Connection:
         """Return the place of another key."""
         return self
 

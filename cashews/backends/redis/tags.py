@@ -75,7 +75,7 @@ async def _delete_in_slots(remote: Remote, tag: bytes) -> None:
 
 
 async def _delete(place: Place, tag: bytes, *deletion: Word) -> None:
-    """Delete the values that carry a tag at one place; on a cluster `deletion` is its instant and the last membership."""
+    """Delete the values that carry a tag at one place; in a slot `deletion` is its instant and the last membership."""
     index, left, begins = index_key(tag, place.anchor), 1, 1
     while left:
         left = integer(await scripts.DELETE_TAG.ask(place, (index,), tag, MOST_KEYS, begins, *deletion))

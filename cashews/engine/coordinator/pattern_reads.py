@@ -17,6 +17,7 @@ from cashews.engine.coordinator.overlay import Overlay
 from cashews.exceptions import NotSupportedError, TransactionConflictError
 from cashews.keys.pattern import matcher, pieces_of
 
+BEYOND_SLOTS: Final = "a read by a pattern in a transaction with locks on a cluster"
 PROOF: Final = "\0patterns"
 """The name of the lock under which a transaction proves its patterns, until its commit is over."""
 
@@ -95,8 +96,12 @@ class PatternReads:
         """Read the next page; after the last one the pattern counts as read.
 
         It does not if a commit of another task has given back the locks of its first keys meanwhile.
+
+        :raises NotSupportedError: if the pattern would have to be proven, and the store cannot hold the lock of that
         """
         place, pieces = message.cursor, pieces_of(message.pattern)
+        if self._locks.isolated and len(pieces) > 1 and not self._store.acts_as_one:
+            raise NotSupportedError(self._store.name, BEYOND_SLOTS)
         since = place.held if isinstance(place, ScanPosition) else self._locks.held
         page = await self.next_page(message)
         if page.cursor is None and self._locks.isolated and since is self._locks.held and len(pieces) > 1:
