@@ -3,9 +3,10 @@
 `store` has the map from each message to its command: a function in one of the six rooms `values`, `structures`,
 `locks`, `tags`, `keys` and `transactions`. A command asks the server through `remote`, with one request or with one of
 the `scripts`, whose Lua is in the folder `lua`. `servers` says which server has a key: there is one, or it is one of
-the masters in the `topology` of a cluster. `connection` and `inbox` are the multiplexed connection that carries the
-requests; `address`, `options` and `handshake` open it. `wire` has the forms of requests and replies, `layout` the forms
-of keys and values, `slots` those of a cluster's keys, `failures` the errors.
+the masters in the `topology` of a cluster. A scan takes a `survey` of them, from their `views`. `connection` and
+`inbox` are the multiplexed connection that carries the requests; `address`, `options` and `handshake` open it. `wire`
+has the forms of requests and replies, `layout` the forms of keys and values, `slots` those of a cluster's keys,
+`failures` the errors.
 
 `near_store` puts a table of its own before the store, for `client_side`: `near` is the pure table, and `tracking` what
 a connection adds to it.

@@ -20,6 +20,7 @@ from cashews.backends.redis.near import NearSlot
 from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.servers import Place
+from cashews.backends.redis.survey import Survey
 from cashews.backends.redis.tracking import TRACK
 from cashews.backends.redis.values import exists, value_of
 from cashews.backends.redis.wire import (
@@ -176,13 +177,15 @@ def glob(pattern: str) -> str:
 class ServerCursor:
     """The place of a scan, and the keys that it has found: a server may answer a key twice."""
 
-    __slots__ = ("at", "ended", "places", "seen")
+    __slots__ = ("at", "before", "ended", "places", "seen")
 
     def __init__(self) -> None:
         self.at = b"0"
         self.ended = False
         self.places: list[Place] = []
         """The places that are left, the current one first; none before the first page."""
+        self.before: Survey[Place] | None = None
+        """The survey of the first page, until keys have been looked for that have gone elsewhere meanwhile."""
         self.seen: set[str] = set()
 
 
@@ -225,11 +228,15 @@ async def scan_page(remote: Remote, cursor: ServerCursor, pattern: Word, count: 
     """Return the next keys of the server that match, ours among them."""
     words = ("SCAN", cursor.at, "MATCH", pattern, "COUNT", count)
     if not cursor.places:
-        cursor.places = list(await remote.servers.everywhere())
+        cursor.before = await remote.servers.survey()
+        cursor.places = list(cursor.before.slots)
     at, found = array(await cursor.places[0].ask(pack(words), reads=True), 2)
     cursor.at = blob(at)
     if cursor.at == b"0":
         del cursor.places[0]
+        if not cursor.places and cursor.before is not None:
+            cursor.places = (await remote.servers.survey()).reached_since(cursor.before)
+            cursor.before = None
         cursor.ended = not cursor.places
     return [blob(key) for key in array(found)]
 

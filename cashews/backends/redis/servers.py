@@ -15,6 +15,7 @@ from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.survey import Survey
 from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.wire import PING
 from cashews.messages import LoadPermit
@@ -111,8 +112,8 @@ class Servers(ABC):
         """
 
     @abstractmethod
-    async def everywhere(self) -> Sequence[Place]:
-        """Return places that have all keys between them.
+    async def survey(self) -> Survey[Place]:
+        """Return the places that have all keys between them.
 
         :raises redis.exceptions.RedisError: if they are not known
         """
@@ -171,8 +172,8 @@ class OneServer(Servers):
     def together(self, keys: Iterable[str]) -> Place:
         return self._first
 
-    async def everywhere(self) -> Sequence[Place]:
-        return (self._first,)
+    async def survey(self) -> Survey[Place]:
+        return Survey[Place]({self._first: frozenset()})
 
     async def flush(self) -> None:
         """Wait until the server has carried out everything that was sent on another connection than the first.

@@ -30,7 +30,9 @@ from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.servers import Place, Servers
 from cashews.backends.redis.slots import SLOTS, anchors, slot_of
+from cashews.backends.redis.survey import Survey
 from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.views import survey_of
 from cashews.backends.redis.wire import array, blob, integer, pack
 from cashews.exceptions import CacheClosedError, CrossSlotError
 from cashews.messages import LoadPermit
@@ -203,17 +205,16 @@ class Topology(Servers, Actor):
                 raise CrossSlotError(first, key)
         return self.first if place is None else place
 
-    async def everywhere(self) -> Sequence[Place]:
-        known = self._masters()
-        if known:  # they are asked on the connections that there are: a scan asks each of them anyway
-            try:
-                address, reply = known[0].address, await known[0].ask(SLOTS_OF, reads=True)
-                self._install(address or self._seeds[0], array(reply))
-            except redis.RedisError:
-                known = []
-        if not known:
+    async def survey(self) -> Survey[Place]:
+        try:  # on the connections that there are: each of them is going to be asked anyway
+            for node in self._masters()[:1]:
+                self._install(node.address or self._seeds[0], array(await node.ask(SLOTS_OF, reads=True)))
+            masters = self._masters()
+        except redis.RedisError:
+            masters = []
+        if not masters:
             await self._refreshed(anew=False)
-        return self._masters()
+        return await survey_of(self._masters(), self._node_at)
 
     def _masters(self) -> list[Connection]:
         return list({id(node): node for node in self.table if node is not None}.values())
@@ -262,6 +263,10 @@ class Topology(Servers, Actor):
             if self._tasks is not None:
                 start_soon(self._tasks, connection.run)
         return connection
+
+    def _node_at(self, place: str) -> Connection:
+        host, _, port = place.rpartition(":")
+        return self._node(host, int(port))
 
     # --- the table
 
