@@ -54,6 +54,26 @@ async def test_many_keys_come_in_their_order(cache):
     assert await cache.get_keys_count() == 500
 
 
+async def test_many_keys_are_one_write_to_each_master(cache):
+    """Guarantee 32: whatever number of slots they lie in."""
+    await cache.set_many(dict.fromkeys(NAMES, 1))
+    connections = topology_of(cache).connections
+    for call in (
+        lambda: cache.get_many(*NAMES),
+        lambda: cache.set_many(dict.fromkeys(NAMES, 2)),
+        lambda: cache.set_many(dict.fromkeys(NAMES, 3), expire=100),
+        lambda: cache.delete_many(*NAMES[:500]),
+    ):
+        await call()  # each master has the scripts then
+        before = [connection.statistics() for connection in connections]
+        await call()
+        after = [connection.statistics() for connection in connections]
+        batches = [each["batches"] - first["batches"] for each, first in zip(after, before, strict=True)]
+        assert batches == [1] * len(connections)
+        sent = sum(each["commands"] - first["commands"] for each, first in zip(after, before, strict=True))
+        assert sent > len(connections) * 100
+
+
 async def test_scans_pass_over_all_masters(cache):
     """Guarantee 32."""
     await cache.set_many({name: name for name in NAMES})

@@ -77,10 +77,9 @@ class Servers(ABC):
     def connections(self) -> Sequence[Connection]:
         """The connections there are now."""
 
-    @property
-    def address(self) -> Address | None:
-        """The address of the server, `None` while it is not known, or where several servers have the keys."""
-        return None
+    @abstractmethod
+    def address_of(self, keys: Sequence[str]) -> Address | None:
+        """Return the address of the server of some keys, `None` while it is not known, or where several have them."""
 
     @property
     @abstractmethod
@@ -146,8 +145,7 @@ class OneServer(Servers):
     def connections(self) -> Sequence[Connection]:
         return self._connections
 
-    @property
-    def address(self) -> Address | None:
+    def address_of(self, keys: Sequence[str]) -> Address | None:
         return self._first.address
 
     @property

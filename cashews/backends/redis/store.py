@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from redis import exceptions as redis
@@ -62,7 +63,7 @@ class RedisStore(Backend):
         try:
             run: Awaitable[R] = COMMANDS[message.__class__](self.remote, message)
             tracer = self._tracing.tracer
-            reply = await (run if tracer is None else tracer.command(message, self._place, run))
+            reply = await (run if tracer is None else tracer.command(message, partial(self._place, message.keys), run))
         except redis.RedisError as error:
             return await self._failed(
                 message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
@@ -71,9 +72,9 @@ class RedisStore(Backend):
             self._failing.pop(message.__class__, None)
         return reply
 
-    def _place(self) -> ServerPlace | None:
-        """Return the place of the server, as far as it is known: of one server, not of the nodes of a cluster."""
-        address = self._servers.address
+    def _place(self, keys: Sequence[str]) -> ServerPlace | None:
+        """Return the place of the server that has some keys, as far as it is known and there is one."""
+        address = self._servers.address_of(keys)
         if address is None:
             return None
         port = None if address.path is not None else address.port

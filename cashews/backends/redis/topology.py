@@ -170,6 +170,11 @@ class Topology(Servers, Actor):
     def services(self) -> tuple[Service, ...]:
         return (self._life.run,)
 
+    def address_of(self, keys: Sequence[str]) -> Address | None:
+        nodes = {self.table[slot_of(key)] for key in keys}
+        node = nodes.pop() if len(nodes) == 1 else None
+        return None if node is None else node.address
+
     def attached(self, loop: Loop) -> None:
         self._life.attend(loop)
         for connection in self._nodes.values():

@@ -12,6 +12,7 @@ from cashews import Cache
 from cashews.contrib.opentelemetry import SpanTracer, instrument
 from cashews.exceptions import WrongArgumentError
 from tests.contrib.metrics.calls import RESULTS, calls_of
+from tests.servers import PATIENTLY, binaries
 
 
 class Exported:
@@ -223,6 +224,25 @@ async def test_a_command_to_a_server_is_a_span_of_a_client(server, exported, opt
     expected = {"db.system.name": "redis", "db.namespace": "0", "db.operation.name": "DELETE_MANY"}
     assert facts == {**expected, "db.operation.batch.size": 3}
     assert not any("secret" in str(span.to_json()) for span in spans)
+
+
+@pytest.mark.redis
+async def test_a_command_to_a_cluster_tells_of_the_master_that_has_its_keys(clusters, exported):
+    from cashews.backends.redis.slots import slot_of  # noqa: PLC0415  it needs the extra `redis`
+
+    cluster = clusters(next(iter(binaries())))
+    keys = [f"key:{number}" for number in range(20)]
+    async with Cache.open(f"{cluster.url}?{PATIENTLY}", suppress=False) as cache:
+        await cache.get(keys[0])
+        with instrumented(cache, exported), exported.tracer.start_as_current_span("request"):
+            for key in keys:
+                await cache.get(key)
+            await cache.get_many(*keys)
+    *alone, together = [span for span in exported.spans.get_finished_spans() if span.kind is SpanKind.CLIENT]
+    ports = [span.attributes["server.port"] for span in alone]
+    assert ports == [cluster.owner(slot_of(key)).port for key in keys]
+    assert len(set(ports)) == 3
+    assert "server.port" not in together.attributes
 
 
 @pytest.mark.redis
