@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from cashews import Cache, NotSupportedError
 from cashews.backends.redis.layout import CLOCK, RAISED
 from cashews.backends.redis.slots import anchors, slot_of
+from tests.faults.proxy import until
 from tests.internals import inside
 from tests.servers import FENCE, PATIENTLY, RECORD
 
@@ -21,6 +22,8 @@ ODD = ["}{", "{}", "{a}b}c", "a{b", "x}y", "{{z}}", "plain", "ü", "{ü}"]
 REMEMBERED = (RECORD, RAISED, CLOCK, FENCE)
 """The ends of keys that a cluster lets go of by itself."""
 SLOT = 1_000
+MOVED = (1_000, 7_000, 14_000)
+"""Slots of each of the masters."""
 MOVING = [f"{anchors()[SLOT].decode()}{number}" for number in range(20)]
 
 
@@ -236,6 +239,39 @@ async def test_values_of_a_slot_on_its_way_keep_their_tags(cache, other, cluster
     await other.delete_tags("t")
     assert {key async for key in cache.scan("*")} == {MOVING[16], MOVING[17]}
     await other.delete_tags(*(f"own:{key}" for key in MOVING))
+    assert bookkeeping(cluster) == []
+
+
+async def test_slots_move_under_writers_of_tags(cache, other, cluster):
+    """Guarantees 18 and 32: no command fails, and a deletion finds every value, wherever it is by then."""
+    keys = [f"{anchors()[slot].decode()}{number}" for slot in MOVED for number in range(10)]
+    rounds, ended = dict.fromkeys(keys, 0), anyio.Event()
+
+    async def write(key):
+        while not ended.is_set():
+            rounds[key] += 1
+            assert await cache.set(key, rounds[key], 60, tags=["t", f"own:{key}"])
+            if rounds[key] % 5 == 0:
+                await other.delete_tags(f"own:{key}")
+                assert await cache.get(key) is None
+            if rounds[key] % 7 == 0:
+                await cache.delete(key)
+
+    async with anyio.create_task_group() as tasks:
+        for key in keys:
+            tasks.start_soon(write, key)
+        for slot in (*MOVED, *map(slot_of, ("t", f"own:{keys[0]}"))):
+            old, new = await run_sync(cluster.begin_move, slot)
+            for key in keys[::2]:
+                if slot_of(key) == slot:
+                    await run_sync(old.command, "MIGRATE", new.host, new.port, key, 0, 1000)
+            await run_sync(cluster.end_move, slot)
+            before = min(rounds.values())
+            await until(lambda before=before: min(rounds.values()) > before + 5)
+        ended.set()
+    await other.delete_tags("t")
+    assert [key async for key in cache.scan("*")] == []
+    await other.delete_tags(*(f"own:{key}" for key in keys))
     assert bookkeeping(cluster) == []
 
 
