@@ -13,7 +13,7 @@ from tests.clusters import MASTERS, SLOTS
 from tests.servers import PATIENTLY
 
 pytestmark = pytest.mark.redis
-LAST = 14_000
+LAST = 15_000
 """A slot of the last master, which a scan passes over after the first; the slot moves from there to the first."""
 KEYS = [f"{anchors()[slot].decode()}key" for slot in range(10, SLOTS, 200)]
 MOVING = [f"{anchors()[LAST].decode()}{number}" for number in range(40)]
