@@ -118,7 +118,7 @@ async def test_tags_and_keys_of_any_names_lie_beside_each_other(cache, other, cl
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize("tags", [["t"], ["t:{result}"]], ids=["of the call", "of the result"])
 async def test_a_load_that_a_deletion_of_another_process_overtakes_is_not_stored(cache, other, tags, is_known):
-    """Guarantee 10: whether or not its slot was in the directory of the tag."""
+    """Guarantee 10: whether or not its slot was in the roster of the tag."""
 
     @cache(90, key="{name}", tags=tags)
     async def load(name):  # noqa: ARG001  it is the key
@@ -147,7 +147,7 @@ async def test_a_deletion_before_a_load_does_no_harm(cache, other):
 
 
 async def test_nothing_old_stays_whenever_a_deletion_comes(cache, other):
-    """Guarantees 10 and 18: loads, writes and deletions at once, in slots that join and leave the directories."""
+    """Guarantees 10 and 18: loads, writes and deletions at once, in slots that join and leave the rosters."""
     database = dict.fromkeys(range(8), 0)
 
     @cache(90, key="k:{row}", tags=["row:{row}"])
@@ -275,7 +275,7 @@ async def test_slots_move_under_writers_of_tags(cache, other, cluster):
     assert bookkeeping(cluster) == []
 
 
-async def test_a_slot_that_is_in_the_directory_is_asked_once(cache):
+async def test_a_slot_that_is_in_the_roster_is_asked_once(cache):
     """One round trip stores a value, as on one server."""
     await cache.set("key", 1, 60, tags=["t"])
     commands = inside(cache).store().statistics()["commands"]

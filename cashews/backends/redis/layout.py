@@ -7,8 +7,8 @@
     lock, FF "fence"      the last fencing number of the lock
     tag, FF "tag"         the index of a tag, a sorted set: members are keys, scores are deadlines in milliseconds
     tag, FF "deleted"     the record of a tag's deletion: its instant in microseconds of the server
-    tag, FF "slots"       on a cluster the directory of a tag: the slots that may have values with the tag
-    tag, FF "raised"      on a cluster the instant of the last deletion, for slots that are not in the directory
+    tag, FF "roster"      on a cluster the roster of a tag: the slots that may have values with the tag
+    tag, FF "raised"      on a cluster the instant of the last deletion, for slots that are not in the roster
     FF "clock"            on a cluster the clock of all deletions
 
 FF is the byte 255, which no text has in its encoded form: so no key of a user's is one of ours, whatever its text. And
@@ -16,8 +16,8 @@ a name of ours begins with the name that a middleware has made of a lock or tag:
 
 On a cluster a key of ours begins with an anchor as well: the short name of a slot in braces (`slots`), so that it lies
 in the slot of its user's key. An index and a record lie beside the values, one of each in every slot that has values
-of the tag; a directory lies beside its tag. There a record also has the number and the end of the slot's membership in
-the directory (`lua/shared/memberships.lua`).
+of the tag; a roster lies beside its tag. There a record also has the number and the end of the slot's membership in
+the roster (`lua/shared/memberships.lua`).
 
 A head is NUL "G", the size of the head (4 bytes), and each tag with its size before it (4 bytes). So a value and its
 tags are written, overwritten, expired, evicted and deleted as one. An index says only where to look. It may have stale
@@ -38,10 +38,10 @@ LOCK: Final = b"\xfflock"
 FENCE: Final = b"\xfffence"
 INDEX: Final = b"\xfftag"
 DELETED: Final = b"\xffdeleted"
-SLOTS: Final = b"\xffslots"
+ROSTER: Final = b"\xffroster"
 RAISED: Final = b"\xffraised"
 CLOCK: Final = b"\xffclock"
-OURS: Final = (LOCK, FENCE, INDEX, DELETED, SLOTS, RAISED, CLOCK)
+OURS: Final = (LOCK, FENCE, INDEX, DELETED, ROSTER, RAISED, CLOCK)
 """The ends of the names that no user's key has."""
 HEAD: Final = b"\0G"
 """The first bytes of a head; none of the serializer's forms begins with them."""
@@ -70,9 +70,9 @@ def record_key(tag: bytes, anchor: bytes) -> bytes:
     return anchor + tag + DELETED
 
 
-def directory_keys(tag: bytes, anchor: bytes) -> tuple[bytes, bytes]:
-    """Return the keys of the directory of a tag, and of the instant of its last deletion."""
-    return anchor + tag + SLOTS, anchor + tag + RAISED
+def roster_keys(tag: bytes, anchor: bytes) -> tuple[bytes, bytes]:
+    """Return the keys of the roster of a tag, and of the instant of its last deletion."""
+    return anchor + tag + ROSTER, anchor + tag + RAISED
 
 
 def headed(value: bytes, tags: tuple[str, ...]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, RedisError
 
 from cashews.backends.redis.inbox import Request, RequestKind
-from cashews.backends.redis.layout import directory_keys, record_key
+from cashews.backends.redis.layout import roster_keys, record_key
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.servers import Place
 from cashews.backends.redis.wire import Word, array, blob, packed
@@ -70,7 +70,7 @@ class TagScript(Script):
     """A script that touches the bookkeeping of tags: its last argument is the anchor, under which that lies.
 
     On a cluster its reply has three parts: the reply itself; memberships of the slot that have ended, to be taken out
-    of the directories of their tags; and the directories that the slot has to join before anything is stored.
+    of the rosters of their tags; and the rosters that the slot has to join before anything is stored.
     """
 
     async def ask(
@@ -87,8 +87,9 @@ class TagScript(Script):
             if not anchor or reply is None:
                 return reply
             own, left, wanted = array(reply, 3)
-            for tag, number in _groups(array(left), 2):
-                await leave(connection, tag, [anchor + number])
+            if left:
+                ended = _groups(array(left), 2)
+                await side_by_side([partial(leave, connection, tag, [anchor + number]) for tag, number in ended])
             if not wanted:
                 return own
             await side_by_side([partial(_join, connection, *each) for each in _groups(array(wanted), 3)])
@@ -99,22 +100,22 @@ def _groups(words: list[object], size: int) -> list[list[bytes]]:
 
 
 async def _join(slot: Place, tag: bytes, last: bytes, life: bytes) -> None:
-    """Have a slot join the directory of a tag for some milliseconds, and tell it of that."""
+    """Have a slot join the roster of a tag for some milliseconds, and tell it of that."""
     home = slot.at(tag)
-    reply = await JOIN_DIRECTORY.ask(home, directory_keys(tag, home.anchor), slot.anchor, last, life)
+    reply = await JOIN_ROSTER.ask(home, roster_keys(tag, home.anchor), slot.anchor, last, life)
     number, deleted = map(blob, array(reply, 2))
     await ENTER_SLOT.ask(slot, (record_key(tag, slot.anchor),), tag, number, deleted, life)
 
 
 async def leave(place: Place, tag: bytes, members: list[bytes]) -> None:
-    """Take memberships that have ended out of the directory of a tag, if its node can be asked.
+    """Take memberships that have ended out of the roster of a tag, if its node can be asked.
 
     Else they end there by themselves, or with the next deletion of the tag.
     """
     home = place.at(tag)
-    directory, _ = directory_keys(tag, home.anchor)
+    roster, _ = roster_keys(tag, home.anchor)
     with suppress(RedisError):
-        await LEAVE_DIRECTORY.ask(home, (directory,), *members)
+        await LEAVE_ROSTER.ask(home, (roster,), *members)
 
 
 def assembled(name: str) -> str:
@@ -156,8 +157,8 @@ DELETE_TAG: Final = TagScript("delete_tag")
 PRUNE_TAG: Final = TagScript("prune_tag")
 # tags on a cluster
 TICK: Final = Script("tick")
-JOIN_DIRECTORY: Final = Script("join_directory")
-LEAVE_DIRECTORY: Final = Script("leave_directory")
+JOIN_ROSTER: Final = Script("join_roster")
+LEAVE_ROSTER: Final = Script("leave_roster")
 ENTER_SLOT: Final = TagScript("enter_slot")
 RAISE_TAG: Final = Script("raise_tag")
 # keys

@@ -7,7 +7,7 @@ from typing import Final
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import CLOCK, INDEX, directory_keys, headed, index_key
+from cashews.backends.redis.layout import CLOCK, INDEX, roster_keys, headed, index_key
 from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.servers import Place
@@ -53,13 +53,13 @@ async def delete_tags(remote: Remote, message: m.DeleteTags) -> None:
 
 
 async def _delete_in_slots(remote: Remote, tag: bytes) -> None:
-    """Delete the values that carry a tag in every slot of its directory.
+    """Delete the values that carry a tag in every slot of its roster.
 
-    The instant is noted before the directory is read. So a load that began earlier learns of the deletion if its slot
-    joins the directory later, and is met in its slot if that has joined before.
+    The instant is noted before the roster is read. So a load that began earlier learns of the deletion if its slot
+    joins the roster later, and is met in its slot if that has joined before.
     """
     instant, home = await _tick(remote), remote.at(tag)
-    keys = directory_keys(tag, home.anchor)
+    keys = roster_keys(tag, home.anchor)
     last: dict[bytes, int] = {}
     memberships: dict[bytes, list[bytes]] = {}
     for each in array(await scripts.RAISE_TAG.ask(home, keys, instant)):

@@ -59,7 +59,7 @@ for key, value in pairs(counted) do
 end
 if refusal then return refusal end
 
--- The tags of the values: on a cluster the slot has to be in their directories.
+-- The tags of the values: on a cluster the slot has to be in their rosters.
 local function tags_in(words)
   local own = {}
   for i = 6, #words do own[i - 5] = words[i] end

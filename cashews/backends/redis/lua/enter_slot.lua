@@ -1,5 +1,5 @@
 -- Requires: time, heads, memberships
--- Tells a slot of a membership that has begun in the directory of a tag. It does not count if a later one has been told
+-- Tells a slot of a membership that has begun in the roster of a tag. It does not count if a later one has been told
 -- of, or if the slot has another that lasts as long.
 -- KEYS: the record of the tag. ARGV: the tag, the number of the membership, the instant of the tag's last deletion, the
 -- milliseconds of the membership, '' for ever; the anchor.

@@ -1,5 +1,5 @@
--- The place of the bookkeeping of tags, and on a cluster the memberships of a slot in the directories of tags.
--- The invariant of every script on a cluster: a slot with live values of a tag is in the directory of the tag.
+-- The place of the bookkeeping of tags, and on a cluster the memberships of a slot in the rosters of tags.
+-- The invariant of every script on a cluster: a slot with live values of a tag is in the roster of the tag.
 -- ARGV: behind all others the anchor, with which our keys beside the values begin: '' on a single server.
 
 local INDEX, DELETED = '\255tag', '\255deleted' -- behind the tag
@@ -18,7 +18,7 @@ if MOVING then
   end
 end
 
--- Returns the instant of a tag's last deletion, the number of the slot's membership in the directory, and its end in
+-- Returns the instant of a tag's last deletion, the number of the slot's membership in the roster, and its end in
 -- milliseconds: 0 if there is none.
 local function record_of(tag)
   local found = redis.call('GET', ANCHOR .. tag .. DELETED) or ''
@@ -36,7 +36,7 @@ end
 -- Returns the instant at which `ttl` milliseconds will have passed; '' means never.
 local function instant_in(ttl) return ttl == '' and math.huge or microseconds() / 1000 + ttl end
 
--- Notes that a value with these tags is going to live for `ttl` milliseconds, '' for ever: directories are wanted that the
+-- Notes that a value with these tags is going to live for `ttl` milliseconds, '' for ever: rosters are wanted that the
 -- slot is not in for so long.
 local function want(tags, ttl)
   if ANCHOR == '' then return end
@@ -50,7 +50,7 @@ local function want(tags, ttl)
 end
 
 -- Returns a reply. On a cluster it has three parts: the reply itself; each membership that has ended, since no value of
--- the tag is left in the slot, as the tag and its number; each directory to be joined before anything is stored, as the
+-- the tag is left in the slot, as the tag and its number; each roster to be joined before anything is stored, as the
 -- tag, the last number, and the milliseconds of the membership.
 local function answer(reply)
   if ANCHOR == '' then return reply end

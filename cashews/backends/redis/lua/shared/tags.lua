@@ -55,7 +55,7 @@ local function overtaken(tags, since)
 end
 
 -- Remembers that a tag is deleted now. On a cluster the instant is given, and so is the number of the last membership
--- in the directory: whoever has yet to enter under it is too late.
+-- in the roster: a request to enter under it comes too late.
 local function remember_deletion(tag, instant, last)
   if ANCHOR == '' then
     redis.call('SET', tag .. DELETED, string.format('%.0f', microseconds()), 'EX', REMEMBERED)

@@ -1,7 +1,7 @@
--- Requires: time, directory
--- Begins a membership in the directory of a tag. It lasts a minute longer there than in its slot: the clocks of two nodes
+-- Requires: time, roster
+-- Begins a membership in the roster of a tag. It lasts a minute longer there than in its slot: the clocks of two nodes
 -- may differ by so much.
--- KEYS: the directory, the instant of the last deletion. ARGV: the anchor of the slot, the number of its last membership,
+-- KEYS: the roster, the instant of the last deletion. ARGV: the anchor of the slot, the number of its last membership,
 -- the milliseconds of this one, '' for ever. Answers its number, which is higher, and that instant, '0' if there is none.
 
 local number = string.format('%.0f', math.max(microseconds(), ARGV[2] + 1))

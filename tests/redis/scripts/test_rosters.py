@@ -1,16 +1,16 @@
-"""The scripts about tags on a cluster: `tick`, `raise_tag`, and the memberships of slots in the directories of tags."""
+"""The scripts about tags on a cluster: `tick`, `raise_tag`, and the memberships of slots in the rosters of tags."""
 
 from __future__ import annotations
 
 import pytest
 
-from cashews.backends.redis.layout import directory_keys, headed, index_key, record_key
+from cashews.backends.redis.layout import roster_keys, headed, index_key, record_key
 from tests.redis.scripts.conftest import ANCHOR, FOR_EVER, LIVE, SOON, microseconds
 
 pytestmark = pytest.mark.redis
 
 MINUTE, HOUR = 60_000, 3_600_000
-DIRECTORY, RAISED = directory_keys(b"t", b"{home}")
+ROSTER, RAISED = roster_keys(b"t", b"{home}")
 INDEX, RECORD = index_key(b"t", ANCHOR.encode()), record_key(b"t", ANCHOR.encode())
 
 
@@ -45,49 +45,49 @@ def test_tick_answers_the_time_and_never_the_same(run, server):
     assert 3_599 <= server.command("TTL", "clock") <= 3_600
 
 
-def test_raise_tag_notes_the_last_instant_and_reads_the_directory(run, server):
-    assert run("raise_tag", [DIRECTORY, RAISED], 7) == []
-    server.command("ZADD", DIRECTORY, 1, "{a}1", "+inf", "{b}2")
-    assert run("raise_tag", [DIRECTORY, RAISED], 9) == [b"{a}1", b"{b}2"]
-    run("raise_tag", [DIRECTORY, RAISED], 8)
+def test_raise_tag_notes_the_last_instant_and_reads_the_roster(run, server):
+    assert run("raise_tag", [ROSTER, RAISED], 7) == []
+    server.command("ZADD", ROSTER, 1, "{a}1", "+inf", "{b}2")
+    assert run("raise_tag", [ROSTER, RAISED], 9) == [b"{a}1", b"{b}2"]
+    run("raise_tag", [ROSTER, RAISED], 8)
     assert server.command("GET", RAISED) == b"9"
     assert 3_599 <= server.command("TTL", RAISED) <= 3_600
 
 
-# --- join_directory and leave_directory
+# --- join_roster and leave_roster
 
 
-def test_join_directory_begins_a_membership_and_answers_the_last_deletion(run, server, now):
+def test_join_roster_begins_a_membership_and_answers_the_last_deletion(run, server, now):
     begun = now()
-    number, deleted = run("join_directory", [DIRECTORY, RAISED], "{a}", 0, SOON)
+    number, deleted = run("join_roster", [ROSTER, RAISED], "{a}", 0, SOON)
     assert deleted == b"0"
     assert begun * 1000 <= int(number)
-    ends = float(server.command("ZSCORE", DIRECTORY, b"{a}" + number))
+    ends = float(server.command("ZSCORE", ROSTER, b"{a}" + number))
     assert begun + SOON + MINUTE - 1 <= ends <= now() + SOON + MINUTE + 5
-    assert SOON < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 5
-    run("raise_tag", [DIRECTORY, RAISED], 7)
-    assert run("join_directory", [DIRECTORY, RAISED], "{a}", int(number) + 10**12, SOON) == [
+    assert SOON < server.command("PTTL", ROSTER) <= SOON + MINUTE + 5
+    run("raise_tag", [ROSTER, RAISED], 7)
+    assert run("join_roster", [ROSTER, RAISED], "{a}", int(number) + 10**12, SOON) == [
         b"%d" % (int(number) + 10**12 + 1),
         b"7",
     ]
 
 
-def test_a_directory_lives_as_long_as_its_last_membership(run, server):
-    server.command("ZADD", DIRECTORY, 1, "{old}1")
-    number, _ = run("join_directory", [DIRECTORY, RAISED], "{a}", 0, "")
-    assert server.command("ZRANGE", DIRECTORY, 0, -1) == [b"{a}" + number]
-    run("join_directory", [DIRECTORY, RAISED], "{b}", 0, SOON)
-    assert server.command("PTTL", DIRECTORY) == -1
-    run("leave_directory", [DIRECTORY], b"{a}" + number, "{never}1")
-    assert 0 < server.command("PTTL", DIRECTORY) <= SOON + MINUTE + 5
-    run("leave_directory", [DIRECTORY], *server.command("ZRANGE", DIRECTORY, 0, -1))
-    assert server.command("EXISTS", DIRECTORY) == 0
+def test_a_roster_lives_as_long_as_its_last_membership(run, server):
+    server.command("ZADD", ROSTER, 1, "{old}1")
+    number, _ = run("join_roster", [ROSTER, RAISED], "{a}", 0, "")
+    assert server.command("ZRANGE", ROSTER, 0, -1) == [b"{a}" + number]
+    run("join_roster", [ROSTER, RAISED], "{b}", 0, SOON)
+    assert server.command("PTTL", ROSTER) == -1
+    run("leave_roster", [ROSTER], b"{a}" + number, "{never}1")
+    assert 0 < server.command("PTTL", ROSTER) <= SOON + MINUTE + 5
+    run("leave_roster", [ROSTER], *server.command("ZRANGE", ROSTER, 0, -1))
+    assert server.command("EXISTS", ROSTER) == 0
 
 
 # --- enter_slot, and values in a slot
 
 
-def test_nothing_is_stored_before_the_slot_is_in_the_directory(store, enter, server):
+def test_nothing_is_stored_before_the_slot_is_in_the_roster(store, enter, server):
     """Guarantee 18: else a deletion of the tag would miss the value."""
     assert store("k") == [None, [], [b"t", b"0", b"%d" % (2 * SOON)]]
     assert server.command("KEYS", "*") == []
@@ -154,7 +154,7 @@ def test_a_membership_that_ends_earlier_than_the_last_does_not_count(store, ente
 
 
 def test_a_load_that_a_deletion_has_overtaken_is_not_stored(store, enter, run_in_slot, server):
-    """Guarantee 10: the deletion may have been before the slot was in the directory, or after."""
+    """Guarantee 10: the deletion may have been before the slot was in the roster, or after."""
     since = microseconds(server)
     enter(7, deleted=since)
     assert store("a", since=since) == [None, [], []]
