@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, RedisError
 
 from cashews.backends.redis.inbox import Request, RequestKind
-from cashews.backends.redis.layout import roster_keys, record_key
+from cashews.backends.redis.layout import record_key, roster_keys
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.servers import Place
 from cashews.backends.redis.wire import Word, array, blob, packed

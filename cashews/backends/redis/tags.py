@@ -7,7 +7,7 @@ from typing import Final
 
 from cashews import messages as m
 from cashews.backends.redis import scripts
-from cashews.backends.redis.layout import CLOCK, INDEX, roster_keys, headed, index_key
+from cashews.backends.redis.layout import CLOCK, INDEX, headed, index_key, roster_keys
 from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.servers import Place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cashews.backends.redis.layout import roster_keys, headed, index_key, record_key
+from cashews.backends.redis.layout import headed, index_key, record_key, roster_keys
 from tests.redis.scripts.conftest import ANCHOR, FOR_EVER, LIVE, SOON, microseconds
 
 pytestmark = pytest.mark.redis
