@@ -61,4 +61,5 @@ async def cache(proxy, opened):
         try:
             yield cache
         finally:
-            proxy.cut()  # a failed test may have left it silent, and time stands still: closing would wait for ever
+            proxy.recover()  # a test may have left it silent, and time stands still: closing would wait for ever
+            proxy.cut()
