@@ -59,7 +59,11 @@ WINGS = (
             "backends.pages",
         ),
     ),
-    Wing("actors", 3, "the event loop underneath, mailboxes, the life cycle of an actor, the scope of tasks"),
+    Wing(
+        "actors",
+        3,
+        "the event loop, lines to servers, mailboxes, the life cycle of an actor, the scope of tasks",
+    ),
     Wing("table", 2, "the state of the memory store and its turns; an instant is an argument"),
     Wing("structures", 2, "bits, windows, counters, circuits: values with commands of their own"),
     Wing("serialize", 2, "values to bytes and back: codec, compression, signature"),
@@ -88,7 +92,7 @@ WINGS = (
 """Every module belongs to the first wing that has it. A module knows its own row and those below."""
 
 ALONE = {
-    "asyncio": ["actors.loop"],
+    "asyncio": ["actors.line", "actors.loop"],
     "trio": ["actors.loop"],
     "redis": ["backends.redis", "backends.redis.*"],
     "hiredis": ["backends.redis", "backends.redis.*"],

@@ -20,10 +20,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from anyio.abc import ByteStream
 from redis.exceptions import RedisError
 
 from cashews import messages as m
+from cashews.actors.line import Conversation, Line
 from cashews.backends.redis import RedisStore
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.wire import pack
@@ -144,37 +144,66 @@ async def answered(store: RedisStore) -> int:
     return asked
 
 
-class FramedStream(ByteStream):
-    """A stream to a server that frames whatever is sent."""
+class FramedLine(Line):
+    """A line to a server that frames whatever is sent."""
 
-    def __init__(self, stream: ByteStream, clock: ServerClock) -> None:
-        self._stream = stream
+    def __init__(self, line: Line, clock: ServerClock) -> None:
+        self._line = line
         self._clock = clock
 
-    async def send(self, item: bytes) -> None:
+    def framed(self, data: bytes) -> bytes:
         before, after = (pack(("EVAL", script, 0, self._clock.milliseconds)) for script in (UNPARK, PARK))
-        await self._stream.send(b"".join((SKIP, before, item, SKIP, after)))
+        return b"".join((SKIP, before, data, SKIP, after))
 
-    async def receive(self, max_bytes: int = 65_536) -> bytes:
-        return await self._stream.receive(max_bytes)
+    async def send(self, data: bytes) -> None:
+        await self._line.send(self.framed(data))
 
-    async def send_eof(self) -> None:
-        await self._stream.send_eof()
+    async def receive(self) -> bytes:
+        return await self._line.receive()
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    async def serve(self, conversation: Conversation) -> None:
+        await self._line.serve(FramedConversation(conversation, self))
 
     @property
-    def extra_attributes(self) -> Any:
-        return self._stream.extra_attributes
+    def asleep(self) -> bool:
+        return self._line.asleep
+
+    def ring(self) -> None:
+        self._line.ring()
+
+    @property
+    def socket(self) -> Any:
+        return self._line.socket
+
+    async def aclose(self) -> None:
+        await self._line.aclose()
+
+
+class FramedConversation(Conversation):
+    """A conversation whose data is framed."""
+
+    def __init__(self, conversation: Conversation, line: FramedLine) -> None:
+        self._conversation = conversation
+        self._line = line
+
+    @property
+    def has_data(self) -> bool:
+        return self._conversation.has_data
+
+    def data_to_send(self) -> bytes:
+        data = self._conversation.data_to_send()
+        return self._line.framed(data) if data else data
+
+    def receive_data(self, data: bytes) -> bool:
+        return self._conversation.receive_data(data)
 
 
 def own_time(monkeypatch: Any, clock: ServerClock) -> None:
     """Have every connection that is opened from now on live in a clock's time."""
     connect = Address.connect
 
-    async def connect_framed(address: Address, **options: Any) -> ByteStream:
-        return FramedStream(await connect(address, **options), clock)
+    async def connect_framed(address: Address, **options: Any) -> Line:
+        return FramedLine(await connect(address, **options), clock)
 
     monkeypatch.setattr(Address, "connect", connect_framed)
 

@@ -1,6 +1,6 @@
 """The event loop underneath: reply slots, and tasks that belong to the loop itself.
 
-The only module that imports `asyncio` or `trio`, each only while it is running.
+The only module that uses `asyncio` or `trio`, each only while it is running.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class AsyncioLoop(Loop):
     """An event loop of asyncio."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.event_loop = loop
         self._new_future = loop.create_future
         self._running_loop = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001  exported; it answers None instead of raising
         self._current_task = sys.modules["asyncio"].current_task
@@ -225,37 +225,37 @@ class AsyncioLoop(Loop):
 
     @property
     def alive(self) -> bool:
-        return self._loop.is_running() and self.process == getpid()
+        return self.event_loop.is_running() and self.process == getpid()
 
     @property
     def gone(self) -> bool:
-        return self._loop.is_closed() or self.process != getpid()
+        return self.event_loop.is_closed() or self.process != getpid()
 
     def reach(self, function: Callable[[], object]) -> bool:
         return self.alive and self.post(function)
 
     @property
     def here(self) -> bool:
-        return self._running_loop() is self._loop
+        return self._running_loop() is self.event_loop
 
     def task(self) -> object:
-        return self._current_task(self._loop)
+        return self._current_task(self.event_loop)
 
     def reply_slot(self) -> ReplySlot[Any]:
         return AsyncioReplySlot(self._new_future())
 
     def slot_here(self) -> ReplySlot[Any] | None:
-        return AsyncioReplySlot(self._new_future()) if self._running_loop() is self._loop else None
+        return AsyncioReplySlot(self._new_future()) if self._running_loop() is self.event_loop else None
 
     def post(self, function: Callable[[], object]) -> bool:
         try:
-            self._loop.call_soon_threadsafe(function)
+            self.event_loop.call_soon_threadsafe(function)
         except RuntimeError:  # the loop is closed
             return False
         return True
 
     def spawn(self, main: Main, context: Context | None = None) -> None:
-        task = (context or Context()).run(self._loop.create_task, Later(_logging_failures, (main,)))
+        task = (context or Context()).run(self.event_loop.create_task, Later(_logging_failures, (main,)))
         self._tasks.add(task)  # the loop holds tasks weakly
         task.add_done_callback(self._tasks.discard)
 

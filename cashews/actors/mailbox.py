@@ -126,14 +126,15 @@ class Mailbox(Generic[L]):
     them is taken, though its letter is still to come. So a crowd costs each asker one wait, however large it is.
     """
 
-    __slots__ = ("_askers", "_bell", "_bound", "_promised", "limit", "waiting")
+    __slots__ = ("_askers", "_bound", "_promised", "bell", "limit", "waiting")
 
     def __init__(self, bound: int, bell: Bell) -> None:
         self.waiting: deque[L] = deque()
         self.limit = bound
         """The number of waiting letters from which on an asker waits for room: 0 while others do."""
         self._bound = bound
-        self._bell = bell
+        self.bell = bell
+        """Rung when a letter comes while it is asleep."""
         self._askers: OrderedDict[ReplySlot[Exception | None], None] = OrderedDict()
         self._promised = 0
 
@@ -148,8 +149,8 @@ class Mailbox(Generic[L]):
     def post(self, letter: L) -> None:
         """Put a letter last and wake the actor."""
         self.waiting.append(letter)
-        if self._bell.asleep:
-            self._bell.ring()
+        if self.bell.asleep:
+            self.bell.ring()
 
     def put_back(self, letter: L) -> None:
         """Put a letter first that was taken already, whether or not there is room."""

@@ -6,7 +6,6 @@ import select
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
@@ -38,7 +37,7 @@ async def test_a_loop_that_stood_still_does_not_take_the_server_for_dead(server,
     found = []
     async with Cache.open(server.url, clock=clock, suppress=False, socket_timeout=1) as cache:
         await cache.set("k", 1)
-        raw = inside(cache).connections[0]._link.stream.extra(SocketAttribute.raw_socket)
+        raw = inside(cache).connections[0]._link.line.socket
         server.command("CLIENT", "PAUSE", 100)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(asked, cache, found)

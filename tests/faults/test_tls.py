@@ -155,9 +155,9 @@ async def test_a_server_that_asks_is_shown_a_certificate(asking, authority, open
 async def test_a_server_that_asks_refuses_strangers_and_the_nameless(asking, stranger, opened, as_file, trusted):
     own = as_file(stranger.issue_cert("client@example.org").private_key_and_cert_chain_pem)
     async with opened(asking.url, ssl_certfile=own, ssl_ca_certs=trusted, suppress=False) as cache:
-        await assert_refused(cache, "SSL", "Broken", "EndOfStream")
+        await assert_refused(cache, "SSL", "Broken", "Reset", "EndOfStream")
     async with opened(asking.url, ssl_ca_certs=trusted, suppress=False) as cache:
-        await assert_refused(cache, "SSL", "Broken", "EndOfStream")
+        await assert_refused(cache, "SSL", "Broken", "Reset", "EndOfStream")
 
 
 async def test_a_server_that_does_not_speak_tls_is_down(proxy, opened, trusted, clock):

@@ -8,7 +8,6 @@ from dataclasses import fields
 from urllib.parse import quote
 
 import pytest
-from anyio.abc import SocketAttribute
 
 from cashews import Cache
 from cashews.backends.redis import RedisOptions
@@ -239,7 +238,7 @@ async def test_a_connection_has_the_options_it_is_given(server):
         listed = server.command("CLIENT", "LIST")
         assert b"lib-name=" not in listed or b"lib-name=of-a-test lib-ver=1.2" in listed
         (connection,) = inside(cache).connections
-        raw = connection._link.stream.extra(SocketAttribute.raw_socket)
+        raw = connection._link.line.socket
         assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 

@@ -1,4 +1,4 @@
-"""The address of a server: parsed from a URL and options, and opened as a stream."""
+"""The address of a server: parsed from a URL and options, and opened as a line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, unquote
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSStream
 from redis import connection
 
 from cashews._dataclass import dataclass, field, replace
+from cashews.actors.connecting import connect_tcp, connect_unix
+from cashews.actors.line import Line
 from cashews.exceptions import WrongOptionError
 
 if TYPE_CHECKING:
@@ -79,29 +79,21 @@ class Address(Directory):
         host = f"[{self.host}]" if ":" in self.host else self.host  # one of IPv6, as URLs have it
         return self.path or f"{host}:{self.port}"
 
-    async def connect(self, *, keepalive: bool = False, probes: Mapping[int, int] | None = None) -> ByteStream:
-        """Open a stream to the server.
+    async def connect(self, *, keepalive: bool = False, probes: Mapping[int, int] | None = None) -> Line:
+        """Open a line to the server.
 
         :param keepalive: have the operating system probe a silent connection
         :param probes: options of TCP for these probes, by their numbers in `socket`
         :raises OSError: if no server listens there, or TLS fails
         """
         if self.path is not None:
-            return await anyio.connect_unix(self.path)
-        stream = await anyio.connect_tcp(self.host, self.port)
+            return await connect_unix(self.path)
+        line = await connect_tcp(self.host, self.port, self.tls)
         if keepalive:
-            socket = stream.extra(SocketAttribute.raw_socket)
-            socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+            line.socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
             for option, value in (probes or {}).items():
-                socket.setsockopt(IPPROTO_TCP, option, value)
-        return stream if self.tls is None else await self._secure(stream, self.tls)
-
-    async def _secure(self, stream: ByteStream, tls: ssl.SSLContext) -> ByteStream:
-        try:
-            return await TLSStream.wrap(stream, hostname=self.host, ssl_context=tls, standard_compatible=False)
-        except BaseException:
-            await anyio.aclose_forcefully(stream)
-            raise
+                line.socket.setsockopt(IPPROTO_TCP, option, value)
+        return line
 
 
 def parse_address(url: SplitResult, options: RedisOptions) -> Address:

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import anyio
 from redis import exceptions as redis
 from redis.backoff import ExponentialBackoff
 
@@ -220,7 +219,7 @@ class Connection(Actor):
                 self._link, self._pushes = None, False
                 if self.tracking is not None:
                     self.tracking.end()
-            await anyio.aclose_forcefully(link.stream)
+            await link.line.aclose()
         self.timeouts += link.timed_out
         self._recover(inbox, broken(link.trouble))
         return True
@@ -229,16 +228,16 @@ class Connection(Actor):
         patience = self._options.patience
         with self._clock.move_on_at(self._now() + patience):
             self.address = address = await self._directory.locate()
-            stream = await address.connect(
+            line = await address.connect(
                 keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
             )
             try:
-                welcome = await shake_hands(stream, address, self._options)
+                welcome = await shake_hands(line, address, self._options)
             except BaseException:
-                await anyio.aclose_forcefully(stream)
+                await line.aclose()
                 raise
             link = Link(
-                stream,
+                line,
                 welcome.parser,
                 inbox,
                 self._life,

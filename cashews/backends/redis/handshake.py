@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
-from anyio import EndOfStream
-from anyio.abc import ByteStream
 from redis.exceptions import AuthenticationError, ConnectionError, InvalidResponse, ResponseError  # noqa: A004  it is that one
 
+from cashews.actors.line import Line
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import HIDDEN, failure_of
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser, array, pack
+from cashews.backends.redis.wire import MALFORMED, NOTHING, Parser, array, pack
 from cashews.backends.redis.wire import parser as new_parser
 
 RESP3 = 3
@@ -26,14 +25,14 @@ class Welcome(NamedTuple):
     """The result of a handshake."""
 
     parser: Parser
-    """The parser of the stream."""
+    """The parser of the line."""
     pushes: bool
     """Whether the server pushes: it does in RESP3."""
     untracked: str
     """Why the server does not tell of changes to the keys that are read; empty if it does."""
 
 
-async def shake_hands(stream: ByteStream, address: Address, options: RedisOptions) -> Welcome:
+async def shake_hands(line: Line, address: Address, options: RedisOptions) -> Welcome:
     """Introduce ourselves, in RESP3 if the server knows it; with `client_side`, have it tell of changes.
 
     :raises AuthenticationError: if the provider of credentials fails
@@ -42,52 +41,52 @@ async def shake_hands(stream: ByteStream, address: Address, options: RedisOption
     """
     parser = new_parser()
     credentials = await _credentials(address, options)
-    greeting = await _hello(stream, parser, credentials) if options.protocol == RESP3 else None
+    greeting = await _hello(line, parser, credentials) if options.protocol == RESP3 else None
     greeted = greeting is not None
     if not greeted and credentials:
-        await _order(stream, parser, "AUTH", *credentials, secret=credentials[-1])
-    if not address.is_node and await _is_clustered(stream, parser, greeting):
+        await _order(line, parser, "AUTH", *credentials, secret=credentials[-1])
+    if not address.is_node and await _is_clustered(line, parser, greeting):
         scheme = "redis" if address.tls is None else "rediss"
         message = f"it is a node of a cluster: the URL for that is {scheme}+cluster://{address}"
         raise ConnectionError(message)
     if options.client_name:
-        await _order(stream, parser, "CLIENT", "SETNAME", options.client_name)
+        await _order(line, parser, "CLIENT", "SETNAME", options.client_name)
     for word, value in (("LIB-NAME", options.lib_name), ("LIB-VER", options.lib_version)):
         if value:
             with suppress(ResponseError):  # servers before 7.2 do not know it
-                await _order(stream, parser, "CLIENT", "SETINFO", word, value)
+                await _order(line, parser, "CLIENT", "SETINFO", word, value)
     if address.db or not (greeted or credentials):  # at least one reply has to show that it is a Redis server
-        await _order(stream, parser, "SELECT", address.db)
+        await _order(line, parser, "SELECT", address.db)
     if address.is_master:
-        await _require_master(stream, parser, greeting)
-    untracked = await _track(stream, parser, greeting) if options.client_side else ""
+        await _require_master(line, parser, greeting)
+    untracked = await _track(line, parser, greeting) if options.client_side else ""
     if parser.gets() is not NOTHING:
         raise InvalidResponse(NONSENSE)
     return Welcome(parser, greeted, untracked)
 
 
-async def log_in(stream: ByteStream, parser: Parser, address: Address) -> None:
+async def log_in(line: Line, parser: Parser, address: Address) -> None:
     """Give the credentials of an address, if it has any, in the protocol that every server speaks.
 
     :raises ResponseError: if the server does not accept them
     """
     if address.password is not None:
         names = (address.username,) if address.username else ()
-        await _order(stream, parser, "AUTH", *names, address.password, secret=address.password)
+        await _order(line, parser, "AUTH", *names, address.password, secret=address.password)
 
 
-async def _is_clustered(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> bool:
+async def _is_clustered(line: Line, parser: Parser, greeting: Mapping[bytes, Any] | None) -> bool:
     """Say whether the server is a node of a cluster, as far as it tells."""
     if greeting is not None:
         return greeting.get(b"mode") == b"cluster"
     try:
-        facts = await ask_once(stream, parser, "INFO", "cluster")
+        facts = await ask_once(line, parser, "INFO", "cluster")
     except ResponseError:  # its rules forbid us the question
         return False
     return isinstance(facts, bytes) and b"cluster_enabled:1" in facts
 
 
-async def _require_master(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> None:
+async def _require_master(line: Line, parser: Parser, greeting: Mapping[bytes, Any] | None) -> None:
     """Refuse a server that is no master.
 
     :raises ConnectionError: if it is none
@@ -95,13 +94,13 @@ async def _require_master(stream: ByteStream, parser: Parser, greeting: Mapping[
     if greeting is not None:
         role: object = greeting.get(b"role")
     else:
-        role = array(await ask_once(stream, parser, "ROLE"))[0]
+        role = array(await ask_once(line, parser, "ROLE"))[0]
     if role != b"master":
         message = "the server is no master"
         raise ConnectionError(message)
 
 
-async def _track(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, Any] | None) -> str:
+async def _track(line: Line, parser: Parser, greeting: Mapping[bytes, Any] | None) -> str:
     """Have the server tell of changes to keys; returns why it does not, or an empty text.
 
     A server that speaks RESP2 says that it does, and does not. One before 7.0 pushes in the midst of other replies.
@@ -113,7 +112,7 @@ async def _track(stream: ByteStream, parser: Parser, greeting: Mapping[bytes, An
     if not major.isdigit() or int(major) < FIRST_TO_TRACK:
         return f"that takes a server from version {FIRST_TO_TRACK} on"
     try:
-        await _order(stream, parser, "CLIENT", "TRACKING", "ON", "OPTIN")
+        await _order(line, parser, "CLIENT", "TRACKING", "ON", "OPTIN")
     except ResponseError as error:
         return str(error)
     return ""
@@ -132,12 +131,12 @@ async def _credentials(address: Address, options: RedisOptions) -> tuple[str, ..
     return (address.username, address.password) if address.username else (address.password,)
 
 
-async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...]) -> Mapping[bytes, Any] | None:
+async def _hello(line: Line, parser: Parser, credentials: tuple[str, ...]) -> Mapping[bytes, Any] | None:
     """Ask for RESP3, and return the server's greeting; `None` if the server does not know it."""
     named = credentials if len(credentials) != 1 else ("default", *credentials)
     try:
         words = ("AUTH", *named) if named else ()
-        greeting = await ask_once(stream, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
+        greeting = await ask_once(line, parser, "HELLO", 3, *words, secret=named[-1] if named else "")
     except ResponseError as error:
         if "NOPROTO" in str(error) or "unknown command" in str(error):
             return None
@@ -147,24 +146,21 @@ async def _hello(stream: ByteStream, parser: Parser, credentials: tuple[str, ...
     return cast("Mapping[bytes, Any]", greeting)
 
 
-async def _order(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> None:
+async def _order(line: Line, parser: Parser, *words: str | int, secret: str = "") -> None:
     """Send a command whose only good reply is OK."""
-    if await ask_once(stream, parser, *words, secret=secret) != b"OK":
+    if await ask_once(line, parser, *words, secret=secret) != b"OK":
         raise InvalidResponse(NONSENSE)
 
 
-async def ask_once(stream: ByteStream, parser: Parser, *words: str | int, secret: str = "") -> object:
+async def ask_once(line: Line, parser: Parser, *words: str | int, secret: str = "") -> object:
     """Send a command and return its reply.
 
     :param secret: a text that no error shows, though the server may repeat it
     """
-    await stream.send(pack(words))
+    await line.send(pack(words))
     try:
         while (reply := parser.gets()) is NOTHING:
-            data = await stream.receive(CHUNK)
-            if not data:
-                raise EndOfStream
-            parser.feed(data)
+            parser.feed(await line.receive())
     except MALFORMED as error:
         raise InvalidResponse(*error.args) from error
     if isinstance(reply, Exception):

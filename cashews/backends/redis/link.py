@@ -1,7 +1,7 @@
-"""One link to a server, from the handshake until it breaks: a writer, a reader, and a watch over the time.
+"""One link to a server, from the handshake until it breaks: the conversation of a line, and a watch over the time.
 
-The writer packs everything that waits into one write; the reader pairs the replies, which come in order, with the
-requests in flight.
+Everything that waits is packed into one write; the replies, which come in order, are paired with the requests in
+flight.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any, Final
 
 import anyio
 import hiredis
-from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
 from redis import exceptions as redis
 
 from cashews.actors.actor import Life
 from cashews.actors.later import start_soon
+from cashews.actors.line import Conversation, Line
 from cashews.actors.mailbox import SlotBell
 from cashews.backends.redis.failures import NO_MASTER, TROUBLE, failure_of
 from cashews.backends.redis.inbox import Inbox, Request
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.tracking import Tracking
-from cashews.backends.redis.wire import CHUNK, MALFORMED, NOTHING, Parser
+from cashews.backends.redis.wire import MALFORMED, NOTHING, Parser
 from cashews.clock import Clock
 
 REPLIES: Final = 256
-"""How many replies are handed out between two checkpoints."""
+"""How many replies are handed out in one turn of the event loop."""
 TURNS: Final = 5
 """How many turns of the event loop it takes at most until what is in a socket has been read."""
 CONFIRMATIONS: Final = frozenset({b"subscribe", b"unsubscribe"})
@@ -35,12 +35,12 @@ MOVED: Final = redis.ConnectionError("another server has taken its place")
 CLOSED: Final = redis.ConnectionError("the connection was closed")
 
 
-class Link:
-    """A stream with a server behind it, and the tasks that serve an inbox over it."""
+class Link(Conversation):
+    """A line with a server behind it, and the tasks that serve an inbox over it."""
 
     def __init__(
         self,
-        stream: ByteStream,
+        line: Line,
         parser: Parser,
         inbox: Inbox,
         life: Life,
@@ -53,7 +53,7 @@ class Link:
         tracking: Tracking | None,
         until_moved: Callable[[], Awaitable[None]],
     ) -> None:
-        self.stream = stream
+        self.line = line
         self._parser = parser
         self._inbox = inbox
         self._life = life
@@ -70,8 +70,10 @@ class Link:
         self._leaving: redis.RedisError | None = None
         """Why nothing more is sent: the link ends once everything in flight is answered."""
         self._traffic = SlotBell()
-        """Rung by the writer when the first request is in flight."""
+        """Rung when the first request is in flight."""
         self._tasks: anyio.CancelScope | None = None
+        self._over = False
+        """Whether no reply is taken any more."""
         self.trouble: BaseException = CLOSED
         """Why the link broke."""
         self.timed_out = False
@@ -80,8 +82,7 @@ class Link:
         """Serve the inbox until the link breaks."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks.cancel_scope
-            start_soon(tasks, self._unless_broken, self._read)
-            start_soon(tasks, self._unless_broken, self._write)
+            start_soon(tasks, self._unless_broken, self._talk)
             start_soon(tasks, self._unless_broken, self._watch)
             start_soon(tasks, self._unless_broken, self._leave_when_moved)
 
@@ -91,6 +92,14 @@ class Link:
         except TROUBLE as error:
             self.give_up(error)
 
+    async def _talk(self) -> None:
+        mailbox = self._inbox.mailbox
+        mailbox.bell = self.line
+        try:
+            await self.line.serve(self)
+        finally:
+            mailbox.bell = self._inbox.bell
+
     async def _leave_when_moved(self) -> None:
         await self._until_moved()
         raise MOVED
@@ -98,47 +107,52 @@ class Link:
     def give_up(self, trouble: BaseException) -> None:
         """End the link; the first trouble is the one that counts."""
         if self._tasks is not None and not self._tasks.cancel_called:
-            self.trouble = trouble
+            self.trouble, self._over = trouble, True
             self._tasks.cancel()
 
-    async def _write(self) -> None:
-        inbox, mailbox, traffic = self._inbox, self._inbox.mailbox, self._traffic
-        while self._leaving is None:
-            requests = inbox.batch(self._now(), self._timeout)
-            if requests:
-                self._life.note(len(requests))
-                if traffic.asleep:
-                    traffic.ring()
-                await self.stream.send(b"".join([request.packed for request in requests]))
-            mailbox.let_in()
-            if not mailbox.waiting:
-                await inbox.bell.wait(self._loop)
+    # --- the conversation of the line
 
-    async def _read(self) -> None:
-        parser, answer, tracking = self._parser, self._inbox.answer, self._tracking
+    @property
+    def has_data(self) -> bool:
+        return bool(self._inbox.waiting) and self._leaving is None
+
+    def data_to_send(self) -> bytes:
+        if self._leaving is not None:
+            return b""
+        requests = self._inbox.batch(self._now(), self._timeout)
+        if requests:
+            self._life.note(len(requests))
+            if self._traffic.asleep:
+                self._traffic.ring()
+        self._inbox.mailbox.let_in()
+        return b"".join([request.packed for request in requests])
+
+    def receive_data(self, data: bytes) -> bool:
+        parser, answer = self._parser, self._inbox.answer
+        if self._over:  # a reply may have been paired with the wrong request
+            return False
+        if data:
+            parser.feed(data)
         request = None
-        while True:
-            given = 0
-            try:
-                while (reply := parser.gets()) is not NOTHING:
-                    if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
-                        request = answer(reply)
-                        if reply.__class__ is hiredis.ReplyError and not request.reads:
-                            self._look_at_refusal(reply)
-                    else:
-                        self._take_push(reply)
-                    given += 1
-                    if given == REPLIES:
-                        given = 0
-                        await checkpoint()
-                    if self._leaving is not None and not self._inbox.in_flight:
-                        raise self._leaving
-            except MALFORMED as error:
-                raise redis.InvalidResponse(*error.args) from error
-            if tracking is not None and request is not None:
-                tracking.note_reply(request)
-                request = None
-            parser.feed(await self.stream.receive(CHUNK))
+        try:
+            for _ in range(REPLIES):
+                reply = parser.gets()
+                if reply is NOTHING:
+                    return False
+                if reply.__class__ is not hiredis.PushNotification or reply[0] in CONFIRMATIONS:
+                    request = answer(reply)
+                    if reply.__class__ is hiredis.ReplyError and not request.reads:
+                        self._look_at_refusal(reply)
+                else:
+                    self._take_push(reply)
+                if self._leaving is not None and not self._inbox.in_flight:
+                    raise self._leaving
+        except MALFORMED as error:
+            raise redis.InvalidResponse(*error.args) from error
+        finally:
+            if self._tracking is not None and request is not None:
+                self._tracking.note_reply(request)
+        return True
 
     def _take_push(self, push: list[Any]) -> None:
         if push[0] == b"message":

@@ -6,15 +6,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import anyio
-from anyio.abc import ByteStream
 from redis import exceptions as redis
 
 from cashews._dataclass import replace
+from cashews.actors.line import Line
 from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.failures import TROUBLE
 from cashews.backends.redis.handshake import ask_once, log_in
-from cashews.backends.redis.wire import CHUNK, NOTHING, Parser, array, blob
+from cashews.backends.redis.wire import NOTHING, Parser, array, blob
 from cashews.backends.redis.wire import parser as new_parser
 from cashews.clock import Clock
 
@@ -67,13 +66,13 @@ class Sentinels(Directory):
         :raises redis.exceptions.RedisError: if it does not answer in time, or does not know the service
         """
         with self._clock.move_on_at(self._clock.now() + self._patience / len(self._places)):
-            async with self._talk(place) as (stream, parser):
-                found = await ask_once(stream, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+            async with self._talk(place) as (line, parser):
+                found = await ask_once(line, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
                 if found is None:
                     message = f"it knows no service {self._service!r}"
                     raise redis.ConnectionError(message)
                 host, port = array(found, 2)
-                self._meet(place, array(await ask_once(stream, parser, "SENTINEL", "SENTINELS", self._service)))
+                self._meet(place, array(await ask_once(line, parser, "SENTINEL", "SENTINELS", self._service)))
             return replace(self._master, host=_text(host), port=int(_text(port)))
         message = "no answer"
         raise redis.TimeoutError(message)
@@ -87,36 +86,36 @@ class Sentinels(Directory):
                 self._places.append(met)
 
     @asynccontextmanager
-    async def _talk(self, place: Address) -> AsyncGenerator[tuple[ByteStream, Parser]]:
-        stream = await place.connect()
+    async def _talk(self, place: Address) -> AsyncGenerator[tuple[Line, Parser]]:
+        line = await place.connect()
         try:
             parser = new_parser()
-            await log_in(stream, parser, place)
-            yield stream, parser
+            await log_in(line, parser, place)
+            yield line, parser
         finally:
-            await anyio.aclose_forcefully(stream)
+            await line.aclose()
 
     async def until_moved(self, address: Address) -> None:
         while True:
             try:
-                async with self._talk(self._places[0]) as (stream, parser):
-                    await ask_once(stream, parser, "SUBSCRIBE", SWITCHED)
+                async with self._talk(self._places[0]) as (line, parser):
+                    await ask_once(line, parser, "SUBSCRIBE", SWITCHED)
                     while await self.locate() == address:  # it may have moved before we listened, or in silence
-                        if await self._hear_of_switch(stream, parser, address):
+                        if await self._hear_of_switch(line, parser, address):
                             return
                     return
             except TROUBLE:
                 self._places.append(self._places.pop(0))
             await self._clock.sleep_until(self._clock.now() + PAUSE)
 
-    async def _hear_of_switch(self, stream: ByteStream, parser: Parser, address: Address) -> bool:
+    async def _hear_of_switch(self, line: Line, parser: Parser, address: Address) -> bool:
         """Wait until a sentinel tells that the service has left an address; `False` after a while of silence."""
         with self._clock.move_on_at(self._clock.now() + SILENCE):
             while True:
                 while (reply := parser.gets()) is not NOTHING:
                     if _leaves(reply, self._service, address):
                         return True
-                parser.feed(await stream.receive(CHUNK))
+                parser.feed(await line.receive())
         return False
 
 

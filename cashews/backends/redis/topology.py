@@ -345,16 +345,16 @@ class Topology(Servers, Actor):
 
     async def _ask_in_time(self, address: Address, patience: float) -> list[Any]:
         with self._clock.move_on_at(self._clock.now() + patience):
-            stream = await address.connect()
+            line = await address.connect()
             try:
-                parser = (await shake_hands(stream, address, self._options)).parser
-                ranges = array(await ask_once(stream, parser, "CLUSTER", "SLOTS"))
+                parser = (await shake_hands(line, address, self._options)).parser
+                ranges = array(await ask_once(line, parser, "CLUSTER", "SLOTS"))
                 if not ranges:
                     message = "it knows of no slots"
                     raise redis.ConnectionError(message)
                 return ranges
             finally:
-                await anyio.aclose_forcefully(stream)
+                await line.aclose()
         message = "no answer"
         raise redis.TimeoutError(message)
 

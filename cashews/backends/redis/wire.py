@@ -14,9 +14,6 @@ from cashews.ttl import LONGEST
 
 Word: TypeAlias = str | bytes | int | float
 
-CHUNK: Final = 65_536
-"""The most bytes that one read takes from a stream."""
-
 
 class Parser(Protocol):
     """An incremental parser: bytes go in, replies come out, and `NOTHING` while no reply is complete."""
@@ -78,7 +75,7 @@ PING: Final = pack(("PING",))
 
 
 def parser() -> Parser:
-    """Return a parser for one stream."""
+    """Return a parser for one line."""
     return cast("Parser", hiredis.Reader(notEnoughData=NOTHING))
 
 
