@@ -21,13 +21,15 @@ async def ask_all(engine: Engine, messages: Sequence[OneKey[Reply]]) -> list[Rep
     in_place = engine.in_place
     for message in messages:
         try:
-            reply: Reply | NotNowType = in_place(message)
+            reply: Reply | NotNowType = in_place(message, True)
         except Exception as error:  # noqa: BLE001  it is the caller's to raise
             replies.append(error)
         else:
             replies.append(reply)
     later = [place for place, reply in enumerate(replies) if reply is NOT_NOW]
-    if later:
+    if len(later) == 1:
+        await _ask(engine, messages[later[0]], later[0], replies)
+    elif later:
         await _ask_later(engine, messages, later, replies)
     return cast("list[Reply | Exception]", replies)
 

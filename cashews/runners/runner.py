@@ -17,7 +17,7 @@ from cashews.runners.call import Call, Plan, Target, answer_of
 from cashews.runners.explanation import Explainer
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
-from cashews.strategies.entry import Entry, Outcome, Raised
+from cashews.strategies.entry import Entry, Outcome, Raised, Returned
 from cashews.strategies.replay import Replay
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
 
@@ -68,6 +68,7 @@ class Runner:
         wall, is_fresh = self._engine.clock.wall, self._strategy.is_fresh
         answer, load, run_alone, counts = self._answer, self._loader.load, self._run_alone, self._counts
         observing, missed, shared_answer = self._observing, self.observer.missed, self._shared
+        is_watched = self.observer.is_watched
 
         @wraps(self._target.function)
         async def cached(*args: Any, **kwargs: Any) -> Any:
@@ -78,7 +79,9 @@ class Runner:
             else:
                 found = straight.look(key)
                 if found is NOT_NOW:
-                    found = in_place(read(key, ABSENT))
+                    found = in_place(read(key, ABSENT), True)
+                    if found is not ABSENT and is_watched():
+                        return await answer(Call(args, kwargs, key), found)
                 if type(found) not in JUDGED:
                     counts.hits += 1
                     return found
@@ -105,6 +108,9 @@ class Runner:
 
     async def _answer(self, call: Call, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
         """Answer a call, given the finding of a read in place."""
+        if type(found) not in JUDGED:
+            self._counts.hits += 1
+            return self._served(Source.HIT, call, Returned(found), found)
         engine = self._engine
         verdict: Verdict | None = None
         try:

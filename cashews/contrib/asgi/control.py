@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 from cashews import cache as default_cache
 from cashews._arguments import text
@@ -21,8 +21,8 @@ from cashews.contrib.http.directives import NO_DIRECTIVES, Directives, asked
 from cashews.contrib.http.fields import Fields, Pair
 from cashews.contrib.http.status import CacheStatus, Forward
 from cashews.engine.context import Detector
-from cashews.exceptions import CacheError
 from cashews.messages import GetExpire
+from cashews.runners.batches import ask_all
 from cashews.ttl import seconds
 
 _FIRST_ERROR: Final = 400
@@ -127,28 +127,27 @@ class Controlling:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < _FIRST_ERROR:
+            latest = self._detector.latest()
+            lifetimes = await self._lifetimes(latest) if latest else []
             headers = message.get("headers", ())
-            message = {**message, "headers": [*headers, *await self._added(headers)]}
+            message = {**message, "headers": [*headers, *self._added(headers, lifetimes)]}
         await self._send(message)
 
-    async def _added(self, headers: Iterable[Pair]) -> list[Pair]:
+    def _added(self, headers: Iterable[Pair], lifetimes: list[StateLifetime]) -> list[Pair]:
         """Return the fields for a response that has some already."""
-        lifetimes = await self._lifetimes()
         is_own = b"cache-control" in [name.lower() for name, _ in headers]
         added = [] if is_own else [(b"cache-control", control(lifetimes, self._options.scope).encode())]
         if lifetimes:
             added.append((b"cache-status", self._status(lifetimes).member(_NAME)))
         return added
 
-    async def _lifetimes(self) -> list[StateLifetime]:
-        """Return those of all values that were used or stored."""
-        ask, detector = self._options.engine.ask, self._detector
+    async def _lifetimes(self, latest: dict[str, dict[str, Any]]) -> list[StateLifetime]:
+        """Return those of all values that were used or stored, by their last records."""
+        detector = self._detector
         lifetimes: list[StateLifetime] = []
-        for key, record in detector.latest().items():
-            try:
-                left = await ask(GetExpire(key))
-            except CacheError:
-                left = -2
+        replies = await ask_all(self._options.engine, [GetExpire(key) for key in latest])
+        for (key, record), reply in zip(latest.items(), replies, strict=True):
+            left = -2 if isinstance(reply, Exception) else reply
             fresh = rest = left if left >= 0 else _EVER if left == -1 else 0
             deadline = detector.deadline_of(key)
             if deadline is not None and deadline < math.inf:
@@ -172,7 +171,7 @@ class Controlling:
 _TOLD: Final = ("early", "soft", "failover")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StateLifetime:
     """The seconds of one value: for how many its strategy serves it as new, and how many it has left in the store.
 
