@@ -241,9 +241,9 @@ class Blocking:
         begin()  # or the error of a wrong argument
         return self._block(lambda: _viewed(begin(), partial(BlockingTransaction, self.portal)))
 
-    def filling(self, key: str) -> BlockingBlock[BlockingFilling]:
+    def filling(self, key: str, *, overtaken_by: Iterable[str] = ()) -> BlockingBlock[BlockingFilling]:
         """Return ``with cache.blocking.filling(key) as filling``, the block of a load of your own."""
-        begin = partial(self.asynchronous.filling, key)
+        begin = partial(self.asynchronous.filling, key, overtaken_by=tuple(overtaken_by))
         begin()  # or the error of a wrong argument
         return self._block(lambda: _viewed(begin(), partial(BlockingFilling, self.portal)))
 

@@ -85,13 +85,16 @@ class CommandAPI(Face, Commands):
             if type(default) is CoroutineType:
                 default.close()  # nothing to do if it has run
 
-    def filling(self, key: str) -> Filling:
+    def filling(self, key: str, *, overtaken_by: Iterable[str] = ()) -> Filling:
         """Return ``async with cache.filling(key) as filling``, the block of a load of your own.
 
         ``await filling.set(key, value, expire, tags)`` stores in it what the load has brought, unless the key or one of
         the tags was invalidated since the block began.
+
+        :param overtaken_by: tags whose deletion, in whatever process, keeps everything of the load from being stored,
+            though no value carries them
         """
-        return Filling(self._engine, self._tag_rules, text("key", key))
+        return Filling(self._engine, self._tag_rules, text("key", key), overtaken_by)
 
     def register_tag(self, tag: str, key_template: str) -> None:
         """Give a tag to all values whose keys fit a template, if they are stored from now on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from cashews._arguments import text
 from cashews._typing import Duration, Self
@@ -13,23 +13,23 @@ from cashews.keys.tags import TagRules, tags_of
 from cashews.messages import KnownTags, LoadPermit, storing
 from cashews.ttl import seconds
 
-TAGS_TO_COME: Final = KnownTags((), more=True)
-"""The tags of a load's value before the load has run: any may come."""
-
 
 class Filling:
     """The right to store what one load brings: void once its key is written or invalidated while the load runs.
 
     ``async with cache.filling("report") as filling`` begins and ends it. `begin()` and `end()` do the same for a load
     whose end lies elsewhere.
+
+    :param overtaken_by: tags whose deletion overtakes the load though no value carries them
     """
 
-    __slots__ = ("_engine", "_key", "_permit", "_rules")
+    __slots__ = ("_engine", "_key", "_permit", "_rules", "_tagging")
 
-    def __init__(self, engine: Engine, rules: TagRules, key: str) -> None:
+    def __init__(self, engine: Engine, rules: TagRules, key: str, overtaken_by: Iterable[str] = ()) -> None:
         self._engine = engine
         self._rules = rules
         self._key = key
+        self._tagging = KnownTags(tags_of(overtaken_by), more=True)
         self._permit: LoadPermit | None = None
 
     @property
@@ -43,7 +43,7 @@ class Filling:
         :raises CacheBackendInteractionError: if the store cannot be reached
         """
         self.end()
-        permit = self._engine.permits.take(self._key, TAGS_TO_COME)
+        permit = self._engine.permits.take(self._key, self._tagging)
         try:
             await self._engine.announce(permit)
         except BaseException:
@@ -54,13 +54,13 @@ class Filling:
     async def set(self, key: str, value: Any, expire: Duration | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value, of the filling's key or of another one that belongs to the load; says whether it was stored.
 
-        It is not if the filling's key was written or invalidated since the beginning, if one of the tags was deleted
-        since, and if the filling has ended.
+        It is not if the filling's key was written or invalidated since the beginning, if one of the tags, or of
+        `overtaken_by`, was deleted since, and if the filling has ended.
         """
         lifetime, every = seconds(expire, "expire"), (*self._rules.of(text("key", key)), *tags_of(tags))
         if self._permit is None:
             return False
-        return await self._engine.ask(storing(self._permit, key, value, lifetime, every))
+        return await self._engine.ask(storing(self._permit, key, value, lifetime, every, beside=self._tagging.tags))
 
     def end(self) -> None:
         """Give the right back; nothing happens if that is done."""

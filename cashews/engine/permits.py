@@ -127,7 +127,7 @@ class Permits(Interceptor):
         for permit in self.all():
             if permit.tagging is not None:
                 permit.void = permit.void or not set(tags).isdisjoint(permit.tagging.tags)
-                permit.joinable = permit.joinable and not (permit.void or permit.tagging.more)
+                permit.joinable = permit.joinable and not (permit.void or permit.tagging.may_add(tags))
 
     def refuse(self, message: Message[Any]) -> None:
         """Void the permits of the keys that a message writes or removes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from cashews._dataclass import dataclass
@@ -10,11 +10,15 @@ from cashews._dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KnownTags:
-    """The tags of a load's value, as far as they are known before the load runs."""
+    """The tags whose deletion overtakes a load: those of its value, as far as they are known before it runs."""
 
     tags: tuple[str, ...]
     more: bool = False
     """True if the result may add further tags."""
+
+    def may_add(self, tags: Iterable[str]) -> bool:
+        """Say whether the result may add one of some tags."""
+        return self.more
 
 
 class UnknownTags(KnownTags):

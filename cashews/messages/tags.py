@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from cashews._dataclass import dataclass, replace
+from cashews._dataclass import dataclass, field, replace
+from cashews._typing import ABSENT
 from cashews.commands import Command, Effect
 from cashews.messages.loads import LoadPermit
 from cashews.messages.message import OneKey, WholeStore
@@ -27,23 +28,40 @@ BEFORE_ALL: Final = -1
 class SetTagged(Set):
     """Store a value with exactly these tags; the reply says whether it was stored.
 
-    `since` is the mark from the beginning of the load: nothing is stored if one of the tags was deleted after it, or
-    if the store does not remember so far back.
+    `since` is the mark from the beginning of the load: nothing is stored if one of the tags, or of those in `beside`,
+    was deleted after it, or if the store does not remember so far back. With `instead_of` nothing is stored unless the
+    key still holds this raw value.
     """
 
     tags: tuple[str, ...] = ()
     since: int | None = None
-    hidden: ClassVar[frozenset[str]] = frozenset({"permit", "tags", "since"})
+    beside: tuple[str, ...] = ()
+    """Tags that the value does not carry."""
+    instead_of: object = field(default=ABSENT, repr=False)
+    hidden: ClassVar[frozenset[str]] = frozenset({"permit", "tags", "since", "beside", "instead_of"})
+
+    @property
+    def overtaking(self) -> tuple[str, ...]:
+        """The tags whose deletion since the beginning of the load keeps the value from being stored."""
+        return (*self.tags, *self.beside)
 
     def rename(self, name: Callable[[str], str]) -> Self:
-        return replace(self, key=name(self.key), tags=tuple(map(name, self.tags)))
+        return replace(self, key=name(self.key), tags=tuple(map(name, self.tags)), beside=tuple(map(name, self.beside)))
 
 
-def storing(permit: LoadPermit, key: str, value: object, ttl: float | None, tags: tuple[str, ...] = ()) -> Set:
+def storing(
+    permit: LoadPermit,
+    key: str,
+    value: object,
+    ttl: float | None,
+    tags: tuple[str, ...] = (),
+    *,
+    beside: tuple[str, ...] = (),
+) -> Set:
     """Return the message that stores the value of a load under some tags, if the load's permit is valid by then."""
-    if not tags:
+    if not (tags or beside):
         return Set(key, value, ttl, None, permit)
-    return SetTagged(key, value, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since)
+    return SetTagged(key, value, ttl, None, permit, tuple(dict.fromkeys(tags)), permit.since, beside)
 
 
 @dataclass(slots=True)

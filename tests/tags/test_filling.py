@@ -35,6 +35,20 @@ async def test_what_came_before_the_beginning_overtakes_nothing(cache):
     assert await cache.get("k") == 2
 
 
+@pytest.mark.parametrize("tags", [[], ["own"]])
+async def test_a_deletion_of_a_tag_that_no_value_carries_overtakes_the_load(cache, tags):
+    await cache.delete_tags("every report")
+    async with cache.filling("k", overtaken_by=["every report"]) as filling:
+        assert await filling.set("k", 1, tags=tags)
+        assert await cache.get_key_tags("k") == tuple(tags)
+        await cache.delete_tags("another")
+        assert await filling.set("k", 2, tags=tags)
+        await cache.delete_tags("every report")
+        assert not await filling.set("k", 3, tags=tags)
+        assert not await filling.set("k:part", 3)
+    assert await cache.get_many("k", "k:part") == (2, None)
+
+
 async def test_registered_tags_are_added(cache):
     cache.register_tag("all:{name}", "thing:{name}")
     async with cache.filling("thing:a") as filling:

@@ -11,10 +11,11 @@ from typing import ClassVar, Final
 
 from cashews import messages as m
 from cashews._dataclass import dataclass
+from cashews._typing import ABSENT
 from cashews.backends.disk.files import is_sound
 from cashews.backends.disk.rows import ValueRow
 from cashews.backends.disk.shelf import Shelf
-from cashews.backends.disk.values import set_
+from cashews.backends.disk.values import get, set_
 from cashews.commands import Command, Effect
 from cashews.messages import WholeStore
 
@@ -56,7 +57,9 @@ class DeleteCarriers(WholeStore["CarrierCursor | None"]):
 
 
 def set_tagged(shelf: Shelf, message: m.SetTagged, now: float) -> bool:
-    if message.since is not None and _were_deleted(shelf, message.tags, message.since):
+    if message.since is not None and _were_deleted(shelf, message.overtaking, message.since):
+        return False
+    if message.instead_of is not ABSENT and get(shelf, m.GetRaw(message.key), now) != message.instead_of:
         return False
     stored = set_(shelf, message, now)
     if stored:

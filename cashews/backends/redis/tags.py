@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha1
 from typing import Final
 
 from cashews import messages as m
+from cashews._typing import ABSENT
 from cashews.backends.redis import scripts
 from cashews.backends.redis.layout import CLOCK, INDEX, headed, index_key, roster_keys
 from cashews.backends.redis.remote import Remote, side_by_side
@@ -19,13 +21,25 @@ AT_ONCE: Final = 100
 
 
 async def set_tagged(remote: Remote, message: m.SetTagged) -> bool:
-    remote.tags_met = True
+    if message.tags:
+        remote.tags_met = True
     if message.expire is not None and message.expire <= 0:
         return await remove_instead(remote, message)
     value = await remote.values.encode(message.key, message.value, message.expire)
     if not remote.fits(value):
         return await remove_instead(remote, message)
-    return await replace(remote, message, headed(value, message.tags), message.since, message.tags)
+    stored = headed(value, message.tags) if message.tags else value
+    mark = "" if message.since is None else message.since
+    conditions = (mark, _digest(message.instead_of), len(message.tags), *message.overtaking)
+    return await replace(remote, message, stored, conditions)
+
+
+def _digest(raw: object) -> str:
+    """Return the name by which the server knows a raw value again, nothing for none."""
+    if raw is ABSENT:
+        return ""
+    assert isinstance(raw, bytes)
+    return sha1(raw, usedforsecurity=False).hexdigest()
 
 
 async def get_key_tags(remote: Remote, message: m.GetKeyTags) -> tuple[str, ...]:

@@ -74,11 +74,12 @@ async def _words_of(remote: Remote, write: m.Write) -> tuple[Word, ...]:
     if not isinstance(write, m.SetTagged):
         return _set(write, value)
     since = "" if write.since is None else write.since
-    return "set", write.key, headed(value, write.tags), lifetime(write.expire), since, *write.tags
+    stored = headed(value, write.tags) if write.tags else value
+    return "set", write.key, stored, lifetime(write.expire), since, len(write.tags), *write.overtaking
 
 
 def _set(write: m.Set | m.SetRaw, value: Word) -> tuple[Word, ...]:
-    return "set", write.key, value, lifetime(write.expire), ""
+    return "set", write.key, value, lifetime(write.expire), "", 0
 
 
 def _delete(remote: Remote, write: m.Set | m.SetRaw | m.Delete) -> tuple[Word, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Final, cast
 
 from redis.exceptions import ResponseError
 
@@ -30,6 +30,9 @@ from cashews.backends.redis.wire import (
 from cashews.serialize import Pending
 from cashews.strategies.entry import Entry
 from cashews.structures.kinds import counter
+
+UNTAGGED: Final = ("", "", 0)
+"""The conditions of a value that carries no tags."""
 
 
 @dataclass(slots=True)
@@ -115,16 +118,14 @@ async def set_(remote: Remote, message: m.Set) -> bool:
     return is_done(await connection.ask(pack(words), permit=permit, kind=kind))
 
 
-async def replace(
-    remote: Remote, message: m.Set, stored: bytes, since: int | None = None, tags: tuple[str, ...] = ()
-) -> bool:
+async def replace(remote: Remote, message: m.Set, stored: bytes, conditions: tuple[Word, ...] = UNTAGGED) -> bool:
     """Store a value in the place of one that may carry tags.
 
     :param stored: its bytes, behind a head if it carries tags itself
-    :param since: the mark of its load
+    :param conditions: the operands of the script about marks, the value before, and tags
     """
     exist = "" if message.exist is None else "XX" if message.exist else "NX"
-    operands = (stored, lifetime(message.expire), exist, "" if since is None else since, *tags)
+    operands = (stored, lifetime(message.expire), exist, *conditions)
     connection = remote.at(message.key)
     kind = Request if message.permit is None else connection.storing(message.key)
     script = scripts.SET_TAGGED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha1
+
 import pytest
 
 from cashews.backends.redis.layout import headed
@@ -18,9 +20,9 @@ RECORD = record_of("t")
 def store(run):
     """``store("k", "t", "u")``: what `set_tagged` answers for a value that carries these tags."""
 
-    def ask(key, *tags, ttl=SOON, exist="", since=""):
+    def ask(key, *tags, ttl=SOON, exist="", since="", before="", beside=()):
         value = headed(b"v", tags) if tags else b"v"
-        return run("set_tagged", [key], value, ttl, exist, since, *tags)
+        return run("set_tagged", [key], value, ttl, exist, since, before, len(tags), *tags, *beside)
 
     return ask
 
@@ -74,6 +76,29 @@ def test_set_tagged_leaves_the_indexes_of_the_tags_before(store, server, index):
     server.command("DEL", "k")
     server.command("RPUSH", "k", "a")
     assert store("k", "t") == 1
+
+
+@pytest.mark.parametrize("tags", [(), ("own",)])
+def test_set_tagged_stores_no_load_that_the_deletion_of_a_tag_beside_has_overtaken(run, store, server, index, tags):
+    before = microseconds(server)
+    assert store("k", *tags, since=before, beside=("t",)) == 1
+    assert not index("t")
+    run("delete_tag", [], "t", 100, 1)
+    assert store("k", *tags, since=before, beside=("u", "t")) is None
+    assert store("k", *tags, since=before, beside=("u",)) == 1
+
+
+@pytest.mark.parametrize("stored", [b"v", headed(b"v", ()), headed(b"v", ("old",))])
+def test_set_tagged_replaces_one_value_alone(store, server, stored):
+    digest = sha1(b"v", usedforsecurity=False).hexdigest()
+    assert store("k", "t", before=digest) is None
+    server.command("SET", "k", headed(b"other", ("old",)))
+    assert store("k", "t", before=digest) is None
+    server.command("SET", "k", stored)
+    assert store("k", "t", before=digest) == 1
+    assert server.command("GET", "k") == headed(b"v", ("t",))
+    server.commands(("DEL", "k"), ("SADD", "k", "a"))
+    assert store("k", "t", before=digest) is None
 
 
 def test_set_tagged_stores_no_load_that_a_deletion_has_overtaken(run, store, server):

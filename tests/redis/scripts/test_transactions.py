@@ -62,9 +62,9 @@ def test_commit_applies_every_kind_of_write(commit, server, index):
         ("SET", "deleted", 1), ("SET", "expires", 1), ("SADD", "set", "old"), ("SET", "counter", 5, "PX", SOON)
     )
     writes = [
-        ("set", "k", b"v", "", ""),
-        ("set", "short", b"v", SOON, ""),
-        ("set", "tagged", headed(b"v", ("t",)), SOON, "", "t"),
+        ("set", "k", b"v", "", "", 0),
+        ("set", "short", b"v", SOON, "", 0),
+        ("set", "tagged", headed(b"v", ("t",)), SOON, "", 1, "t"),
         ("del", "deleted"),
         ("del", "never"),
         ("incr", "counter", 2, 10 * SOON),
@@ -91,7 +91,7 @@ def test_commit_applies_every_kind_of_write(commit, server, index):
 
 def test_commit_applies_the_writes_of_one_key_in_their_order(commit, server):
     server.command("RPUSH", "list", "a")
-    assert commit(("del", "list"), ("sadd", "list", "", "m"), ("set", "k", b"5", "", ""), ("incr", "k", 1, "")) == 1
+    assert commit(("del", "list"), ("sadd", "list", "", "m"), ("set", "k", b"5", "", "", 0), ("incr", "k", 1, "")) == 1
     assert server.command("SMEMBERS", "list") == [b"m"]
     assert server.command("GET", "k") == b"6"
 
@@ -118,7 +118,7 @@ def test_commit_releases_its_locks_and_tells_their_channels(commit, server, list
     server.commands(("SET", LOCK_A, "one"), ("SET", LOCK_B, "two"))
     locks = {LOCK_A: "one", LOCK_B: "two"}
     with listening(LOCK_B) as messages:
-        assert commit(("set", "k", b"v", "", ""), locks=locks) == 1
+        assert commit(("set", "k", b"v", "", "", 0), locks=locks) == 1
         assert messages() == [b""]
     assert sorted(server.command("KEYS", "*")) == [b"k"]
 
@@ -131,13 +131,13 @@ def test_commit_applies_nothing_if_a_lock_is_lost(commit, server, token):
         server.command("SET", LOCK_B, token)
     before = sorted(server.command("KEYS", "*"))
     locks = {LOCK_A: "one", LOCK_B: "two"}
-    assert commit(("set", "k", b"v", "", ""), locks=locks, tags=("t",)) == 0
+    assert commit(("set", "k", b"v", "", "", 0), locks=locks, tags=("t",)) == 0
     assert sorted(server.command("KEYS", "*")) == before
 
 
 def test_commit_applies_nothing_if_a_lease_has_expired(commit, server, expired):
     expired("SET", LOCK_A, "one")
-    assert commit(("set", "k", b"v", "", ""), locks={LOCK_A: "one"}) == 0
+    assert commit(("set", "k", b"v", "", "", 0), locks={LOCK_A: "one"}) == 0
     assert server.command("EXISTS", "k") == 0
 
 
@@ -145,9 +145,9 @@ def test_commit_applies_nothing_if_a_lease_has_expired(commit, server, expired):
 
 
 def test_commit_deletes_tags_before_it_writes(commit, run, server, index):
-    run("set_tagged", ["old"], headed(b"v", ("t", "u")), SOON, "", "", "t", "u")
+    run("set_tagged", ["old"], headed(b"v", ("t", "u")), SOON, "", "", "", 2, "t", "u")
     before = microseconds(server)
-    assert commit(("set", "new", headed(b"v", ("t",)), SOON, "", "t"), tags=("t", "never")) == 1
+    assert commit(("set", "new", headed(b"v", ("t",)), SOON, "", 1, "t"), tags=("t", "never")) == 1
     assert server.command("EXISTS", "old", "new") == 1
     assert (list(index("t")), index("u")) == ([b"new"], {})
     for tag in ("t", "never"):
@@ -171,8 +171,9 @@ def test_commit_stores_no_load_that_a_deletion_has_overtaken(commit, run, server
     before = microseconds(server)
     run("delete_tag", [], "t", 500, "1")
     writes = [
-        ("set", "late", headed(b"v", ("t",)), "", before, "t"),
-        ("set", "k", headed(b"v", ("u",)), "", before, "u"),
+        ("set", "late", headed(b"v", ("t",)), "", before, 1, "t"),
+        ("set", "late", b"v", "", before, 0, "t"),
+        ("set", "k", headed(b"v", ("u",)), "", before, 1, "u", "beside"),
     ]
     assert commit(*writes) == 1
     assert server.command("EXISTS", "late") == 0
@@ -204,7 +205,13 @@ def test_commit_applies_nothing_if_one_write_is_refused(commit, server, refused)
         ("SET", LOCK_A, "one"),
     )
     before = {key: server.command("DUMP", key) for key in server.command("KEYS", "*")}
-    writes = [("set", "k", b"v", "", ""), ("incr", "counter", 1, ""), ("incr", "new", 1, ""), write, ("del", "counter")]
+    writes = [
+        ("set", "k", b"v", "", "", 0),
+        ("incr", "counter", 1, ""),
+        ("incr", "new", 1, ""),
+        write,
+        ("del", "counter"),
+    ]
     with pytest.raises(hiredis.ReplyError, match=reason):
         commit(*writes, locks={LOCK_A: "one"}, tags=("t",))
     assert {key: server.command("DUMP", key) for key in server.command("KEYS", "*")} == before
@@ -223,7 +230,7 @@ def test_commit_applies_nothing_if_memory_runs_out(own_server):
     with own_server() as server:
         server.commands(("SET", "k", 1), ("SET", LOCK_A, "one"))
         server.command("CONFIG", "SET", "maxmemory", 1)
-        keys, words = arguments({LOCK_A: "one"}, [("del", "k"), ("set", "l", b"v", "", "")])
+        keys, words = arguments({LOCK_A: "one"}, [("del", "k"), ("set", "l", b"v", "", "", 0)])
         with pytest.raises(hiredis.ReplyError, match="OOM"):
             evaluated(server, "commit", keys, *words)
         assert sorted(server.command("KEYS", "*")) == [LOCK_A, b"k"]

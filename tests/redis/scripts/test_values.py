@@ -168,7 +168,7 @@ def test_expire_finds_nothing_under_absent_and_expired_keys(run, server, expired
 
 
 def test_expire_moves_the_key_in_the_index_of_its_tag(run, server, index, now):
-    run("set_tagged", ["k"], headed(b"v", ("t",)), 10 * SOON, "", "", "t")
+    run("set_tagged", ["k"], headed(b"v", ("t",)), 10 * SOON, "", "", "", 1, "t")
     before = now()
     run("expire", ["k"], SOON)
     assert before + SOON - 1 <= index("t")[b"k"] <= now() + SOON + 1
@@ -189,7 +189,7 @@ def test_delete_counts_the_keys_that_there_were(run, server, expired):
 
 def test_delete_takes_keys_out_of_the_indexes_of_their_tags(run, server, index):
     for key in ("a", "b"):
-        run("set_tagged", [key], headed(b"v", ("t", key)), SOON, "", "", "t", key)
+        run("set_tagged", [key], headed(b"v", ("t", key)), SOON, "", "", "", 2, "t", key)
     assert run("delete", ["a"]) == 1
     assert list(index("t")) == [b"b"]
     assert server.command("EXISTS", index_of("a")) == 0
@@ -233,7 +233,7 @@ def test_set_many_stores_all_with_one_time_to_live(run, server):
 @pytest.mark.parametrize(("ttl", "left"), [(SOON, LIVE), ("", FOR_EVER)])
 def test_set_many_tagged_takes_the_keys_out_of_the_indexes_of_their_tags(run, server, index, ttl, left):
     for key in ("a", "b"):
-        run("set_tagged", [key], headed(b"v", ("t",)), 10 * SOON, "", "", "t")
+        run("set_tagged", [key], headed(b"v", ("t",)), 10 * SOON, "", "", "", 1, "t")
     assert run("set_many_tagged", ["a", "c"], ttl, b"1", b"2") is None
     assert server.command("MGET", "a", "c") == [b"1", b"2"]
     assert all(server.command("PTTL", key) in left for key in "ac")

@@ -59,11 +59,9 @@ for key, value in pairs(counted) do
 end
 if refusal then return refusal end
 
--- The tags of the values: on a cluster the slot has to be in their rosters.
+-- The tags of the values, and those beside: on a cluster the slot has to be in their rosters.
 local function tags_in(words)
-  local own = {}
-  for i = 6, #words do own[i - 5] = words[i] end
-  return own
+  return {unpack(words, 7)}
 end
 for _, words in ipairs(writes) do
   if words[1] == 'set' then want(tags_in(words), words[4]) end
@@ -74,10 +72,12 @@ if why then return why end
 
 local apply = {}
 
--- words: 'set', key, the value with its head, ttl or '', the mark of the load or '', each tag
+-- words: 'set', key, the value with its head, ttl or '', the mark of the load or '', the number of its tags, these, and
+-- each other tag whose deletion overtakes the load
 function apply.set(key, words)
-  local own, ttl = tags_in(words), words[4]
-  if overtaken(own, words[5]) then return end
+  local own, every, ttl = {}, tags_in(words), words[4]
+  for i = 1, tonumber(words[6]) do own[i] = every[i] end
+  if overtaken(every, words[5]) then return end
   if ttl == '' then store(key, own, '', words[3]) else store(key, own, ttl, words[3], 'PX', ttl) end
 end
 

@@ -16,6 +16,13 @@ local function tags_of(key)
   return tags, size
 end
 
+-- Returns the digest of a value without its head, false for a key without a value.
+local function digest_of(key)
+  local _, size = tags_of(key)
+  local stored = redis.pcall('GET', key)
+  return type(stored) == 'string' and redis.sha1hex(string.sub(stored, size + 1))
+end
+
 local function has(tags, tag)
   for _, each in ipairs(tags) do
     if each == tag then return true end
