@@ -1,8 +1,10 @@
 import anyio
 import pytest
 
+from cashews import Cache
 from cashews.testing import VirtualClock
 from tests.contrib.asgi.world import Client, memory
+from tests.servers import binaries
 
 
 @pytest.fixture
@@ -13,6 +15,27 @@ def clock():
 @pytest.fixture
 async def cache(clock):
     async with memory(clock) as cache:
+        yield cache
+
+
+@pytest.fixture(
+    params=[
+        "mem:",
+        pytest.param("redis:", marks=pytest.mark.redis),
+        pytest.param("disk:", marks=pytest.mark.diskcache),
+    ]
+)
+def url(request, tmp_path):
+    """The address of each kind of store, without a key."""
+    if request.param == "redis:":
+        return request.getfixturevalue("empty")(next(iter(binaries()))).url
+    return f"disk://?directory={tmp_path}" if request.param == "disk:" else "mem://"
+
+
+@pytest.fixture
+async def stored(url, clock):
+    """A cache on each kind of store."""
+    async with Cache.open(url, clock=clock) as cache:
         yield cache
 
 

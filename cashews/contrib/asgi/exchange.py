@@ -95,7 +95,7 @@ class Exchange:
     async def refreshed(self) -> Outcome:
         """Load the response for the store alone."""
         try:
-            outcome, shared = await self._http.responses.share(self._found.place, self._refreshing)
+            outcome, shared = await self._http.responses.share(self._found.place, self._client.url, self._refreshing)
         except HandOver as end:
             return Raised(FailedRefreshError(self._client.url, f"it was not whole ({end.__cause__!r})"))
         return Returned(None) if shared else outcome
@@ -146,7 +146,7 @@ class Exchange:
             if http.passes(self._found.place):
                 return False
             client.strips = True
-            outcome, shared = await http.responses.share(self._found.place, self._lead)
+            outcome, shared = await http.responses.share(self._found.place, client.url, self._lead)
             if isinstance(outcome, Raised):
                 raise outcome.fresh() if shared else outcome.error
             if not shared or await self._take(outcome.value):
@@ -185,9 +185,11 @@ class Exchange:
     async def _prepared(self, flight: LoadPermit | None) -> OriginLoad | None:
         """Return the load, under a lock if there has to be one; `None` if another process has loaded meanwhile."""
         http, found = self._http, self._found
-        lock = await http.responses.take_lock(found.place) if http.settings.lock and flight is not None else ""
-        storing = await http.responses.storing(found, lock)
-        if lock and flight is not None:
+        lock = None
+        if http.settings.lock and flight is not None:
+            lock = await http.responses.take_lock(found.place, flight)
+        storing = await http.responses.storing(found, self._client.url, lock)
+        if lock is not None and flight is not None:
             try:
                 if await self._find_again(Use.SERVE):
                     http.responses.answer(flight, Returned(self._shared()))

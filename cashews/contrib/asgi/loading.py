@@ -157,7 +157,7 @@ class OriginLoad:
             pairs = client.request.without(CONDITIONS)
         if self._stale is not None:
             pairs = (*client.request.without(CONDITIONS), *validators(self._stale))
-        scope["headers"], scope["cashews.http"] = list(pairs), self._http
+        scope["headers"] = list(pairs)
         if extensions := scope.get("extensions"):
             scope["extensions"] = {name: each for name, each in extensions.items() if name not in _BYPASSED_BY_FILES}
         return scope

@@ -128,6 +128,7 @@ class HTTPCache:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope["cashews.http"] = self
         request = Fields(scope["headers"])
         url = self._naming.url_of(scope, request)
         addition = self._addition_for(scope)
@@ -160,18 +161,23 @@ class HTTPCache:
         await self._relay(client, key, partial(self._invalidate, client, addition) if unsafe else None)
 
     async def _invalidate(self, client: Client, addition: str, status: int, response: Fields) -> None:
+        """Remove what a change has made old, also while its client leaves: the application has made the change."""
         if not invalidates(client.scope["method"], status):
             return
+        with self.responses.shielded():
+            await self._remove_changed(client, addition, response)
+
+    async def _remove_changed(self, client: Client, addition: str, response: Fields) -> None:
         references = [response.get(name) for name in ("location", "content-location")]
         named = [self._naming.beside(client.url, reference) for reference in references if reference]
         urls = dict.fromkeys([client.url, *[each for each in named if each is not None]])
+        await self.responses.overtake(*urls)
         await self.responses.remove(*[self._naming.key(each, addition) for each in urls])
         groups = groups_of(response, "cache-group-invalidation")
         await self.responses.remove_tags(*[self._naming.group(client.url, group) for group in groups])
 
     async def _relay(self, client: Client, key: str, beginning: Beginning | None = None) -> None:
         self.count("passed")
-        client.scope["cashews.http"] = self
         relay = Relay(client.send, self.settings.signature, CacheStatus(forward=client.forward), key, beginning)
         await self.app(client.scope, client.receive, relay)
 
@@ -194,7 +200,7 @@ class HTTPCache:
         if len(given) != 1:
             raise WrongArgumentError("purge()", given, "one of url, tag= and match=")
         if url is not None:
-            await self._purge_url(self._naming.key(self._naming.canonical(url)), soft=soft)
+            await self._purge_url(self._naming.canonical(url), soft=soft)
         elif match is not None:
             await self._purge_match(match, soft=soft)
         elif soft:
@@ -203,8 +209,10 @@ class HTTPCache:
         else:
             await self.responses.remove_tags(str(tag))
 
-    async def _purge_url(self, key: str, *, soft: bool) -> None:
+    async def _purge_url(self, url: str, *, soft: bool) -> None:
+        key = self._naming.key(url)
         others = self.responses.everything_under(key, AFTER)
+        await self.responses.overtake(url)
         if soft:
             for pattern in (Pattern.of((key,)), others):
                 await self.responses.soften(pattern, lambda _: True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import quote, urljoin
@@ -17,6 +18,8 @@ AFTER: Final = " "
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _SAFE: Final = "".join(map(chr, range(0x21, 0x7F)))
 """The characters that stay as they are: all that can be seen in ASCII. An escape is never changed, nor resolved."""
+_HOST: Final = re.compile(r"[a-z0-9._~!$&'()*+,;=:\[\]-]*")
+"""A host, in lower case, without an escape, perhaps with a port (RFC 3986, 3.2.2)."""
 _IN_PATHS: Final = "/:@!$&'()*+,;=~"
 """The characters that need no escape in a path (RFC 3986, 3.3)."""
 
@@ -84,7 +87,12 @@ class Naming:
         return self._joined(scheme.lower(), host, slash + path if slash else "/", query)
 
     def _joined(self, scheme: str, host: str, path: str, query: str) -> str:
+        """Return a URL from which its parts can be told: no stranger's host ends in another host's path."""
         host = host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, " "))
+        if not _HOST.fullmatch(host):
+            host = quote(host, safe="")
+        if not path.startswith("/"):
+            path = f"{AFTER}{path}" if path else "/"
         query = self.query(query)
         url = f"{scheme}://{host}{path}?{query}" if query else f"{scheme}://{host}{path}"
         return url if url.isascii() and url.isprintable() and AFTER not in url else quote(url, safe=_SAFE)
@@ -100,6 +108,13 @@ class Naming:
     def key(self, url: str, addition: str = "") -> str:
         """Return the key of a URL."""
         return f"{self.prefix}{url}{AFTER}key={addition}" if addition else self.prefix + url
+
+    def loads_of(self, url: str = "") -> str:
+        """Return the tag whose deletion overtakes the loads of a URL; without one, the beginning of all such tags.
+
+        No response carries it: it tells of a purge to the loads of other processes.
+        """
+        return f"{self.prefix}loads:{url}"
 
     def group(self, url: str, name: str) -> str:
         """Return the tag of a cache group, which is one within an origin (RFC 9875, 2.1)."""

@@ -5,14 +5,15 @@ A store that cannot be reached costs a request its caching, never its answer: a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 
 from cashews._dataclass import dataclass
 from cashews._log import logger
 from cashews.api.cache import Cache
 from cashews.api.face import engine_of
-from cashews.api.filling import TAGS_TO_COME, Filling
+from cashews.api.filling import Filling
 from cashews.commands import Command
 from cashews.contrib.asgi.naming import AFTER, Naming
 from cashews.contrib.http.fields import Fields
@@ -20,18 +21,24 @@ from cashews.contrib.http.policy import StoragePlan
 from cashews.contrib.http.record import StoredResponse, Variants, unpack
 from cashews.contrib.http.status import Forward
 from cashews.contrib.http.vary import Normaliser, selection
+from cashews.engine.context import undisturbed
+from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.flights import Load
-from cashews.exceptions import CacheError
+from cashews.engine.load_locks import hold
+from cashews.exceptions import CacheError, NotSupportedError
 from cashews.keys.pattern import Pattern, pieces_of
-from cashews.messages import LoadPermit
+from cashews.messages import Get, GetExpire, GetKeyTags, GetRaw, KnownTags, LoadPermit, OneKey, SetTagged
+from cashews.runners.batches import ask_all
 from cashews.strategies.entry import Outcome
 
 T = TypeVar("T")
 
 LEASE: Final = 30.0
-"""Seconds for which a load locks its key against other processes, and for which they wait for it."""
+"""Seconds after which the lock of a load is free whose process was killed; others wait for it no longer."""
+TOGETHER: Final = 32
+"""The most responses that a soft purge has in hand at a time: each of them may be large."""
 PATIENCE: Final = 2.0
-"""Seconds that the release of such a lock may take."""
+"""Seconds for which commands go on whose request is cancelled."""
 
 
 @dataclass(slots=True)
@@ -52,6 +59,30 @@ class Found:
         return Forward.URI_MISS if self.variants is None else Forward.VARY_MISS
 
 
+@dataclass(frozen=True, slots=True)
+class TakenLock:
+    """The lock of a load, and the blocks that end when it is released."""
+
+    lock: HeldLock
+    blocks: ExitStack
+
+
+class ResponseTags(KnownTags):
+    """The tags that overtake a load of a response: its own to come, and that of its URL's loads."""
+
+    __slots__ = ("_loads",)
+
+    def __init__(self, naming: Naming, url: str) -> None:
+        super().__init__((naming.loads_of(url),), more=True)
+        object.__setattr__(self, "_loads", naming.loads_of())
+
+    _loads: str
+
+    def may_add(self, tags: Iterable[str]) -> bool:
+        """Say whether the response may carry one of some tags; none carries those of loads."""
+        return not all(tag.startswith(self._loads) for tag in tags)
+
+
 class Responses:
     """Finds, keeps and removes responses, and has each loaded once."""
 
@@ -62,8 +93,6 @@ class Responses:
         self._normalisers = normalisers
         self._max_variants = max_variants
         self._failing = False
-        self._softening: set[str] = set()
-        """The keys at which a soft purge looks once more and then writes."""
         self._flights = self._engine.flights()
         self.clock = self._engine.clock
 
@@ -120,13 +149,22 @@ class Responses:
         return Variants(names, f"{self._engine.random.getrandbits(64):016x}")
 
     async def remove(self, *keys: str) -> None:
-        """Remove the values of some keys; a load of theirs that has begun stores nothing any more."""
+        """Remove the values of some keys; a load of theirs that has begun here stores nothing any more."""
         await self.quietly(self._cache.delete_many(*keys), None)
 
     async def remove_tags(self, *tags: str) -> None:
-        """Remove the responses that carry a tag."""
+        """Remove the responses that carry a tag; loads that it overtakes store nothing, in whatever process."""
         if tags:
             await self.quietly(self._cache.delete_tags(*tags), None)
+
+    async def overtake(self, *urls: str) -> None:
+        """Have the loads of some URLs store nothing, also those of other processes if the store has tags."""
+        try:
+            await self._cache.delete_tags(*map(self._naming.loads_of, urls))
+        except NotSupportedError:
+            return
+        except CacheError as error:
+            self._said(error)
 
     async def remove_match(self, pattern: str) -> None:
         """Remove the responses whose keys match a pattern."""
@@ -136,31 +174,48 @@ class Responses:
         """Have responses whose keys match be stale from now on, and stay as long as they would have.
 
         Loads that have begun store nothing, and no request joins them: they may bring such a response. One that has
-        taken a response's place meanwhile is left alone.
+        taken a response's place meanwhile is left alone. A transaction or `invalidate_further()` around is none of the
+        purge's.
         """
         self._engine.permits.void(self._engine.permits.matching(pattern))
+        keys: list[str] = []
         try:
-            async for key, value in self._cache.get_match(pattern):
-                stored = unpack(value)
-                if isinstance(stored, StoredResponse) and concerns(stored):
-                    await self._soften(key, stored)
+            with undisturbed():
+                async for key, value in self._cache.get_match(pattern):
+                    stored = unpack(value)
+                    if isinstance(stored, StoredResponse) and concerns(stored):
+                        keys.append(key)
+                    if len(keys) == TOGETHER:
+                        await self._soften(keys)
+                        keys.clear()
+                await self._soften(keys)
         except CacheError as error:
             self._said(error)
 
-    async def _soften(self, key: str, stored: StoredResponse) -> None:
-        left = await self._cache.get_expire(key)
-        tags = await self._cache.get_key_tags(key)
-        self._softening.add(key)
-        try:
-            is_there = unpack(await self._cache.get(key)) == stored
-            if is_there and left > 0 and key in self._softening:
-                await self._cache.set(key, stored.softened().pack(), left, exist=True, tags=tags)
-        finally:
-            self._softening.discard(key)
+    async def _soften(self, keys: list[str]) -> None:
+        """Replace the responses of some keys by softened ones; each only if it is the one that was read."""
+        before = await self._ask_all([GetRaw(key) for key in keys])
+        found = await self._ask_all([Get(key) for key in keys])
+        left = await self._ask_all([GetExpire(key) for key in keys])
+        tags = await self._ask_all([GetKeyTags(key) for key in keys])
+        softened: list[SetTagged] = []
+        for key, raw, value, seconds, names in zip(keys, before, found, left, tags, strict=True):
+            stored = unpack(value)
+            if isinstance(stored, StoredResponse) and seconds > 0:
+                softened.append(SetTagged(key, stored.softened().pack(), seconds, tags=names, instead_of=raw))
+        await self._ask_all(softened)
 
-    def give_way(self, key: str) -> None:
-        """Have a soft purge leave a key alone whose new response is on its way to the store."""
-        self._softening.discard(key)
+    async def _ask_all(self, messages: Sequence[OneKey[T]]) -> list[T]:
+        """Ask several messages as one batch.
+
+        :raises Exception: the first failure, once all have been asked
+        """
+        replies: list[T] = []
+        for reply in await ask_all(self._engine, messages):
+            if isinstance(reply, Exception):
+                raise reply
+            replies.append(reply)
+        return replies
 
     def everything_under(self, *beginnings: str) -> Pattern:
         """Return the pattern of all keys that begin with a text, to the letter."""
@@ -169,6 +224,13 @@ class Responses:
     def matching(self, pattern: str) -> Pattern:
         """Return a pattern over URLs as one over keys."""
         return Pattern.of(pieces_of(pattern)).__radd__(self._naming.prefix)
+
+    @contextmanager
+    def shielded(self) -> Generator[None]:
+        """Let a block of commands run although its request is cancelled, but not for long."""
+        with self.clock.move_on_at(self.clock.now() + PATIENCE) as scope:
+            scope.shield = True
+            yield
 
     async def _read(self, key: str) -> object:
         try:
@@ -194,12 +256,12 @@ class Responses:
 
     # --- loading
 
-    async def share(self, place: str, load: Load) -> tuple[Outcome, bool]:
+    async def share(self, place: str, url: str, load: Load) -> tuple[Outcome, bool]:
         """Load a response, or wait for the load that runs; says whether the outcome is another request's.
 
         A load that raises `HandOver` lets one of those that wait for it take its place.
         """
-        return await self._flights.load(place, load, TAGS_TO_COME)
+        return await self._flights.load(place, load, ResponseTags(self._naming, url))
 
     def answer(self, flight: LoadPermit, outcome: Outcome) -> None:
         """Answer all that wait for a load, before it ends; requests that come later load anew."""
@@ -209,9 +271,10 @@ class Responses:
         """Have a response loaded behind the requests' backs."""
         self._engine.refresh(self._flights, place, run)
 
-    async def storing(self, found: Found, lock: str = "") -> ResponseStoring:
+    async def storing(self, found: Found, url: str, lock: TakenLock | None = None) -> ResponseStoring:
         """Return the right to store the response of a load that is about to begin, and to release its lock."""
-        storing = ResponseStoring(self, self._cache.filling(found.key), found.place, lock)
+        filling = self._cache.filling(found.key, overtaken_by=(self._naming.loads_of(url),))
+        storing = ResponseStoring(self, filling, lock)
         try:
             await self.quietly(storing.filling.begin(), None)
         except BaseException:
@@ -219,49 +282,56 @@ class Responses:
             raise
         return storing
 
-    async def take_lock(self, place: str) -> str:
-        """Lock a load against other processes, waiting for theirs; no token if the store cannot, or time is up."""
-        key, token = f"{place}{AFTER}lock", f"{self._engine.random.getrandbits(128):032x}"
-        try:
-            return token if await self._took_lock(key, token) else ""
-        except BaseException:  # the store may have locked it all the same
-            await self.release(place, token)
-            raise
+    async def take_lock(self, place: str, flight: LoadPermit) -> TakenLock | None:
+        """Lock a load against other processes, waiting for theirs; no lock if the store cannot, or time is up.
 
-    async def _took_lock(self, key: str, token: str) -> bool:
-        deadline = self.clock.now() + LEASE
-        while not await self.quietly(self._cache.set_lock(key, token, LEASE), False):
-            left = deadline - self.clock.now()
-            if left <= 0 or not await self.quietly(self._cache.is_locked(key), False):
-                return False
-            await self.quietly(self._cache.is_locked(key, wait=left), False)
-        return True
+        Its lease is renewed until it is released. A load that an application asks for while it loads the same response
+        runs without the lock.
+        """
+        key, locks, load_locks = f"{place}{AFTER}lock", self._engine.locks_here(), self._engine.load_locks
+        if locks.is_off(key) or load_locks.waits_for_itself(key):
+            return None
+        lock = locks.claim(key, LEASE)
+        with ExitStack() as blocks:
+            noted = blocks.enter_context(load_locks.waiting(flight, key))
+            try:
+                await locks.acquire(lock, locks.until(LEASE))
+            except CacheError:
+                return None
+            hold(noted, flight)
+            locks.note_entered(lock)
+            if lock.renewed:
+                locks.start_renewing(lock, _load_on)
+            return TakenLock(lock, blocks.pop_all())
 
-    async def release(self, place: str, token: str) -> None:
+    async def release(self, taken: TakenLock) -> None:
         """Let the next process load; also while the request is being cancelled."""
-        with self.clock.move_on_at(self.clock.now() + PATIENCE) as scope:
-            scope.shield = True
-            await self.quietly(self._cache.unlock(f"{place}{AFTER}lock", token), False)
+        locks = self._engine.locks_here()
+        locks.stop_renewing(taken.lock)
+        locks.note_left(taken.lock)
+        taken.blocks.close()
+        await locks.give_back(taken.lock, quietly=True)
+
+
+def _load_on() -> None:
+    """Do nothing: a load whose lock is lost goes on without it."""
 
 
 class ResponseStoring:
     """The right to store the response of one load, and the lock of its place."""
 
-    __slots__ = ("_ended", "_lock", "_place", "_responses", "filling", "tags")
+    __slots__ = ("_ended", "_lock", "_responses", "filling", "tags")
 
-    def __init__(self, responses: Responses, filling: Filling, place: str, lock: str) -> None:
+    def __init__(self, responses: Responses, filling: Filling, lock: TakenLock | None) -> None:
         self.filling = filling
         self.tags: tuple[str, ...] = ()
         """The tags of the response, once it has come."""
         self._responses = responses
-        self._place = place
         self._lock = lock
         self._ended = False
 
     async def store(self, key: str, value: bytes, ttl: float, tags: tuple[str, ...] = ()) -> bool:
         """Store a value; says whether it was stored."""
-        if not self.filling.overtaken:
-            self._responses.give_way(key)
         return await self._responses.quietly(self.filling.set(key, value, ttl, tags), False)
 
     async def end(self) -> None:
@@ -270,5 +340,5 @@ class ResponseStoring:
             return
         self._ended = True
         self.filling.end()
-        if self._lock:
-            await self._responses.release(self._place, self._lock)
+        if self._lock is not None:
+            await self._responses.release(self._lock)

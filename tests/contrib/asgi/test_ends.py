@@ -4,13 +4,16 @@ import logging
 from functools import partial
 
 import anyio
+import pytest
 
 from cashews import Cache, Command
 from cashews.api.face import engine_of
 from cashews.contrib.asgi import HTTPCache
 from cashews.contrib.asgi.loading import Replayed
 from cashews.contrib.asgi.middleware import MOST_PASSING
+from cashews.contrib.asgi.responses import LEASE
 from tests.contrib.asgi.world import Client, Origin, pairs_of, scope_of
+from tests.disk_time import DiskClock
 
 STALE = {"cache_control": "max-age=10, stale-while-revalidate=100"}
 
@@ -165,3 +168,23 @@ async def test_a_soft_purge_gives_no_way_to_a_load_from_before(clock, tasks):
         assert (await client.get()).body == b"1"
         await clock.settle()
         assert origin.calls == 3
+
+
+@pytest.mark.diskcache
+async def test_the_lock_of_a_load_that_takes_long_is_renewed(tasks, tmp_path):
+    """No other process loads beside it."""
+    clock = DiskClock()
+    async with Cache.open(f"disk://?directory={tmp_path}", clock=clock) as cache:
+        clock.caches.append(cache)
+        origin = Origin(cache_control="max-age=60")
+        origin.gate = anyio.Event()
+        answer = Client(HTTPCache(origin, cache, lock=True), tasks).start()
+        while not origin.calls:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(5):
+            await clock.advance(LEASE / 2)
+            assert [key async for key, _ in cache.locks()] == ["http:http://example.org/ lock"]
+        origin.gate.set()
+        await answer.ended.wait()
+        assert answer.body == b"1"
+        assert [lock async for lock in cache.locks()] == []

@@ -310,13 +310,14 @@ async def test_a_request_that_is_cancelled_while_it_takes_its_lock_leaves_none(c
         assert [lock async for lock in cache.locks()] == []
 
 
-async def test_a_refresh_that_fails_leaves_the_stale_response(cache, clock, caplog):
-    origin = Origin(cache_control="max-age=10, stale-while-revalidate=100, stale-if-error=100")
+@pytest.mark.parametrize("margin", ["", ", stale-if-error=100"])
+async def test_a_refresh_that_fails_leaves_the_stale_response(cache, clock, caplog, margin):
+    origin = Origin(cache_control=f"max-age=10, stale-while-revalidate=100{margin}")
     client = Client(HTTPCache(origin, cache))
     await client.get()
     await clock.advance(11)
     for failing, status in ((ValueError("no"), 200), (None, 503)):
-        origin.failing, origin.status = failing, status
+        origin.failing, origin.status, origin.fields = failing, status, {}
         with caplog.at_level(logging.CRITICAL, "cashews"):
             assert (await client.get()).body == b"1"
             await clock.advance(5)
@@ -337,7 +338,8 @@ async def test_a_stale_response_stands_in_for_a_failing_application(cache, clock
             if name == "may":
                 answer = await client.get()
                 assert (answer.status, answer.body) == (200, b"1")
-                assert answer.told.startswith("fwd=stale")
+                status = "" if origin.failing else f" fwd-status={failure};"
+                assert answer.told == f"fwd=stale;{status} ttl=-1; detail=stale-if-error"
             elif origin.failing:
                 with pytest.raises(ValueError, match="no"):
                     await client.get()
@@ -468,15 +470,22 @@ async def test_a_damaged_response_is_a_miss(cache):
         assert (await client.get()).body == b"%d" % number
 
 
-async def test_an_application_may_ask_itself(cache):
+@pytest.mark.parametrize("lock", [False, True])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_an_application_may_ask_itself(cache, lock, elsewhere):
     """Guarantee 9: a load waits for itself no more than for others that wait for it."""
 
     async def app(_scope, _receive, send):
         app.calls += 1
-        inner = (await Client(http).get()).body if app.calls == 1 else b""
+        inner = b""
+        if app.calls == 1:
+            async with anyio.create_task_group() as tasks:
+                answer = Client(http, tasks).start() if elsewhere else await Client(http).get()
+            inner = answer.body
         await send({"type": "http.response.start", "status": 200, "headers": pairs_of({"cache_control": "max-age=60"})})
         await send({"type": "http.response.body", "body": inner + b"%d" % app.calls})
 
     app.calls = 0
-    http = HTTPCache(app, cache)
+    http = HTTPCache(app, cache, lock=lock)
     assert (await Client(http).get()).body == b"22"
+    assert [held async for held in cache.locks()] == []
