@@ -40,8 +40,10 @@ AGES = 10**9
 """Seconds after which a transaction's locks end: tests move time by years, and each lock is renewed meanwhile."""
 LOOPS = ("asyncio", "trio")
 NEEDED = {
-    **dict.fromkeys(("attrs", "dill", "diskcache", "django", "fastapi", "flask", "gunicorn", "hiredis"), ""),
-    **dict.fromkeys(("httpx", "jwt", "msgspec", "pydantic", "redis", "sqlalchemy", "trio", "trustme", "xxhash"), ""),
+    **dict.fromkeys(("attrs", "dill", "diskcache", "django", "fastapi", "flask", "granian", "gunicorn"), ""),
+    **dict.fromkeys(
+        ("hiredis", "httpx", "jwt", "msgspec", "pydantic", "redis", "sqlalchemy", "trio", "trustme", "xxhash"), ""
+    ),
     **({} if sys.version_info >= (3, 14) else {"backports": ""}),
     "diskcache": "cashews.backends.disk",
     "redis": "cashews.backends.redis",

@@ -51,7 +51,6 @@ PAUSE = 3  # seconds of virtual time, where a case says that the client pauses
 PATIENCE = 5  # seconds of real time, after which a case counts as hanging
 MAX_HANGING = 5  # cases, after which the others are not tried
 HANGS = ["AbortError", f"no end in {PATIENCE} s"]
-STORE_PAUSE = 0.01  # seconds of real time for a store in another process
 DATES = {"date", "expires", "last-modified", "if-modified-since", "if-unmodified-since"}
 PLACES = {"location", "content-location"}
 CONDITIONS = {"last-modified": "if-modified-since", "etag": "if-none-match"}
@@ -401,7 +400,7 @@ class Run:
     origin: Origin
     clock: VirtualClock
     tasks: TaskGroup
-    in_process: bool
+    cache: Cache
 
     async def result(self, case: Case) -> Result:
         """Play a case; return True or why not."""
@@ -443,8 +442,8 @@ class Run:
     async def _rest(self, seconds: float) -> None:
         """Let what goes on behind the answer end, and then let time pass."""
         await self.clock.settle()
-        if seconds and not self.in_process:
-            await anyio.sleep(STORE_PAUSE)
+        while self.cache.statistics().refreshes["pending"]:  # they wait for a store in another process
+            await self.clock.settle()
         await self.clock.advance(seconds)
 
 
@@ -459,7 +458,7 @@ async def play(cases: list[Case], url: str, build: Build, serving: Serving = nul
         await cache.clear()
         origin = Origin(clock)
         async with serving(build(origin, cache, clock)) as app, anyio.create_task_group() as tasks:
-            run = Run(app, origin, clock, tasks, url.startswith("mem:") and serving is nullcontext)
+            run = Run(app, origin, clock, tasks, cache)
             for case in cases:
                 if sum(result == HANGS for result in results.values()) < MAX_HANGING:
                     results[case["id"]] = await run.result(case)

@@ -167,6 +167,16 @@ async def test_variants_are_stored_side_by_side(cache):
     assert (await client.get(accept_language="it")).told == "fwd=vary-miss; fwd-status=200; ttl=60; stored"
 
 
+async def test_a_variant_that_is_fresh_for_longer_than_the_others_is_found_as_long(cache, clock):
+    origin = Origin(cache_control="max-age=10", vary="x")
+    client = asked(origin, cache)
+    await client.get(x="1")
+    origin.fields["cache_control"] = "max-age=1000"
+    await client.get(x="2")
+    await clock.advance(500)
+    assert (await client.get(x="2")).told == "hit; ttl=500"
+
+
 async def test_the_number_of_variants_is_bounded(cache):
     client = asked(Origin(**TAGGED, vary="x"), cache, max_variants=3)
     for number in range(20):

@@ -21,7 +21,7 @@ from cashews.contrib.fastapi import (
 )
 from cashews.engine.context import AMBIENT, Detector, add, take_back
 from cashews.exceptions import CacheBackendInteractionError
-from tests.contrib.asgi.world import Client, Origin, scope_of
+from tests.contrib.asgi.world import Client, Origin, pairs_of, scope_of
 
 SOURCE = Path(__file__).read_bytes()
 
@@ -186,9 +186,20 @@ async def test_a_weak_tag_for_every_response(cache):
     assert (await shop.get()).headers["etag"].startswith('W/"')
 
 
-@pytest.mark.parametrize("fields", [{"content_type": "text/event-stream"}, {}])
-async def test_what_cannot_be_held_back_passes(cache, client_of, fields):
-    origin = Origin(body=b"x" * 11, **fields)
+@pytest.mark.parametrize("fields", [{"content_type": "text/event-stream"}, {"content_type": "Text/Event-Stream; a=b"}])
+async def test_events_are_not_held_back(cache, client_of, clock, fields):
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": pairs_of(fields)})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        await anyio.sleep_forever()
+
+    answer = client_of(CacheEtagMiddleware(app, cache, only_cached=False)).start()
+    await clock.settle()
+    assert answer.body == b"data: 1\n\n"
+
+
+async def test_what_cannot_be_held_back_passes(cache, client_of):
+    origin = Origin(body=b"x" * 11)
     answer = await client_of(CacheEtagMiddleware(origin, cache, only_cached=False, max_body=10)).get()
     assert (answer.body, answer["etag"]) == (b"x" * 11, None)
 
@@ -265,6 +276,13 @@ async def test_a_value_whose_time_cannot_be_asked_for_stays_for_none(clock):
         shop = Shop(cache, (CONTROL, {}))
         shop.route("/", cache(ttl="1m", key="v"))
         assert (await shop.get()).headers["cache-control"] == "private, max-age=0"
+
+
+async def test_a_value_without_an_end_stays_as_long_as_can_be_said(cache):
+    """RFC 9111, 1.2.2."""
+    shop = Shop(cache, (CONTROL, {}))
+    shop.route("/", cache(ttl=None, key="v"))
+    assert (await shop.get()).headers["cache-control"] == "private, max-age=2147483648"
 
 
 async def test_the_least_time_of_all_values_counts(cache):

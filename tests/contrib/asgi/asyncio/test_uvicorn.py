@@ -10,22 +10,32 @@ import uvicorn
 
 from cashews import Cache
 from cashews.contrib.asgi import HTTPCache
+from tests.contrib.asgi.shops import Calls, on_fastapi, on_litestar, on_quart, on_starlette, visit
 from tests.contrib.asgi.world import Origin
 
 pytestmark = pytest.mark.integration
 
 
 @asynccontextmanager
-async def served(app):
+async def served(app, lifespan="off"):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", http="h11"))
+        listening.listen()  # clients may come before the application has started
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan=lifespan, http="h11"))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listening])
             async with httpx.AsyncClient(base_url=address) as client:
                 yield client
             server.should_exit = True
+
+
+@pytest.mark.parametrize("make", [on_starlette, on_fastapi, on_litestar, on_quart], ids=lambda make: make.__name__)
+async def test_each_framework_on_a_server(make):
+    """Guarantee 33: with its lifespan, its streams, and its endpoints that purge."""
+    calls = Calls()
+    async with Cache.open("mem://") as cache, served(HTTPCache(make(calls), cache), lifespan="on") as client:
+        await visit(client, calls)
 
 
 async def test_hits_parts_and_304_over_the_wire():
