@@ -25,7 +25,7 @@ from cashews.engine.context import undisturbed
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.flights import Load
 from cashews.engine.load_locks import hold
-from cashews.exceptions import CacheError, NotSupportedError
+from cashews.exceptions import CacheError
 from cashews.keys.pattern import Pattern, pieces_of
 from cashews.messages import Get, GetExpire, GetKeyTags, GetRaw, KnownTags, LoadPermit, OneKey, SetTagged
 from cashews.runners.batches import ask_all
@@ -158,13 +158,8 @@ class Responses:
             await self.quietly(self._cache.delete_tags(*tags), None)
 
     async def overtake(self, *urls: str) -> None:
-        """Have the loads of some URLs store nothing, also those of other processes if the store has tags."""
-        try:
-            await self._cache.delete_tags(*map(self._naming.loads_of, urls))
-        except NotSupportedError:
-            return
-        except CacheError as error:
-            self._said(error)
+        """Have the loads of some URLs store nothing, in whatever process."""
+        await self.remove_tags(*map(self._naming.loads_of, urls))
 
     async def remove_match(self, pattern: str) -> None:
         """Remove the responses whose keys match a pattern."""

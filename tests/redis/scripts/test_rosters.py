@@ -17,7 +17,8 @@ INDEX, RECORD = index_key(b"t", ANCHOR.encode()), record_key(b"t", ANCHOR.encode
 @pytest.fixture
 def store(run_in_slot):
     """``store("k")``: the three parts of what `set_tagged` answers for a value with the tag."""
-    return lambda key, ttl=SOON, since="": run_in_slot("set_tagged", [key], headed(b"v", ("t",)), ttl, "", since, "t")
+    value = headed(b"v", ("t",))
+    return lambda key, ttl=SOON, since="": run_in_slot("set_tagged", [key], value, ttl, "", since, "", 1, "t")
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_value_lives_no_longer_than_the_membership(store, enter, run_in_slot, 
     assert asked is None
     assert wanted[:2] == [b"t", b"7"]
     assert server.command("PTTL", "k") in LIVE
-    words = ("set", "k", headed(b"v", ("t",)), longer, "", "t")
+    words = ("set", "k", headed(b"v", ("t",)), longer, "", 1, "t")
     assert run_in_slot("commit", ["k"], 0, 0, len(words), *words)[2] == wanted
     assert run_in_slot("commit", ["k"], 0, 0, 3, "expire", "k", longer)[2] == wanted
     assert run_in_slot("expire", ["k"], SOON // 2) == [1, [], []]
@@ -130,7 +131,7 @@ def test_a_membership_does_not_end_while_values_change(store, enter, run_in_slot
     enter(7)
     store("a")
     assert store("a") == [1, [], []]
-    words = ("set", "b", headed(b"v", ("t",)), SOON, "", "t")
+    words = ("set", "b", headed(b"v", ("t",)), SOON, "", 1, "t")
     assert run_in_slot("commit", ["a", "b"], 0, 0, 3, "del", "a", 0, len(words), *words) == [1, [], []]
 
 
