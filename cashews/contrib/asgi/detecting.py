@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cashews.contrib.asgi._types import Scope
-from cashews.engine.context import AMBIENT, Ambient, Detector, add, take_back
+from cashews.engine.context import AMBIENT, Ambient, Detector, take_back
 from cashews.engine.engine import Engine
 
 _KEY: Final = "cashews.detectors"
@@ -28,8 +28,13 @@ class detecting:  # noqa: N801  a block, called like a function
         self._during: Ambient | None = None
         if known is None:
             known = self._detectors[self._engine] = self._detector = Detector(self._engine)
-            self._before = AMBIENT.get()
-            self._during = add("detectors", known)
+            self._before = before = AMBIENT.get()
+            self._during = (
+                Ambient(detectors=(known,))
+                if before is None
+                else before.changed("detectors", (*before.detectors, known))
+            )
+            AMBIENT.set(self._during)
         return known
 
     def __exit__(self, *_: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -89,24 +89,24 @@ class Tagging:
         if self._silent:
             return
         if kind == "http.response.start" and message["status"] == _OK:
-            await self._start(message)
+            values = {name.lower(): value for name, value in message.get("headers", ())}
+            if b"etag" in values:
+                await self._answer(message, message["headers"], None)
+            elif self._passes(values):
+                await self._send(message)
+            else:
+                self._held = message
         elif kind == "http.response.body" and self._held is not None:
             await self._collect(self._held, message)
         else:
             await self._let_go()
             await self._send(message)
 
-    async def _start(self, message: Message) -> None:
-        values = {name.lower(): value for name, value in message.get("headers", ())}
-        if b"etag" in values:
-            await self._answer(message, message["headers"], None)
-        elif is_events(values.get(b"content-type", b"")) or (self._options.only_cached and not self._is_cached()):
-            await self._send(message)
-        else:
-            self._held = message
-
-    def _is_cached(self) -> bool:
-        return self._detector.has_answers() or self._detector.has_stored()
+    def _passes(self, values: Mapping[bytes, bytes]) -> bool:
+        """Say whether a response with some fields passes without an ETag."""
+        if is_events(values.get(b"content-type", b"")):
+            return True
+        return self._options.only_cached and not (self._detector.has_answers() or self._detector.has_stored())
 
     async def _collect(self, held: Message, message: Message) -> None:
         body = message.get("body", b"")
