@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from cashews import Cache, Command, add_prefix, all_keys_lower
 from cashews.exceptions import SettingsError, WrongArgumentError
 from tests.internals import inside
-from tests.subjects import on_memory
+from tests.subjects import each, on_memory
 
 
 async def test_a_tag_deletes_every_key_that_carries_it_and_no_other(cache):
@@ -324,3 +326,15 @@ async def test_tags_are_any_text(cache, tag):
     await cache.delete_tags("\udc81", tag)
     assert await cache.get("k") is None
     assert await cache.get("another") == 2
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize("subject", each(["mem", "redis", "disk"]), indirect=True)
+async def test_a_value_may_carry_thousands_of_tags(cache, in_transaction):
+    """More than the stack of a script has room for."""
+    tags = [f"tag:{number}" for number in range(9_000)]
+    async with cache.transaction() if in_transaction else nullcontext():
+        assert await cache.set("k", 1, 60, tags=tags)
+    assert await cache.get("k") == 1
+    await cache.delete_tags("tag:8999")
+    assert await cache.get("k") is None

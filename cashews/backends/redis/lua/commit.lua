@@ -61,7 +61,7 @@ if refusal then return refusal end
 
 -- The tags of the values, and those beside: on a cluster the slot has to be in their rosters.
 local function tags_in(words)
-  return {unpack(words, 7)}
+  return words_from(words, 7)
 end
 for _, words in ipairs(writes) do
   if words[1] == 'set' then want(tags_in(words), words[4]) end

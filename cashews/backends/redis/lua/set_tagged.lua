@@ -4,7 +4,7 @@
 -- or '', the digest of the only value that may be replaced or '', the number of its tags, these, each other tag whose
 -- deletion overtakes the load, the anchor. Answers 1, or false if it is not stored.
 
-local words, own, every = {ARGV[1]}, {}, {unpack(ARGV, 7)}
+local words, own, every = {ARGV[1]}, {}, words_from(ARGV, 7)
 for i = 1, tonumber(ARGV[6]) do own[i] = every[i] end
 if overtaken(every, ARGV[4]) then return answer(false) end
 if ARGV[5] ~= '' and digest_of(KEYS[1]) ~= ARGV[5] then return answer(false) end

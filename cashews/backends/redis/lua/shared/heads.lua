@@ -23,6 +23,13 @@ local function digest_of(key)
   return type(stored) == 'string' and redis.sha1hex(string.sub(stored, size + 1))
 end
 
+-- Returns the words from the `first` on; `unpack` fails with some thousands.
+local function words_from(words, first)
+  local rest = {}
+  for i = first, #words do rest[#rest + 1] = words[i] end
+  return rest
+end
+
 local function has(tags, tag)
   for _, each in ipairs(tags) do
     if each == tag then return true end

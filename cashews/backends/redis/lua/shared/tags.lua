@@ -20,10 +20,10 @@ local function leave_indexes(key, tags, kept)
   end
 end
 
--- Takes keys out of an index up to the first one whose value carries the tag.
-local function drop_stale(tag, keys)
+-- Takes keys out of an index up to the first one whose value carries the tag, as that of `certain` does.
+local function drop_stale(tag, keys, certain)
   for _, key in ipairs(keys) do
-    if has(tags_of(key), tag) then return end
+    if key == certain or has(tags_of(key), tag) then return end
     redis.call('ZREM', ANCHOR .. tag .. INDEX, key)
   end
 end
@@ -32,8 +32,8 @@ end
 local function join_indexes(key, tags, deadline)
   for _, tag in ipairs(tags) do
     redis.call('ZADD', ANCHOR .. tag .. INDEX, deadline, key)
-    drop_stale(tag, redis.call('ZRANGE', ANCHOR .. tag .. INDEX, 0, 3))
-    if deadline == '+inf' then drop_stale(tag, redis.call('ZRANDMEMBER', ANCHOR .. tag .. INDEX, 2)) end
+    drop_stale(tag, redis.call('ZRANGE', ANCHOR .. tag .. INDEX, 0, 3), key)
+    if deadline == '+inf' then drop_stale(tag, redis.call('ZRANDMEMBER', ANCHOR .. tag .. INDEX, 2), key) end
     extend_index(tag)
   end
 end
