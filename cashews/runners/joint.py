@@ -120,15 +120,17 @@ class JointLoader:
     def _take(self, wanted: Wanted, share: Share, loading: tuple[Waits, ...]) -> None:
         """Take the outcome of another call's load, or the lead of it."""
         one, flight, outcome = share.one, share.flight, share.answer
+        is_led = outcome is ALONE or outcome is TAKE_OVER
+        tagging = self._tagging(wanted, one) if is_led else None  # if it fails, `_leave` hands the lead on
         del wanted.joined[one]
         if outcome is ALONE:
-            wanted.own[one] = self._engine.permits.take(wanted.keys[one], self._tagging(wanted, one))
+            wanted.own[one] = self._engine.permits.take(wanted.keys[one], tagging)
         elif outcome is not TAKE_OVER:
             self._observer.counts.shared += 1
             if self._observer.is_watched():
                 self._observer.answered(Source.SHARED, self._call(wanted, one), outcome)
             wanted.values[one] = answer_of(outcome, shared=True)
-        elif self._flights.take_over(flight, self._tagging(wanted, one)):
+        elif self._flights.take_over(flight, tagging):
             wanted.own[one] = flight
         else:
             self._join_or_begin(wanted, (one,), loading)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache, WrongArgumentError, WrongKeyError, invalidate_further
+from cashews import Cache, CacheBackendInteractionError, WrongArgumentError, WrongKeyError, invalidate_further
 from tests.subjects import each
 
 
@@ -136,6 +136,41 @@ async def test_a_cancelled_leader_is_followed_by_its_waiters(users, source, cloc
         await clock.advance(5)
     assert sorted(found[1, 2]) == [1, 2]
     assert found[1, 2] == found[2, 1]
+
+
+async def test_a_waiter_that_fails_when_it_is_to_lead_hands_the_lead_on(cache, source, clock):
+    """Its tags are worked out first, and an error there may be one that its caller has to see."""
+    source.takes, out = 1.0, []
+
+    def tags_of(*_, **__):
+        if out:
+            raise out.pop()
+        return ["users"]
+
+    users = cached(cache, source, key="user:{id}", tags=[tags_of])
+    found = []
+
+    async def ask():
+        try:
+            found.append(await users([1]))
+        except CacheBackendInteractionError as error:
+            found.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        leading = anyio.CancelScope()
+        with leading:
+            async with anyio.create_task_group() as leaders:
+                leaders.start_soon(users, [1])
+                await clock.advance(0.1)
+                for _ in range(2):
+                    tasks.start_soon(ask)
+                    await clock.advance(0.1)
+                out.append(outage := CacheBackendInteractionError("out of reach"))
+                leading.cancel()
+        await clock.advance(5)
+        tasks.cancel_scope.cancel()
+    assert found == [outage, {1: "1 en 2"}]
+    assert cache.statistics().loads == 0
 
 
 async def test_a_cancelled_waiter_touches_nobody(users, source, clock, cache):
