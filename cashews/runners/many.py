@@ -55,7 +55,8 @@ class ManyRunner:
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read")
             self.observer.counts.others += len(keys)
-            return dict(await self._ids.run(self._target.function, order, args, kwargs))
+            loaded = await self._ids.run(self._target.function, order, args, kwargs)
+            return self._result({one: loaded[one] for one in order if one in loaded})
         self._sort(wanted, keyed, keys, found)
         values = wanted.values
         if missing := [*wanted.keys, *wanted.keyless]:
@@ -63,6 +64,9 @@ class ManyRunner:
             for one in missing:
                 if values[one] is ABSENT:
                     del values[one]
+        return self._result(values)
+
+    def _result(self, values: dict[Hashable, Any]) -> dict[Hashable, Any]:
         return {one: value for one, value in values.items() if value is not None} if self._absent else values
 
     def _keys(self, wanted: Wanted, order: Sequence[Hashable]) -> tuple[Sequence[Hashable], Sequence[str]]:

@@ -277,6 +277,21 @@ async def test_a_value_that_cannot_be_stored_costs_the_others_nothing(cache):
     assert load.statistics().uncached == {"not encoded": 1}
 
 
+@pytest.mark.parametrize("absent", [False, True])
+async def test_an_answer_without_the_cache_is_the_same(clock, absent):
+    """Guarantee 29: it has the ids of the call, in their order, and `None` only where that is a value."""
+    async with Cache.open("mem://", clock=clock) as cache:
+
+        @cache.many(ttl=90, key="{id}", absent=absent)
+        async def load(ids):
+            return {"other": 0, **{one: one or None for one in reversed(ids)}}
+
+        answers = [await load([3, 0, 1])]
+    answers.append(await load([3, 0, 1]))
+    expected = {3: 3, 1: 1} if absent else {3: 3, 0: None, 1: 1}
+    assert [list(answer.items()) for answer in answers] == [list(expected.items())] * 2
+
+
 async def test_a_load_that_asks_for_its_own_id_runs_once_more(cache):
     depth = []
 
