@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import Context
 from random import Random
 from threading import get_ident
 from types import TracebackType
@@ -235,7 +236,10 @@ class Engine(Living, Gatekeeper, TransactionHost):
         return Branch(transaction, route.backend, self._lifetime.locks_of(route), route.graph, self.clock)
 
     def rebuild(self) -> None:
-        """Work out the chains again after a change of configuration."""
+        """Work out the chains again after a change of configuration, whatever holds in the context of that."""
+        Context().run(self._rebuild)
+
+    def _rebuild(self) -> None:
         self._sole = sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
         self.follows = any(route.backend.follows for route in self.routes)

@@ -147,3 +147,16 @@ async def test_nothing_goes_straight_while_a_long_commit_is_applied(cache):
         done.set()
     assert answers == {True}
     assert engine.look("w2999") is True
+
+
+@pytest.mark.parametrize("block", ["off in this context", "invalidating"])
+async def test_a_change_in_a_context_leaves_the_lines_of_all_others_straight(cache, block):
+    """The settings of a context are looked at by each call in it, and are no part of what is worked out for all."""
+    engine, turns = inside(cache).engine, inside(cache).turns_in_place("k")
+    with STATES[block](cache), cache.callback(lambda *_: None, Command.PING):
+        pass
+    assert inside(cache).turns_in_place("k") == turns
+    assert engine.look("stored") is None
+    with STATES[block](cache):
+        assert engine.look("stored") is NOT_NOW
+        assert await cache.get("stored", "none") == "none"
