@@ -24,6 +24,8 @@ class Permits(Interceptor):
     message comes first at the store.
 
     As an interceptor it tells transactions of the changes that take effect at their commit.
+
+    The collector may end abandoned loads in the middle of any turn here, in the thread of that turn.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,7 @@ class Permits(Interceptor):
                 self.running[permit.key] = [permit]
             else:
                 permits.append(permit)
+                self.running[permit.key] = permits  # which the collector has removed if it has emptied it
             permit.over = False
 
     def add_all(self, permits: Iterable[LoadPermit]) -> None:
@@ -55,7 +58,10 @@ class Permits(Interceptor):
         with SHARED:
             running = self.running
             for permit in permits:
-                running.setdefault(permit.key, []).append(permit)
+                if permit.key in running:
+                    self.add(permit)
+                else:
+                    running[permit.key] = [permit]
 
     def drop_all(self, permits: Iterable[LoadPermit]) -> None:
         """Forget the permits of several loads that have ended."""
@@ -93,7 +99,7 @@ class Permits(Interceptor):
     def all(self) -> list[LoadPermit]:
         """Return every permit."""
         with SHARED:
-            return [permit for permits in self.running.values() for permit in permits]
+            return [permit for permits in list(self.running.values()) for permit in tuple(permits)]
 
     def forget_all(self) -> None:
         """Forget the permits of loads that run elsewhere: in the parent of a fork."""
@@ -106,7 +112,7 @@ class Permits(Interceptor):
         """
         with SHARED:
             for key in keys:
-                for permit in self.running.get(key, ()):
+                for permit in tuple(self.running.get(key, ())):
                     if permit.origin not in but:
                         permit.refuse()
 

@@ -1,0 +1,97 @@
+"""The collector may end an abandoned load in the middle of any turn of the permits, in the thread of that turn."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from cashews.engine.permits import Permits
+from cashews.messages import KnownTags, LoadPermit
+
+
+class Collector:
+    """Ends a load right before a certain step of a function, which it traces for that."""
+
+    def __init__(self, end, step):
+        self.end = end
+        self.left = step
+
+    def __call__(self, frame, event, _):
+        if not frame.f_code.co_filename.endswith("permits.py"):
+            return None
+        frame.f_trace_opcodes = True
+        if event in {"line", "opcode"}:
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                self.end()
+        return self
+
+    def interrupt(self, turn):
+        """Take a turn, and say whether it had that many steps."""
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            turn()
+        finally:
+            sys.settrace(before)
+        return self.left <= 0
+
+
+def steps(turn_of):
+    """Take a turn again and again, each time with an abandoned load that ends one step later; return the permits."""
+    step, over = 1, False
+    while not over:
+        permits, abandoned, other = Permits(), LoadPermit("k", None, KnownTags(("t",))), LoadPermit("k")
+        permits.add(abandoned)
+        turn = turn_of(permits, other)
+        over = not Collector(lambda: permits.drop(abandoned), step).interrupt(turn)  # noqa: B023  it ends in this round
+        if not over:
+            yield permits, other
+        step += 1
+    assert step > 5, "a turn has some steps"
+
+
+@pytest.mark.parametrize("add", [Permits.add, lambda permits, permit: permits.add_all([permit])])
+def test_a_load_that_begins_counts(add):
+    """Guarantee 10."""
+    for permits, other in steps(lambda permits, other: lambda: add(permits, other)):
+        assert permits.of("k") == [other]
+        permits.void(["k"])
+        assert other.void
+
+
+@pytest.mark.parametrize(
+    "void", [lambda permits: permits.void(["k"]), lambda permits: permits.void_tagged(("t",))], ids=["key", "tag"]
+)
+def test_every_other_load_is_refused(void):
+    """Guarantee 10."""
+
+    def turn_of(permits, other):
+        other.tagging = KnownTags(("t",))
+        permits.add(other)
+        return lambda: void(permits)
+
+    for permits, other in steps(turn_of):
+        assert other.void
+        assert permits.all() == [other]
+
+
+def test_a_load_that_ends_is_forgotten():
+    def turn_of(permits, other):
+        permits.add(other)
+        return lambda: permits.drop(other)
+
+    for permits, other in steps(turn_of):
+        assert other.over
+        assert permits.running == {}
+
+
+def test_loads_can_be_counted():
+    def turn_of(permits, _):
+        permits.add(LoadPermit("another key"))
+        return permits.all
+
+    for permits, _ in steps(turn_of):
+        assert len(permits) == 1
