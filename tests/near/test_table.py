@@ -194,15 +194,48 @@ class EndsMeanwhile(m.LoadPermit):
             SHARED.release()
 
 
-@pytest.mark.parametrize("change", [lambda near, _: near.invalidate(["a", "b"]), lambda near, feed: near.flush(feed)])
-def test_a_load_that_ends_in_another_thread_keeps_no_other_from_its_refusal(near, feed, change):
-    """Guarantee 10, with the loads of several event loops."""
-    permits = [kind(key) for key in ("a", "b") for kind in (EndsMeanwhile, m.LoadPermit)]
+class Collected(m.LoadPermit):
+    """The permit of an abandoned load, which the collector ends right when the permit is refused."""
+
+    def refuse(self):
+        super().refuse()
+        self.unfollow()
+
+
+class CollectedAtOnce(m.LoadPermit):
+    """The permit of an abandoned load, which the collector ends when another load of its key begins."""
+
+    __hash__ = m.LoadPermit.__hash__
+
+    def __eq__(self, other):
+        self.unfollow()
+        return self is other
+
+
+CHANGES = [lambda near, _: near.invalidate(["a", "b", "c"]), lambda near, feed: near.flush(feed)]
+
+
+@pytest.mark.parametrize("ending", [EndsMeanwhile, Collected])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_load_that_ends_meanwhile_keeps_no_other_from_its_refusal(near, feed, change, ending):
+    """Guarantee 10, with the loads of several event loops and with abandoned ones."""
+    permits = [kind(key) for key in ("a", "b") for kind in (ending, m.LoadPermit)]
+    permits.append(ending("c"))
     for permit in permits:
         near.expect(permit.key, feed)
         assert near.follow(permit.key, permit)
     change(near, feed)
     assert all(permit.void for permit in permits)
+
+
+def test_a_load_that_begins_while_another_one_is_collected_is_followed(near, feed):
+    """Guarantee 10, with abandoned loads."""
+    near.expect("k", feed)
+    near.follow("k", CollectedAtOnce("k"))
+    permit = m.LoadPermit("k")
+    assert near.follow("k", permit)
+    near.flush(feed)
+    assert permit.void
 
 
 def test_a_value_that_was_decoded_to_nothing_counts_as_absent(near, feed):

@@ -200,7 +200,7 @@ class Near:
         feed.end()
         self._flushes += 1
         with SHARED:
-            for key in self._followers:
+            for key in list(self._followers):
                 self._refuse(key)
 
     # --- loads
@@ -216,6 +216,7 @@ class Near:
             permits = self._followers.setdefault(key, [])
             if permit not in permits:  # a load that was handed over to another call is announced again
                 permits.append(permit)
+                self._followers[key] = permits  # which the collector has removed if it has emptied it
             permit.unfollow = partial(self.stop_following, key, permit)
         return True
 
@@ -231,7 +232,7 @@ class Near:
 
     def _refuse(self, key: str) -> None:
         with SHARED:
-            for permit in self._followers.get(key, ()):
+            for permit in tuple(self._followers.get(key, ())):  # the collector may end some of them meanwhile
                 permit.refuse()
 
     def statistics(self) -> dict[str, int]:
