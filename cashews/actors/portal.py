@@ -19,13 +19,12 @@ from anyio import from_thread
 
 from cashews.actors.crossing import PULSE, Crossing, LoopGoneError, call_from_thread
 from cashews.actors.loop import Loop, current_loop, loop_runs_here
-from cashews.actors.shared import SHARED
+from cashews.actors.shared import BEGINNING
 from cashews.exceptions import EventLoopError
 
 R = TypeVar("R")
 END_GRACE: Final = 5.0
 """Seconds that an ending portal waits for its thread. Real ones: its loop has no part in a clock."""
-
 
 HOLDER: ContextVar[object] = ContextVar("cashews holder", default=None)
 """The holder of the locks that tasks take for a thread: its outermost block, or the task that the thread works for."""
@@ -90,7 +89,7 @@ class Portal:
         return own if own is not None and own.alive else self._started()
 
     def _started(self) -> Loop:
-        with SHARED:  # a fork waits for it
+        with BEGINNING:  # a fork waits for it
             if self._own is None or not self._own.alive:
                 thread = PortalThread()
                 if thread.loop is None:

@@ -92,6 +92,50 @@ def test_workers_of_a_forked_pool_have_loops_of_their_own():
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
+COLLECTING = """
+import faulthandler, gc, sys, threading
+from cashews import Cache
+
+faulthandler.dump_traceback_later(20, exit=True)
+gc.disable()
+cache = Cache("first")
+cache.setup("mem://")
+
+
+@cache.blocking.iterator(ttl="1m", key="numbers")
+def numbers(circle):
+    yield from range(9)
+
+
+circle = []
+circle.append(numbers(circle))
+next(circle[0])
+loads = [cache.statistics().loads]
+del circle
+
+
+def collect(*_):
+    sys.setprofile(None)
+    threading.setprofile(None)
+    gc.collect()
+    loads.append(cache.statistics().loads)
+
+
+threading.setprofile(collect)  # in the first step of the next thread
+other = Cache("second")
+other.setup("mem://")
+print(other.blocking.set("a", 1), loads)
+"""
+
+
+def test_the_collector_may_run_in_a_thread_that_begins():
+    """Guarantee 28: a generator that was abandoned ends there."""
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTING], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True [1, 0]\n"), done.stderr
+
+
 async def test_a_cell_awaits_and_its_threads_block():
     cache = Cache("notebook")
     cache.setup("mem://")
