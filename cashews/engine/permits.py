@@ -205,14 +205,14 @@ def is_late(message: Message[Any]) -> bool:
 class TakenPermit:
     """The block of a load that is not shared: its permit counts until the end of the block."""
 
-    __slots__ = ("_permits", "permit")
+    __slots__ = ("_permit", "_permits")
 
     def __init__(self, permits: Permits, permit: LoadPermit) -> None:
         self._permits = permits
-        self.permit = permit
+        self._permit = permit
 
     def __enter__(self) -> LoadPermit:
-        return self.permit
+        return self._permit
 
     def __exit__(self, *_: object) -> None:
-        self._permits.drop(self.permit)
+        self._permits.drop(self._permit)

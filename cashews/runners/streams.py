@@ -19,7 +19,6 @@ from cashews._log import logger
 from cashews._typing import ABSENT, Absent
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
-from cashews.engine.permits import TakenPermit
 from cashews.exceptions import NoKeyError
 from cashews.messages import Delete, KnownTags, LoadPermit, Recall, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, lifetime
@@ -41,8 +40,7 @@ class Recording:
     """The items that a run has yielded so far; none once the recording was given up."""
 
     call: Call
-    taken: TakenPermit
-    """The block of the run and of the storing of its items; each recording has to enter it."""
+    permit: LoadPermit
     most: int
     copy: bool
     """True: items are copied, as the store copies values; false: they are shared, as the store shares them."""
@@ -108,10 +106,10 @@ class StreamRunner:
         begun = await self.begin(args, kwargs)
         if begun is None:
             return self._function(*args, **kwargs)
-        return self._record(begun) if isinstance(begun, Recording) else _replay(begun)
+        return self._record(begun) if isinstance(begun, Call) else _replay(begun)
 
-    async def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[object] | Recording | None:
-        """Return the items of a stored run, or the recording of a new one, which is to be ended.
+    async def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[object] | Call | None:
+        """Return the items of a stored run, or the call of a new one, which is to be recorded.
 
         The function runs by itself for a call that the cache can do nothing for: then the answer is `None`.
         """
@@ -134,7 +132,7 @@ class StreamRunner:
             return found
         counts.others += 1
         self.observer.missed(call.key)
-        return await self._recording(call)
+        return call
 
     # --- a stored run
 
@@ -145,33 +143,38 @@ class StreamRunner:
 
     # --- a new run
 
-    async def _recording(self, call: Call) -> Recording:
-        """Return the recording of a new run for one consumer."""
-        engine = self._engine
-        taken = engine.permit(call.key, self._tagging(call))
-        permit = taken.permit
-        recording = Recording(call, taken, self._most, copy=not engine.backend_of(call.key).shares)
-        try:
-            if isinstance(permit.tagging, UnknownTags):
-                recording.give_up()
-            elif permit.tagging is not None or engine.follows:
-                await engine.announce(permit)
-        except BaseException:
-            engine.permits.drop(permit)
-            raise
-        return recording
-
-    async def _record(self, recording: Recording) -> AsyncGenerator[object, None]:
+    async def _record(self, call: Call) -> AsyncGenerator[object, None]:
         """Run the generator for one consumer; store its items if it came to its end and is worth it."""
-        call = recording.call
-        with recording.taken:
+        with self.recording(call) as recording:
+            if self.has_to_announce(recording):
+                await self.announce(recording)
             with self.running(recording):
                 async with aclosing(self._function(*call.args, **call.kwargs)) as source:
                     while (item := await self._next(source, recording)) is not ABSENT:
-                        await self.judge(recording, item)
+                        if self.has_to_judge(recording):
+                            await self.judge(recording, item)
                         self.take_down(recording, item)
                         yield item
-            await self.store(recording)
+            if self.accept(recording):
+                await self.store(recording)
+
+    @contextmanager
+    def recording(self, call: Call) -> Generator[Recording, None, None]:
+        """Record a new run for one consumer: the block is the run and the storing of its items."""
+        engine = self._engine
+        with engine.permit(call.key, self._tagging(call)) as permit:
+            recording = Recording(call, permit, self._most, copy=not engine.backend_of(call.key).shares)
+            if isinstance(permit.tagging, UnknownTags):
+                recording.give_up()
+            yield recording
+
+    def has_to_announce(self, recording: Recording) -> bool:
+        """Say whether the store asks for an announcement of the run."""
+        return recording.whole and (recording.permit.tagging is not None or self._engine.follows)
+
+    async def announce(self, recording: Recording) -> None:
+        """Announce a run to its store before it begins."""
+        await self._engine.announce(recording.permit)
 
     @contextmanager
     def running(self, recording: Recording) -> Generator[None, None, None]:
@@ -203,16 +206,14 @@ class StreamRunner:
         finally:
             recording.cost += clock.now() - started
 
-    @property
-    def judges(self) -> bool:
-        """Whether there is a condition."""
-        return self._plan.condition is not None
+    def has_to_judge(self, recording: Recording) -> bool:
+        """Say whether the condition has a say about the next item."""
+        return recording.whole and self._plan.condition is not None
 
     async def judge(self, recording: Recording, item: object) -> None:
         """Give a recording up if the condition refuses an item."""
         condition = self._plan.condition
-        if condition is None or not recording.whole:
-            return
+        assert condition is not None
         try:
             accepted = await consult(condition, item, recording.call)
         except Exception as error:  # noqa: BLE001  of the user's callable; the consumer has nothing to do with it
@@ -236,21 +237,24 @@ class StreamRunner:
             if not room:
                 logger.info("a run of %r is not stored: it yields more than %d items", recording.call.key, self._most)
 
+    def accept(self, recording: Recording) -> bool:
+        """Say whether a run that has come to its end is to be stored; count it if the options refuse it."""
+        is_short = recording.cost < self._plan.min_cost
+        if recording.refused or is_short:
+            self.observer.refused(recording.call.key)
+        return recording.whole and not (is_short or recording.permit.void)
+
     async def store(self, recording: Recording) -> None:
-        """Store the items of a run that has come to its end, if they were recorded and are worth it."""
+        """Store the items of a run."""
         try:
-            await self._store(recording.call, recording, recording.taken.permit)
+            await self._store(recording.call, recording)
         except Exception as error:  # noqa: BLE001  the consumer has had all items
             self.observer.tolerate(error, "store", recording.call.key)
 
-    async def _store(self, call: Call, recording: Recording, permit: LoadPermit) -> None:
-        if permit.void or not recording.whole or recording.cost < self._plan.min_cost:
-            if recording.refused or recording.cost < self._plan.min_cost:
-                self.observer.refused(call.key)
-            return
+    async def _store(self, call: Call, recording: Recording) -> None:
         ttl = lifetime(self._plan, call, recording.items, self._engine.random.random)
         run = StoredRun(tuple(recording.items))
-        message = self._target.storing(call, Returned(recording.items), run, ttl, permit)
+        message = self._target.storing(call, Returned(recording.items), run, ttl, recording.permit)
         if await self._engine.ask(message) and self.observer.is_watched():
             self.observer.stored(call, message)
 

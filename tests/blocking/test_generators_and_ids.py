@@ -1,13 +1,15 @@
 """Plain generators, plain functions of many ids, and Bloom filters before plain functions, on each store."""
 
+import ctypes
 import inspect
 from contextlib import closing
 from functools import partial
 from threading import Event, Lock, get_ident
 
+import anyio
 import pytest
 
-from cashews import Cache, NotAsyncError
+from cashews import Cache, Command, NotAsyncError
 from cashews.exceptions import WrongArgumentError, WrongKeyError
 
 
@@ -174,6 +176,36 @@ def test_a_call_without_a_key_runs_uncached(memory):
     thing = object()
     assert list(parts(thing)) == [thing]
     assert parts.statistics().uncached == {"no key": 1}
+
+
+def test_an_interrupted_call_leaves_no_load(memory, source):
+    """Of a notebook, while an event loop looks for a stored run."""
+    consumer = ctypes.c_ulong(get_ident())
+
+    def interrupt(*_):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(consumer, ctypes.py_object(KeyboardInterrupt))
+
+    numbers = numbers_of(memory, source)
+    with memory.asynchronous.callback(interrupt, Command.GET), pytest.raises(KeyboardInterrupt):
+        list(numbers(3))
+    assert (memory.ping(), memory.statistics().loads) == (b"PONG", 0)
+    assert list(numbers(3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{}, {"condition": lambda *_, **__: True}], ids=["plain", "condition"])
+async def test_a_run_that_ends_in_an_event_loop_is_not_stored_and_goes_on(source, options):
+    """Guarantee 29: its consumer has handed it over, and may not block there."""
+    cache = Cache()
+    cache.setup("mem://")
+    numbers = numbers_of(cache.blocking, source, **options)
+    for _ in range(2):
+        items = numbers(3)
+        assert await anyio.to_thread.run_sync(next, items) == 0
+        assert list(items) == [1, 2]
+    assert source.closed == [3, 3]
+    assert numbers.statistics().uncached == {"no event loop": 2}
+    assert cache.statistics().loads == 0
+    await cache.close()
 
 
 def test_fifty_threads_consume_and_each_gets_one_whole_run(stored, source, crowd):
