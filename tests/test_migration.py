@@ -149,6 +149,24 @@ def test_a_cache_of_another_file_is_known(program, capsys, tmp_path):
     assert rules(tmp_path, capsys) == [(2, "disable")]
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        ("app.caches", "app/caches.py", True),
+        ("caches", "app/caches.py", True),
+        (".caches", "app/caches.py", True),
+        (".", "app/__init__.py", True),
+        ("app", "app/__init__.py", True),
+        ("functools", "app/caches.py", False),
+        ("django.core.cache", "app/cache.py", False),
+    ],
+)
+def test_a_cache_of_another_file_may_have_a_common_name(program, capsys, module, name, told):
+    program("from cashews import Cache\ncache = Cache()\n", name)
+    users = program(f"from {module} import cache\ncache.disable()\n", "app/users.py")
+    assert rules(users.parents[1], capsys) == ([(2, "disable")] if told else [])
+
+
 def test_a_finding_tells_the_place_the_old_meaning_the_new_one_and_the_cure(program, capsys):
     path = program("from cashews import cache\ncache.disable()\n")
     assert main([str(path)]) == FOUND

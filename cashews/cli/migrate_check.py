@@ -47,10 +47,20 @@ def _is_skipped(parts: Sequence[str]) -> bool:
 def check(trees: Iterable[tuple[Path, ast.Module]]) -> Iterator[Finding]:
     """Give the findings of a program, file by file, line by line."""
     files = list(trees)
-    project = Project(frozenset({"cache", "mem", *(name for _, tree in files for name in caches_in(tree))}))
+    names = {path: set(caches_in(tree)) for path, tree in files}
+    project = Project(
+        frozenset({"cache", "mem"}.union(*names.values())),
+        frozenset(module_parts(path) for path, found in names.items() if found),
+    )
     for path, tree in files:
         found = sorted(set(changes_in(tree, project)))
         yield from (Finding(str(path), line, change) for line, change in found)
+
+
+def module_parts(path: Path) -> tuple[str, ...]:
+    """Return the parts of a file's path that may be in the name of its module; that of a package is its folder."""
+    parts = path.with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
 
 
 def read(paths: Iterable[Path], unread: list[str]) -> Iterator[tuple[Path, ast.Module]]:

@@ -113,6 +113,8 @@ class Project(NamedTuple):
     """The names that stand for caches, in all files of a program and in one of them."""
 
     caches: frozenset[str]
+    homes: frozenset[tuple[str, ...]] = frozenset()
+    """The files that make or import a cache, each as the parts of its path that may be in the name of its module."""
     modules: frozenset[str] = frozenset()
     """The names of the package in one file."""
     own: Mapping[str, str] = {}
@@ -170,7 +172,15 @@ def _uses_cashews(tree: ast.Module, project: Project) -> bool:
     if any(_modules(tree)) or any(_imported(tree)):
         return True
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return any(name.name in project.caches - {"cache", "mem"} for node in imports for name in node.names)
+    return any(_is_cache(name.name, node, project) for node in imports for name in node.names)
+
+
+def _is_cache(name: str, node: ast.ImportFrom, project: Project) -> bool:
+    """Say whether an imported name is a cache; one of a common name has to come from a file that has a cache."""
+    if name not in {"cache", "mem"}:
+        return name in project.caches
+    module = tuple(node.module.split(".")) if node.module else ()
+    return any(home[len(home) - len(module) :] == module for home in project.homes)
 
 
 def _imports(node: ast.ImportFrom) -> Iterator[tuple[int, Change]]:
