@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias
 
@@ -173,12 +173,18 @@ class Flights:
         """Return the load of a key that runs in this event loop, if calls may join it."""
         return self._joinable((get_ident(), key)) if self._by_place else None
 
-    def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> list[Flight]:
-        """Return new loads of some keys, which calls may join; each ends with `end_all` or `abandon`.
+    def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> Sequence[LoadPermit]:
+        """Return new loads of some keys; each ends with `end_all` or `abandon`.
+
+        Calls may join them, except where no event loop runs.
 
         :param taggings: the keys, each with the tags that its value will carry
         """
-        here, thread, loop = AMBIENT.get(), get_ident(), self._loop()
+        here, thread = AMBIENT.get(), get_ident()
+        try:
+            loop = self._loop()
+        except EventLoopError:
+            return [self._permits.take(key, tagging) for key, tagging in taggings.items()]
         origin = None if here is None else here.invalidating
         flights = [Flight((thread, key), loop, origin, tagging) for key, tagging in taggings.items()]
         self._by_place.update({flight.place: flight for flight in flights})

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews._typing import ABSENT, Absent
+from cashews.actors.loop import loop_runs_here
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
@@ -173,8 +174,12 @@ class StreamRunner:
         return recording.whole and (recording.permit.tagging is not None or self._engine.follows)
 
     async def announce(self, recording: Recording) -> None:
-        """Announce a run to its store before it begins."""
-        await self._engine.announce(recording.permit)
+        """Announce a run to its store before it begins; give the recording up if that fails."""
+        try:
+            await self._engine.announce(recording.permit)
+        except Exception as error:  # noqa: BLE001  of a middleware, perhaps
+            recording.give_up()
+            self.observer.tolerate(error, "load", recording.call.key)
 
     @contextmanager
     def running(self, recording: Recording) -> Generator[None, None, None]:
@@ -263,7 +268,8 @@ async def _replay(items: Sequence[object]) -> AsyncGenerator[object, None]:
     for start in range(0, len(items), PACE):
         for item in items[start : start + PACE]:
             yield item
-        await checkpoint()
+        if loop_runs_here():
+            await checkpoint()
 
 
 def _is_refreshing(_: str) -> bool:

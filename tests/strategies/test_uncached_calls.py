@@ -221,6 +221,38 @@ def test_a_cached_function_runs_without_an_event_loop(decorate):
     assert cache.statistics().uncached
 
 
+def result_of(coroutine):
+    """Run a coroutine that waits for nothing, without an event loop."""
+    with pytest.raises(StopIteration) as told:
+        coroutine.send(None)
+    return told.value.value
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_ids_and_iterators_run_without_an_event_loop(used_before):
+    """They may find what was stored while there was one."""
+    cache = Cache()
+    cache.setup("mem://")
+
+    @cache.many(ttl=None, key="id:{id}")
+    async def load(ids):
+        return dict.fromkeys(ids, 5)
+
+    @cache.iterator(ttl=None, key="numbers")
+    async def numbers():
+        yield 5
+
+    async def items():
+        return [item async for item in numbers()]
+
+    if used_before:
+        anyio.run(items)
+    for _ in range(2):
+        assert result_of(load([1, 2])) == {1: 5, 2: 5}
+        assert result_of(items()) == [5]
+    assert cache.statistics().loads == 0
+
+
 @every_decorator
 async def test_a_cache_that_is_not_set_up_is_an_error_all_the_same(decorate, origin):
     load = decorate(Cache(), ttl=90, key="k")(origin)
@@ -241,6 +273,24 @@ async def test_a_run_that_cannot_be_stored_reaches_its_consumer(cache):
         assert [item async for item in numbers(1)] == [1, 2]
         assert sum(cache.statistics().uncached.values()) > before
         assert await cache.get_keys_count() == 0
+
+
+@on_memory
+async def test_a_run_whose_beginning_a_middleware_refuses_reaches_its_consumer(cache):
+    async def failing(call, cmd, _backend, *args, **kwargs):
+        if cmd is Command.GET_KEY_TAGS:
+            raise ZeroDivisionError
+        return await call(*args, **kwargs)
+
+    cache.add_middleware(failing)
+
+    @cache.iterator(90, key="k", tags=["t"])
+    async def numbers():
+        yield 1
+
+    assert [item async for item in numbers()] == [1]
+    assert cache.statistics().uncached == {"load failed": 1}
+    assert await cache.get_keys_count() == 0
 
 
 async def test_a_run_that_cannot_be_encoded_reaches_its_consumer(cache, subject):
