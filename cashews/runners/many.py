@@ -18,7 +18,7 @@ from cashews.runners.joint import JointLoader
 from cashews.runners.observer import CallObserver
 from cashews.runners.runner import JUDGED
 from cashews.runners.wanted import Wanted
-from cashews.strategies.entry import Returned
+from cashews.strategies.entry import Raised
 from cashews.strategies.strategy import LOAD, Serve, Verdict, outcome_of
 
 
@@ -96,20 +96,25 @@ class ManyRunner:
         return found
 
     def _sort(self, wanted: Wanted, ids: Sequence[Hashable], keys: Sequence[str], found: Iterable[object]) -> None:
-        """Take the values that were found, and note the ids that are to be loaded."""
+        """Take the values that were found, and note the ids that are to be loaded; raise a stored exception."""
         values, missing = wanted.values, wanted.keys
+        failure: Raised | None = None
         for one, key, value in zip(ids, keys, found, strict=True):
             if type(value) in JUDGED:
                 if value is ABSENT:
                     missing[one] = key
-                else:  # of a decorator of another strategy, or an exception
-                    value = answer_of(outcome_of(value), shared=True)  # noqa: PLW2901  its answer in its place
+                elif type(outcome := outcome_of(value)) is Raised:
+                    value, failure = outcome, failure or outcome  # noqa: PLW2901  told, and raised once all are counted
+                else:  # of a decorator of another strategy
+                    value = answer_of(outcome, shared=True)  # noqa: PLW2901  its answer in its place
             values[one] = value
         counts = self.observer.counts
         counts.hits += len(ids) - len(missing)
         counts.others += len(missing)
         if self.observer.is_watched():
             self._tell(wanted, ids, keys)
+        if failure is not None:
+            raise failure.fresh()
 
     def _tell(self, wanted: Wanted, ids: Sequence[Hashable], keys: Sequence[str]) -> None:
         for one, key in zip(ids, keys, strict=True):
@@ -117,7 +122,7 @@ class ManyRunner:
                 self.observer.missed(key)
             else:
                 call = self._ids.call(one, wanted.args, wanted.kwargs, key)
-                self.observer.answered(Source.HIT, call, Returned(wanted.values[one]))
+                self.observer.answered(Source.HIT, call, outcome_of(wanted.values[one]))
 
     # --- the methods of a decorated function
 

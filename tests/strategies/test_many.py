@@ -248,6 +248,11 @@ async def test_a_condition_may_remember_an_exception_for_one_id(cache, source):
     with pytest.raises(ValueError, match="lost"):
         await users([1, 2])
     assert await users([1]) == {1: "1 en 1"}
+    with cache.detect as detector, pytest.raises(ValueError, match="lost"):
+        await users([3, 1, 2])
+    assert sorted(detector.calls) == [users.key(1), users.key(2)]
+    figures = users.statistics()
+    assert (figures.calls, figures.hits) == (8, 5)
 
 
 async def test_ids_without_a_key_are_loaded_and_not_stored(cache):
