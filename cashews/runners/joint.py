@@ -127,7 +127,7 @@ class JointLoader:
             wanted.own[one] = self._engine.permits.take(wanted.keys[one], tagging)
         elif outcome is not TAKE_OVER:
             self._observer.counts.shared += 1
-            if self._observer.is_watched():
+            if self._observer.is_watched() and content_of(outcome) is not ABSENT:
                 self._observer.answered(Source.SHARED, self._call(wanted, one), outcome)
             wanted.values[one] = answer_of(outcome, shared=True)
         elif self._flights.take_over(flight, tagging):

@@ -84,6 +84,20 @@ async def test_ids_that_the_function_leaves_out_are_absent_and_remembered_if_ask
     assert source.runs == ([[1, 2]] if absent else [[1, 2], [2]])
 
 
+async def test_ids_that_another_calls_function_leaves_out_are_no_answers(cache, source, clock):
+    """No detector is told of them, and no ttl is worked out for them."""
+    users = cached(cache, source, ttl=lambda *_, result, **__: len(result))
+    source.unknown, source.takes = {2}, 1.0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(users, [1, 2])
+        await clock.advance(0.1)
+        with cache.detect as detector:
+            tasks.start_soon(users, [1, 2])
+            await clock.advance(2)
+    assert list(detector.calls) == [users.key(1)]
+    assert users.statistics().uncached == {}
+
+
 async def test_without_the_option_none_is_a_value(cache):
     @cache.many(ttl=90, key="{id}")
     async def load(ids):
