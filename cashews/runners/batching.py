@@ -110,6 +110,7 @@ class Batcher:
             self._close(batch, place)
             ids = list(dict.fromkeys([one, *batch.waiting.values()]))
             found = await self._ids.run(self._function, ids, args, kwargs)
+            values = {each: found.get(each) for each in ids}
         except Exception as error:
             failed = Raised(error)
             _tell(batch, lambda _: failed)
@@ -118,8 +119,8 @@ class Batcher:
             self._close(batch, place)
             _pass_on(batch)
             raise
-        _tell(batch, lambda each: Returned(found.get(each)))
-        return found.get(one)
+        _tell(batch, lambda each: Returned(values[each]))
+        return values[one]
 
 
 def types_in(value: object) -> object:

@@ -85,6 +85,30 @@ async def test_a_failure_is_each_callers_own(user, clock):
     assert one is not other
 
 
+async def test_a_result_that_is_no_mapping_is_an_error_of_each_call(cache, clock):
+    """None of them waits for a value that does not come."""
+
+    @cache.batching(window=1)
+    async def load(ids):
+        return ids
+
+    found = []
+
+    async def call(one):
+        try:
+            await load(one)
+        except AttributeError as error:
+            found.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for one in range(3):
+            tasks.start_soon(call, one)
+        await clock.advance(2)
+        answered = len(set(map(id, found)))
+        tasks.cancel_scope.cancel()
+    assert answered == 3
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.5], ids=["while it gathers", "while it runs"])
 async def test_a_cancelled_leader_is_followed_by_the_next_call(cache, clock, seconds):
     runs = []
