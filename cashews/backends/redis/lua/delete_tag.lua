@@ -1,8 +1,8 @@
 -- Requires: time, heads, memberships, tags
 -- Deletes some of the values that carry a tag; asked again until none is left.
--- KEYS: the index. ARGV: the tag, how many members of the index to look at, '1' the first time; on a cluster the instant
--- of the deletion and the number of the slot's last membership in the roster; the anchor. Answers how many members
--- are left.
+-- KEYS: the index. ARGV: the tag, how many members of the index to look at, '1' the first time; on a cluster the
+-- instant of the deletion and the number of the slot's last membership in the roster; the anchor. Answers how many
+-- members are left.
 
 local tag = ARGV[1]
 if MOVING then return AGAIN end

@@ -2,7 +2,8 @@
 -- Begins a membership in the roster of a tag. It lasts a minute longer there than in its slot: the clocks of two nodes
 -- may differ by so much.
 -- KEYS: the roster, the instant of the last deletion. ARGV: the anchor of the slot, the number of its last membership,
--- the milliseconds of this one, '' for ever. Answers its number, which is higher, and that instant, '0' if there is none.
+-- the milliseconds of this one, '' for ever. Answers its number, which is higher, and that instant, '0' if there is
+-- none.
 
 local number = string.format('%.0f', math.max(microseconds(), ARGV[2] + 1))
 local ends = '+inf'

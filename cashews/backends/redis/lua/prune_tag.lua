@@ -1,7 +1,7 @@
 -- Requires: time, heads, memberships, tags
 -- Takes members out of the index of a tag if their values do not carry it; asked again until the end.
--- KEYS: the index. ARGV: the tag, the member to begin with, how many members to look at, the anchor. Answers where to go
--- on, -1 at the end.
+-- KEYS: the index. ARGV: the tag, the member to begin with, how many members to look at, the anchor. Answers where to
+-- go on, -1 at the end.
 
 if MOVING then return AGAIN end
 local tag, from, many = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
