@@ -80,6 +80,16 @@ class Cluster:
                 return next(node for node in self.nodes if node.port == port)
         raise LookupError(slot)
 
+    def bring_home(self) -> None:
+        """Move each slot that a test has moved back to its first master."""
+        for first, last, (_, port, *_), *_ in self.nodes[0].command("CLUSTER", "SLOTS"):
+            for slot in range(first, last + 1):
+                home = self.nodes[next(i for i in range(MASTERS) if slot < SLOTS * (i + 1) // MASTERS)]
+                if home.port != port:
+                    while self.owner(slot) is not home:
+                        self.begin_move(slot)
+                        self.end_move(slot)
+
     def begin_move(self, slot: int) -> tuple[Node, Node]:
         """Begin to move a slot to the next node; returns the old node and the new one."""
         old = self.owner(slot)

@@ -10,8 +10,9 @@ from tests.servers import binaries
 
 @pytest.fixture(params=binaries() or ["none"])
 def cluster(request, clusters):
-    """A cluster without a key."""
+    """A cluster without a key, with each slot at its first master."""
     found = clusters(request.param)
+    found.bring_home()
     found.empty()
     return found
 

@@ -38,15 +38,6 @@ async def move(cluster, how):
         await run_sync(cluster.end_move, LAST)
 
 
-def move_back(cluster, how):
-    """End the move, and move the slot on until it is where it was."""
-    if how != "moved":
-        cluster.end_move(LAST)
-    while cluster.owner(LAST) is not cluster.nodes[-1]:
-        cluster.begin_move(LAST)
-        cluster.end_move(LAST)
-
-
 def of_second(key):
     return slot_of(key) * MASTERS // SLOTS == 1
 
@@ -65,7 +56,8 @@ async def test_a_scan_finds_keys_that_move_behind_it(cache, cluster, how, values
                 moved = True
                 await move(cluster, how)
     finally:
-        await run_sync(move_back, cluster, how)
+        if moved and how != "moved":
+            await run_sync(cluster.end_move, LAST)
     assert sorted(found) == sorted(KEYS + MOVING)
 
 
