@@ -119,12 +119,14 @@ async def test_no_message_is_forgotten(name):
         arrived.append(message)
         return message.declined()
 
-    known = {"key": "k", "many": ("k", "l"), "pairs": {"k": 1}, "pattern": "k*", "indexes": (1,), "tags": ("t", "u")}
+    named = {"key": "k", "many": ("k", "l"), "pairs": {"k": 1}, "pattern": "k*"}
+    known = {**named, "indexes": (1,), "tags": ("t", "u"), "beside": ("v",)}
     message = kind(**{field.name: known.get(field.name) for field in fields(kind)})
     reply = await add_prefix("P:")(message, proceed)
     assert reply == message.declined()
     (there,) = arrived
-    assert all(key.startswith("P:") for key in (*there.keys, *getattr(there, "tags", ())))
+    tags = (*getattr(there, "tags", ()), *getattr(there, "beside", ()))
+    assert all(key.startswith("P:") for key in (*there.keys, *tags))
     if kind not in {m.Ping, m.DeleteTags}:
         assert there.keys or there.covers.startswith("P:")
 
