@@ -127,6 +127,7 @@ CLUSTER = {
     "redis-cluster-signed-chained": Subject(
         "redis+cluster:", {**STRICT, **SIGNED}, [hand_on], refuses=IN_SLOTS, loop="asyncio"
     ),
+    "redis-cluster-near": Subject("redis+cluster:", {**STRICT, **NEAR}, refuses=IN_SLOTS, loop="asyncio"),
     "redis-cluster-one-slot": Subject(
         "redis+cluster:", STRICT, [add_prefix("{one}")], refuses=frozenset({"over_slots"}), loop="asyncio"
     ),

@@ -233,7 +233,7 @@ def test_wrong_urls_are_refused(url):
     assert "+cluster" in str(refusal.value) or "db" in str(refusal.value)
 
 
-@pytest.mark.parametrize("options", [{"client_side": True}, {"connections": 2}, {"db": 1}])
+@pytest.mark.parametrize("options", [{"connections": 2}, {"db": 1}])
 def test_options_that_a_cluster_does_not_have_are_refused(options):
     with pytest.raises(SettingsError, match=next(iter(options))):
         Cache().setup("redis+cluster://h", **options)

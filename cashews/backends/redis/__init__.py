@@ -18,13 +18,15 @@ from urllib.parse import SplitResult
 
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Directory, parse_address, parse_cluster, parse_sentinels
+from cashews.backends.redis.near import Near
 from cashews.backends.redis.near_store import NearStore as NearStore
 from cashews.backends.redis.options import RedisOptions as RedisOptions
 from cashews.backends.redis.options import own_options as own_options
 from cashews.backends.redis.sentinels import Sentinels
-from cashews.backends.redis.servers import OneServer
+from cashews.backends.redis.servers import OneServer, Servers
 from cashews.backends.redis.store import RedisStore as RedisStore
 from cashews.backends.redis.topology import Topology
+from cashews.backends.redis.tracking import Tracking
 
 
 def store_of(url: SplitResult, options: RedisOptions, environment: Environment) -> RedisStore | NearStore:
@@ -32,15 +34,19 @@ def store_of(url: SplitResult, options: RedisOptions, environment: Environment) 
 
     :raises WrongOptionError: if the URL cannot be parsed, or a certificate cannot be read
     """
+    near = Near(options.client_side_size, options.client_side_bytes) if options.client_side else None
+    store = RedisStore(_servers_of(url, options, environment, near), options, environment)
+    return store if near is None else NearStore(store, near, options, environment)
+
+
+def _servers_of(url: SplitResult, options: RedisOptions, environment: Environment, near: Near | None) -> Servers:
     if options.cluster or url.scheme.endswith("+cluster"):
         options.check_cluster()
-        return RedisStore(Topology(parse_cluster(url, options), options, environment), options, environment)
+        return Topology(parse_cluster(url, options), options, environment, near)
     directory: Directory
     if url.scheme.endswith("+sentinel"):
         places, service, master = parse_sentinels(url, options)
         directory = Sentinels(places, service, master, patience=options.patience, clock=environment.clock)
     else:
         directory = parse_address(url, options)
-    if options.client_side:
-        return NearStore(directory, options, environment)
-    return RedisStore(OneServer(directory, options, environment), options, environment)
+    return OneServer(directory, options, environment, None if near is None else Tracking(near, options))

@@ -31,7 +31,7 @@ from cashews.backends.redis.handshake import Welcome, shake_hands
 from cashews.backends.redis.inbox import Inbox, Request, RequestKind
 from cashews.backends.redis.link import CLOSED, Link
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.tracking import Storing, Tracking
 from cashews.backends.redis.wire import PING, pack
 from cashews.messages import LoadPermit
 
@@ -73,7 +73,7 @@ class Connection(Actor):
         """The number of servers that were left in a row, since each refused a write."""
         self._stays_until = -math.inf
         """The instant until which a server is not left for that reason."""
-        self._inbox = Inbox()
+        self._inbox = Inbox(tracking)
         self.connects = self.timeouts = self._joined = 0
         self.tracking = tracking
         self.tracks = tracking is not None
@@ -88,7 +88,7 @@ class Connection(Actor):
         if self.tracking is not None:
             self.tracking.end()
         self._joined += self._inbox.joined
-        self._inbox = Inbox()
+        self._inbox = Inbox(self.tracking)
         self._channels: dict[bytes, list[Callable[[], object]]] = {}
         self._link: Link | None = None
         self._pushes = False
@@ -159,7 +159,7 @@ class Connection(Actor):
 
     def storing(self, key: str) -> RequestKind:
         """Return the kind of a request that stores a key under a permit."""
-        return Request if self.tracking is None else self.tracking.storing(key)
+        return Request if self.tracking is None else partial(Storing, key=key)
 
     @property
     def tells(self) -> int:
@@ -309,10 +309,10 @@ class Connection(Actor):
         if failed:
             logger.warning("redis at %s: %d requests were lost with a connection: %s", self._directory, failed, error)
 
-    def _post(self, packed: bytes) -> ReplySlot[Any]:
+    def _post(self, packed: bytes, kind: RequestKind = Request) -> ReplySlot[Any]:
         """Post a request of our own, whether or not there is room; returns the place of its reply."""
         place: ReplySlot[Any] = self._life.loop.reply_slot()
-        self._inbox.post(packed, place, reads=False)
+        self._inbox.post(packed, place, None, kind, reads=False)
         return place
 
     def _send(self, request: Request) -> None:

@@ -65,6 +65,23 @@ async def shake_hands(line: Line, address: Address, options: RedisOptions) -> We
     return Welcome(parser, greeted, untracked)
 
 
+async def ask_for_slots(address: Address, options: RedisOptions) -> list[Any]:
+    """Return the table of slots that a node of a cluster knows.
+
+    :raises ConnectionError: if it knows of none
+    """
+    line = await address.connect()
+    try:
+        parser = (await shake_hands(line, address, options)).parser
+        ranges = array(await ask_once(line, parser, "CLUSTER", "SLOTS"))
+    finally:
+        await line.aclose()
+    if not ranges:
+        message = "it knows of no slots"
+        raise ConnectionError(message)
+    return ranges
+
+
 async def log_in(line: Line, parser: Parser, address: Address) -> None:
     """Give the credentials of an address, if it has any, in the protocol that every server speaks.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from redis import exceptions as redis
 
@@ -21,6 +21,8 @@ ROOM = 10_000
 """How many requests may wait; further askers wait for room."""
 WRITE = 262_144
 """About how many bytes go into one write."""
+ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
+"""Has a node of a cluster carry out the next command, though its slot is still on the way there."""
 
 
 class Request(Letter):
@@ -28,7 +30,7 @@ class Request(Letter):
 
     __slots__ = ("again", "deadline", "packed", "parts", "permit", "reads", "weight")
 
-    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: object = None) -> None:
         self.replies = []
         self.packed = packed
         self.permit = permit
@@ -48,14 +50,31 @@ class Request(Letter):
         """Forget the replies so far: the request is going to be sent once more."""
 
 
+class Asking(Request):
+    """A request of two commands: have a slot that is on its way served, and the command itself."""
+
+    __slots__ = ()
+
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: object) -> None:
+        super().__init__(packed, permit, reads=reads, tracking=tracking)
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.parts = 2
+
+
 RequestKind: TypeAlias = Callable[..., Request]
-"""Makes a request: `kind(packed, permit, reads=reads)`."""
+"""Makes a request: `kind(packed, permit, reads=reads, tracking=tracking)`."""
 
 
 class Inbox:
-    """The requests of one connection in one event loop."""
+    """The requests of one connection in one event loop.
 
-    def __init__(self) -> None:
+    :param tracking: the tracking of the connection, if it has one: requests that fill a near table take part in it
+    """
+
+    def __init__(self, tracking: object = None) -> None:
+        self._tracking = tracking
         self.bell = SlotBell()
         """Rung when the first request comes to a mailbox whose connection waits for one."""
         self.mailbox: Mailbox[Request] = Mailbox(ROOM, self.bell)
@@ -101,7 +120,7 @@ class Inbox:
                 self.joined += 1
                 request.replies.append(place)
                 return request
-        request = kind(packed, permit, reads=reads)
+        request = kind(packed, permit, reads=reads, tracking=self._tracking)
         request.replies.append(place)
         if reads:
             self._shared[packed] = request

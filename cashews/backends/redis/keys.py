@@ -5,7 +5,7 @@ Keys that match a pattern come page by page: the server is never asked for all o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Final
@@ -15,13 +15,14 @@ from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.backends.encoding import one_by_one
 from cashews.backends.redis import scripts, tags
+from cashews.backends.redis.failures import AskError
 from cashews.backends.redis.layout import INDEX, OURS
 from cashews.backends.redis.near import NearSlot
 from cashews.backends.redis.remote import Remote, side_by_side
 from cashews.backends.redis.scripts import MOST_KEYS
 from cashews.backends.redis.servers import Place
 from cashews.backends.redis.survey import Survey
-from cashews.backends.redis.tracking import TRACK
+from cashews.backends.redis.tracking import TRACK, TrackedReads
 from cashews.backends.redis.values import exists, value_of
 from cashews.backends.redis.wire import (
     Word,
@@ -86,19 +87,37 @@ class FetchMany(m.GetMany):
 
 async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
     """Read several values and keep them in the near table until the server tells of changes."""
-    connection = remote.servers.first
-    if not connection.tracks or connection.tracking is None:
-        return await get_many(remote, message)
     found: list[object] = []
     for start in range(0, len(message.many), PAGE):
         page = message.many[start : start + PAGE]
-        kind = connection.tracking.reads(message.names[start : start + PAGE])
-        slots: list[NearSlot] = array(await scripts.READ_MANY.read(connection, page, TRACK, kind), len(page))
+        slots = await _kept(remote, page, dict(zip(page, message.names[start : start + PAGE], strict=True)))
+        if slots is None:
+            return await get_many(remote, message)
         pairs = zip(page, slots, strict=True)
         found += await one_by_one(
             value_of(remote, m.Get(key, message.default), slot, keeps=message.keeps) for key, slot in pairs
         )
     return tuple(found)
+
+
+async def _kept(remote: Remote, page: tuple[str, ...], names: Mapping[str, str]) -> list[NearSlot] | None:
+    """Return the slots of some keys; `None` if there is a server that cannot tell of their changes."""
+    shares = remote.servers.shares(page)
+    if not all(place.tracks for place in shares):
+        return None
+    try:
+        replies = await side_by_side([partial(_read_share, *share, names) for share in shares.items()])
+    except AskError:
+        return None
+    if len(replies) == 1:
+        return replies[0]
+    found = dict(zip(chain(*shares.values()), chain(*replies), strict=True))
+    return [found[key] for key in page]
+
+
+async def _read_share(place: Place, keys: Sequence[str], names: Mapping[str, str]) -> list[NearSlot]:
+    kind = partial(TrackedReads, keys=tuple([names[key] for key in keys]))
+    return array(await scripts.READ_MANY.read(place, tuple(keys), TRACK, kind), len(keys))
 
 
 async def set_many(remote: Remote, message: m.SetMany) -> None:

@@ -35,12 +35,12 @@ class Feed:
     """The changes that one link tells of: until `sure`, its silence means that there were none.
 
     :param lag: the seconds for which silence means that
-    :param probe: called to have the server answer, so that the link shows that it works
+    :param probe: called with a key that is served, to have the server answer: so the link shows that it works
     """
 
     __slots__ = ("_lag", "_probe", "doubtful", "sure")
 
-    def __init__(self, lag: float, probe: Callable[[], object]) -> None:
+    def __init__(self, lag: float, probe: Callable[[str], object]) -> None:
         self._lag = lag
         self._probe = probe
         self.sure = -math.inf
@@ -58,10 +58,10 @@ class Feed:
         """Say whether slots may be served."""
         return now < self.sure
 
-    def probe(self) -> None:
+    def probe(self, key: str) -> None:
         """Have the server answer, once until it does."""
         self.doubtful = self.sure
-        self._probe()
+        self._probe(key)
 
     def end(self) -> None:
         """Let no slot of this feed be served any more."""
@@ -108,7 +108,7 @@ class Near:
         if now >= slot.feed.doubtful:
             if not slot.feed.is_sure(now):
                 return NOT_NOW
-            slot.feed.probe()
+            slot.feed.probe(slot.key)
         self._slots.move_to_end(message.key)
         self.hits += 1
         value = slot.value
@@ -141,7 +141,7 @@ class Near:
             if not feed.is_sure(now):
                 self.unsure += 1
                 return None
-            feed.probe()
+            feed.probe(key)
         self._slots.move_to_end(key)
         return slot
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar, cast
+
+from redis.exceptions import RedisError
 
 from cashews import messages as m
 from cashews._dataclass import replace
@@ -13,16 +16,16 @@ from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_steps
 from cashews.backends.interface import Backend, Environment, Turn
-from cashews.backends.redis.address import Directory
+from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.keys import FetchMany
 from cashews.backends.redis.near import MOST, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.servers import OneServer
+from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.store import RedisStore
-from cashews.backends.redis.tracking import Tracking
 from cashews.backends.redis.values import Fetch, value_of
+from cashews.backends.redis.wire import PING
 from cashews.commands import Effect
-from cashews.exceptions import CacheBackendInteractionError, EncodeError
+from cashews.exceptions import CacheClosedError, CrossSlotError, EncodeError
 from cashews.serialize import Pending
 
 R = TypeVar("R")
@@ -39,13 +42,12 @@ class NearStore(Backend):
 
     name: ClassVar[str] = "redis"
 
-    def __init__(self, directory: Directory, options: RedisOptions, environment: Environment) -> None:
+    def __init__(self, store: RedisStore, near: Near, options: RedisOptions, environment: Environment) -> None:
         self._now = environment.clock.now
-        self._near = Near(options.client_side_size, options.client_side_bytes)
+        self._near = near
         self._prefix = options.client_side_prefix
         self._keeps = options.client_side_copy == "share"
-        servers = OneServer(directory, options, environment, Tracking(self._near, options))
-        self.store = RedisStore(servers, options, environment)
+        self.store = store
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
@@ -62,6 +64,8 @@ class NearStore(Backend):
         except EncodeError as error:
             error.rename(error.key.removeprefix(self._prefix))
             raise
+        except CrossSlotError as error:
+            raise self._named_by_users(error) from None
         finally:
             keys = message.keys if message.effect is Effect.WRITE else ()
             if len(keys) <= MOST:
@@ -117,14 +121,16 @@ class NearStore(Backend):
             if self._near.follow(key, permit):
                 return
             await self.store.ask(Fetch(self._named(key), None, key, keeps=self._keeps))
-        self._near.follow(key, permit)
+        servers = self.store.remote.servers
+        if not self._near.follow(key, permit) and servers.is_cluster and servers.at(self._named(key)).tracks:
+            permit.refuse()  # its slot is on its way to a node that is yet to tell of changes
 
     # --- writing
 
     async def _hear_out(self) -> None:
-        """Have the server answer: it has told of all changes that an earlier request has made before."""
-        with suppress(CacheBackendInteractionError):  # then there is no link any more, and nothing of it is served
-            await self.store.ask(m.Ping())
+        """Have each server answer: it has told of all changes that an earlier request has made before."""
+        connections = self.store.remote.servers.connections
+        await side_by_side([partial(_hear_out, connection) for connection in connections])
 
     def _cut(self, reply: Any) -> Any:
         """Return a reply that names keys or tags, without the prefix."""
@@ -136,6 +142,19 @@ class NearStore(Backend):
         return tuple([tag[size:] for tag in reply])
 
     # --- the store behind it
+
+    @property
+    def acts_as_one(self) -> bool:
+        return self.store.acts_as_one
+
+    def check_together(self, key: str, other: str) -> None:
+        try:
+            self.store.check_together(self._named(key), self._named(other))
+        except CrossSlotError as error:
+            raise self._named_by_users(error) from None
+
+    def _named_by_users(self, error: CrossSlotError) -> CrossSlotError:
+        return CrossSlotError(error.key.removeprefix(self._prefix), error.other.removeprefix(self._prefix))
 
     def as_raw(self, value: object) -> object:
         return self.store.as_raw(value)
@@ -167,6 +186,11 @@ class NearStore(Backend):
 
     async def close(self) -> None:
         await self.store.close()
+
+
+async def _hear_out(connection: Connection) -> None:
+    with suppress(RedisError, CacheClosedError):  # then there is no link any more, and nothing of it is served
+        await connection.ask(PING)
 
 
 def _cut_page(page: m.Page[Any], size: int) -> m.Page[Any]:

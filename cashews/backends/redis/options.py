@@ -131,8 +131,6 @@ class RedisOptions(SerializerOptions):
 
         :raises WrongOptionError: if it is
         """
-        if self.client_side:
-            raise WrongOptionError("client_side", self.client_side, "off on a cluster")
         if self.connections > 1:
             raise WrongOptionError("connections", self.connections, "1 on a cluster: one to each master")
 

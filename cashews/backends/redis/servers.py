@@ -28,8 +28,11 @@ class Place(Protocol):
 
     anchor: bytes
     """The beginning of keys of ours that lie beside a user's key; empty on a single server."""
-    tracks: bool
-    tracking: Tracking | None
+
+    @property
+    def tracks(self) -> bool:
+        """Whether reads fill a near table, as far as is known: whether the server tells of changes."""
+        ...
 
     def at(self, key: str | bytes) -> Place:
         """Return the place of another key."""

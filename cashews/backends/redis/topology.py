@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -25,13 +26,14 @@ from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.failures import OUTAGE, TROUBLE, AskError, MovedError
-from cashews.backends.redis.handshake import ask_once, shake_hands
-from cashews.backends.redis.inbox import Request, RequestKind
+from cashews.backends.redis.handshake import ask_for_slots
+from cashews.backends.redis.inbox import ASKING, Asking, Request, RequestKind
+from cashews.backends.redis.near import Near
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.servers import Place, Servers
 from cashews.backends.redis.slots import SLOTS, anchors, slot_of
 from cashews.backends.redis.survey import Survey
-from cashews.backends.redis.tracking import Tracking
+from cashews.backends.redis.tracking import Storing, Tracking, part_with
 from cashews.backends.redis.views import survey_of
 from cashews.backends.redis.wire import array, blob, integer, pack
 from cashews.exceptions import CacheClosedError, CrossSlotError
@@ -41,8 +43,6 @@ K = TypeVar("K", str, bytes, "str | bytes")
 
 REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDownError)
 """Refusals of a request that another node, or the same one a little later, carries out."""
-ASKING: Final = pack(("ASKING",))
-"""Has a node carry out the next command, though its slot is still on the way there."""
 SLOTS_OF: Final = pack(("CLUSTER", "SLOTS"))
 MOST_MOVES: Final = 5
 """Redirections in a row after which there is a pause before the next."""
@@ -52,30 +52,21 @@ PAUSE: Final = 0.01, 0.05
 """The fewest and the most seconds until a request is tried again."""
 
 
-class Asking(Request):
-    """A request of two commands: have a slot that is on its way served, and the command itself."""
-
-    __slots__ = ()
-
-    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
-        super().__init__(packed, permit, reads=reads)
-        self.rewind()
-
-    def rewind(self) -> None:
-        self.parts = 2
-
-
 class Slot(Place):
     """The place of the keys of one slot, at whichever master that has it."""
 
     __slots__ = ("_number", "_topology", "anchor")
-    tracks = False
-    tracking: Tracking | None = None
 
     def __init__(self, topology: Topology, number: int) -> None:
         self._topology = topology
         self._number = number
         self.anchor = anchors()[number]
+
+    @property
+    def tracks(self) -> bool:
+        topology = self._topology
+        node = topology.table[self._number]
+        return topology.near is not None and (node is None or node.tracks)
 
     def at(self, key: str | bytes) -> Place:
         return self._topology.at(key)
@@ -105,6 +96,8 @@ class Slot(Place):
                 return await node.ask(packed, reads=reads, permit=permit, surely=surely, kind=kind)
             except REDIRECTED as error:
                 trouble, moves = error, moves + 1
+                if kind is not Request and isinstance(error, (MovedError, AskError)):
+                    part_with(error, permit)
             except CacheClosedError:  # a node that has left the cluster, before the request was sent
                 if topology.table[self._number] is node:
                     raise
@@ -114,11 +107,11 @@ class Slot(Place):
                 raise
 
     def storing(self, key: str) -> RequestKind:
-        return Request
+        return Request if self._topology.near is None else partial(Storing, key=key)
 
     @property
     def tells(self) -> int:
-        return 0
+        return int(self._topology.near is not None)
 
     async def listen(self, channel: bytes, heard: Callable[[], object]) -> bool:
         return await self._topology.listen(self._number, channel, heard)
@@ -128,13 +121,19 @@ class Slot(Place):
 
 
 class Topology(Servers, Actor):
-    """The masters of a cluster, and the slots of each."""
+    """The masters of a cluster, and the slots of each.
+
+    :param near: the near table that the connections fill, if there is one
+    """
 
     any_anchor = b"{*}"
     is_cluster = True
 
-    def __init__(self, seeds: Sequence[Address], options: RedisOptions, environment: Environment) -> None:
+    def __init__(
+        self, seeds: Sequence[Address], options: RedisOptions, environment: Environment, near: Near | None = None
+    ) -> None:
         self._seeds = seeds
+        self.near = near
         self._options = options
         self._environment = environment
         self._clock = environment.clock
@@ -247,7 +246,9 @@ class Topology(Servers, Actor):
                 message = f"{self} does not serve a slot: {trouble}"
                 raise redis.ConnectionError(message)
             if isinstance(trouble, MovedError):
-                node = self.table[number] = self._node(trouble.host, trouble.port)
+                node = self._node(trouble.host, trouble.port)
+                self._note_loss({self.table[number]} - {node})
+                self.table[number] = node
                 self.note_outdated()
                 return node
             if isinstance(trouble, AskError):
@@ -264,7 +265,8 @@ class Topology(Servers, Actor):
         address = replace(self._seeds[0], host=host or self._seeds[0].host, port=port)
         connection = self._nodes.get(address)
         if connection is None:
-            connection = self._nodes[address] = Connection(address, self._options, self._environment)
+            tracking = None if self.near is None else Tracking(self.near, self._options, is_node=True)
+            connection = self._nodes[address] = Connection(address, self._options, self._environment, tracking)
             if self._tasks is not None:
                 start_soon(self._tasks, connection.run)
         return connection
@@ -345,16 +347,7 @@ class Topology(Servers, Actor):
 
     async def _ask_in_time(self, address: Address, patience: float) -> list[Any]:
         with self._clock.move_on_at(self._clock.now() + patience):
-            line = await address.connect()
-            try:
-                parser = (await shake_hands(line, address, self._options)).parser
-                ranges = array(await ask_once(line, parser, "CLUSTER", "SLOTS"))
-                if not ranges:
-                    message = "it knows of no slots"
-                    raise redis.ConnectionError(message)
-                return ranges
-            finally:
-                await line.aclose()
+            return await ask_for_slots(address, self._options)
         message = "no answer"
         raise redis.TimeoutError(message)
 
@@ -365,12 +358,20 @@ class Topology(Servers, Actor):
             first, last, (host, port, *_) = integer(each[0]), integer(each[1]), each[2]
             name = blob(host).decode("utf-8", "replace") if host else asked.host
             table[first : last + 1] = [self._node(name, integer(port))] * (last + 1 - first)
+        self._note_loss({old for old, new in zip(self.table, table, strict=True) if old is not new})
         self.table = table
         masters = {id(node) for node in table}
         for address, node in tuple(self._nodes.items()):
             if id(node) not in masters and self._tasks is not None:
                 del self._nodes[address]
                 start_soon(self._tasks, node.close)
+
+    @staticmethod
+    def _note_loss(nodes: Iterable[Connection | None]) -> None:
+        """Serve nothing from memory any more that came from nodes which have lost slots."""
+        for node in nodes:
+            if node is not None and node.tracking is not None:
+                node.tracking.lose_slots()
 
     # --- channels: a message is heard at every node
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from cashews.actors.loop import ReplySlot
+from cashews.backends.redis.failures import AskError, MovedError
 from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.near import TICK, Feed, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
@@ -30,12 +31,13 @@ class TrackedRead(Request):
     Its reply is a slot. The slot is expected from the second reply on: a change that comes before the third removes it.
     """
 
-    __slots__ = ("_key", "_left", "_slot", "_timeout", "_tracking", "_tracks")
+    __slots__ = ("_key", "_left", "_moves", "_slot", "_tracking", "_tracks")
 
-    def __init__(self, tracking: Tracking, key: str, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking, key: str) -> None:
         super().__init__(packed, permit, reads=reads)
         self._tracking = tracking
         self._key = key
+        self._moves = tracking.moves
         self.rewind()
 
     def rewind(self) -> None:
@@ -45,7 +47,7 @@ class TrackedRead(Request):
         self._left = -1
 
     def take(self, reply: object) -> None:
-        feed = self._tracking.feed
+        feed = self._tracking.feed_since(self._moves)
         if self.parts == BOTH_READS:
             self._tracks = reply == b"OK" and feed is not None
         elif type(reply) is int and self._tracks and feed is not None:
@@ -61,8 +63,8 @@ class TrackedRead(Request):
             return
         if slot is None:  # the link does not track
             slot = NearSlot(self._key, self._tracking.nothing)
-        deadline = math.inf if self._left < 0 else self.deadline - self._tracking.timeout + self._left / 1000 - TICK
-        near.fill(slot, reply, deadline)
+        near.fill(slot, reply, self._tracking.limit(self, self._left, is_absent=reply is None))
+        self._tracking.note_proof(self)
         super().answer(slot)
 
 
@@ -72,14 +74,15 @@ class TrackedReads(Request):
     Its reply is a list of slots. Whatever changes a key after the script is told after its reply.
     """
 
-    __slots__ = ("_keys", "_tracking", "_tracks")
+    __slots__ = ("_keys", "_moves", "_tracking", "_tracks")
 
     def __init__(
-        self, tracking: Tracking, keys: tuple[str, ...], packed: bytes, permit: LoadPermit | None, *, reads: bool
+        self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking, keys: tuple[str, ...]
     ) -> None:
         super().__init__(packed, permit, reads=reads)
         self._tracking = tracking
         self._keys = keys
+        self._moves = tracking.moves
         self.rewind()
 
     def rewind(self) -> None:
@@ -95,13 +98,13 @@ class TrackedReads(Request):
 
     def _slots(self, found: list[Any]) -> list[NearSlot]:
         tracking = self._tracking
-        near, feed = tracking.near, tracking.feed if self._tracks else None
-        sent = self.deadline - tracking.timeout - TICK
+        near, feed = tracking.near, tracking.feed_since(self._moves) if self._tracks else None
         slots: list[NearSlot] = []
         for key, left, stored in zip(self._keys, found[::2], found[1::2], strict=True):
             slot = NearSlot(key, tracking.nothing) if feed is None else near.expect(key, feed)
-            near.fill(slot, stored, math.inf if left < 0 else sent + left / 1000)
+            near.fill(slot, stored, tracking.limit(self, left, is_absent=stored is None))
             slots.append(slot)
+        tracking.note_proof(self)
         return slots
 
 
@@ -110,7 +113,7 @@ class Storing(Request):
 
     __slots__ = ("_key", "_tracking")
 
-    def __init__(self, tracking: Tracking, key: str, packed: bytes, permit: LoadPermit | None, *, reads: bool) -> None:
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking, key: str) -> None:
         super().__init__(packed, permit, reads=reads)
         self._tracking = tracking
         self._key = key
@@ -137,36 +140,77 @@ class Undoing(Request):
         super().answer(reply if isinstance(reply, Exception) else None)
 
 
+class Confirming(Request):
+    """The question for a key that was served: a node of a cluster answers it as long as it has the key's slot."""
+
+    __slots__ = ("_tracking",)
+
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self._tracking = tracking
+
+    def answer(self, reply: object) -> None:
+        if isinstance(reply, Exception):
+            self._tracking.lose_slots()
+        else:
+            self._tracking.note_proof(self)
+        super().answer(reply)
+
+
 class Tracking:
     """The near table and the feed of the link there is now, as the requests and the reader of a connection see them.
 
-    :param near: the table
+    A node of a cluster may lose a slot to another node, and then tells of no change in it: a node that has become a
+    replica even answers a `PING`. So there its silence is trusted after the answer to a question about a key alone.
+
+    :param near: the table, which the connections to all nodes of a cluster share
     :param options: the prefix of every key of ours, the lag, and the timeout of a request
+    :param is_node: whether the server is a node of a cluster
     """
 
-    def __init__(self, near: Near, options: RedisOptions) -> None:
+    def __init__(self, near: Near, options: RedisOptions, *, is_node: bool = False) -> None:
         self.near = near
         self.timeout = options.socket_timeout
         self._lag = options.client_side_lag
         self._prefix = options.client_side_prefix
+        self._is_node = is_node
+        self.moves = 0
+        """How often the node has lost slots: a value that was asked for before that is not kept."""
         self.feed: Feed | None = None
         """The feed of the link; `None` without a link that tracks."""
         self.nothing = Feed(self._lag, bool)
         """The feed of slots that are not kept."""
-        self.post: Callable[[bytes], object] = bool
+        self.post: Callable[..., object] = bool
         """Sends a command of our own."""
         self.send: Callable[[Request], object] = bool
         """Sends a request, whether or not there is room."""
 
     def begin(self) -> None:
         """Take note of a link that tracks."""
-        self.feed = Feed(self._lag, partial(self.post, PING))
+        self.feed = Feed(self._lag, self._confirm if self._is_node else self._ping)
+
+    def _ping(self, _: str) -> None:
+        self.post(PING)
+
+    def _confirm(self, key: str) -> None:
+        self.post(pack(("EXISTS", encoded(self._prefix + key))), Confirming)
 
     def end(self) -> None:
         """Take note of the end of the link: nothing that came on it is served any more, and no load may rely on it."""
         if self.feed is not None:
             self.near.flush(self.feed)
             self.feed = None
+
+    def lose_slots(self) -> None:
+        """Take note of slots that the node has lost: nothing that came from it is served any more."""
+        self.moves += 1
+        if self.feed is not None:
+            self.end()
+            self.begin()
+
+    def feed_since(self, moves: int) -> Feed | None:
+        """Return the feed; `None` if the node has lost slots since it had lost them so often."""
+        return self.feed if moves == self.moves else None
 
     def hear(self, keys: list[bytes] | None) -> None:
         """Take note of a push: keys that have changed, or `None` for all."""
@@ -184,19 +228,43 @@ class Tracking:
 
     def note_reply(self, request: Request) -> None:
         """Take note of the last of some replies: every change before its request was sent has been told."""
+        if self.feed is not None and not self._is_node:
+            self.feed.hear(request.deadline - self.timeout)
+
+    def note_proof(self, request: Request) -> None:
+        """Take note of a reply about a key: its server had the key, and has told of every change before."""
         if self.feed is not None:
             self.feed.hear(request.deadline - self.timeout)
 
-    def read(self, key: str) -> tuple[bytes, RequestKind]:
-        """Return the request that reads a key, and its kind."""
-        stored = encoded(self._prefix + key)
-        size = len(stored)
-        return READ % (size, stored, size, stored), partial(TrackedRead, self, key)
+    def limit(self, request: Request, left: int, *, is_absent: bool) -> float:
+        """Return the deadline of a slot.
 
-    def reads(self, keys: tuple[str, ...]) -> RequestKind:
-        """Return the kind of a request that reads several keys."""
-        return partial(TrackedReads, self, keys)
+        A key that is absent at a node may be created at another one to which its slot has gone: nobody tells of that.
 
-    def storing(self, key: str) -> RequestKind:
-        """Return the kind of a request that stores a key, named as at the server, under a permit."""
-        return partial(Storing, self, key)
+        :param request: the request whose reply has brought the value
+        :param left: the time to live in milliseconds, negative without one
+        """
+        sent = request.deadline - self.timeout
+        if left >= 0:
+            return sent + left / 1000 - TICK
+        return sent + self._lag if is_absent and self._is_node else math.inf
+
+
+def part_with(error: MovedError | AskError, permit: LoadPermit | None) -> None:
+    """Void a permit, since another node was not asked to tell of changes that overtake the load.
+
+    :raises AskError: for a read of a slot that is on its way: nodes forget either `ASKING` or `CACHING` at the other
+    """
+    if permit is not None:
+        permit.refuse()
+    elif isinstance(error, AskError):
+        raise error
+
+
+def tracked_read(stored: bytes, key: str) -> tuple[bytes, RequestKind]:
+    """Return the request that reads a key, and its kind.
+
+    :param stored: the key as the server knows it
+    """
+    size = len(stored)
+    return READ % (size, stored, size, stored), partial(TrackedRead, key=key)

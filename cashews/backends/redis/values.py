@@ -11,16 +11,18 @@ from cashews import messages as m
 from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.backends.redis import scripts
-from cashews.backends.redis.failures import wrong_reply
+from cashews.backends.redis.failures import AskError, wrong_reply
 from cashews.backends.redis.inbox import Request
 from cashews.backends.redis.layout import HEAD, raw
 from cashews.backends.redis.near import NearSlot
 from cashews.backends.redis.remote import Remote
+from cashews.backends.redis.tracking import tracked_read
 from cashews.backends.redis.wire import (
     Word,
     array,
     blob,
     blob_or_none,
+    encoded,
     integer,
     is_done,
     lifetime,
@@ -58,11 +60,14 @@ async def get(remote: Remote, message: m.Get) -> object:
 
 async def fetch(remote: Remote, message: Fetch) -> object:
     """Read a value and keep it in the near table until the server tells of a change."""
-    connection = remote.at(message.key)
-    if not connection.tracks or connection.tracking is None:
+    place = remote.at(message.key)
+    if not place.tracks:
         return await get(remote, message)
-    packed, kind = connection.tracking.read(message.name)
-    slot = await connection.ask(packed, reads=True, kind=kind)
+    packed, kind = tracked_read(encoded(message.key), message.name)
+    try:
+        slot = await place.ask(packed, reads=True, kind=kind)
+    except AskError:
+        return await get(remote, message)
     if slot.__class__ is not NearSlot:
         raise wrong_reply(slot, "bytes")
     return await value_of(remote, message, slot, keeps=message.keeps)
