@@ -109,6 +109,11 @@ class Cluster:
             node.command("CLUSTER", "SETSLOT", slot, "NODE", new.name)
         until(lambda: len({_owners(node) for node in self.nodes}) == 1)
 
+    def seize(self, slot: int, new: Node) -> None:
+        """Give a slot to a node though the old one still has keys in it; return when all nodes know it."""
+        new.command("CLUSTER", "SETSLOT", slot, "NODE", new.name)
+        until(lambda: len({_owners(node) for node in self.nodes}) == 1 and self.owner(slot) is new)
+
 
 def _replicates(replica: Node, node: Node) -> bool:
     from hiredis import ReplyError  # noqa: PLC0415  it needs the extra `redis`

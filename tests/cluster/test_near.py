@@ -99,3 +99,64 @@ async def test_changes_by_another_client_at_any_node_are_seen(cache, cluster, wo
 async def until_is(cache, key, value):
     while await cache.get(key) != value:
         await cache.ping()
+
+
+async def test_a_key_of_a_slot_on_its_way_is_read_and_not_kept(cache, cluster):
+    """Guarantees 31, 32: keys that are still there, that have gone ahead, and that are nowhere."""
+    key, gone, absent = of_node(0, 3)
+    slot = slot_of(key)
+    await cache.set_many({key: "here", gone: "gone"})
+    assert await cache.get_many(key, gone, absent) == ("here", "gone", None)
+    old, new = cluster.begin_move(slot)
+    try:
+        old.command("MIGRATE", new.host, new.port, stored(gone), 0, 1000)
+        await heard(cache, 1)
+        for number in range(20):
+            assert await cache.get(key) == "here"
+            assert await cache.get(gone) == ("gone" if not number else number - 1)
+            assert await cache.get(absent) is None
+            new.commands(("ASKING",), ("SET", stored(gone), number))
+            assert await cache.get(gone) == number
+    finally:
+        cluster.end_move(slot)
+    for number in range(20):
+        new.command("SET", stored(gone), number)
+        await until_is(cache, gone, number)
+        assert await cache.get_many(key, gone) == ("here", number)
+
+
+@pytest.mark.parametrize("takes_along", [True, False])
+async def test_a_key_whose_slot_has_moved_is_served_as_it_is_at_its_new_node(cache, cluster, clock, takes_along):
+    """Guarantees 31, 32: a value was taken along, or was left to be forgotten; an absent key is created there."""
+    key, absent = of_node(0, 2)
+    slot = slot_of(key)
+    for _ in range(MASTERS):
+        node = cluster.owner(slot)
+        beside = next(one for one in others(slot) if cluster.owner(slot_of(one)) is node)
+        node.command("SET", stored(key), 1)
+        node.command("DEL", stored(absent))
+        await until_is(cache, key, 1)
+        await until_is(cache, absent, None)
+        assert await cache.get(beside) is None
+        _, new = cluster.begin_move(slot)
+        if takes_along:
+            cluster.end_move(slot)
+        else:
+            cluster.seize(slot, new)
+        new.command("SET", stored(key), 2)
+        new.command("SET", stored(absent), 2)
+        for _ in range(9):
+            assert await cache.get(beside) is None
+            await clock.advance(LAG / 8)
+            await until(lambda: is_idle(cache))
+        assert await cache.get(absent) == 2
+        assert await cache.get(key) == 2
+
+
+def others(slot):
+    return [f"{anchors()[(slot + 1 + number * SLOTS // MASTERS) % SLOTS].decode()}beside" for number in range(MASTERS)]
+
+
+def is_idle(cache):
+    figures = cache.statistics().backends[""]
+    return not (figures["waiting"] or figures["in_flight"])
