@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
+from anyio.to_thread import run_sync
 
 from cashews import Cache
+from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.near import MOST, Near
+from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.slots import SLOTS, anchors, slot_of
+from cashews.backends.redis.tracking import TrackedRead, TrackedReads, Tracking
 from cashews.testing.clock import VirtualClock
+from tests.cluster.test_failovers import take_over
 from tests.clusters import MASTERS
+from tests.clusters import until as until_in_thread
 from tests.faults.proxy import until
 from tests.near.conftest import LAG, PREFIX
 
@@ -160,3 +168,162 @@ def others(slot):
 def is_idle(cache):
     figures = cache.statistics().backends[""]
     return not (figures["waiting"] or figures["in_flight"])
+
+
+async def test_a_master_that_became_a_replica_and_is_cut_off_is_not_trusted(replicated, opened, clock):
+    """Guarantee 31: such a node answers a PING, and tells of no change any more."""
+    (key,) = of_node(0)
+    old, heir = replicated.nodes[0], replicated.replicas[0]
+    async with opened(replicated.url) as cache:
+        await cache.set(key, "old")
+        assert await cache.get(key) == "old"
+        await run_sync(take_over, heir)
+        await run_sync(cut_off, old, heir)
+        heir.command("SET", stored(key), 2)
+        found = []
+        for _ in range(9):
+            found.append(await cache.get(key))
+            await clock.advance(LAG / 8)
+            await until(lambda: is_idle(cache))
+        assert set(found[:4]) == {"old"}, "nothing has told of the change"
+        assert found[-1] == 2
+
+
+def cut_off(old, heir):
+    """Have a replica hear of no further change."""
+    until_in_thread(lambda: b"master_link_status:up" in old.command("INFO", "replication"))
+    heir.command("ACL", "SETUSER", "default", "-psync", "-sync")
+    heir.command("CLIENT", "KILL", "TYPE", "replica")
+    until_in_thread(lambda: b"master_link_status:down" in old.command("INFO", "replication"))
+
+
+async def test_a_load_whose_master_was_replaced_meanwhile_is_not_stored(replicated, opened):
+    """Guarantee 10: a deletion at the new master was not told of."""
+    (key,) = of_node(0)
+    old, heir = replicated.nodes[0], replicated.replicas[0]
+    async with opened(replicated.url) as cache, opened(replicated.url) as other:
+
+        @cache(ttl="1h", key=key)
+        async def load():
+            await run_sync(take_over, heir)
+            await run_sync(cut_off, old, heir)
+            await other.delete(key)
+            return "old"
+
+        assert await load() == "old"
+        assert heir.command("EXISTS", stored(key)) == 0
+
+
+async def test_a_load_is_not_stored_while_its_slot_moves(cache, cluster):
+    """Guarantee 10: a deletion at the new node was not told of; it is stored again once the slot has moved."""
+    key, *more = of_node(0, 10)
+    slot = slot_of(key)
+
+    @cache(ttl="1h", key="{key}")
+    async def load(key):
+        if key == more[0]:
+            cluster.begin_move(slot)
+            new.commands(("ASKING",), ("SET", stored(key), 1), ("ASKING",), ("DEL", stored(key)))
+        if key == more[1]:
+            cluster.end_move(slot)
+        return "old"
+
+    new = cluster.nodes[1]
+    assert await load(key) == "old"
+    for each in more[:3]:
+        assert await load(each) == "old"
+        assert await cache.exists(each) is (each == more[2]), each
+    assert await cache.get(key) == "old"
+
+
+async def test_loads_of_every_node_are_overtaken_by_others(cache, opened, cluster):
+    """Guarantee 10: also if the key was absent, where the server alone would tell of nothing."""
+    async with opened() as other:
+
+        @cache(ttl="1h", key="{key}")
+        async def load(key, overtaken):
+            if overtaken:
+                await other.delete(key)
+            return "old"
+
+        for number in range(ROUNDS // MASTERS):
+            for key in KEYS:
+                overtaken = bool(number % 2)
+                assert await load(key, overtaken) == "old"
+                assert cluster.owner(slot_of(key)).command("EXISTS", stored(key)) is int(not overtaken)
+                await cache.delete(key)
+
+
+@pytest.mark.parametrize("way", ["tags", "match", "clear", "many", "commit"])
+async def test_ones_own_changes_of_keys_that_are_not_named_are_seen(cache, way):
+    """Guarantee 31: at every node, right after the call."""
+    keys = [key for number in range(MASTERS) for key in of_node(number, 10)]
+    for _ in range(30):
+        for key in keys:
+            await cache.set(key, 1, tags=["t"])
+        assert await cache.get_many(*keys) == (1,) * len(keys)
+        if way == "tags":
+            await cache.delete_tags("t")
+        elif way == "match":
+            await cache.delete_match("{*")
+        elif way == "clear":
+            await cache.clear()
+        elif way == "many":
+            await cache.delete_many(*keys, *(f"absent {number}" for number in range(MOST)))
+        else:
+            for number in range(MASTERS):
+                async with cache.transaction():
+                    for key in of_node(number, 10):
+                        await cache.delete(key)
+        for key in keys:
+            assert await cache.get(key) is None
+
+
+async def test_nothing_that_came_before_a_cut_is_served_after_it(cache, cluster):
+    """Guarantee 31: of that node; what others have told of is served on."""
+    nodes = [cluster.owner(slot_of(key)) for key in KEYS]
+    for number in range(20):
+        for key in KEYS:
+            await cache.set(key, number)
+            assert await cache.get(key) == number
+        node, key = nodes[number % MASTERS], KEYS[number % MASTERS]
+        before = cache.statistics().backends[""]["connects"]
+        node.command("CLIENT", "KILL", "TYPE", "normal")
+        node.command("SET", stored(key), -1)
+        await until(lambda before=before: is_cut(cache, before))
+        async with asking_nothing(cache):
+            assert [await cache.get(each) for each in KEYS if each != key] == [number] * (MASTERS - 1)
+        assert await cache.get(key) == -1
+
+
+def is_cut(cache, connects):
+    figures = cache.statistics().backends[""]
+    return figures["connected"] < MASTERS or figures["connects"] > connects
+
+
+def test_a_value_that_was_asked_for_before_its_slot_moved_is_not_kept():
+    """Guarantee 31: a write of one's own may have gone to the new node meanwhile."""
+    near = Near(10, 1_000)
+    tracking = Tracking(near, RedisOptions(client_side=True), is_node=True)
+    tracking.begin()
+    inbox = Inbox(tracking)
+    for replies, kind in (
+        ((b"OK", -1, b"1"), partial(TrackedRead, key="k")),
+        ((b"OK", [-1, b"1"]), partial(TrackedReads, keys=("k",))),
+    ):
+        for moves in (True, False):
+            inbox.post(b"", Place(), kind=kind, reads=False)
+            inbox.batch(0.0, 5.0)
+            if moves:
+                tracking.lose_slots()
+            for reply in replies:
+                inbox.answer(reply)
+            assert (near.find("k", 1.0) is None) is moves
+        near.drop(("k",))
+
+
+class Place:
+    """A place for a reply that nobody waits for."""
+
+    def give(self, reply):
+        pass
