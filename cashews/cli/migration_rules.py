@@ -82,7 +82,10 @@ FORMAT: Final = Change(
 )
 PLAIN: Final = Change("plain function", "fails at the call", "a NotAsyncError at decoration", "async def")
 CLUSTER: Final = Change(
-    "cluster", "tags on Redis Cluster", "they are refused, as is client_side", "leave tags out, or use one server"
+    "cluster",
+    "transactions over several slots",
+    "they are refused on a cluster",
+    "give all keys of a transaction the same text in braces",
 )
 SHARED: Final = Change(
     "mem://",

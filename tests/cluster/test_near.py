@@ -264,6 +264,16 @@ async def test_loads_of_every_node_are_overtaken_by_others(cache, opened, cluste
                 await cache.delete(key)
 
 
+@pytest.mark.parametrize("way", ["tags", "match", "clear"])
+async def test_each_node_is_heard_out_after_changes_of_keys_that_are_not_named(cache, cluster, way):
+    """Guarantee 31: a node tells of the changes of a script behind the script's reply."""
+    await cache.get_many(*KEYS)
+    for node in cluster.nodes:
+        node.forget_calls()
+    await {"tags": cache.delete_tags, "match": cache.delete_match, "clear": cache.clear}[way](*["*"][: way != "clear"])
+    assert [node.called().get("ping") for node in cluster.nodes] == [1] * MASTERS
+
+
 @pytest.mark.parametrize("way", ["tags", "match", "clear", "many", "commit"])
 async def test_ones_own_changes_of_keys_that_are_not_named_are_seen(cache, way):
     """Guarantee 31: at every node, right after the call."""
