@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -34,18 +35,29 @@ def start(module: str, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def race(server: Server, loop: str, seconds: float, *, cut: float = 0.0, bug: str = "") -> Verdict:
+def race(
+    server: Server,
+    loop: str,
+    seconds: float,
+    *,
+    cut: float = 0.0,
+    bug: str = "",
+    url: str = "",
+    prefix: str = PREFIX,
+    disturb: Callable[[], object] | None = None,
+) -> Verdict:
     """Run a race and judge it.
 
-    :param cut: kill all connections at intervals of so many seconds
+    :param cut: kill all connections at intervals of so many seconds, or `disturb` in another way
+    :param url: the URL for the readers, unless that is the server's
     """
     server.command("FLUSHALL")
-    writer = start("writer", server.port, PREFIX, seconds + HEAD_START, 1)
-    readers = [start("reader", loop, bug, server.url, PREFIX, seconds, number) for number in range(READERS)]
+    writer = start("writer", server.port, prefix, seconds + HEAD_START, 1)
+    readers = [start("reader", loop, bug, url or server.url, prefix, seconds, number) for number in range(READERS)]
     until = monotonic() + seconds
     while cut and monotonic() < until:
         sleep(cut)
-        server.command("CLIENT", "KILL", "TYPE", "normal")
+        disturb() if disturb else server.command("CLIENT", "KILL", "TYPE", "normal")
     outputs = [each.communicate()[0] for each in (writer, *readers)]
     log = [json.loads(line) for line in outputs[0].splitlines()]
     return Judge(log).judge([json.loads(output) for output in outputs[1:]])

@@ -23,7 +23,7 @@ CUT = 1_000
 
 
 class Wire:
-    """A connection that asks one thing at a time, and connects again when it is cut."""
+    """A connection that asks one thing at a time, connects again when it is cut, and goes where a cluster sends it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -38,14 +38,32 @@ class Wire:
         """Ask until there is an answer: what the writer asks may be done twice."""
         for _ in range(CUT):
             try:
-                self._link.sendall(hiredis.pack_command(words))
-                while (reply := self._reader.gets()) is False:
-                    self._reader.feed(self._link.recv(65_536) or ended())
+                reply = self._ask_once(words)
             except OSError:
                 self._connect()
-            else:
+                continue
+            kind, _, place = str(reply).partition(" ") if isinstance(reply, hiredis.ReplyError) else ("", "", "")
+            if kind == "MOVED":
+                self._port = int(place.rpartition(":")[2])
+                self._connect()
+            elif kind == "ASK":
+                reply = Wire(int(place.rpartition(":")[2])).ask_ahead(*words)
+                if not isinstance(reply, hiredis.ReplyError):
+                    return reply
+            elif kind != "TRYAGAIN":
                 return reply
         raise AssertionError
+
+    def ask_ahead(self, *words: str | int) -> object:
+        """Ask about a slot that is on its way here."""
+        self._ask_once(("ASKING",))
+        return self._ask_once(words)
+
+    def _ask_once(self, words: tuple[str | int, ...]) -> object:
+        self._link.sendall(hiredis.pack_command(words))
+        while (reply := self._reader.gets()) is False:
+            self._reader.feed(self._link.recv(65_536) or ended())
+        return reply
 
 
 def ended() -> bytes:
