@@ -72,7 +72,8 @@ class Route:
             for kind, turn in self.backend.turns.items()
             if not any(interceptor.concerns(kind.command) for interceptor in interceptors)
         }
-        self.direct = self.backend.direct if self.turns.keys() >= DIRECT else None
+        served = DIRECT & self.backend.turns.keys()
+        self.direct = self.backend.direct if served and self.turns.keys() >= served else None
 
     def shut(self) -> None:
         """Serve nothing in place any more."""

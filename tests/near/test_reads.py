@@ -7,9 +7,11 @@ import anyio
 import pytest
 
 from cashews import Command
+from cashews._typing import ABSENT, NOT_NOW
 from cashews.serialize import register_type
 from tests.faults.proxy import until
-from tests.near.conftest import PREFIX
+from tests.internals import inside
+from tests.near.conftest import LAG, PREFIX
 
 pytestmark = pytest.mark.redis
 KEYS = [f"k{number}" for number in range(10)]
@@ -47,6 +49,45 @@ async def test_a_key_that_was_read_is_not_asked_for_again(opened, asks_nothing, 
                     assert await cache.get_many(*KEYS) == tuple(range(10))
         assert figures(cache)["near_hits"] >= 100 * 30
     assert len(heard) >= 100 * 10 * callback
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_look_answers_as_the_message_does(cache, server, clock, stored):
+    """What is read without a message is what the message reads: nothing, once the server has told of a change."""
+    engine = inside(cache).engine
+    if stored:
+        server.command("SET", f"{PREFIX}k", 1, "PX", 60_000)
+    assert engine.look("k") is NOT_NOW
+    found = await cache.get("k", ABSENT)
+    assert engine.look("k") is found is (1 if stored else ABSENT)
+    assert engine.put("k", 2, None) is NOT_NOW
+    with cache.disabling(Command.GET):
+        assert engine.look("k") is NOT_NOW
+    await clock.advance(LAG)
+    assert engine.look("k") is NOT_NOW, "the link has to show that it works"
+    assert await cache.get("k", ABSENT) is found
+    server.command("SET", f"{PREFIX}k", 3)
+    await cache.ping()
+    assert engine.look("k") is NOT_NOW
+    assert await cache.get("k") == 3
+
+
+async def test_no_look_reaches_past_a_lifetime(cache, server, clock):
+    server.command("SET", f"{PREFIX}k", 1, "PX", 500)
+    assert await cache.get("k") == 1
+    assert inside(cache).engine.look("k") == 1
+    await clock.advance(0.5)
+    assert inside(cache).engine.look("k") is NOT_NOW
+
+
+@pytest.mark.parametrize(
+    "options", [{"client_side_copy": "decode"}, {"middlewares": [pass_on]}], ids=["decode", "passed"]
+)
+async def test_nothing_goes_straight_where_values_are_decoded_or_passed_on(opened, options):
+    async with opened(**options) as cache:
+        await cache.set("k", [1])
+        assert [await cache.get("k"), await cache.get("k")] == [[1], [1]]
+        assert inside(cache).engine.look("k") is NOT_NOW
 
 
 async def test_reading_on_costs_a_command_each_half_of_the_lag(cache, clock, asks_nothing, figures):

@@ -89,7 +89,7 @@ class Near:
     def __init__(self, size: int, most_bytes: int) -> None:
         self._size = size
         self._most_bytes = most_bytes
-        self._slots: OrderedDict[str, NearSlot] = OrderedDict()
+        self.slots: OrderedDict[str, NearSlot] = OrderedDict()
         """The least recently used first."""
         self._bytes = 0
         self._followers: dict[str, list[m.LoadPermit]] = {}
@@ -102,14 +102,14 @@ class Near:
 
     def get(self, message: m.Get, now: float) -> object:
         """Serve a read in place: the turn of `Get` and `Recall`."""
-        slot = self._slots.get(message.key)
+        slot = self.slots.get(message.key)
         if slot is None or slot.is_stored_form or now >= slot.deadline:
             return NOT_NOW
         if now >= slot.feed.doubtful:
             if not slot.feed.is_sure(now):
                 return NOT_NOW
             slot.feed.probe(slot.key)
-        self._slots.move_to_end(message.key)
+        self.slots.move_to_end(message.key)
         self.hits += 1
         value = slot.value
         return message.default if value is ABSENT else value
@@ -129,7 +129,7 @@ class Near:
 
     def find(self, key: str, now: float) -> NearSlot | None:
         """Return the slot of a key that may be served; one that has expired is removed."""
-        slot = self._slots.get(key)
+        slot = self.slots.get(key)
         if slot is None:
             return None
         if now >= slot.deadline:
@@ -142,31 +142,31 @@ class Near:
                 self.unsure += 1
                 return None
             feed.probe(key)
-        self._slots.move_to_end(key)
+        self.slots.move_to_end(key)
         return slot
 
     # --- filling, by the reader
 
     def expect(self, key: str, feed: Feed) -> NearSlot:
         """Return a new slot for a key whose changes are told from now on; it is served once it is filled."""
-        before = self._slots.get(key)
+        before = self.slots.get(key)
         if before is not None:
             self._drop(before)
-        self._slots[key] = slot = NearSlot(key, feed)
+        self.slots[key] = slot = NearSlot(key, feed)
         return slot
 
     def fill(self, slot: NearSlot, stored: bytes | None, deadline: float) -> None:
         """Give an expected slot its value; it is kept if the key has not changed meanwhile."""
         if stored is not None:
             slot.value, slot.is_stored_form = stored, True
-        if self._slots.get(slot.key) is not slot:
+        if self.slots.get(slot.key) is not slot:
             return
         slot.deadline = deadline
         if stored is not None:
             slot.size = len(stored)
             self._bytes += slot.size
-        while len(self._slots) > self._size or self._bytes > self._most_bytes:
-            self._drop(next(iter(self._slots.values())))
+        while len(self.slots) > self._size or self._bytes > self._most_bytes:
+            self._drop(next(iter(self.slots.values())))
             self._evicted += 1
 
     # --- removing
@@ -174,19 +174,19 @@ class Near:
     def drop(self, keys: Iterable[str]) -> None:
         """Remove the slots of some keys."""
         for key in keys:
-            slot = self._slots.get(key)
+            slot = self.slots.get(key)
             if slot is not None:
                 self._drop(slot)
 
     def _drop(self, slot: NearSlot) -> None:
-        del self._slots[slot.key]
+        del self.slots[slot.key]
         self._bytes -= slot.size
 
     def invalidate(self, keys: Iterable[str]) -> None:
         """Remove the slots of keys that the server says have changed."""
         for key in keys:
             self._invalidations += 1
-            slot = self._slots.get(key)
+            slot = self.slots.get(key)
             if slot is not None:
                 self._drop(slot)
             if key in self._followers:
@@ -207,7 +207,7 @@ class Near:
 
     def follow(self, key: str, permit: m.LoadPermit) -> bool:
         """Void a permit at the next change of a key, if the server is bound to tell of it; says whether it is."""
-        slot = self._slots.get(key)
+        slot = self.slots.get(key)
         if slot is None or slot.feed.sure == -math.inf:
             return False
         with SHARED:
@@ -238,7 +238,7 @@ class Near:
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes by name."""
         return {
-            "near_keys": len(self._slots),
+            "near_keys": len(self.slots),
             "near_bytes": self._bytes,
             "near_hits": self.hits,
             "near_misses": self.misses,

@@ -15,6 +15,7 @@ from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_steps
+from cashews.backends.direct import Direct
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.redis.connection import Connection
 from cashews.backends.redis.keys import FetchMany
@@ -22,6 +23,7 @@ from cashews.backends.redis.near import MOST, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.store import RedisStore
+from cashews.backends.redis.straight import straight_lines
 from cashews.backends.redis.values import Fetch, value_of
 from cashews.backends.redis.wire import PING
 from cashews.commands import Effect
@@ -48,6 +50,11 @@ class NearStore(Backend):
         self._prefix = options.client_side_prefix
         self._keeps = options.client_side_copy == "share"
         self.store = store
+        self._direct = straight_lines(near, environment.door, environment.clock.now)
+
+    @property
+    def direct(self) -> Direct | None:
+        return self._direct
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
