@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 from anyio.to_thread import run_sync
 
-from cashews import Cache
 from cashews.backends.redis.inbox import Inbox
 from cashews.backends.redis.near import Near
 from cashews.backends.redis.options import RedisOptions
@@ -19,7 +18,7 @@ from tests.cluster.test_failovers import take_over
 from tests.clusters import MASTERS
 from tests.clusters import until as until_in_thread
 from tests.faults.proxy import until
-from tests.near.conftest import LAG, PREFIX
+from tests.near.conftest import LAG, PREFIX, near_cache
 
 pytestmark = pytest.mark.redis
 ROUNDS = 200
@@ -53,12 +52,7 @@ def clock():
 @pytest.fixture
 def opened(cluster, clock):
     """``opened(**options)``: a cache to enter, whose deadlines the test owns."""
-
-    def open_cache(url=cluster.url, **options):
-        given = {"suppress": False, "clock": clock, "client_side_prefix": PREFIX, "client_side_lag": LAG, **options}
-        return Cache.open(url, client_side=True, **given)
-
-    return open_cache
+    return lambda url=cluster.url, **options: near_cache(clock, url, **options)
 
 
 @pytest.fixture

@@ -18,15 +18,16 @@ def clock() -> VirtualClock:
     return VirtualClock()
 
 
+def near_cache(clock, url, **options):
+    """Return a cache with a near table, to be entered, whose deadlines the test owns."""
+    given = {"suppress": False, "clock": clock, "client_side_prefix": PREFIX, "client_side_lag": LAG, **options}
+    return Cache.open(url, client_side=True, **given)
+
+
 @pytest.fixture
 def opened(server, clock):
     """``opened(**options)``: a cache to enter, whose deadlines the test owns."""
-
-    def open_cache(url=server.url, **options):
-        given = {"suppress": False, "clock": clock, "client_side_prefix": PREFIX, "client_side_lag": LAG, **options}
-        return Cache.open(url, client_side=True, **given)
-
-    return open_cache
+    return lambda url=server.url, **options: near_cache(clock, url, **options)
 
 
 @pytest.fixture
