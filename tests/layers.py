@@ -92,7 +92,7 @@ WINGS = (
 """Every module belongs to the first wing that has it. A module knows its own row and those below."""
 
 ALONE = {
-    "asyncio": ["actors.line", "actors.loop"],
+    "asyncio": ["actors.loop"],
     "trio": ["actors.loop"],
     "redis": ["backends.redis", "backends.redis.*"],
     "hiredis": ["backends.redis", "backends.redis.*"],

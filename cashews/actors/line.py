@@ -2,8 +2,6 @@
 
 On asyncio the event loop itself calls the conversation when bytes have come, and once in a turn when there are some to
 send: no task has to be woken for either. On trio two tasks do that, one for each direction.
-
-Besides `loop` the only module that knows `asyncio`, and only its types.
 """
 
 from __future__ import annotations
@@ -22,8 +20,9 @@ from cashews.actors.loop import Loop, ReplySlot
 from cashews.actors.mailbox import Bell
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
+
+    from cashews.actors.loop import AbstractEventLoop, Future, Transport
 
 CHUNK = 65_536
 """The most bytes that one read takes from a stream."""
@@ -90,7 +89,7 @@ class Line(Bell, ABC):
 class AsyncioLine(Line):
     """A line on asyncio: the protocol of a transport."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._context = Context()
         """The context of our own callbacks: an empty one, and not that of the task that has rung."""
@@ -102,12 +101,12 @@ class AsyncioLine(Line):
         """Whether the conversation has others left: bytes that come wait behind them."""
         self._error: Exception | None = None
         """Why the line has broken: nothing more is sent, and bytes that have come are still taken."""
-        self._news: asyncio.Future[None] = loop.create_future()
+        self._news: Future[None] = loop.create_future()
         """Done once bytes have come for a reader by hand, or the line has broken."""
-        self._closed: asyncio.Future[None] = loop.create_future()
+        self._closed: Future[None] = loop.create_future()
         self._is_full = False
         """Whether the transport takes no more bytes for now."""
-        self._transport: asyncio.Transport
+        self._transport: Transport
 
     @property
     def socket(self) -> socket.socket:
@@ -203,7 +202,7 @@ class AsyncioLine(Line):
 
     # --- called by the transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: Transport) -> None:
         """Take note of the transport."""
         self._transport = transport
 

@@ -1,6 +1,6 @@
 """The event loop underneath: reply slots, and tasks that belong to the loop itself.
 
-The only module that uses `asyncio` or `trio`, each only while it is running.
+The only module that imports `asyncio` or `trio`, each only while it is running.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from cashews.exceptions import EventLoopError
 
 if TYPE_CHECKING:
     import asyncio
+    from asyncio import AbstractEventLoop as AbstractEventLoop
+    from asyncio import Future as Future
+    from asyncio import Transport as Transport
 
     import trio
 
