@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, BinaryIO, Final, TypeAlias, cast
 from zlib import adler32
 
-from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
+from diskcache import core  # pyright: ignore[reportMissingTypeStubs]  it has no types
 
 from cashews._dataclass import dataclass
 from cashews._log import logger

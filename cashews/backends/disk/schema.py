@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-import diskcache  # pyright: ignore[reportMissingTypeStubs]
-from diskcache import core  # pyright: ignore[reportMissingTypeStubs]
+import diskcache  # pyright: ignore[reportMissingTypeStubs]  it has no types
+from diskcache import core  # pyright: ignore[reportMissingTypeStubs]  likewise
 
 VERSION: Final = 1
 """The version of the schema. A file stores the version with which it was created."""

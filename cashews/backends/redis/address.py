@@ -32,7 +32,7 @@ EXAMPLES = {
     "sentinel": "user:password@host1:26379,host2:26379/service/0",
 }
 """What may stand behind the scheme of a URL."""
-parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]
+parse_url = cast("Callable[[str], dict[str, Any]]", connection.parse_url)  # pyright: ignore[reportUnknownMemberType]  untyped
 
 
 class Directory(ABC):

@@ -35,7 +35,7 @@ NOTHING: Final = NothingType()
 MALFORMED: Final = (TypeError, IndexError)
 """Errors of the parser at replies that fit the protocol and make no sense: a list as a map's key, an empty push."""
 
-_pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
+_pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]  untyped
 
 
 def pack(words: tuple[Word, ...]) -> bytes:

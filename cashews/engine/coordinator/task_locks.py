@@ -100,7 +100,7 @@ class TaskLocks:
 
     def _lasting(self, place: Place) -> list[HeldLock]:
         """Return the locks at a place that do not end by themselves."""
-        held = [lock for each in self._all for lock in each._held_at(place)]  # noqa: SLF001
+        held = [lock for each in self._all for lock in each._held_at(place)]  # noqa: SLF001  of the same class
         return [lock for lock in held if not lock.lost and (lock.renewed or lock.lease is None)]
 
     def _held_at(self, place: Place) -> Iterator[HeldLock]:
@@ -112,7 +112,7 @@ class TaskLocks:
     def _wanted_by(self, task: object) -> Place | None:
         """Return the place of the lock that a task of any event loop waits for."""
         for each in self._all:
-            wanted = each._wanted.get(task)  # noqa: SLF001
+            wanted = each._wanted.get(task)  # noqa: SLF001  likewise
             if wanted is not None:
                 return wanted
         return None
