@@ -11,10 +11,12 @@ from typing import Any, ParamSpec, TypeVar
 from cashews._arguments import text
 from cashews._dataclass import dataclass, field, replace
 from cashews.exceptions import NotAsyncError, SharedKeyError, SharedKeyWarning, WrongArgumentError
-from cashews.keys.compile import compile_key, get_cache_key_template, template_of
+from cashews.keys.compile import get_cache_key_template, key_source, template_of
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.names import Claims, Subject, subject_of, without_textless
+from cashews.keys.source import KeySource
 from cashews.keys.tags import TAG_LABELS, Tag, TagMaker, TagRules, compile_tags
+from cashews.keys.writing import is_plain
 from cashews.runners.call import Target
 
 P = ParamSpec("P")
@@ -54,7 +56,10 @@ class Keying:
 
         :raises WrongKeyError: if a template does not fit it
         """
-        return Target(function, self.key_of(function), self.tags_of(function), self.rules)
+        self._claim_default(function)
+        source = self._source(function, in_use=True)
+        head = source.head() if is_plain(function) else None
+        return Target(function, source.key(), self.tags_of(function), self.rules, head)
 
     def tags_of(self, function: Callable[..., object]) -> TagMaker | None:
         """Return the maker of the tags of a function's values, `None` if the decorator gives them none.
@@ -72,14 +77,12 @@ class Keying:
         :raises WrongKeyError: if the template does not fit it
         :raises SharedKeyError: if another function has this default key, and keys are strict
         """
-        if self.template is None:
-            subject = self._subject(function)
-            self._claim(function, subject, template_of(subject, None, self.prefix, noself=self.noself))
-        return self._compiled(function, in_use=True)
+        self._claim_default(function)
+        return self._source(function, in_use=True).key()
 
     def shown_key_of(self, function: Callable[..., object]) -> Callable[..., str]:
         """Return the function that shows the keys of a function's calls, those that cannot be used, too."""
-        return self._compiled(function, in_use=False)
+        return self._source(function, in_use=False).key()
 
     def template_of(self, function: Callable[..., object]) -> str | None:
         """Return the template that makes the keys of a function; `None` if the class of `self` is also part of them."""
@@ -99,8 +102,8 @@ class Keying:
         self._claim(function, subject, f"{self.prefix}:{template}")
         return replace(self, template=template, noself=False)
 
-    def _compiled(self, function: Callable[..., object], *, in_use: bool) -> Callable[..., str]:
-        return compile_key(
+    def _source(self, function: Callable[..., object], *, in_use: bool) -> KeySource:
+        return key_source(
             function,
             self.template,
             prefix=self.prefix,
@@ -114,6 +117,11 @@ class Keying:
     def _subject(self, function: Callable[..., object]) -> Subject:
         subject = subject_of(function)
         return subject if self.answers else without_textless(subject, self.formatter.plain_text)
+
+    def _claim_default(self, function: Callable[..., object]) -> None:
+        if self.template is None:
+            subject = self._subject(function)
+            self._claim(function, subject, template_of(subject, None, self.prefix, noself=self.noself))
 
     def _claim(self, function: Callable[..., object], subject: Subject, template: str) -> None:
         """Say that two functions have one default key, once per key."""

@@ -55,6 +55,8 @@ class Direct:
     """The straight lines to a store; an engine has the same attributes for the lines to its only store."""
 
     look: Look
+    look_hit: Look
+    """Reads one value as `GetHit` does: an entry counts the read. The entry that it returns is the stored one."""
     put: Put
 
 
@@ -62,7 +64,7 @@ def _not_now(*_: object) -> NotNowType:
     return NOT_NOW
 
 
-SHUT: Final = Direct(_not_now, _not_now)
+SHUT: Final = Direct(_not_now, _not_now, _not_now)
 """The straight lines where there are none."""
 
 
@@ -72,6 +74,11 @@ class StraightLines(Protocol):
     @property
     def look(self) -> Look:
         """Read one value."""
+        ...
+
+    @property
+    def look_hit(self) -> Look:
+        """Read one value and count the read."""
         ...
 
     @property

@@ -65,6 +65,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._sole: Route | None = None
         self.look: Look = SHUT.look
         """The straight lines to the only store, while nothing is in the way: looked up at each use."""
+        self.look_hit: Look = SHUT.look_hit
         self.put: Put = SHUT.put
         self._all_on = True
         self.follows = False
@@ -246,7 +247,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
         direct = SHUT if sole is None or sole.direct is None else sole.direct
-        self.look, self.put = direct.look, direct.put
+        self.look, self.look_hit, self.put = direct.look, direct.look_hit, direct.put
 
     # --- lifetime
 

@@ -5,41 +5,15 @@ This happens once, at decoration. A call then makes its key without parsing or b
 
 from __future__ import annotations
 
-import functools
-import keyword
-from collections.abc import Callable, Container, Mapping
-from inspect import Parameter, Signature
-from types import FunctionType
-from typing import Final, NoReturn, cast
+from collections.abc import Callable, Container
 
-from cashews._dataclass import dataclass, field
-from cashews.exceptions import NoKeyError, UnstableKeyError, WrongKeyError
-from cashews.keys.context import context_values
-from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter
-from cashews.keys.kinds import Text
-from cashews.keys.names import STARRED, Owner, Subject, subject_of, without_textless
-from cashews.keys.signatures import annotations_of, signature_of, unknown_attribute
-from cashews.keys.template import (
-    ARGS,
-    CONTEXT,
-    KWARGS,
-    Field,
-    FunctionCall,
-    Item,
-    Step,
-    Template,
-    ends_in_kwargs,
-    needs_end,
-    parse_template,
-    template_pattern,
-)
-from cashews.keys.text import PlainText, TextForm
+from cashews.exceptions import WrongKeyError
+from cashews.keys.formatter import Formatter, default_formatter
+from cashews.keys.names import STARRED, Subject, subject_of, without_textless
+from cashews.keys.source import RESULT, KeySource
+from cashews.keys.template import Field, parse_template, template_pattern
 
-__all__ = ["compile_key", "default_template", "get_cache_key_template", "template_pattern"]
-
-RESULT = "result"
-"""The root of fields that stand for the result of the call, unless a parameter has this name."""
-_CONVERSIONS: Final[dict[str, Text]] = {"r": repr, "s": str, "a": ascii}
+__all__ = ["RESULT", "compile_key", "default_template", "get_cache_key_template", "template_pattern"]
 
 
 def default_template(function: Callable[..., object], exclude: Container[str | None] = ()) -> str:
@@ -75,6 +49,37 @@ def compile_key(
 ) -> Callable[..., str]:
     """Return a function that makes keys; it takes the same arguments as the decorated function.
 
+    The parameters are those of `key_source`.
+
+    :raises WrongKeyError: if the template does not fit the function
+    """
+    return key_source(
+        function,
+        template,
+        prefix=prefix,
+        noself=noself,
+        formatter=formatter,
+        strict=strict,
+        result=result,
+        in_use=in_use,
+        answers=answers,
+    ).key()
+
+
+def key_source(
+    function: Callable[..., object],
+    template: str | None = None,
+    *,
+    prefix: str = "",
+    noself: bool = False,
+    formatter: Formatter = default_formatter,
+    strict: bool = False,
+    result: bool = False,
+    in_use: bool = False,
+    answers: bool = True,
+) -> KeySource:
+    """Return the source of the keys of a function's calls.
+
     :param template: the template of the keys; `None` for the default template of the function
     :param noself: leave the first parameter of a method out of the default template, and name its class
     :param strict: give different keys to different arguments, and refuse objects that have no text of their own
@@ -88,13 +93,14 @@ def compile_key(
     if not answers:
         subject = without_textless(subject, formatter.plain_text)
     head, rest = _template(subject, template, prefix, noself=noself)
-    source = _KeySource(function, subject, formatter, strict=strict, result=result, in_use=in_use)
+    source = KeySource(function, subject, formatter, strict=strict, result=result, in_use=in_use)
     left_out = subject.owner if noself else None
-    if noself and template is None and left_out is not None:
-        return source.compiled(head, rest, left_out)
     if template is not None:
         _check_parameters(subject, rest, left_out, whole=answers and strict and in_use)
-    return source.compiled(head, rest)
+        source.read(head, rest)
+    else:
+        source.read(head, rest, left_out)
+    return source
 
 
 def _template(subject: Subject, key: str | None, prefix: str, *, noself: bool) -> tuple[str, str]:
@@ -126,270 +132,3 @@ def _check_parameters(subject: Subject, template: str, left_out: str | None, *, 
     if missing := [name for name in missing if name != left_out]:
         reason = f"it leaves out {', '.join(missing)}; with strict_keys a key names every parameter"
         raise WrongKeyError(subject.name, template, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class _Blame:
-    """The error of one field at a call, made from the exception that the field's expression has raised."""
-
-    function: str
-    field: str
-
-    def __call__(self, error: Exception) -> WrongKeyError:
-        return WrongKeyError(self.function, self.field, _told(error))
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """The errors of a key in use: with strict keys they say all, otherwise they quote no argument."""
-
-    function: str
-    strict: bool
-
-    def __call__(self, error: Exception) -> NoReturn:
-        if isinstance(error, UnstableKeyError):
-            error = UnstableKeyError(error.kind, error.doubt, self.function)
-        if self.strict:
-            raise error if isinstance(error, WrongKeyError) else WrongKeyError(self.function, "", _told(error))
-        field = error.field if isinstance(error, WrongKeyError) else ""
-        while isinstance(error, WrongKeyError) and error.field and error.__cause__ is not None:
-            error = cast("Exception", error.__cause__)
-        reason = error.reason if isinstance(error, UnstableKeyError) else type(error).__name__
-        raise NoKeyError(self.function, f"field {{{field}}}: {reason}" if field else reason, field)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-@dataclass(slots=True)
-class _KeySource:
-    """The source of one key function: statements for the fields that can fail, then one f-string.
-
-    Everything that the source uses besides the parameters is a global of the function. The names of these globals start
-    with `mark`, and no parameter's name does, so parameters may have any name.
-    """
-
-    function: Callable[..., object]
-    subject: Subject
-    formatter: Formatter
-    strict: bool
-    result: bool
-    in_use: bool
-    form: TextForm = field(init=False)
-    plain: PlainText = field(init=False)
-    mark: str = field(init=False, default="_")
-    lines: list[str] = field(init=False, default_factory=list[str])
-    names: dict[str, object] = field(init=False)
-
-    def __post_init__(self) -> None:
-        while any(name.startswith(self.mark) for name in self.subject.signature.parameters):
-            self.mark += "_"
-        shown = not (self.strict or self.in_use)
-        self.form = self.formatter.form(strict=self.strict, shown=shown)
-        self.plain = self.formatter.plain(shown=shown)
-        self.names = {"__name__": self.subject.module}
-        self.bind(text=self.form.by_type, result=self.form.result, shown=self.form.shown, context=context_values)
-        self.bind(format=format, getattr=getattr, type=type, failure=Exception, missing=(AttributeError, LookupError))
-        self.bind(refuse=_Refusal(self.name, self.strict))
-
-    @property
-    def name(self) -> str:
-        return self.subject.name
-
-    def bind(self, **values: object) -> None:
-        """Make values available to the source under their names behind the mark."""
-        self.names.update({self.mark + name: value for name, value in values.items()})
-
-    def bound(self, value: object) -> str:
-        """Make a value available to the source and return the name that it gets there."""
-        name = f"{self.mark}{len(self.names)}"
-        self.names[name] = value
-        return name
-
-    def compiled(self, head: str, rest: str, left_out: str | None = None) -> Callable[..., str]:
-        """Compile a template that is given in two parts.
-
-        :param left_out: the parameter for the object of a method, whose class is named between the parts
-        """
-        if left_out is None:
-            pieces = self.pieces(parse_template(head + rest, self.name))
-        else:
-            first, second = parse_template(head, self.name), parse_template(rest, self.name)
-            pieces = [*self.pieces(first), self.owner(left_out), *self.pieces(second)]
-        body = "\n".join([*self.lines, f"return {''.join(pieces) or repr('')}"])
-        if self.in_use or self.strict:
-            error = f"{self.mark}error"
-            body = f"try:\n{_indented(body)}\nexcept {self.mark}failure as {error}: {self.mark}refuse({error})"
-        source = f"def {self.mark}key{self.bare_signature()}:\n{_indented(body)}"
-        exec(compile(source, f"<key of {self.name}>", "exec"), self.names)  # noqa: S102  names and literals only
-        return self.finished(cast("FunctionType", self.names[f"{self.mark}key"]))
-
-    def owner(self, name: str) -> str:
-        home = f"{self.subject.module}.{self.subject.qualname.rpartition('.')[0]}"
-        return f"f'{{{self.bound(Owner(home, self.form.report))}({self.root(name, name)})}}'"
-
-    def bare_signature(self) -> Signature:
-        bare = [
-            parameter.replace(annotation=Parameter.empty, default=Parameter.empty)
-            for parameter in self.subject.signature.parameters.values()
-        ]
-        if self.result:
-            bare.insert(0, Parameter(f"{self.mark}outcome", Parameter.POSITIONAL_ONLY))
-        return Signature(bare)
-
-    def finished(self, key: FunctionType) -> Callable[..., str]:
-        """Give the key function the defaults of the decorated one, and its name, for a `TypeError` at a wrong call."""
-        parameters = self.subject.signature.parameters.values()
-        defaults = {one.name: one.default for one in parameters if one.default is not Parameter.empty}
-        named = {one.name for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
-        key.__defaults__ = tuple([value for name, value in defaults.items() if name not in named])
-        key.__kwdefaults__ = {name: value for name, value in defaults.items() if name in named}
-        key.__qualname__ = self.subject.qualname
-        key.__name__ = key.__qualname__.rpartition(".")[2]
-        return key
-
-    def pieces(self, parts: Template) -> list[str]:
-        """Return the string literals that form the key when they are written side by side."""
-        if not ends_in_kwargs(parts):
-            return [self.piece(part, parts[index + 1 :]) for index, part in enumerate(parts)]
-        *fixed, literal, _ = parts
-        shortened = str(literal)[:-1]
-        return [*self.pieces((*fixed, *filter(None, [shortened]))), self.optional_kwargs()]
-
-    def piece(self, part: str | Field, rest: Template) -> str:
-        if isinstance(part, str):
-            return repr(part)
-        end = "';'" if self.strict and needs_end(rest) else ""
-        return f"f'{{{self.text(part)}}}'{end} "
-
-    def optional_kwargs(self) -> str:
-        value = self.root(KWARGS, KWARGS)
-        text = f"{self.mark}kwargs"
-        self.lines.append(f"{text} = ':' + {self.text_of(value)} if {value} else ''")
-        return f"f'{{{text}}}'"
-
-    def text_of(self, value: str) -> str:
-        return f"{self.mark}text[{self.mark}type({value})]({value})"
-
-    def text(self, part: Field) -> str:
-        """Return the expression of a field's text.
-
-        Anything beyond a parameter's name may fail, so it is evaluated in a statement of its own that blames the field.
-        """
-        self.check_attributes(part)
-        value = functools.reduce(self.stepped, part.steps, self.root(part.root, part.source))
-        if part.is_plain and value.isidentifier():
-            return self.text_of(value)
-        local = f"{self.mark}value{len(self.lines)}"
-        if part.call:
-            self.guard(part, f"{local} = {self.mark}result({self.called(value, part, part.call, local)})")
-            return local
-        if part.conversion or part.spec:
-            self.guard(part, f"{local} = {value}\n {local} = {self.mark}result({self.formatted(local, part)})")
-            return local
-        self.guard(part, f"{local} = {value}")
-        return self.text_of(local)
-
-    def guard(self, part: Field, statements: str) -> None:
-        error, blame = f"{self.mark}error", self.bound(_Blame(self.name, part.source))
-        self.lines.append(
-            f"try:\n {statements}\nexcept {self.mark}failure as {error}: raise {blame}({error}) from {error}"
-        )
-
-    def root(self, name: str, source: str) -> str:
-        """Return the expression of a field's root."""
-        parameters, bound = self.subject.signature.parameters, self.subject.bound
-        starred = {STARRED[one.kind]: one.name for one in parameters.values() if one.kind in STARRED}
-        name = starred.get(name, name)
-        if name in parameters:
-            if parameters[name].kind not in STARRED or not bound.get(name):
-                return name
-            form = "(*{}, *{})" if parameters[name].kind is Parameter.VAR_POSITIONAL else "{{**{}, **{}}}"
-            return form.format(self.bound(bound[name]), name)
-        if name in bound:
-            return self.bound(bound[name])
-        if self.result and name == RESULT:
-            return f"{self.mark}outcome"
-        if name == CONTEXT:
-            return f"{self.mark}context()"
-        if KWARGS in starred and name != ARGS:
-            return f"{self.root(KWARGS, source)}[{name!r}]"
-        raise WrongKeyError(self.name, source, f"no such parameter; parameters: {', '.join(parameters) or 'none'}")
-
-    def stepped(self, value: str, step: Step) -> str:
-        if isinstance(step, Item):
-            return f"{value}[{step.key!r}]"
-        is_plain = step.name.isidentifier() and not keyword.iskeyword(step.name)
-        return f"{value}.{step.name}" if is_plain else f"{self.mark}getattr({value}, {step.name!r})"
-
-    def check_attributes(self, part: Field) -> None:
-        parameter = self.subject.signature.parameters.get(part.root)
-        returned = parameter is None and self.result and part.root == RESULT
-        # The annotations of *args and **kwargs describe their items, not the parameters themselves.
-        if not part.steps or ((parameter is None or parameter.kind in STARRED) and not returned):
-            return
-        if reason := unknown_attribute(annotations_of(self.function).get("return" if returned else part.root), part):
-            raise WrongKeyError(self.name, part.source, reason)
-
-    def formatted(self, value: str, part: Field) -> str:
-        """Return the expression of a value with its conversion and its format specification applied."""
-        text = f"{self.bound(_CONVERSIONS[part.conversion])}({value})" if part.conversion else value
-        text = f"{self.mark}format({text}, {part.spec!r})" if part.spec else text
-        return f"{self.mark}shown({value}, {text})"
-
-    def called(self, value: str, part: Field, call: FunctionCall, local: str) -> str:
-        """Return the expression of a function's result."""
-        function = self.formatter.functions.get(call.name)
-        if function is None:
-            known = ", ".join(sorted(self.formatter.functions))
-            raise WrongKeyError(self.name, part.source, f"no function {call.name!r}; functions: {known}")
-        positional, keywords = function.split(call.arguments)
-        self.check_call(function, part, positional, keywords)
-        if function.takes is Takes.OPTIONAL:
-            self.lines.append(f"try: {local} = {value}\nexcept {self.mark}missing: {local} = None")
-            value = local
-        if part.conversion:
-            value = f"{self.bound(_CONVERSIONS[part.conversion])}({value})"
-        first = {Takes.TEXT: f"{self.bound(self.plain)}({value})", Takes.FORM: f"{self.bound(self.form)}({value})"}
-        arguments = [first.get(function.takes, value), *map(self.argument, positional)]
-        arguments += [f"{name}={self.argument(text)}" for name, text in keywords.items()]
-        return f"{self.bound(function.call)}({', '.join(arguments)})"
-
-    def argument(self, argument: object) -> str:
-        """Return the expression of a function's argument: a literal, or the plain text of a nested field."""
-        if not isinstance(argument, Field):
-            return self.bound(argument)
-        self.check_attributes(argument)
-        value = functools.reduce(self.stepped, argument.steps, self.root(argument.root, argument.source))
-        if argument.call:
-            raise WrongKeyError(self.name, argument.source, "a nested field has no function of its own")
-        if argument.conversion or argument.spec:
-            return self.formatted(value, argument)
-        return f"{self.bound(self.plain)}({value})"
-
-    def check_call(
-        self, function: TemplateFunction, part: Field, positional: tuple[object, ...], keywords: Mapping[str, object]
-    ) -> None:
-        """Refuse arguments at decoration that the function would refuse at every call."""
-        try:
-            _check_arity(function.call, positional, keywords)
-            if function.check is not None and not any(isinstance(one, Field) for one in positional):
-                function.check(*positional, **keywords)
-        except (TypeError, ValueError) as error:
-            raise WrongKeyError(self.name, part.source, f"{part.call and part.call.name}: {error}") from error
-
-
-def _check_arity(
-    function: Callable[..., object], positional: tuple[object, ...], keywords: Mapping[str, object]
-) -> None:
-    try:
-        accepted = signature_of(function)
-    except ValueError:
-        # Some builtins have no signature.
-        return
-    accepted.bind(None, *positional, **keywords)
-
-
-def _indented(body: str) -> str:
-    return " " + body.replace("\n", "\n ")

@@ -9,6 +9,7 @@ from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
+from cashews.keys.writing import Head
 from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
@@ -37,6 +38,8 @@ class Target:
     tags: TagMaker | None = None
     rules: TagRules | None = None
     """The cache's tags by key; `None` if the function's results are not stored."""
+    head: Head | None = None
+    """The head of a function that takes the calls by name; `None` if this one can tell how arguments were passed."""
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Return a call and its key.

@@ -7,23 +7,27 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from cashews._typing import ABSENT, NOT_NOW, AbsentType, NotNowType, assert_never
-from cashews.backends.direct import SHUT, StraightLines
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
+from cashews.keys.writing import any_call, written
 from cashews.messages import Recall
 from cashews.runners.call import Call, Plan, Target, answer_of
 from cashews.runners.explanation import Explainer
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
+from cashews.runners.wrappers import RUN_FIRST, look_first
 from cashews.strategies.entry import Entry, Outcome, Raised, Returned
 from cashews.strategies.replay import Replay
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
+from cashews.ttl import TTLRule
 
 T = TypeVar("T")
 JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised, Replay})
 """The types of findings that need a judgement; a finding of any other type is a value, and is the answer."""
+KINDS = {"type": type, "JUDGED": JUDGED, "ABSENT": ABSENT, "Entry": Entry, "Returned": Returned, "Replay": Replay}
+"""The names for kinds of findings in the text of wrappers."""
 
 
 class Runner:
@@ -37,68 +41,23 @@ class Runner:
         self.observer = CallObserver(engine, target.function, strategy.name, plan)
         self._counts = self.observer.counts
         self._observing = engine.observing
+        self._draw = engine.random.random
         self._loader = Loader(engine, target, strategy, plan, self.observer)
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call."""
-        return self._served_first() if self._strategy.covers is None else self._run_first(self._strategy.covers)
-
-    def _run_first(self, covered: tuple[type[Exception], ...]) -> Callable[..., Awaitable[Any]]:
-        """Return the function that users call, of a strategy that runs theirs at each call."""
-        key_of, load_or_serve, run_alone, counts = self._target.key, self._load_or_serve, self._run_alone, self._counts
-
-        @wraps(self._target.function)
-        async def run(*args: Any, **kwargs: Any) -> Any:
-            try:
-                call = Call(args, kwargs, key_of(*args, **kwargs))
-            except NoKeyError as error:
-                alone = run_alone(error, args, kwargs)
-            else:
-                counts.others += 1
-                return await load_or_serve(call, covered)
-            return await alone
-
-        return run
-
-    def _served_first(self) -> Callable[..., Awaitable[Any]]:
-        """Return the function that users call. A fresh value is served by a straight line."""
-        # The only reads that are not `await engine.ask(...)`: a hit takes 0.80 µs this way, and 1.15 µs the other.
-        key_of, in_place, read = self._target.key, self._engine.in_place, self._strategy.read
-        straight: StraightLines = self._engine if read is Recall else SHUT  # for a read that changes its entry
-        wall, is_fresh = self._engine.clock.wall, self._strategy.is_fresh
-        answer, load, run_alone, counts = self._answer, self._loader.load, self._run_alone, self._counts
-        observing, missed, shared_answer = self._observing, self.observer.missed, self._shared
-        is_watched = self.observer.is_watched
-
-        @wraps(self._target.function)
-        async def cached(*args: Any, **kwargs: Any) -> Any:
-            try:
-                key = key_of(*args, **kwargs)
-            except NoKeyError as error:
-                alone = run_alone(error, args, kwargs)
-            else:
-                found = straight.look(key)
-                if found is NOT_NOW:
-                    found = in_place(read(key, ABSENT), True)
-                    if found is not ABSENT and is_watched():
-                        return await answer(Call(args, kwargs, key), found)
-                if type(found) not in JUDGED:
-                    counts.hits += 1
-                    return found
-                if found is ABSENT:
-                    counts.others += 1
-                    if observing.listeners:
-                        missed(key)
-                    call = Call(args, kwargs, key)
-                    outcome, shared = await load(call)
-                    return shared_answer(call, outcome) if shared else answer_of(outcome, shared=False)
-                if type(found) is not Entry or not is_fresh(found, wall()):
-                    return await answer(Call(args, kwargs, key), found)
-                counts.hits += 1
-                return answer_of(found.outcome, shared=True)
-            return await alone  # not in the handler: an error of the function has no context of ours
-
-        return cached
+        target, plan, strategy = self._target, self._plan, self._strategy
+        tells = plan.condition is not None or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule)
+        head = any_call(target.key) if tells or target.head is None else target.head
+        values = {"NoKeyError": NoKeyError, "Call": Call, "run_alone": self._run_alone, "counts": self._counts}
+        if strategy.covers is None:
+            text = look_first(strategy)
+            values |= {"lines": self._engine, "wall": self._engine.clock.wall, **KINDS}
+            values |= {"load": self._load, "answer": self._answer}
+        else:
+            text = RUN_FIRST
+            values |= {"load_or_serve": self._load_or_serve, "covered": strategy.covers}
+        return wraps(target.function)(written(head, self.observer.name, text, values))
 
     async def _run_alone(self, error: NoKeyError, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function for a call that can have no key, and say so once."""
@@ -107,38 +66,41 @@ class Runner:
         return await self.run(args, kwargs)
 
     async def _answer(self, call: Call, found: object) -> Any:  # noqa: RET503  `assert_never` does not return
-        """Answer a call, given the finding of a read in place."""
-        if type(found) not in JUDGED:
-            self._counts.hits += 1
-            return self._served(Source.HIT, call, Returned(found), found)
-        engine = self._engine
-        verdict: Verdict | None = None
-        try:
-            if found is NOT_NOW:
-                found = await engine.ask(self._strategy.read(call.key, ABSENT))
-            verdict = self._strategy.judge(found, engine.clock.wall(), engine.random.random)
-        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
-            self.observer.tolerate(error, "read", call.key)
-            self._counts.others += 1
+        """Answer a call, given the finding of a straight line that is neither the answer nor absence."""
+        if found is NOT_NOW:
+            found = self._engine.in_place(self._strategy.read(call.key, ABSENT), True)
+        if found is NOT_NOW:
+            found = await self._read(call)
+        counts, strategy = self._counts, self._strategy
+        verdict = None if found is NOT_NOW else strategy.judge(found, self._engine.clock.wall(), self._draw)
         match verdict:
-            case None:
-                return await self._loader.run(call)
+            case Load():
+                counts.others += 1
+                return await self._load(call)
             case Serve(outcome):
-                self._counts.hits += 1
+                counts.hits += 1
                 return self._served(Source.HIT, call, outcome, found)
             case ServeAndRefresh(outcome):
-                self._counts.others += 1
-                self._counts.stale += 1
+                counts.others += 1
+                counts.stale += 1
                 self._loader.refresh(call)
                 return self._served(Source.STALE, call, outcome, found)
-            case Load():
-                self._counts.others += 1
-                return await self._load(call)
             case LoadOrServe(errors):
-                self._counts.others += 1
+                counts.others += 1
                 return await self._load_or_serve(call, errors)
+            case None:
+                counts.others += 1
+                return await self._loader.run(call)
             case _:
                 assert_never(verdict)
+
+    async def _read(self, call: Call) -> object:
+        """Ask for the stored form of a call; `NOT_NOW` if the cache cannot read."""
+        try:
+            return await self._engine.ask(self._strategy.read(call.key, ABSENT))
+        except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
+            self.observer.tolerate(error, "read", call.key)
+            return NOT_NOW
 
     def _served(
         self, source: Source, call: Call, outcome: Outcome, found: object = None, error: BaseException | None = None
@@ -159,7 +121,9 @@ class Runner:
         return self._served(Source.SHARED, call, outcome)
 
     async def _load(self, call: Call) -> Any:
-        self.observer.missed(call.key)
+        """Answer a call for which nothing is stored that may be served."""
+        if self._observing.listeners:
+            self.observer.missed(call.key)
         outcome, shared = await self._loader.load(call)
         return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
 

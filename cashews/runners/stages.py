@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from inspect import Parameter, Signature
 from operator import is_
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
@@ -20,6 +21,7 @@ from cashews.engine.load_locks import LoadLock, hold
 from cashews.engine.observing import ValueEvent
 from cashews.exceptions import LoadTimeoutError, LockedError
 from cashews.guards.locked import Locked
+from cashews.keys.signatures import signature_of
 from cashews.messages import LoadPermit
 from cashews.runners.call import Call, Target
 from cashews.runners.observer import CallObserver
@@ -28,6 +30,8 @@ from cashews.strategies.strategy import Serve, Strategy
 
 CallLoad: TypeAlias = Callable[[Call, LoadPermit], Awaitable[Outcome]]
 """Loads one call under a permit."""
+Functions: TypeAlias = Sequence[tuple[object, Signature]]
+"""Functions that hand calls on, from the outside in, with their signatures."""
 
 
 def lock_name(key: str) -> str:
@@ -86,40 +90,51 @@ class StandIns(Detector):
 
     An answer to a call of other arguments is none: a function that runs may ask itself, or other functions.
 
-    :param functions: the decorated functions beneath
+    :param functions: the decorated function, and those beneath it, with their signatures
     """
 
     __slots__ = ("_call", "_functions")
 
-    def __init__(self, functions: Sequence[object], call: Call) -> None:
+    def __init__(self, functions: Functions, call: Call) -> None:
         super().__init__()
         self._functions = functions
         self._call = call
 
     def take(self, function: object, call: Call, event: ValueEvent) -> None:
-        if any(function is each for each in self._functions) and _is_handed_on(self._call, call):
-            super().take(function, call, event)
+        for each, signature in self._functions:
+            if each is function and self._is_handed_on_as(call, signature):
+                super().take(function, call, event)
+
+    def _is_handed_on_as(self, beneath: Call, signature: Signature) -> bool:
+        """Say whether a call beneath has the very arguments of the call, however it passes them."""
+        call = self._call
+        if not (call.kwargs or beneath.kwargs) and len(call.args) == len(beneath.args):
+            return all(map(is_, call.args, beneath.args))
+        here, there = _arguments(call, self._functions[0][1]), _arguments(beneath, signature)
+        return all(there.get(place, ABSENT) is argument for place, argument in here.items())
 
 
-def _is_handed_on(call: Call, beneath: Call) -> bool:
-    """Say whether a call beneath has the very arguments of a call; a bound method or a partial adds some in front."""
-    added = len(beneath.args) - len(call.args)
-    return (
-        added >= 0
-        and all(map(is_, call.args, beneath.args[added:]))
-        and all(name in beneath.kwargs and beneath.kwargs[name] is value for name, value in call.kwargs.items())
-    )
+def _arguments(call: Call, signature: Signature) -> dict[object, object]:
+    """Return the arguments of a call by their names, those of ``*args`` by their places."""
+    bound = signature.bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    named: dict[object, object] = dict(bound.arguments.items())
+    for name, one in signature.parameters.items():
+        if one.kind is Parameter.VAR_POSITIONAL:
+            named.update(enumerate(cast("tuple[object, ...]", named.pop(name))))
+        elif one.kind is Parameter.VAR_KEYWORD:
+            named.update(cast("dict[str, object]", named.pop(name)))
+    return named
 
 
-def functions_beneath(function: Any) -> tuple[object, ...]:
+def functions_beneath(function: Any) -> Functions:
     """Return a function and those that its decorators wrap; none if no caching decorator is among them."""
-    functions, is_cached = [function], False
-    while True:
-        is_cached = is_cached or hasattr(function, "peek")
-        function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
-        if function is None:
-            return tuple(functions) if is_cached else ()
+    functions: list[Any] = []
+    while callable(function):
         functions.append(function)
+        function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+    is_cached = any(hasattr(each, "peek") for each in functions)
+    return tuple((each, signature_of(each)) for each in functions) if is_cached else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Simple(Strategy):
     """The simple strategy: serve an outcome until it expires. Values are stored bare."""
 
     name: ClassVar[str] = "simple"
+    serves_bare: ClassVar[bool] = True
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Serve:
         return Serve(entry.outcome)
@@ -63,8 +64,9 @@ class Early(Strategy):
             return Serve(entry.outcome)
         return ServeAndRefresh(entry.outcome) if self.background else LoadOrServe((Exception,))
 
-    def is_fresh(self, entry: Entry, now: float) -> bool:
-        return not self.beta and now < entry.deadline
+    @property
+    def freshness(self) -> str:
+        return "False" if self.beta else "now() < entry.deadline"
 
     def seal(
         self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
@@ -86,10 +88,11 @@ class Soft(Strategy):
         return is_entry_of_cashews_7(found)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
-        return Serve(entry.outcome) if self.is_fresh(entry, now) else LoadOrServe(self.errors)
+        return Serve(entry.outcome) if now < entry.deadline else LoadOrServe(self.errors)
 
-    def is_fresh(self, entry: Entry, now: float) -> bool:
-        return now < entry.deadline
+    @property
+    def freshness(self) -> str:
+        return "now() < entry.deadline"
 
     def seal(
         self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
@@ -114,14 +117,15 @@ class Hit(Strategy):
         return self.judge(counted(found) if type(found) is Entry else found, now, no_chance)
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Verdict:
-        if self.is_fresh(entry, now):
+        if entry.hits <= self.cache_hits and entry.hits != self.update_after:
             return Serve(entry.outcome)
         if entry.hits > self.cache_hits:
             return LOAD
         return ServeAndRefresh(entry.outcome) if self.background else LoadOrServe((Exception,))
 
-    def is_fresh(self, entry: Entry, now: float) -> bool:
-        return entry.hits <= self.cache_hits and entry.hits != self.update_after
+    @property
+    def freshness(self) -> str:
+        return f"entry.hits <= {self.cache_hits} and entry.hits != {self.update_after}"
 
     def seal(
         self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]

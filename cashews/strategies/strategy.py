@@ -65,6 +65,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     read: ClassVar[type[Recall]] = Recall
     """The message that reads a stored outcome."""
+    serves_bare: ClassVar[bool] = False
+    """True: a bare value is served without a judgement."""
 
     @property
     def covers(self) -> tuple[type[Exception], ...] | None:
@@ -83,9 +85,13 @@ class Strategy(ABC):
         """Return the verdict that the next call would get if chance plays no part."""
         return self.judge(found, now, no_chance)
 
-    def is_fresh(self, entry: Entry, now: float) -> bool:
-        """Say whether an entry is served as it is, if chance plays no part in that."""
-        return False
+    @property
+    def freshness(self) -> str:
+        """The condition under which `judge_entry` serves an entry as it is, if chance plays no part.
+
+        An expression of ``entry`` and ``now()``, the wall time: it becomes a part of the wrapper of a cached function.
+        """
+        return "False"
 
     def disowns(self, found: object) -> bool:
         """Say whether a bare value is none of this strategy's, and counts as absent."""

@@ -11,7 +11,8 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache, Command, invalidate_further
 from cashews._typing import ABSENT, NOT_NOW
-from cashews.messages import Get, Set
+from cashews.messages import Get, GetHit, Set
+from cashews.strategies.entry import Entry, Returned
 from tests.internals import inside
 
 KEYS = ("stored", "expiring", "expired", "member", "absent")
@@ -75,6 +76,26 @@ async def test_a_put_stores_as_the_message_does(cache, state, key, expire):
         after = (await cache.get(key), await cache.get_expire(key), await cache.exists(key))
         assert stored is inside(cache).in_place(Set(key, value, expire))
         assert after == (await cache.get(key), await cache.get_expire(key), await cache.exists(key))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    "make", [lambda: None, lambda: [1], lambda: Entry(Returned(1), 9.0)], ids=["none", "list", "entry"]
+)
+async def test_a_look_that_counts_answers_as_the_message_does(cache, state, make):
+    engine, found = inside(cache).engine, make()
+    await cache.set("stored", found)
+    for count in (1, 3):
+        with STATES[state](cache):
+            looked = engine.look_hit("stored")
+        if state not in STRAIGHT:
+            assert looked is NOT_NOW
+            continue
+        assert looked is found
+        assert not isinstance(looked, Entry) or looked.hits == count
+        assert inside(cache).in_place(GetHit("stored", ABSENT)) == found
+    if state in STRAIGHT:
+        assert engine.look_hit("expired") is engine.look_hit("absent") is ABSENT
 
 
 async def test_nothing_is_put_past_a_load_that_runs(cache):

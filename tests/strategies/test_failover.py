@@ -227,6 +227,43 @@ async def test_over_a_cached_method_it_stores_when_that_has_run(cache, origin):
     assert (stored.count("fail:m:7"), stored.count("fail:b:7")) == (1, 1)
 
 
+@pytest.mark.parametrize("kind", ["function", "bound method"])
+async def test_the_answer_to_another_call_is_none_of_this_one(cache, origin, kind):
+    class Service:
+        @cache(10, key="m:{number}:{step}")
+        async def get(self, number, step=1):
+            return 0 if number == 1 else await self.get(1, step) + await origin()
+
+    @cache(10, key="f:{number}:{step}")
+    async def get(number, step=1):
+        return 0 if number == 1 else await get(1, step) + await origin()
+
+    asked = get if kind == "function" else Service().get
+    covered, stored = cache.failover(90, key="c:{number}:{step}")(asked), []
+    await asked(1)
+    with cache.callback(lambda key, _: stored.append(key), Command.SET):
+        await covered(2, 1)
+        assert stored.count("fail:c:2:1") == 1, "the function has run, and has asked the cache about another call"
+        assert [await covered(2, step=1), await covered(number=2), await covered(2, 1)] == [1] * 3
+    assert stored.count("fail:c:2:1") == 1, "the cache has answered, however the arguments are passed"
+
+
+async def test_a_default_that_is_changed_on_the_way_makes_another_call(cache, origin):
+    @cache(10, key="f:{number}:{step}")
+    async def get(number, step=1):
+        return number + step + await origin()
+
+    @cache.failover(90, key="c:{number}:{step}")
+    @functools.wraps(get)
+    async def covered(number, step=1):
+        return await get(number, step + 1)
+
+    stored = []
+    with cache.callback(lambda key, _: stored.append(key), Command.SET):
+        assert [await covered(2), await covered(2)] == [5, 5]
+    assert stored.count("fail:c:2:1") == 2
+
+
 async def test_a_function_that_asks_other_caches_has_run_all_the_same(cache):
     @cache(90, key="part:{number}")
     async def part(number):

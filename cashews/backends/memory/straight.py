@@ -9,9 +9,10 @@ from collections.abc import Callable
 from threading import get_ident
 
 from cashews._typing import ABSENT, NOT_NOW, NotNowType
-from cashews.backends.direct import Direct, Door
+from cashews.backends.direct import Direct, Door, Look, Put
 from cashews.messages import LoadPermit
 from cashews.messages.values import Cause
+from cashews.strategies.entry import Entry
 from cashews.table.keyspace import Table
 from cashews.table.values import CHECKED
 from cashews.table.values import put as put_turn
@@ -19,7 +20,18 @@ from cashews.table.values import put as put_turn
 
 def straight_lines(table: Table, door: Door, now: Callable[[], float]) -> Direct:
     """Return the straight lines to a table: they answer as `Get` and `Set` do, or `NOT_NOW` if the door is shut."""
+    look = _look(table, door, now)
 
+    def look_hit(key: str) -> object:
+        found = look(key)
+        if type(found) is Entry:
+            found.hits += 1
+        return found
+
+    return Direct(look, look_hit, _put(table, door, now))
+
+
+def _look(table: Table, door: Door, now: Callable[[], float]) -> Look:
     def look(key: str) -> object:
         if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
             return NOT_NOW
@@ -37,6 +49,10 @@ def straight_lines(table: Table, door: Door, now: Callable[[], float]) -> Direct
         values.used[row] = 1
         return values.contents[row]
 
+    return look
+
+
+def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
     def put(key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
         if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
             return NOT_NOW
@@ -53,4 +69,4 @@ def straight_lines(table: Table, door: Door, now: Callable[[], float]) -> Direct
             return put_turn(table, key, value, expire, instant)
         return table.store(row, key, value, expire, instant)
 
-    return Direct(look, put)
+    return put

@@ -31,4 +31,4 @@ def straight_lines(near: Near, door: Door, now: Callable[[], float]) -> Direct:
         near.hits += 1
         return slot.value
 
-    return Direct(look, SHUT.put)
+    return Direct(look, SHUT.look_hit, SHUT.put)

@@ -1,0 +1,58 @@
+"""The wrappers of cached functions: the functions that users call, as the text of which each one is written.
+
+A name that begins with ``$`` is the wrapper's own. Each text ends where the answer needs more than a look: there, a
+runner goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cashews.messages import GetHit
+from cashews.strategies.strategy import Strategy
+
+_HEAD: Final = """
+try:
+    $make_key
+except $NoKeyError as $error:
+    $alone = $run_alone($error, $args, $kwargs)
+else:"""
+_TAIL: Final = """
+return await $alone"""  # not in the handler: an error of the function has no context of ours
+
+RUN_FIRST: Final = f"""{_HEAD}
+    $counts.others += 1
+    return await $load_or_serve($Call($args, $kwargs, $key), $covered){_TAIL}"""
+"""The wrapper of a strategy that runs the function at each call."""
+
+_LOOK_FIRST: Final = f"""{_HEAD}
+    $found = $lines.<look>($key)
+    if <served>
+    if $found is $ABSENT:
+        $counts.others += 1
+        return await $load($Call($args, $kwargs, $key))
+    return await $answer($Call($args, $kwargs, $key), $found){_TAIL}"""
+
+_BARE: Final = """$type($found) not in $JUDGED:
+        $counts.hits += 1
+        return $found"""
+
+_ENTRY: Final = """$type($found) is $Entry and <fresh>:
+        $outcome = $found.outcome
+        if $type($outcome) is $Returned and $type($outcome.value) is not $Replay:
+            $counts.hits += 1
+            return $outcome.value"""
+
+
+def look_first(strategy: Strategy) -> str:
+    """Return the text of the wrapper of a strategy that serves what is stored.
+
+    The straight lines of the engine find a value or a fresh entry: such a hit has no object and no call of its own.
+    """
+    if strategy.serves_bare:
+        served = _BARE
+    else:
+        fresh = strategy.freshness.replace("entry", "$found").replace("now()", "$wall()")
+        served = _ENTRY.replace("<fresh>", fresh)
+    look = "look_hit" if strategy.read is GetHit else "look"
+    return _LOOK_FIRST.replace("<look>", look).replace("<served>", served)
