@@ -101,8 +101,8 @@ from cashews.typing import (
 CacheDetect = Detector
 
 cache = Cache("default")
-mem = Cache("mem")
-mem.setup("mem://", size=1_000_000)
+mem: Cache
+"""A cache of up to a million values in memory. It is made, and the memory store loaded, at its first use."""
 
 setup = cache.setup
 disable, enable, disabling = cache.disable, cache.enable, cache.disabling
@@ -235,6 +235,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "mem":
+        made = Cache("mem")
+        made.setup("mem://", size=1_000_000)
+        return globals().setdefault("mem", made)  # that of another thread, if it was first
     from cashews._deprecated import deprecated  # noqa: PLC0415  hardly anybody asks
 
     return deprecated(__name__, name)

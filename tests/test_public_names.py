@@ -31,12 +31,14 @@ def methods_of(kind):
 
 
 def assigned(path):
-    """Give the names that a module imports or assigns at its top."""
+    """Give the names that a module imports, assigns or declares at its top."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module != "__future__":
             yield from (alias.asname or alias.name for alias in node.names)
         elif isinstance(node, ast.Assign):
             yield from (name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name))
+        elif isinstance(node, ast.AnnAssign):
+            yield node.target.id
 
 
 @pytest.mark.parametrize("module", [cashews, cashews.typing], ids=lambda module: module.__name__)

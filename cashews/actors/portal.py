@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, ContextDecorator, contextmanager
 from contextvars import ContextVar, Token, copy_context
 from threading import Event, Thread, current_thread, local
-from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from types import ModuleType, TracebackType
+from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
-from anyio import from_thread
 
 from cashews.actors.crossing import PULSE, Crossing, LoopGoneError, call_from_thread
 from cashews.actors.loop import Loop, current_loop, loop_runs_here
@@ -70,8 +69,8 @@ class Portal:
 
         :raises EventLoopError: if an event loop runs in this thread, or the other one has ended meanwhile
         """
-        if _is_worker():
-            return from_thread.run(_awaited, call)
+        if (worker := _worker()) is not None:
+            return cast("R", worker.run(_awaited, call))
         try:
             return call_from_thread(self._own_loop(), call)
         except LoopGoneError as gone:
@@ -82,7 +81,8 @@ class Portal:
 
         :raises EventLoopError: if an event loop runs in this thread
         """
-        return from_thread.run_sync(current_loop) if _is_worker() else self._own_loop()
+        worker = _worker()
+        return self._own_loop() if worker is None else worker.run_sync(current_loop)
 
     def _own_loop(self) -> Loop:
         own = self._own
@@ -109,19 +109,21 @@ async def _awaited(call: Callable[[], Awaitable[R]]) -> R:
     return await call()
 
 
-def _is_worker() -> bool:
-    """Say whether the calling thread is a worker of an event loop.
+def _worker() -> ModuleType | None:
+    """Return the module by which a worker thread reaches its event loop; `None` if the calling thread is no worker.
 
     :raises EventLoopError: if an event loop runs in this thread
     """
     if loop_runs_here():
         message = "a blocking command would stop the event loop of this thread; await the async command of the cache"
         raise EventLoopError(message)
+    from anyio import from_thread  # noqa: PLC0415  loads with the first command of a thread
+
     try:
         from_thread.check_cancelled()
     except RuntimeError:  # it is none
-        return False
-    return True
+        return None
+    return from_thread
 
 
 @contextmanager

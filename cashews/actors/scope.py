@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from functools import partial
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
-from anyio.abc import TaskGroup
 
 from cashews._log import logger
 from cashews.actors.later import start_soon
 from cashews.actors.loop import Loop
 from cashews.exceptions import EventLoopError
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 Service: TypeAlias = Callable[[], Awaitable[None]]
 """A task of a backend that runs for as long as the scope does."""

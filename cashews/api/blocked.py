@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial, wraps
 from typing import Any, Concatenate, cast, overload
 
-from anyio import CapacityLimiter, to_thread
-
 from cashews._dataclass import dataclass
 from cashews.actors.portal import Portal, holding
 from cashews.api.blocking_streams import BlockingStreams
@@ -207,6 +205,8 @@ def threaded(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise WrongArgumentError("function", function, "a plain function; async ones are decorated by the cache itself")
+
+    from anyio import CapacityLimiter, to_thread  # noqa: PLC0415  loads with the first plain function
 
     @wraps(function)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from types import UnionType
-from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cashews._arguments import runnable, text
 from cashews._dataclass import dataclass, fields
@@ -22,10 +21,15 @@ from cashews.exceptions import (
 )
 from cashews.ttl import seconds
 
-Options = TypeVar("Options")
-BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environment], Backend]
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+    BackendFactory: TypeAlias = Callable[[SplitResult, Mapping[str, Any], Environment], Backend]
+else:  # the module of the type of a URL takes two milliseconds
+    BackendFactory = Callable[..., Backend]
 """``factory(url, options, environment)``; the options are those of the URL's query and the keywords together."""
 
+Options = TypeVar("Options")
 LIST = re.compile(r"(?P<scheme>[a-z]+\+[a-z]+)://(?P<hosts>[^/?]*)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?", re.DOTALL)
 """A URL with a list of hosts, which `urlsplit` refuses if some of them are addresses of IPv6."""
 _OF_SERIALIZER = {"value_size_limit": "size_limit"}
@@ -82,6 +86,8 @@ def parse_setup(url: str, keywords: Mapping[str, Any]) -> Setup:
 
 
 def _split(url: object) -> SplitResult:
+    from urllib.parse import SplitResult, urlsplit  # noqa: PLC0415  loads when a URL is read
+
     if not isinstance(url, str):
         raise WrongOptionError("url", url, "text such as 'mem://?size=500'")
     if "#" in url:  # the rest of the URL may hold a password, and so may the message of an error
@@ -104,6 +110,8 @@ def _scheme_of(url: str) -> str:
 
 def _query(url: SplitResult) -> dict[str, Any]:
     """Return the options of a URL; one that is given several times has all its values."""
+    from urllib.parse import parse_qsl  # noqa: PLC0415  likewise
+
     options: dict[str, Any] = {}
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if not name.isidentifier():  # the end of a password, maybe

@@ -6,16 +6,18 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
-from anyio.abc import TaskGroup
 
 from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews.actors.later import start_soon
 from cashews.clock import Clock
 from cashews.messages import LockPlace
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 PARTS = 3
 """A lease is renewed when one of so many parts of it has passed."""
