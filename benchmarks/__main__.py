@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import disk, latency, near, redis, singles
+from . import disk, latency, near, plot, redis, singles
 from .connection import WorkerError
 from .environments import ROOT, Environment, EnvironmentFailedError, prepare
 from .latency import CASES, Effort
 from .machine import facts
-from .plot import picture
 from .progress import show
-from .report import page
+from .report import Files, page
 from .results import Results
 from .singles import Single
 
 INTERRUPTED = 130
+FILES = Files("benchmarks.svg", "benchmarks-hit-ratios.svg", "benchmarks-rounds.csv")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help="folder for benchmarks.md and benchmarks.svg; docs/ after a full run, otherwise nothing is written",
+        help="folder for benchmarks.md and the files beside it; docs/ after a full run, otherwise nothing is written",
     )
     return parser.parse_args()
 
@@ -125,14 +126,19 @@ def _measure(options: argparse.Namespace) -> Results:
 def _publish(results: Results, options: argparse.Namespace) -> None:
     complete = not (options.quick or options.only)
     folder: Path | None = options.output or (ROOT / "docs" if complete else None)
-    drawing = picture(results)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "benchmarks.md").write_text(page(results, "benchmarks.svg" if drawing else None), encoding="utf-8")
-        if drawing:
-            (folder / "benchmarks.svg").write_text(drawing, encoding="utf-8")
+        drawings = {FILES.latencies: plot.latencies(results), FILES.hit_ratios: plot.hit_ratios(results)}
+        for name, drawing in drawings.items():
+            if drawing is not None:
+                (folder / name).write_text(drawing, encoding="utf-8")
+        with (folder / FILES.rounds).open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(("suite", "case", "library", "round", "seconds", "ratio"))
+            rows.writerows(results.rounds())
+        (folder / "benchmarks.md").write_text(page(results, FILES), encoding="utf-8")
         show(f"written: {folder / 'benchmarks.md'}")
-    print(json.dumps(results.as_json(), indent=2) if options.json else page(results, None))
+    print(json.dumps(results.as_json(), indent=2) if options.json else page(results))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,10 @@ CASES = (
     Case("set", "`set` with a TTL"),
     Case("get_many", "`get_many` of 10 keys"),
     Case("incr", "`incr`"),
+    Case("one_middleware", "`get` through one middleware"),
+    Case("ten_middlewares", "`get` through ten middlewares"),
+    Case("ten_prefixes", "`get` beside 10 mounted prefixes"),
+    Case("thousand_prefixes", "`get` beside 1,000 mounted prefixes"),
     Case("early_hit", "`early`, hit"),
     Case("soft_hit", "`soft`, hit"),
     Case("hit_hit", "`hit`, hit"),
@@ -95,12 +99,6 @@ class Ratio:
     lowest: float
     highest: float
 
-    @classmethod
-    def between(cls, measured: Sequence[float], reference: Sequence[float]) -> Ratio:
-        """Compare round by round."""
-        ratios = [one / other for one, other in zip(measured, reference, strict=True)]
-        return cls(median(ratios), min(ratios), max(ratios))
-
 
 @dataclass
 class Station:
@@ -150,12 +148,17 @@ class LatencyResults:
         """The cases that were measured, in order."""
         return list(dict.fromkeys(each.case for each in self.outcomes))
 
-    def ratio(self, outcome: Outcome) -> Ratio | None:
-        """Compare an outcome with the reference, if both were measured and are different."""
+    def ratios(self, outcome: Outcome) -> list[float]:
+        """Compare an outcome with the reference, round by round; empty unless both were measured and are different."""
         reference = self.of(outcome.case, self.reference)
         if reference is None or reference is outcome or reference.error is not None or outcome.error is not None:
-            return None
-        return Ratio.between(outcome.seconds, outcome.beside or reference.seconds)
+            return []
+        return [one / other for one, other in zip(outcome.seconds, outcome.beside or reference.seconds, strict=True)]
+
+    def ratio(self, outcome: Outcome) -> Ratio | None:
+        """Sum up the comparison of an outcome with the reference."""
+        ratios = self.ratios(outcome)
+        return Ratio(median(ratios), min(ratios), max(ratios)) if ratios else None
 
 
 def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +26,7 @@ medians over the rounds. All caches have room for a million keys and a TTL of te
 nothing; the same small cost of making the call is part of every figure. cachetools awaits nothing: its figures are a
 floor, not a rival's.
 """
+ROUNDS = "[Each round of each case, with its ratio]({}), is a table for programs.\n"
 
 REDIS = """\
 Server and client on this machine; the keys are spread over a thousand. The original and this library write and read \
@@ -55,16 +57,30 @@ Requests to a FastAPI application in process, without a server, one after the ot
 caches have the response, or the function its value, in memory (hishel in SQLite, in memory). Ratios are those of each \
 round."""
 
+
+@dataclass(frozen=True)
+class Files:
+    """The names of the files beside the page; `None` for those that there are not."""
+
+    latencies: str | None = None
+    hit_ratios: str | None = None
+    rounds: str | None = None
+
+
+NO_FILES = Files()
+
 TRIPS = """\
 What a warm call says to the server, counted by a proxy between the two. A round trip is all that a connection sends \
 until it is answered: commands in one write (joined by +) are one, and so is a script."""
 
 
-def page(results: Results, plot: str | None) -> str:
-    """Return the page; `plot` is the name of the picture's file, if there is one."""
+def page(results: Results, files: Files = NO_FILES) -> str:
+    """Return the page, with links to the files beside it."""
     sections = [INTRODUCTION, *_facts(results)]
+    if files.rounds is not None:
+        sections.append(ROUNDS.format(files.rounds))
     if results.latency is not None:
-        sections += _latency(results.latency, plot)
+        sections += _latency(results.latency, files.latencies)
     if results.redis is not None:
         sections += _throughput(results.redis, "Redis", REDIS)
     if results.near is not None:
@@ -86,6 +102,8 @@ def page(results: Results, plot: str | None) -> str:
         measured = [each for each in singles if each.error is None]
         if measured:
             sections += writers[name](measured)
+        if name == "hit_ratios" and files.hit_ratios is not None:
+            sections.append(f"![Hit ratios, one dot for each eviction]({files.hit_ratios})\n")
     sections += _errors(results)
     return "\n".join(sections)
 
@@ -115,7 +133,6 @@ def _latency(latency: LatencyResults, plot: str | None) -> Iterator[str]:
         yield _comparison(latency, cases, duration)
         if plot:
             yield f"![Operation latency, one dot for each library]({plot})\n"
-        yield _ratios(latency, cases)
     for case in latency.cases:
         if case.crowd:
             yield f"## {case.title}\n\nThe function sleeps 20 ms. Without single flight it runs for every caller.\n"
@@ -130,7 +147,6 @@ def _throughput(latency: LatencyResults, store: str, how: str) -> Iterator[str]:
     if latency.cases:
         yield f"## {store}: calls a second\n\n{how} In brackets: how many times as long as {latency.reference.name}.\n"
         yield _comparison(latency, latency.cases, rate)
-        yield _ratios(latency, latency.cases)
 
 
 def _comparison(latency: LatencyResults, cases: Sequence[Case], written: Callable[[float], str]) -> str:
@@ -147,19 +163,6 @@ def _cell(latency: LatencyResults, case: Case, subject: Subject, written: Callab
         return "error"
     ratio = latency.ratio(outcome)
     return written(outcome.median) + (f" ({times(ratio.median)})" if ratio else "")
-
-
-def _ratios(latency: LatencyResults, cases: Sequence[Case]) -> str:
-    table = _table(["case", "library", "median", "lowest", "highest"], _ratio_rows(latency, cases), texts=2)
-    return f"### Ratios to {latency.reference.name}, over the rounds\n\n{table}"
-
-
-def _ratio_rows(latency: LatencyResults, cases: Sequence[Case]) -> Iterator[list[str]]:
-    for outcome in latency.outcomes:
-        ratio = latency.ratio(outcome)
-        if outcome.case in cases and ratio is not None:
-            figures = [times(value) for value in (ratio.median, ratio.lowest, ratio.highest)]
-            yield [outcome.case.title, outcome.subject.name, *figures]
 
 
 def _crowd(latency: LatencyResults, case: Case) -> Iterator[list[str]]:

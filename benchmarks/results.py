@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,14 @@ class Results:
         for name, singles in self.singles.items():
             found += [(name, each.subject.name, each.error) for each in singles if each.error]
         return found
+
+    def rounds(self) -> Iterator[tuple[str, str, str, int, float, float | None]]:
+        """Yield each round: suite, case, subject, number, seconds of one call, and how many times as long as ours."""
+        for suite, latency in self.suites.items():
+            for outcome in latency.outcomes:
+                ratios = latency.ratios(outcome) or [None] * len(outcome.seconds)
+                for number, (seconds, ratio) in enumerate(zip(outcome.seconds, ratios, strict=True), 1):
+                    yield suite, outcome.case.name, outcome.subject.name, number, seconds, ratio
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, each round included, as values that JSON has."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count, cycle
+from typing import Any, TypeAlias
 
 import cases
 from cases import KEYS, SIZE, TEN_KEYS, Call, Stampede, consume, echo, ten
 
 import cashews
+
+Middleware: TypeAlias = Callable[..., Awaitable[Any]]
 
 cache = cashews.Cache()
 cache.setup(f"mem://?size={SIZE}&check_interval=1")
@@ -45,6 +49,29 @@ def in_transaction(mode: str) -> Call:
     return call
 
 
+async def pass_on(call: Middleware, _cmd: object, _backend: object, *args: Any, **kwargs: Any) -> Any:
+    """Change nothing, as a middleware."""
+    return await call(*args, **kwargs)
+
+
+async def get_through(middlewares: int) -> Call:
+    """Return a call that reads a key of a cache with middlewares."""
+    through = cashews.Cache()
+    through.setup(f"mem://?size={SIZE}&check_interval=1", middlewares=(pass_on,) * middlewares)
+    await through.set("user:7", 7, expire=600)
+    return partial(through.get, "user:7")
+
+
+async def get_beside(prefixes: int) -> Call:
+    """Return a call that reads a key under the last of several prefixes, each with a store of its own."""
+    beside = cashews.Cache()
+    for number in range(prefixes):
+        beside.setup("mem://?size=1000&check_interval=0", prefix=f"part{number}:")
+    key = f"part{prefixes - 1}:user:7"
+    await beside.set(key, 7, expire=600)
+    return partial(beside.get, key)
+
+
 class Library(cases.Library):
     package = "cashews"
 
@@ -77,6 +104,18 @@ class Library(cases.Library):
 
     async def incr(self) -> Call:
         return partial(cache.incr, "counter")
+
+    async def one_middleware(self) -> Call:
+        return await get_through(1)
+
+    async def ten_middlewares(self) -> Call:
+        return await get_through(10)
+
+    async def ten_prefixes(self) -> Call:
+        return await get_beside(10)
+
+    async def thousand_prefixes(self) -> Call:
+        return await get_beside(1_000)
 
     async def stampede(self) -> Call:
         return Stampede(self.loop, cache(ttl="10m", key="stampede:{uid}"))
