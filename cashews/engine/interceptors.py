@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
-from operator import is_
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cashews._arguments import is_awaitable
@@ -15,6 +14,7 @@ from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.engine.observing import CommandServed, Observing
+from cashews.engine.passing import passing_of
 from cashews.engine.permits import Permits
 from cashews.messages import DeleteMany, Message, Page
 
@@ -151,38 +151,12 @@ class Middlewares(Interceptor):
     def concerns(self, command: Command) -> bool:
         return True
 
-    async def __call__(self, message: Message[R], proceed: Proceed) -> R:
-        args, kwargs = message.arguments()
-        call: Callable[..., Awaitable[Any]] = partial(_pass_on, message, proceed, args, kwargs)
-        for function in reversed(self.functions):
-            call = partial(function, call, message.command, self.backend)
-        reply: R = await call(*args, **kwargs)
-        return reply
-
-
-def _pass_on(
-    message: Message[R],
-    proceed: Proceed,
-    given: tuple[object, ...],
-    given_by_name: dict[str, object],
-    /,
-    *args: object,
-    **kwargs: object,
-) -> Awaitable[R]:
-    """Pass a message on with the arguments that the middlewares made of those that were given."""
-    if _unchanged(given, args) and _unchanged_by_name(given_by_name, kwargs):
-        return proceed(message)
-    return proceed(message.with_arguments(*args, **kwargs))
-
-
-def _unchanged(given: tuple[object, ...], args: tuple[object, ...]) -> bool:
-    """Say whether arguments are the objects that were given; a comparison of users' values might fail."""
-    return args is given or (len(args) == len(given) and all(map(is_, args, given)))
-
-
-def _unchanged_by_name(given: dict[str, object], kwargs: dict[str, object]) -> bool:
-    """Say the same of arguments that are passed by name."""
-    for name, value in kwargs.items():  # a generator takes twice as long
-        if given.get(name, kwargs) is not value:
-            return False
-    return len(kwargs) == len(given)
+    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
+        passing = passing_of(message.__class__)
+        args, kwargs = passing.arguments(message)
+        command, backend = message.command, self.backend
+        call: Callable[..., Awaitable[Any]] = partial(passing.pass_on, message, proceed)
+        first, *others = self.functions
+        for function in reversed(others):
+            call = partial(function, call, command, backend)
+        return first(call, command, backend, *args, **kwargs)

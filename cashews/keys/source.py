@@ -132,7 +132,7 @@ class KeySource:
     def key(self) -> Callable[..., str]:
         """Return the function that makes keys."""
         place, body = f"<key of {self.name}>", self.statements("return ")
-        key = compiled(f"def {self.mark}key{self.bare_signature()}", body, self.names, self.subject.signature, place)
+        key = compiled(f"def {self.mark}key{self.bare_signature()}", body, self.names, place, self.subject.signature)
         key.__qualname__ = self.subject.qualname  # for a `TypeError` at a wrong call
         key.__name__ = key.__qualname__.rpartition(".")[2]
         return key

@@ -68,7 +68,7 @@ def written(head: Head, name: str, statements: str, values: Mapping[str, object]
     text = _filled(statements, "$make_key", head.key)
     text = text.replace("$args", head.args).replace("$kwargs", head.kwargs).replace(OURS, head.mark)
     names = {**head.names, **{head.mark + key: value for key, value in values.items()}}
-    return compiled(f"async def {head.mark}written{head.signature}", text, names, head.defaults, f"<calls of {name}>")
+    return compiled(f"async def {head.mark}written{head.signature}", text, names, f"<calls of {name}>", head.defaults)
 
 
 def _filled(text: str, place: str, statements: str) -> str:
@@ -78,17 +78,21 @@ def _filled(text: str, place: str, statements: str) -> str:
     return before + statements.replace("\n", "\n" + depth) + after
 
 
-def compiled(head: str, body: str, names: Mapping[str, object], defaults: Signature, place: str) -> FunctionType:
+def compiled(
+    head: str, body: str, names: Mapping[str, object], place: str, defaults: Signature | None = None
+) -> FunctionType:
     """Compile a function.
 
     :param head: its ``def``, without the colon
     :param names: the values of its global names
-    :param defaults: the signature whose defaults it gets
     :param place: the name of the text in tracebacks
+    :param defaults: the signature whose defaults it gets; `None` for those in its head
     """
     namespace = dict(names)
     exec(compile(f"{head}:\n{indented(body)}", place, "exec"), namespace)  # noqa: S102  names and literals only
     function = cast("FunctionType", namespace[head.partition("(")[0].rpartition(" ")[2]])
+    if defaults is None:
+        return function
     parameters = [one for one in defaults.parameters.values() if one.default is not Parameter.empty]
     named = {one.name: one.default for one in parameters if one.kind is Parameter.KEYWORD_ONLY}
     function.__defaults__ = tuple([one.default for one in parameters if one.name not in named])

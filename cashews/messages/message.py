@@ -75,15 +75,6 @@ class Message(Generic[R]):
         yield from ()
         return parts[-1][1] if parts else self.declined()
 
-    def arguments(self) -> tuple[tuple[object, ...], dict[str, object]]:
-        """Return the arguments with which the public command makes this message."""
-        named = {name: getattr(self, name) for name in public_fields(type(self))}
-        if not self.spread:
-            return (), named
-        many = named.pop(self.spread)
-        lead = (named.pop("key"),) if "key" in named else ()
-        return (*lead, *many), named
-
     def with_arguments(self, *args: object, **kwargs: object) -> Self:
         """Return this message with other arguments of the public command.
 

@@ -15,6 +15,7 @@ from cashews import messages as m
 from cashews._steps import finished
 from cashews.commands import Effect
 from cashews.engine.coordinator.keeper import HeldLock
+from cashews.engine.passing import passing_of
 from cashews.exceptions import WrongArgumentError
 from cashews.messages.message import public_fields
 from cashews.runners.call import Call
@@ -188,6 +189,18 @@ def test_the_replies_to_the_parts_make_the_reply_to_the_whole(keys):
     )
 
 
+class EqualToAll:
+    """An object that is equal to any other, as a value of a user's may be."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = object.__hash__
+
+
+EQUAL_TO_ALL = EqualToAll()
+
+
 def test_counts_are_added_and_other_replies_are_the_last_ones():
     count, clear = m.GetKeysCount(), m.Clear()
     assert finished(count.merge([(count, 2), (count, 3)])) == 5
@@ -199,7 +212,7 @@ def test_counts_are_added_and_other_replies_are_the_last_ones():
 
 @over_all
 def test_a_message_is_remade_from_its_arguments(message):
-    args, kwargs = message.arguments()
+    args, kwargs = passing_of(type(message)).arguments(message)
     assert message.with_arguments(*args, **kwargs) == message
     assert message.with_arguments(**{name: getattr(message, name) for name in public_fields(type(message))}) == message
     assert not {"cursor", "permit", "since"} & kwargs.keys()
@@ -211,13 +224,13 @@ def test_what_no_argument_stands_for_is_kept(message):
         message = replace(message, cursor="place")
     if isinstance(message, m.Set):
         message = replace(message, permit=m.LoadPermit("k"))
-    args, kwargs = message.arguments()
+    args, kwargs = passing_of(type(message)).arguments(message)
     assert message.with_arguments(*args, **kwargs) == message
 
 
 @over_all
 def test_any_argument_may_be_changed(message):
-    args, kwargs = message.arguments()
+    args, kwargs = passing_of(type(message)).arguments(message)
     for argument in kwargs:
         changed = message.with_arguments(*args, **{**kwargs, argument: "changed"})
         assert getattr(changed, argument) == "changed"
@@ -226,6 +239,31 @@ def test_any_argument_may_be_changed(message):
         changed = message.with_arguments("changed", *args[1:])
         about = changed.tags if isinstance(changed, m.DeleteTags) else changed.keys or (changed.covers,)
         assert about[0] == "changed"
+
+
+@over_all
+def test_a_message_is_passed_on_by_its_arguments(message):
+    """The message itself goes on unless an argument is another object, even an equal one."""
+    passing = passing_of(type(message))
+    args, kwargs = passing.arguments(message)
+
+    def passed(*args, **kwargs):
+        return passing.pass_on(message, lambda passed: passed, *args, **kwargs)
+
+    assert passed(*args, **kwargs) is passed(*args) is message
+    assert passed(**kwargs) is message, "what is not given stays as it is"
+    for argument in kwargs:
+        changed = passed(*args, **{**kwargs, argument: EQUAL_TO_ALL})
+        assert changed is not message
+        assert getattr(changed, argument) is EQUAL_TO_ALL
+    if args:
+        assert passed("changed", *args[1:], **kwargs) == message.with_arguments("changed", *args[1:])
+        assert passed(*args, "more", **kwargs) == message.with_arguments(*args, "more")
+    else:
+        assert passed(*kwargs.values()) is message, "all of them may be given by their places"
+        assert passed(*kwargs.values(), "too many") is message
+    with pytest.raises(WrongArgumentError):
+        passed(*args, **kwargs, nonsense=1)
 
 
 @over_all
@@ -239,7 +277,7 @@ def test_the_arguments_are_those_of_the_public_command(message):
     """Guarantee 20."""
     if type(message) in OF_STRATEGIES:
         return
-    args, kwargs = message.arguments()
+    args, kwargs = passing_of(type(message)).arguments(message)
     inspect.signature(getattr(Cache, message.command.value)).bind(None, *args, **kwargs)
 
 
