@@ -27,9 +27,9 @@ Names = dict[str, object]
 
 def key_function() -> tuple[str, Names]:
     """The key function, generated from the template."""
-    from cashews.keys.compile import compile_key
+    from cashews.keys.compile import key_source
 
-    return "key_of(7)", {"key_of": compile_key(echo, "user:{uid}")}
+    return "key_of(7)", {"key_of": key_source(echo, "user:{uid}").key()}
 
 
 def context_variable() -> tuple[str, Names]:

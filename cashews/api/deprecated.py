@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cashews.engine.context import AmbientBlock, Detector
-from cashews.keys.compile import compile_key
+from cashews.keys.compile import key_source
 
 
 class PicklerType(str, enum.Enum):
@@ -23,7 +23,7 @@ def get_cache_key(
     func: Callable[..., Any], template: str | None = None, args: tuple[Any, ...] = (), kwargs: Any = None
 ) -> str:
     """Return the key of a call."""
-    return compile_key(func, template)(*args, **(kwargs or {}))
+    return key_source(func, template).key()(*args, **(kwargs or {}))
 
 
 def _begin() -> tuple[Detector, Detector]:

@@ -10,7 +10,7 @@ from cashews._dataclass import dataclass
 from cashews.engine.engine import Engine
 from cashews.exceptions import WrongKeyError
 from cashews.guards.guard import AroundCall
-from cashews.keys.compile import compile_key
+from cashews.keys.compile import key_source
 from cashews.keys.formatter import Formatter
 from cashews.keys.pattern import Pattern
 from cashews.keys.template import Field, needs_end, parse_template
@@ -54,7 +54,7 @@ def pieces_for(
     :param stars: a star stands for any text, instead of for itself
     :raises WrongKeyError: if a field is neither a parameter nor in one of the two
     """
-    compiled = partial(compile_key, function, formatter=formatter, strict=strict, answers=False)
+    source_of = partial(key_source, function, formatter=formatter, strict=strict, answers=False)
     form = formatter.strict_text if strict else formatter.text
     parts = parse_template(template)
     filled = [_filled(part, args_map, defaults, form) for part in parts]
@@ -63,7 +63,7 @@ def pieces_for(
             filled[index - 1] += ";"
     text = "".join(filled)
     try:
-        return tuple(compiled(piece) for piece in (text.split("*") if stars else [text]))
+        return tuple(source_of(piece).key() for piece in (text.split("*") if stars else [text]))
     except WrongKeyError as error:
         reason = f"{error.reason}; a field may also be in args_map or defaults"
         reason += ", and * matches anything" if stars else ""

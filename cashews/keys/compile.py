@@ -13,7 +13,7 @@ from cashews.keys.names import STARRED, Subject, subject_of, without_textless
 from cashews.keys.source import RESULT, KeySource
 from cashews.keys.template import Field, parse_template, template_pattern
 
-__all__ = ["RESULT", "compile_key", "default_template", "get_cache_key_template", "template_pattern"]
+__all__ = ["RESULT", "default_template", "get_cache_key_template", "key_source", "template_pattern"]
 
 
 def default_template(function: Callable[..., object], exclude: Container[str | None] = ()) -> str:
@@ -33,37 +33,6 @@ def template_of(subject: Subject, key: str | None, prefix: str = "", *, noself: 
     """Return the template of a function's keys: the given one, or the default one, behind the prefix."""
     head, rest = _template(subject, key, prefix, noself=noself)
     return head + rest
-
-
-def compile_key(
-    function: Callable[..., object],
-    template: str | None = None,
-    *,
-    prefix: str = "",
-    noself: bool = False,
-    formatter: Formatter = default_formatter,
-    strict: bool = False,
-    result: bool = False,
-    in_use: bool = False,
-    answers: bool = True,
-) -> Callable[..., str]:
-    """Return a function that makes keys; it takes the same arguments as the decorated function.
-
-    The parameters are those of `key_source`.
-
-    :raises WrongKeyError: if the template does not fit the function
-    """
-    return key_source(
-        function,
-        template,
-        prefix=prefix,
-        noself=noself,
-        formatter=formatter,
-        strict=strict,
-        result=result,
-        in_use=in_use,
-        answers=answers,
-    ).key()
 
 
 def key_source(

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 from cashews._arguments import several, text
 from cashews._dataclass import dataclass
 from cashews.exceptions import WrongArgumentError, WrongTagError
-from cashews.keys.compile import RESULT, compile_key
+from cashews.keys.compile import RESULT, key_source
 from cashews.keys.formatter import Formatter, default_formatter
 from cashews.keys.signatures import signature_of
 from cashews.keys.template import Field, Template, parse_template
@@ -100,9 +100,9 @@ def compile_tags(
             place = _place_of_result(tag, function)
             (before if place is None else after).append(WithResult(tag) if place else tag)
         elif _needs_result(function, tag):
-            after.append(compile_key(function, tag, formatter=formatter, result=True))
+            after.append(key_source(function, tag, formatter=formatter, result=True).key())
         else:
-            before.append(compile_key(function, tag, formatter=formatter))
+            before.append(key_source(function, tag, formatter=formatter).key())
     return TagMaker(tuple(before), tuple(after))
 
 

@@ -6,7 +6,8 @@ import warnings
 import pytest
 
 from cashews.exceptions import UnstableKeyWarning
-from cashews.keys.compile import compile_key, default_template, get_cache_key_template
+from cashews.keys.compile import default_template, get_cache_key_template
+from tests.keys.keys import compile_key
 
 
 async def get_name(user, *args, version="v1", **kwargs): ...

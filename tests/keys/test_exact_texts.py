@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cashews.exceptions import NoKeyError, UnstableKeyError, WrongKeyError
-from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, default_formatter
+from tests.keys.keys import compile_key
 from tests.keys.samples import DIFFERENT, Colour, Further, Masked, Plain, Tenant, Told
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from cashews.engine.key_context import key_context
 from cashews.exceptions import CacheError, WrongKeyError
-from cashews.keys.compile import compile_key
 from cashews.keys.context import context_values, register_key_context
+from tests.keys.keys import compile_key
 
 
 async def get_current_user(): ...

@@ -3,8 +3,9 @@
 import pytest
 
 from cashews.exceptions import WrongKeyError
-from cashews.keys.compile import compile_key, get_cache_key_template, template_pattern
+from cashews.keys.compile import get_cache_key_template, template_pattern
 from cashews.keys.pattern import matcher
+from tests.keys.keys import compile_key
 
 
 @pytest.mark.parametrize(

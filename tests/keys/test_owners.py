@@ -8,8 +8,9 @@ import pytest
 
 from cashews import Cache, noself
 from cashews.exceptions import SharedKeyError, SharedKeyWarning, WrongKeyError
-from cashews.keys.compile import compile_key, default_template
+from cashews.keys.compile import default_template
 from cashews.keys.names import Claims
+from tests.keys.keys import compile_key
 
 
 async def pair(a, b=5): ...

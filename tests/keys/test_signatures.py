@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from cashews.keys.compile import compile_key
+from tests.keys.keys import compile_key
 
 
 async def get_name(user, /, *args, version="v1", **kwargs): ...

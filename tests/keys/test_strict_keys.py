@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cashews import Cache
 from cashews.exceptions import CacheError, UnstableKeyError, WrongKeyError
-from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, default_formatter
+from tests.keys.keys import compile_key
 
 texts = st.text(alphabet="ab1:;,=()*%'\"{} \né", max_size=5) | st.sampled_from(["str()", "int(1)", "true", "None"])
 scalars = st.none() | st.booleans() | st.integers(-12, 12) | st.sampled_from([0.5, 1.0, -0.0, Decimal(1)]) | texts

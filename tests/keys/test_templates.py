@@ -13,8 +13,8 @@ import jwt
 import pytest
 
 from cashews.exceptions import WrongArgumentError, WrongKeyError
-from cashews.keys.compile import compile_key
 from cashews.keys.formatter import Formatter, Takes, TemplateFunction, default_formatter
+from tests.keys.keys import compile_key
 
 
 @dataclass

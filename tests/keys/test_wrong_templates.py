@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from cashews.exceptions import CacheError, WrongKeyError
-from cashews.keys.compile import compile_key
+from tests.keys.keys import compile_key
 
 
 class Address:
