@@ -32,7 +32,7 @@ import pytest
 from cashews.exceptions import MissingExtraError
 from cashews.serialize import custom
 from tests.clusters import clustered
-from tests.servers import Server, binaries
+from tests.servers import PATIENCE, Server, binaries
 from tests.subjects import HERE, SUBJECTS, clock_of, each, is_left_out, subject_of, suite_of
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a directory of one's own is made in it
@@ -263,6 +263,32 @@ def room():
     inside = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=inside, prefix="cashews-tests-") as directory:
         yield Path(directory)
+
+
+@pytest.fixture(
+    params=["mem", pytest.param("disk", marks=pytest.mark.diskcache), pytest.param("redis", marks=pytest.mark.redis)]
+)
+def url(request, room):
+    """The URL of each kind of store, without a key; redis:// on the first kind of server that can be had here."""
+    if request.param == "redis":
+        return request.getfixturevalue("empty")(next(iter(binaries()))).url
+    return f"disk://?directory={room / 'cache'}" if request.param == "disk" else "mem://"
+
+
+@pytest.fixture(
+    params=[
+        "mem",
+        pytest.param("disk", marks=pytest.mark.diskcache),
+        *[pytest.param(kind, id=f"redis@{kind}", marks=pytest.mark.redis) for kind in binaries() or ["none"]],
+    ]
+)
+def patient(request, room):
+    """The URL and the options of each kind of store, on each kind of server: it waits long, and raises its failures."""
+    if request.param == "mem":
+        return "mem://", {}
+    if request.param == "disk":
+        return "disk://", {"directory": room / "cache", "suppress": False, "timeout": PATIENCE}
+    return request.getfixturevalue("empty")(request.param).patient_url, {"suppress": False}
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from threading import enumerate as enumerate_threads
 import pytest
 
 from cashews import Cache
-from tests.servers import PATIENCE, binaries
 
 
 def gather(function, size=50):
@@ -45,20 +44,9 @@ def crowd():
     return gather
 
 
-@pytest.fixture(
-    params=[
-        "mem",
-        pytest.param("disk", marks=pytest.mark.diskcache),
-        *[pytest.param(kind, id=f"redis@{kind}", marks=pytest.mark.redis) for kind in binaries() or ["none"]],
-    ]
-)
-def stored(request, room):
+@pytest.fixture
+def stored(patient):
     """A blocking face of a cache on each store."""
-    if request.param == "mem":
-        url, options = "mem://", {}
-    elif request.param == "disk":
-        url, options = "disk://", {"directory": room / "cache", "suppress": False, "timeout": PATIENCE}
-    else:
-        url, options = request.getfixturevalue("empty")(request.param).patient_url, {"suppress": False}
+    url, options = patient
     with Cache.open_blocking(url, **options) as face:
         yield face

@@ -4,7 +4,6 @@ import pytest
 from cashews import Cache
 from cashews.testing import VirtualClock
 from tests.contrib.asgi.world import Client, memory
-from tests.servers import binaries
 
 
 @pytest.fixture
@@ -16,20 +15,6 @@ def clock():
 async def cache(clock):
     async with memory(clock) as cache:
         yield cache
-
-
-@pytest.fixture(
-    params=[
-        "mem:",
-        pytest.param("redis:", marks=pytest.mark.redis),
-        pytest.param("disk:", marks=pytest.mark.diskcache),
-    ]
-)
-def url(request, tmp_path):
-    """The address of each kind of store, without a key."""
-    if request.param == "redis:":
-        return request.getfixturevalue("empty")(next(iter(binaries()))).url
-    return f"disk://?directory={tmp_path}" if request.param == "disk:" else "mem://"
 
 
 @pytest.fixture

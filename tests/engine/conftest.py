@@ -12,9 +12,7 @@ from cashews import Cache
 from cashews.api import settings
 from cashews.backends.interface import Backend, Environment
 from cashews.testing.clock import VirtualClock
-from tests.engine.elsewhere import PATIENCE
 from tests.internals import inside
-from tests.servers import binaries
 
 
 @pytest.fixture
@@ -76,26 +74,10 @@ def stored_in():
     return lambda cache, prefix="": inside(cache).stored(prefix)
 
 
-@pytest.fixture(
-    params=[
-        "mem",
-        pytest.param("disk", marks=pytest.mark.diskcache),
-        *[pytest.param(kind, id=f"redis@{kind}", marks=pytest.mark.redis) for kind in binaries() or ["none"]],
-    ]
-)
-def kind_of_store(request, tmp_path):
-    """The URL and the options of a store."""
-    if request.param == "mem":
-        return "mem://", {}
-    if request.param == "disk":
-        return "disk://", {"directory": tmp_path / "cache", "suppress": False, "timeout": PATIENCE}
-    return request.getfixturevalue("empty")(request.param).patient_url, {"suppress": False}
-
-
 @pytest.fixture
-def stored(kind_of_store):
+def stored(patient):
     """A cache of which nothing was asked yet, and which is never entered as a block."""
-    url, options = kind_of_store
+    url, options = patient
     cache = Cache("shared")
     cache.setup(url, **options)
     yield cache

@@ -25,8 +25,8 @@ async def test_another_loop_has_the_whole_cache(stored, other, use):
 
 
 @LOOPS
-async def test_a_block_is_used_from_other_loops(kind_of_store, other):
-    url, options = kind_of_store
+async def test_a_block_is_used_from_other_loops(patient, other):
+    url, options = patient
     async with Cache.open(url, **options) as cache:
         await cache.set("k", 1)
 

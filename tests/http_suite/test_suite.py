@@ -1,9 +1,6 @@
 """The public HTTP cache suite: guarantee 33, as others measure it."""
 
-import pytest
-
 from tests.http_suite.runner import build, cases_of_the_suite, play, score, shortfalls
-from tests.servers import binaries
 
 REQUIRED, OPTIMAL = 160, 105
 LEFT_OUT = {
@@ -19,19 +16,6 @@ LEFT_OUT = {
 """Optimal cases that are not worth their cost: parts that are stored, POST for GET, and a choice among languages."""
 PERSONAL = {"headers-store-Set-Cookie", "other-set-cookie"}
 """Cases that want a cookie to be stored, for all."""
-
-
-@pytest.fixture(
-    params=[
-        "mem://",
-        pytest.param("redis:", marks=pytest.mark.redis),
-        pytest.param("disk:", marks=pytest.mark.diskcache),
-    ]
-)
-def url(request, tmp_path):
-    if request.param == "redis:":
-        return request.getfixturevalue("empty")(next(iter(binaries()))).url
-    return f"disk://?directory={tmp_path}" if request.param == "disk:" else request.param
 
 
 def fallen_short(cases, results):
