@@ -64,7 +64,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self.routes = Routes(self.rebuild)
         self._sole: Route | None = None
         self.look: Look = SHUT.look
-        """The straight lines to the only store, while nothing is in the way: looked up at each use."""
+        """The straight lines to the stores, where nothing is in the way: looked up at each use."""
         self.look_hit: Look = SHUT.look_hit
         self.put: Put = SHUT.put
         self._all_on = True
@@ -241,12 +241,12 @@ class Engine(Living, Gatekeeper, TransactionHost):
         Context().run(self._rebuild)
 
     def _rebuild(self) -> None:
-        self._sole = sole = self.routes.sole
+        self._sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
         self.follows = any(route.backend.follows for route in self.routes)
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
-        direct = SHUT if sole is None or sole.direct is None else sole.direct
+        direct = self.routes.direct()
         self.look, self.look_hit, self.put = direct.look, direct.look_hit, direct.put
 
     # --- lifetime

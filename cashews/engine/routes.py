@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, overload
 
-from cashews.backends.direct import Direct
+from cashews._typing import NOT_NOW, NotNowType
+from cashews.backends.direct import SHUT, Direct
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
@@ -212,6 +213,14 @@ class Routes(Sequence[Route]):
                 return route
         raise NotConfiguredError(key, [route.prefix for route in self._by_length])
 
+    def direct(self) -> Direct:
+        """Return the straight lines of the moment: to the only store, or to each by the prefix of the key."""
+        sole = self.sole
+        if sole is not None:
+            return sole.direct or SHUT
+        lines = {prefix: route.direct or SHUT for prefix, route in self._by_prefix.items()}
+        return _by_prefix(self._lengths, lines) if any(route.direct for route in self) else SHUT
+
     def matching(self, pattern: str) -> list[Route]:
         """Return the routes that may hold keys which match a pattern.
 
@@ -261,3 +270,34 @@ class Routes(Sequence[Route]):
             return
         self.at(prefix).middlewares += (middleware,)
         self._changed()
+
+
+def _by_prefix(lengths: Sequence[int], lines: Mapping[str, Direct]) -> Direct:
+    """Return the straight lines to several stores.
+
+    :param lengths: the different lengths of the prefixes, the greatest first
+    :param lines: the straight lines to each store, by its prefix
+    """
+
+    def look(key: str) -> object:
+        for length in lengths:
+            direct = lines.get(key[:length])
+            if direct is not None:
+                return direct.look(key)
+        return NOT_NOW
+
+    def look_hit(key: str) -> object:
+        for length in lengths:
+            direct = lines.get(key[:length])
+            if direct is not None:
+                return direct.look_hit(key)
+        return NOT_NOW
+
+    def put(key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
+        for length in lengths:
+            direct = lines.get(key[:length])
+            if direct is not None:
+                return direct.put(key, value, expire, permit)
+        return NOT_NOW
+
+    return Direct(look, look_hit, put)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache, Command, invalidate_further
+from cashews import Cache, Command, NotConfiguredError, invalidate_further
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.messages import Get, GetHit, Set
 from cashews.strategies.entry import Entry, Returned
@@ -36,7 +36,7 @@ STATES = {
     "listener of removals": lambda cache: nullcontext(cache.on_remove(lambda *_: None)),
     "two stores": lambda cache: nullcontext(cache.setup("mem://", prefix="other:")),
 }
-STRAIGHT = {"plain"}
+STRAIGHT = {"plain", "two stores"}
 """The states in which nothing is in the way."""
 
 
@@ -181,3 +181,23 @@ async def test_a_change_in_a_context_leaves_the_lines_of_all_others_straight(cac
     with STATES[block](cache):
         assert engine.look("stored") is NOT_NOW
         assert await cache.get("stored", "none") == "none"
+
+
+async def test_each_of_several_stores_has_its_own_straight_lines(clock):
+    async with Cache.open("mem://", prefix="far:", clock=clock) as cache:
+        cache.setup("mem://", prefix="far:copied:", copy="deep")
+        cache.setup("mem://", prefix="far:off:", disable=True)
+        engine = inside(cache).engine
+        assert engine.put("far:k", 1, None) is True
+        assert engine.look("far:k") == await cache.get("far:k") == 1
+        assert engine.look_hit("far:k") == 1
+        for key in ("far:copied:k", "far:off:k", "elsewhere:k"):
+            assert engine.put(key, 1, None) is engine.look(key) is engine.look_hit(key) is NOT_NOW
+        with pytest.raises(NotConfiguredError):
+            await cache.get("elsewhere:k")
+        cache.enable(prefix="far:off:")
+        assert engine.put("far:off:k", 2, None) is True
+        cache.setup("mem://")
+        assert engine.look("elsewhere:k") is ABSENT
+        cache.disable(prefix="far:off:")
+        assert engine.look("far:off:k") is NOT_NOW
