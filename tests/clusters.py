@@ -135,7 +135,7 @@ def low_port() -> int:
         with socket.socket() as probe, socket.socket() as bus:
             if probe.connect_ex(("127.0.0.1", port)) and bus.connect_ex(("127.0.0.1", port + BUS)):
                 return port
-    raise RuntimeError("no port is free")  # noqa: TRY003
+    raise RuntimeError("no port is free")  # noqa: TRY003  raised here alone
 
 
 def until(holds) -> None:

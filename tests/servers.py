@@ -279,4 +279,4 @@ class Server:
 
 
 def _ended() -> bytes:
-    raise EOFError("the server has closed the connection")  # noqa: TRY003
+    raise EOFError("the server has closed the connection")  # noqa: TRY003  raised here alone

@@ -32,7 +32,7 @@ def test_a_name_that_is_gone_works_with_a_warning_that_names_the_new_one(module,
 @pytest.mark.parametrize("module", GONE)
 def test_a_name_that_never_was_is_an_error(module):
     with pytest.raises(AttributeError, match="nothing_such"):
-        importlib.import_module(module).nothing_such  # noqa: B018
+        importlib.import_module(module).nothing_such  # noqa: B018  its error is wanted
 
 
 def test_an_import_of_the_package_does_not_load_the_old_names():

@@ -97,7 +97,7 @@ async def peer(request, tmp_path):
     else:
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
         port = listener.extra(SocketAttribute.local_port)
-        connect = lambda: connect_tcp("127.0.0.1", port, None)  # noqa: E731
+        connect = lambda: connect_tcp("127.0.0.1", port, None)  # noqa: E731  one of two forms of a call
     async with connected(connect, listener) as found:
         yield found
 

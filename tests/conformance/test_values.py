@@ -353,7 +353,7 @@ async def test_a_value_that_can_be_used_only_once_is_refused(cache, kind, inside
 
 
 class NoHash(type):
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  as classes with `__eq__` alone have it
 
 
 class OfNoHash(metaclass=NoHash):

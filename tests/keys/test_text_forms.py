@@ -51,7 +51,7 @@ class Text(str):
         (Plain.A, "Plain.A"),
         (Textual.A, str(Textual.A)),
         (Decimal("1.50"), "1.50"),
-        (dt.datetime(2020, 1, 1, 3), "2020-01-01 03:00:00"),  # noqa: DTZ001
+        (dt.datetime(2020, 1, 1, 3), "2020-01-01 03:00:00"),  # noqa: DTZ001  a naive one has a text, too
         (range(3), "range(0, 3)"),
         (int, "<class 'int'>"),
         (ValueError("x"), "x"),

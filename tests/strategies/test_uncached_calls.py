@@ -153,7 +153,7 @@ async def test_an_error_of_a_middleware_costs_the_caching(cache, origin, decorat
 
 
 async def division():
-    1 / 0  # noqa: B018
+    1 / 0  # noqa: B018  its error is wanted
 
 
 @every_decorator

@@ -54,7 +54,7 @@ async def test_the_function_gets_its_arguments(cache, decorate, args, kwargs):
 @every_decorator
 async def test_parameters_may_have_any_name(cache, decorate):
     @decorate(cache, key="{key}:{_found}:{__lines}:{args}:{kwargs}")
-    async def function(key, _found, __lines, args, kwargs, *, type, counts, answer):  # noqa: A002
+    async def function(key, _found, __lines, args, kwargs, *, type, counts, answer):  # noqa: A002  names that the text of a wrapper has
         return [key, _found, __lines, args, kwargs, type, counts, answer]
 
     for _ in range(2):
