@@ -322,8 +322,8 @@ def test_a_value_that_was_asked_for_before_its_slot_moved_is_not_kept():
     tracking.begin()
     inbox = Inbox(tracking)
     for replies, kind in (
-        ((b"OK", -1, b"1"), partial(TrackedRead, key="k")),
-        ((b"OK", [-1, b"1"]), partial(TrackedReads, keys=("k",))),
+        ((b"OK", -1, b"1"), partial(TrackedRead, "k")),
+        ((b"OK", [-1, b"1"]), partial(TrackedReads, ("k",))),
     ):
         for moves in (True, False):
             inbox.post(b"", Place(), kind=kind, reads=False)

@@ -20,14 +20,14 @@ def late_pushes() -> None:
     waiting: deque[tuple[float, Any, Any]] = deque()
     hear, note_reply = tracking.Tracking.hear, tracking.Tracking.note_reply
 
-    def hear_late(self: Any, keys: Any) -> None:
-        waiting.append((monotonic() + LATE, self, keys))
+    def hear_late(self: Any, *push: Any) -> None:
+        waiting.append((monotonic() + LATE, self, push))
 
     def note_and_hear(self: Any, request: Any) -> None:
         note_reply(self, request)
         while waiting and waiting[0][0] <= monotonic():
-            _, its, keys = waiting.popleft()
-            hear(its, keys)
+            _, its, push = waiting.popleft()
+            hear(its, *push)
 
     tracking.Tracking.hear, tracking.Tracking.note_reply = hear_late, note_and_hear
 
@@ -37,8 +37,7 @@ def kept_by_the_asker() -> None:
     fetch = values.fetch
 
     def answer(self: Any, reply: Any) -> None:
-        slot = near.NearSlot(self._key, self._tracking.feed or self._tracking.nothing)
-        slot.value, slot.is_stored_form = (reply, True) if reply is not None else (slot.value, False)
+        slot = near.NearSlot(self._key, self._tracking.nothing, reply, math.inf)
         super(tracking.TrackedRead, self).answer(reply if isinstance(reply, Exception) else slot)
 
     async def fetch_and_keep(remote: Any, message: Any) -> object:
@@ -46,8 +45,9 @@ def kept_by_the_asker() -> None:
         await checkpoint()
         its = remote.at(message.key).tracking
         if its.feed is not None:
-            slot = its.near.expect(message.name, its.feed)
-            slot.value, slot.deadline = found, math.inf
+            slot = near.NearSlot(message.name, its.feed, None, math.inf)
+            slot.value = found
+            its.near.keep(slot)
         return found
 
     tracking.TrackedRead.answer = answer
@@ -58,12 +58,13 @@ def kept_by_the_asker() -> None:
 
 def no_time_to_live() -> None:
     """A value is kept until the server says that it has expired."""
-    fill = near.Near.fill
+    keep = near.Near.keep
 
-    def fill_for_ever(self: Any, slot: Any, stored: Any, _: float) -> None:
-        fill(self, slot, stored, math.inf)
+    def keep_for_ever(self: Any, slot: Any) -> None:
+        slot.deadline = math.inf
+        keep(self, slot)
 
-    near.Near.fill = fill_for_ever
+    near.Near.keep = keep_for_ever
 
 
 def deaf() -> None:

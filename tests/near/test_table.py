@@ -8,7 +8,7 @@ import pytest
 from cashews import messages as m
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.shared import SHARED
-from cashews.backends.redis.near import Feed, Near
+from cashews.backends.redis.near import Feed, Near, NearSlot
 from cashews.engine.permits import Permits
 
 LAG = 2.0
@@ -31,9 +31,14 @@ def near():
     return Near(size=3, most_bytes=100)
 
 
+def keep(near, feed, key, stored=b"1", deadline=math.inf):
+    slot = NearSlot(key, feed, stored, deadline)
+    near.keep(slot)
+    return slot
+
+
 def fill(near, feed, key, value=1, deadline=math.inf):
-    slot = near.expect(key, feed)
-    near.fill(slot, b"%d" % value, deadline)
+    slot = keep(near, feed, key, b"%d" % value, deadline)
     slot.value, slot.is_stored_form = value, False
     return slot
 
@@ -42,43 +47,30 @@ def read(near, key, now=0.0):
     return near.get(m.Get(key, "default"), now)
 
 
-def test_a_slot_is_served_once_it_is_filled_and_decoded(near, feed):
-    slot = near.expect("k", feed)
-    assert read(near, "k") is NOT_NOW
-    near.fill(slot, b"1", math.inf)
+def test_a_slot_is_served_once_it_is_decoded(near, feed):
+    slot = keep(near, feed, "k")
     assert read(near, "k") is NOT_NOW
     slot.value, slot.is_stored_form = 1, False
     assert read(near, "k") == 1
 
 
 def test_an_absent_key_is_served_with_the_default_of_each_read(near, feed):
-    near.fill(near.expect("k", feed), None, math.inf)
+    keep(near, feed, "k", None)
     assert read(near, "k") == "default"
     assert near.get_many(m.GetMany(("k", "k"), 7), 0.0) == (7, 7)
 
 
-def test_a_change_between_two_replies_keeps_the_value_out(near, feed):
-    slot = near.expect("k", feed)
-    near.invalidate(["k"])
-    near.fill(slot, b"1", math.inf)
-    assert slot.value == b"1"
-    assert near.find("k", 0.0) is None
-
-
 def test_a_value_that_is_decoded_late_does_not_come_back(near, feed):
-    slot = near.expect("k", feed)
-    near.fill(slot, b"1", math.inf)
+    slot = keep(near, feed, "k")
     near.invalidate(["k"])
     slot.value, slot.is_stored_form = 1, False
     assert read(near, "k") is NOT_NOW
 
 
-def test_a_later_letter_takes_the_place_of_an_earlier_one(near, feed):
-    first, second = near.expect("k", feed), near.expect("k", feed)
-    near.fill(first, b"1", math.inf)
-    assert near.find("k", 0.0) is None
-    near.fill(second, b"2", math.inf)
-    assert near.find("k", 0.0) is second
+def test_a_later_slot_takes_the_place_of_an_earlier_one(near, feed):
+    first, second = keep(near, feed, "k", b"12"), keep(near, feed, "k", b"3")
+    assert near.find("k", 0.0) is second is not first
+    assert near.statistics()["near_bytes"] == 1
 
 
 def test_a_slot_ends_at_its_deadline(near, feed):
@@ -120,10 +112,12 @@ def test_the_least_recently_read_slot_leaves(near, feed):
 
 def test_a_value_larger_than_the_bound_is_not_kept(near, feed):
     fill(near, feed, "a")
-    slot = near.expect("large", feed)
-    near.fill(slot, b"x" * 101, math.inf)
-    assert near.statistics()["near_bytes"] <= 100
+    keep(near, feed, "large", b"1")
+    keep(near, feed, "large", b"x" * 101)
     assert near.find("large", 0.0) is None
+    assert read(near, "a") == 1, "no other key has to leave for it"
+    figures = near.statistics()
+    assert (figures["near_bytes"], figures["near_evicted"]) == (1, 1)
 
 
 def test_many_keys_are_served_together_or_not_at_all(near, feed):
@@ -136,12 +130,12 @@ def test_many_keys_are_served_together_or_not_at_all(near, feed):
 def test_a_permit_is_void_after_a_change_and_after_the_end_of_the_feed(near, feed):
     permits = [m.LoadPermit("k") for _ in range(3)]
     assert not near.follow("k", permits[0]), "the server is not bound to tell"
-    near.fill(near.expect("k", feed), None, math.inf)
+    keep(near, feed, "k", None)
     assert all(near.follow("k", permit) for permit in permits)
     permits[0].unfollow()
     near.invalidate(["k"])
     assert [permit.void for permit in permits] == [False, True, True]
-    near.expect("k", feed)
+    keep(near, feed, "k")
     last = m.LoadPermit("k")
     assert near.follow("k", last)
     near.flush(feed)
@@ -151,7 +145,7 @@ def test_a_permit_is_void_after_a_change_and_after_the_end_of_the_feed(near, fee
 
 def test_a_load_that_is_announced_again_is_followed_once(near, feed):
     """The next call announces it, if the one that led it was cancelled."""
-    near.expect("k", feed)
+    keep(near, feed, "k")
     permit = m.LoadPermit("k")
     assert near.follow("k", permit)
     assert near.follow("k", permit)
@@ -162,7 +156,7 @@ def test_a_load_that_is_announced_again_is_followed_once(near, feed):
 @pytest.mark.parametrize("calls", [1, 2])
 def test_a_load_that_has_ended_is_followed_no_more(near, feed, calls):
     """Its caller in another thread was cancelled while the announcement was on its way: nobody would end it."""
-    near.expect("k", feed)
+    keep(near, feed, "k")
     permits = Permits()
     permit = permits.take("k")
     for _ in range(calls - 1):
@@ -222,7 +216,7 @@ def test_a_load_that_ends_meanwhile_keeps_no_other_from_its_refusal(near, feed, 
     permits = [kind(key) for key in ("a", "b") for kind in (ending, m.LoadPermit)]
     permits.append(ending("c"))
     for permit in permits:
-        near.expect(permit.key, feed)
+        keep(near, feed, permit.key)
         assert near.follow(permit.key, permit)
     change(near, feed)
     assert all(permit.void for permit in permits)
@@ -230,7 +224,7 @@ def test_a_load_that_ends_meanwhile_keeps_no_other_from_its_refusal(near, feed, 
 
 def test_a_load_that_begins_while_another_one_is_collected_is_followed(near, feed):
     """Guarantee 10, with abandoned loads."""
-    near.expect("k", feed)
+    keep(near, feed, "k")
     near.follow("k", CollectedAtOnce("k"))
     permit = m.LoadPermit("k")
     assert near.follow("k", permit)

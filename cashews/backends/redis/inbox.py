@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Container
+from typing import Any, ClassVar, Final, TypeAlias
 
 from redis import exceptions as redis
 
@@ -28,7 +28,11 @@ ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
 class Request(Letter):
     """A command in the wire's form. A request that only reads may have several askers, and may be sent once more."""
 
-    __slots__ = ("again", "deadline", "packed", "parts", "permit", "reads", "weight")
+    __slots__ = ("again", "deadline", "early", "packed", "permit", "reads", "weight")
+    ahead: ClassVar[int] = 0
+    """The number of replies before the last: a request may be several commands, and the last reply counts."""
+    early: list[Any]
+    """The replies before the last that have come; only of requests that have any."""
 
     def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: object = None) -> None:
         self.replies = []
@@ -40,27 +44,20 @@ class Request(Letter):
         self.deadline = math.inf
         """The instant until which a reply may take; known once the request is sent."""
         self.weight = len(packed)
-        self.parts = 1
-        """The number of replies still to come: a request may be several commands, and the last reply counts."""
 
-    def take(self, reply: object) -> None:
-        """Take a reply that is not the last."""
-
-    def rewind(self) -> None:
-        """Forget the replies so far: the request is going to be sent once more."""
+    def overtake(self, keys: Container[str] | None) -> None:
+        """Take note that the server has told of changes of some keys, or of all, before the last reply."""
 
 
 class Asking(Request):
     """A request of two commands: have a slot that is on its way served, and the command itself."""
 
     __slots__ = ()
+    ahead = 1
 
     def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: object) -> None:
         super().__init__(packed, permit, reads=reads, tracking=tracking)
-        self.rewind()
-
-    def rewind(self) -> None:
-        self.parts = 2
+        self.early = []
 
 
 RequestKind: TypeAlias = Callable[..., Request]
@@ -163,9 +160,8 @@ class Inbox:
             message = "a reply to nothing"
             raise redis.InvalidResponse(message)
         request = self._in_flight[0]
-        if request.parts > 1:
-            request.parts -= 1
-            request.take(reply)
+        if request.ahead and len(request.early) < request.ahead:
+            request.early.append(reply)
             return request
         self._in_flight.popleft()
         request.answer(reply)
@@ -192,7 +188,8 @@ class Inbox:
             late = request.deadline <= now
             if request.reads and not request.again and (retry_late or not late):
                 request.again = True
-                request.rewind()
+                if request.ahead:
+                    request.early.clear()
                 request.deadline = now + timeout if late else request.deadline
                 self.mailbox.put_back(request)
             else:

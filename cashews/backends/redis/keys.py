@@ -82,7 +82,6 @@ class FetchMany(m.GetMany):
     """Read several values that are going to be kept near; `names` are their keys without the prefix."""
 
     names: tuple[str, ...] = ()
-    keeps: bool = True
 
 
 async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
@@ -94,9 +93,7 @@ async def fetch_many(remote: Remote, message: FetchMany) -> tuple[object, ...]:
         if slots is None:
             return await get_many(remote, message)
         pairs = zip(page, slots, strict=True)
-        found += await one_by_one(
-            value_of(remote, m.Get(key, message.default), slot, keeps=message.keeps) for key, slot in pairs
-        )
+        found += await one_by_one(value_of(remote, m.Get(key, message.default), slot) for key, slot in pairs)
     return tuple(found)
 
 
@@ -116,7 +113,7 @@ async def _kept(remote: Remote, page: tuple[str, ...], names: Mapping[str, str])
 
 
 async def _read_share(place: Place, keys: Sequence[str], names: Mapping[str, str]) -> list[NearSlot]:
-    kind = partial(TrackedReads, keys=tuple([names[key] for key in keys]))
+    kind = partial(TrackedReads, tuple([names[key] for key in keys]))
     return array(await scripts.READ_MANY.read(place, tuple(keys), TRACK, kind), len(keys))
 
 

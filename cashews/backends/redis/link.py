@@ -158,7 +158,7 @@ class Link(Conversation):
         if push[0] == b"message":
             self._hear(push[1])
         elif push[0] == b"invalidate" and self._tracking is not None:
-            self._tracking.hear(push[1])
+            self._tracking.hear(push[1], self._inbox.oldest)
 
     def _look_at_refusal(self, reply: Exception) -> None:
         """Leave a server that refuses writes because it is no master, or not ready: the address may lead elsewhere."""

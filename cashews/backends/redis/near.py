@@ -5,8 +5,8 @@ the wire, so nothing that a reply tells is newer than the table.
 
 ::
 
-    (no slot)  --the server has promised to tell of changes-->  expected  --the value is there-->  kept
-    expected, kept  --a change, an own write, eviction-->       (no slot)
+    (no slot)  --the value is there, and the server is bound to tell of the next change-->  kept
+    kept       --a change, an own write, eviction, its deadline-->                          (no slot)
 
 An absent key is kept like a value. A slot counts as long as its feed does: the link that its value came on.
 """
@@ -25,8 +25,6 @@ from cashews.actors.shared import SHARED
 
 MOST: Final = 1_000
 """The most keys that are looked at in one turn: a fraction of a millisecond."""
-NOT_YET: Final = -math.inf
-"""The deadline of a slot that is expected."""
 TICK: Final = 0.001
 """The seconds by which a time to live may be too long: servers count in milliseconds."""
 
@@ -38,21 +36,23 @@ class Feed:
     :param probe: called with a key that is served, to have the server answer: so the link shows that it works
     """
 
-    __slots__ = ("_lag", "_probe", "doubtful", "sure")
+    __slots__ = ("_lag", "_probe", "doubtful", "heard", "sure")
 
     def __init__(self, lag: float, probe: Callable[[str], object]) -> None:
         self._lag = lag
         self._probe = probe
+        self.heard = -math.inf
+        """The instant until which every change has been told."""
         self.sure = -math.inf
         self.doubtful = -math.inf
         """The instant from which on a read has the link probed, so that reads go on without a pause."""
 
     def hear(self, sent: float) -> None:
         """Note the reply to a request that was sent at an instant: every change before has been told."""
-        sure = sent + self._lag
-        if sure > self.sure:
-            self.sure = sure
-            self.doubtful = sure - self._lag / 2
+        if sent > self.heard:
+            self.heard = sent
+            self.sure = sent + self._lag
+            self.doubtful = self.sure - self._lag / 2
 
     def is_sure(self, now: float) -> bool:
         """Say whether slots may be served."""
@@ -73,14 +73,17 @@ class NearSlot:
 
     __slots__ = ("deadline", "feed", "is_stored_form", "key", "size", "value")
 
-    def __init__(self, key: str, feed: Feed) -> None:
+    def __init__(self, key: str, feed: Feed, stored: bytes | None, deadline: float) -> None:
         self.key = key
-        self.value: object = ABSENT
-        self.deadline = NOT_YET
         self.feed = feed
-        self.is_stored_form = False
+        self.deadline = deadline
+        self.value: object
+        self.is_stored_form: bool
         """Whether the value is bytes that have to be decoded at each read, or by the first."""
-        self.size = 0
+        if stored is None:
+            self.value, self.is_stored_form, self.size = ABSENT, False, 0
+        else:
+            self.value, self.is_stored_form, self.size = stored, True, len(stored)
 
 
 class Near:
@@ -133,8 +136,7 @@ class Near:
         if slot is None:
             return None
         if now >= slot.deadline:
-            if slot.deadline > NOT_YET:
-                self._drop(slot)
+            self._drop(slot)
             return None
         feed = slot.feed
         if now >= feed.doubtful:
@@ -147,26 +149,24 @@ class Near:
 
     # --- filling, by the reader
 
-    def expect(self, key: str, feed: Feed) -> NearSlot:
-        """Return a new slot for a key whose changes are told from now on; it is served once it is filled."""
-        before = self.slots.get(key)
+    def keep(self, slot: NearSlot) -> None:
+        """Take in the slot of a key whose next change the server is bound to tell of."""
+        slots = self.slots
+        before = slots.pop(slot.key, None)
         if before is not None:
-            self._drop(before)
-        self.slots[key] = slot = NearSlot(key, feed)
-        return slot
+            self._bytes -= before.size
+        slots[slot.key] = slot
+        self._bytes += slot.size
+        if len(slots) > self._size or self._bytes > self._most_bytes:
+            self._make_room(slot)
 
-    def fill(self, slot: NearSlot, stored: bytes | None, deadline: float) -> None:
-        """Give an expected slot its value; it is kept if the key has not changed meanwhile."""
-        if stored is not None:
-            slot.value, slot.is_stored_form = stored, True
-        if self.slots.get(slot.key) is not slot:
-            return
-        slot.deadline = deadline
-        if stored is not None:
-            slot.size = len(stored)
-            self._bytes += slot.size
-        while len(self.slots) > self._size or self._bytes > self._most_bytes:
-            self._drop(next(iter(self.slots.values())))
+    def _make_room(self, slot: NearSlot) -> None:
+        """Evict what has to leave for a slot: the least recently used ones, or that slot if it is too large itself."""
+        slots = self.slots
+        is_too_large = slot.size > self._most_bytes
+        while len(slots) > self._size or self._bytes > self._most_bytes:
+            _, evicted = slots.popitem(last=is_too_large)
+            self._bytes -= evicted.size
             self._evicted += 1
 
     # --- removing

@@ -24,7 +24,7 @@ from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.store import RedisStore
 from cashews.backends.redis.straight import straight_lines
-from cashews.backends.redis.values import Fetch, value_of
+from cashews.backends.redis.values import Fetch, value_in, value_of
 from cashews.backends.redis.wire import PING
 from cashews.commands import Effect
 from cashews.exceptions import CacheClosedError, CrossSlotError, EncodeError
@@ -48,7 +48,6 @@ class NearStore(Backend):
         self._now = environment.clock.now
         self._near = near
         self._prefix = options.client_side_prefix
-        self._keeps = options.client_side_copy == "share"
         self.store = store
         self._direct = straight_lines(near, environment.door, environment.clock.now)
 
@@ -58,14 +57,16 @@ class NearStore(Backend):
 
     @property
     def turns(self) -> Mapping[type[m.Message[Any]], Turn]:
-        get = self._near.get if self._keeps else self._get_decoded
+        get = self._near.get if self.store.remote.keeps_decoded else self._get_decoded
         many = self._near.get_many
         return {m.Get: get, m.Recall: get, m.GetMany: many, m.RecallMany: many}
 
-    async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
+    def ask(self, message: m.Message[R], *, strict: bool = False) -> Awaitable[R]:
+        read = None if strict else NEAR.get(message.__class__)
+        return self._pass_on(message, strict=strict) if read is None else read(self, message)
+
+    async def _pass_on(self, message: m.Message[R], *, strict: bool) -> R:
         kind = message.__class__
-        if kind in NEAR and not strict:
-            return await NEAR[kind](self, message)  # type: ignore[no-any-return]  # the reply of its type
         try:
             reply = await self.store.ask(await in_steps(message.renaming(self._named)), strict=strict)
         except EncodeError as error:
@@ -91,25 +92,23 @@ class NearStore(Backend):
         slot = self._near.find(message.key, now)
         if slot is None:
             return NOT_NOW
-        found = slot.value
-        if slot.is_stored_form:
-            remote = self.store.remote
-            found = remote.values.decode_plain(self._named(message.key), remote.bare(cast("bytes", found)), ABSENT)
-            if type(found) is Pending:
-                return NOT_NOW
+        found = value_in(self.store.remote, self._named(message.key), slot)
+        if type(found) is Pending:
+            return NOT_NOW
         self._near.hits += 1
         return message.default if found is ABSENT else found
 
-    async def read(self, message: m.Get) -> object:
-        slot = self._near.find(message.key, self._now())
+    def read(self, message: m.Get) -> Awaitable[object]:
+        key, near = message.key, self._near
+        slot = near.find(key, self._now())
         if slot is None:
-            self._near.misses += 1
-            return await self.store.ask(Fetch(self._prefix + message.key, message.default, message.key, self._keeps))
-        self._near.hits += 1
-        return await self._value_of(message, slot)
+            near.misses += 1
+            return self.store.ask(Fetch(self._prefix + key, message.default, key))
+        near.hits += 1
+        return self._value_of(message, slot)
 
     def _value_of(self, message: m.Get, slot: NearSlot) -> Awaitable[object]:
-        return value_of(self.store.remote, message.rename(self._named), slot, keeps=self._keeps)
+        return value_of(self.store.remote, message.rename(self._named), slot)
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
         """Read several keys as they were at one instant: all of them from the table, or all from the server."""
@@ -119,7 +118,7 @@ class NearStore(Backend):
         if len(there) < len(slots):
             near.misses += len(message.many)
             names = await in_steps(message.renaming(self._named))
-            return await self.store.ask(FetchMany(names.many, message.default, message.many, keeps=self._keeps))
+            return await self.store.ask(FetchMany(names.many, message.default, message.many))
         near.hits += len(slots)
         return tuple([await self._value_of(m.Get(slot.key, message.default), slot) for slot in there])
 
@@ -127,7 +126,7 @@ class NearStore(Backend):
         for _ in range(ATTEMPTS):
             if self._near.follow(key, permit):
                 return
-            await self.store.ask(Fetch(self._named(key), None, key, keeps=self._keeps))
+            await self.store.ask(Fetch(self._named(key), None, key))
         servers = self.store.remote.servers
         if not self._near.follow(key, permit) and servers.is_cluster and servers.at(self._named(key)).tracks:
             permit.refuse()  # its slot is on its way to a node that is yet to tell of changes

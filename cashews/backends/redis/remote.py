@@ -24,12 +24,14 @@ class Remote:
 
     :param most: the bytes of the largest value that the server takes
     :param prefix: the text that every key and name begins with
+    :param keeps_decoded: whether a decoded value takes the place of its stored form in a near table
     """
 
-    __slots__ = ("_most", "at", "prefix", "refused", "servers", "tags_met", "unreadable", "values")
+    __slots__ = ("_most", "at", "keeps_decoded", "prefix", "refused", "servers", "tags_met", "unreadable", "values")
 
-    def __init__(self, servers: Servers, values: Values, most: int, prefix: str) -> None:
+    def __init__(self, servers: Servers, values: Values, most: int, prefix: str, *, keeps_decoded: bool) -> None:
         self.prefix = prefix
+        self.keeps_decoded = keeps_decoded
         self._most = most
         self.servers = servers
         self.at = servers.at

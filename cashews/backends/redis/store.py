@@ -44,6 +44,7 @@ class RedisStore(Backend):
             self._values,
             options.max_value_size,
             options.client_side_prefix if options.client_side else "",
+            keeps_decoded=options.client_side_copy == "share",
         )
         self._failing: dict[type[m.Message[Any]], str] = {}
         """Messages that the server refuses, each with its reason."""

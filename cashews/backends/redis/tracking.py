@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
+from itertools import repeat
 from typing import Any, Final
 
 from cashews.actors.loop import ReplySlot
@@ -19,8 +20,8 @@ TRACK: Final = pack(("CLIENT", "CACHING", "YES"))
 """Has the server tell of changes of the keys that the next command reads, whichever command that is."""
 READ: Final = TRACK + b"*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n"
 """A tracked read in the wire's form: the size and the bytes of its key, twice."""
-BOTH_READS: Final = 2
-"""The number of replies to come after the first."""
+OVERTAKEN: Final = None
+"""In the place of the promise to tell of the next change, once it has been told."""
 STORED: Final = (b"OK", 1)
 """The replies that mean that a value was stored."""
 
@@ -28,44 +29,38 @@ STORED: Final = (b"OK", 1)
 class TrackedRead(Request):
     """A read of three commands: tell of changes from now on, the time to live of a key, its value.
 
-    Its reply is a slot. The slot is expected from the second reply on: a change that comes before the third removes it.
+    Its reply is a slot. That is kept, unless the server has told of a change since the second reply.
     """
 
-    __slots__ = ("_key", "_left", "_moves", "_slot", "_tracking", "_tracks")
+    __slots__ = ("_key", "_moves", "_tracking")
+    ahead = 2
 
-    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking, key: str) -> None:
-        super().__init__(packed, permit, reads=reads)
-        self._tracking = tracking
+    def __init__(  # every miss makes one: no call of the base, and nothing by name that `partial` would have to merge
+        self, key: str, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking
+    ) -> None:
+        self.replies = []
+        self.packed = packed
+        self.permit = permit
+        self.reads = reads
+        self.again = False
+        self.deadline = math.inf
+        self.weight = len(packed)
+        self.early = []
         self._key = key
+        self._tracking = tracking
         self._moves = tracking.moves
-        self.rewind()
 
-    def rewind(self) -> None:
-        self.parts = 3
-        self._tracks = False
-        self._slot: NearSlot | None = None
-        self._left = -1
+    def overtake(self, keys: Container[str] | None) -> None:
+        if len(self.early) == self.ahead and (keys is None or self._key in keys):
+            self.early[0] = OVERTAKEN
 
-    def take(self, reply: object) -> None:
-        feed = self._tracking.feed_since(self._moves)
-        if self.parts == BOTH_READS:
-            self._tracks = reply == b"OK" and feed is not None
-        elif type(reply) is int and self._tracks and feed is not None:
-            self._left = reply
-            self._slot = self._tracking.near.expect(self._key, feed)
-
-    def answer(self, reply: object) -> None:
-        near, slot = self._tracking.near, self._slot
-        if isinstance(reply, Exception) or not (reply is None or type(reply) is bytes):
-            if slot is not None:
-                near.drop((self._key,))
-            super().answer(reply)
-            return
-        if slot is None:  # the link does not track
-            slot = NearSlot(self._key, self._tracking.nothing)
-        near.fill(slot, reply, self._tracking.limit(self, self._left, is_absent=reply is None))
-        self._tracking.note_proof(self)
-        super().answer(slot)
+    def answer(self, reply: Any) -> None:
+        if reply.__class__ is bytes or reply is None:
+            promise, left = self.early
+            bound = left if promise == b"OK" and left.__class__ is int else None
+            reply = self._tracking.slot_of(self, self._moves, self._key, bound, reply)
+        for place in self.replies:
+            place.give(reply)
 
 
 class TrackedReads(Request):
@@ -74,38 +69,26 @@ class TrackedReads(Request):
     Its reply is a list of slots. Whatever changes a key after the script is told after its reply.
     """
 
-    __slots__ = ("_keys", "_moves", "_tracking", "_tracks")
+    __slots__ = ("_keys", "_moves", "_tracking")
+    ahead = 1
 
     def __init__(
-        self, packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking, keys: tuple[str, ...]
+        self, keys: tuple[str, ...], packed: bytes, permit: LoadPermit | None, *, reads: bool, tracking: Tracking
     ) -> None:
         super().__init__(packed, permit, reads=reads)
-        self._tracking = tracking
+        self.early = []
         self._keys = keys
+        self._tracking = tracking
         self._moves = tracking.moves
-        self.rewind()
-
-    def rewind(self) -> None:
-        self.parts = 2
-        self._tracks = False
-
-    def take(self, reply: object) -> None:
-        self._tracks = reply == b"OK"
 
     def answer(self, reply: Any) -> None:
         is_whole = reply.__class__ is list and len(reply) == 2 * len(self._keys)
         super().answer(self._slots(reply) if is_whole else reply)
 
     def _slots(self, found: list[Any]) -> list[NearSlot]:
-        tracking = self._tracking
-        near, feed = tracking.near, tracking.feed_since(self._moves) if self._tracks else None
-        slots: list[NearSlot] = []
-        for key, left, stored in zip(self._keys, found[::2], found[1::2], strict=True):
-            slot = NearSlot(key, tracking.nothing) if feed is None else near.expect(key, feed)
-            near.fill(slot, stored, tracking.limit(self, left, is_absent=stored is None))
-            slots.append(slot)
-        tracking.note_proof(self)
-        return slots
+        (promise,) = self.early
+        triples = zip(self._keys, found[::2] if promise == b"OK" else repeat(None), found[1::2], strict=False)
+        return [self._tracking.slot_of(self, self._moves, key, left, stored) for key, left, stored in triples]
 
 
 class Storing(Request):
@@ -208,19 +191,25 @@ class Tracking:
             self.end()
             self.begin()
 
-    def feed_since(self, moves: int) -> Feed | None:
-        """Return the feed; `None` if the node has lost slots since it had lost them so often."""
-        return self.feed if moves == self.moves else None
+    def hear(self, stored: list[bytes] | None, oldest: Request | None) -> None:
+        """Take note of a push.
 
-    def hear(self, keys: list[bytes] | None) -> None:
-        """Take note of a push: keys that have changed, or `None` for all."""
-        if keys is None:
+        :param stored: the keys that have changed, as the server knows them, or `None` for all
+        :param oldest: the request in flight that was sent first; some of its replies may have come
+        """
+        keys = None if stored is None else self._named(stored)
+        if oldest is not None:
+            oldest.overtake(keys)
+        if keys is not None:
+            self.near.invalidate(keys)
+        elif self.feed is not None:
             self.end()
             self.begin()
-            return
+
+    def _named(self, stored: list[bytes]) -> list[str]:
         prefix = self._prefix
-        texts = [text for key in keys if (text := text_of(key)) is not None and text.startswith(prefix)]
-        self.near.invalidate([text[len(prefix) :] for text in texts])
+        texts = [text for key in stored if (text := text_of(key)) is not None and text.startswith(prefix)]
+        return [text[len(prefix) :] for text in texts]
 
     def stop_following(self, key: str, permit: LoadPermit) -> None:
         """Let later changes of a key, named as at the server, void a permit no more."""
@@ -236,18 +225,27 @@ class Tracking:
         if self.feed is not None:
             self.feed.hear(request.deadline - self.timeout)
 
-    def limit(self, request: Request, left: int, *, is_absent: bool) -> float:
-        """Return the deadline of a slot.
+    def slot_of(self, request: Request, moves: int, key: str, left: int | None, stored: bytes | None) -> NearSlot:
+        """Return the slot of a key that was read; it is kept if the server is bound to tell of the next change.
 
         A key that is absent at a node may be created at another one to which its slot has gone: nobody tells of that.
 
         :param request: the request whose reply has brought the value
-        :param left: the time to live in milliseconds, negative without one
+        :param moves: how often the node had lost slots when the request was made
+        :param left: the time to live in milliseconds, negative without one; `None` if the server is bound to nothing
         """
-        sent = request.deadline - self.timeout
+        feed, sent = self.feed, request.deadline - self.timeout
+        if feed is None or left is None or moves != self.moves:
+            return NearSlot(key, self.nothing, stored, math.inf)
         if left >= 0:
-            return sent + left / 1000 - TICK
-        return sent + self._lag if is_absent and self._is_node else math.inf
+            deadline = sent + left / 1000 - TICK
+        else:
+            deadline = sent + self._lag if stored is None and self._is_node else math.inf
+        slot = NearSlot(key, feed, stored, deadline)
+        self.near.keep(slot)
+        if sent > feed.heard:
+            feed.hear(sent)
+        return slot
 
 
 def part_with(error: MovedError | AskError, permit: LoadPermit | None) -> None:
@@ -267,4 +265,4 @@ def tracked_read(stored: bytes, key: str) -> tuple[bytes, RequestKind]:
     :param stored: the key as the server knows it
     """
     size = len(stored)
-    return READ % (size, stored, size, stored), partial(TrackedRead, key=key)
+    return READ % (size, stored, size, stored), partial(TrackedRead, key)

@@ -42,7 +42,6 @@ class Fetch(m.Get):
     """Read a value that is going to be kept near; `name` is its key without the prefix."""
 
     name: str = ""
-    keeps: bool = True
 
 
 async def get(remote: Remote, message: m.Get) -> object:
@@ -60,31 +59,50 @@ async def get(remote: Remote, message: m.Get) -> object:
 
 async def fetch(remote: Remote, message: Fetch) -> object:
     """Read a value and keep it in the near table until the server tells of a change."""
-    place = remote.at(message.key)
+    key = message.key
+    place = remote.at(key)
     if not place.tracks:
         return await get(remote, message)
-    packed, kind = tracked_read(encoded(message.key), message.name)
+    packed, kind = tracked_read(encoded(key), message.name)
     try:
         slot = await place.ask(packed, reads=True, kind=kind)
     except AskError:
         return await get(remote, message)
     if slot.__class__ is not NearSlot:
         raise wrong_reply(slot, "bytes")
-    return await value_of(remote, message, slot, keeps=message.keeps)
+    found = value_in(remote, key, slot)
+    if type(found) is Pending:
+        found = await value_pending(remote, key, slot, found)
+    return message.default if found is ABSENT else found
 
 
-async def value_of(remote: Remote, message: m.Get, slot: NearSlot, *, keeps: bool) -> object:
-    """Return the value of a slot, the default for an absent key.
+def value_in(remote: Remote, key: str, slot: NearSlot) -> object:
+    """Return the value of a slot, `ABSENT` for an absent key; it may be `Pending`: see `value_pending`."""
+    if not slot.is_stored_form:
+        return slot.value
+    stored = cast("bytes", slot.value)
+    if stored.startswith(HEAD):
+        stored = remote.bare(stored)
+    found = remote.values.decode_plain(key, stored, ABSENT)
+    if remote.keeps_decoded and type(found) is not Pending:
+        slot.value, slot.is_stored_form = found, False
+    return found
 
-    :param keeps: whether a decoded value takes the place of its stored form
-    """
-    if slot.is_stored_form:
-        stored = cast("bytes", slot.value)
-        found = await remote.values.decode(message.key, remote.bare(stored), ABSENT)
-        if keeps:
-            slot.value, slot.is_stored_form = found, False
-        return message.default if found is ABSENT else found
-    return message.default if slot.value is ABSENT else slot.value
+
+async def value_pending(remote: Remote, key: str, slot: NearSlot, pending: Pending) -> object:
+    """Return the pending value of a slot, `ABSENT` if it cannot be decoded."""
+    found = await remote.values.decode_pending(key, pending, ABSENT)
+    if remote.keeps_decoded:
+        slot.value, slot.is_stored_form = found, False
+    return found
+
+
+async def value_of(remote: Remote, message: m.Get, slot: NearSlot) -> object:
+    """Return the value of a slot, the default for an absent key."""
+    found = value_in(remote, message.key, slot)
+    if type(found) is Pending:
+        found = await value_pending(remote, message.key, slot, found)
+    return message.default if found is ABSENT else found
 
 
 async def get_hit(remote: Remote, message: m.GetHit) -> object:
