@@ -1,7 +1,8 @@
 """The race of the client-side cache: a writer process, reader processes, and a marker that proves the order of reads.
 
-``python -m tests.near.race --seconds 60`` runs it on every server that can be had and on both loops. ``--cut 0.5``
-kills all connections that often. ``--planted`` runs it with each planted bug, and fails unless each of them is found.
+``python -m tests.near.race --seconds 60`` runs it on every server that can be had and on both loops; ``--server redis``
+and ``--loop trio`` choose. ``--cut 0.5`` kills all connections that often. ``--planted`` runs it with each planted bug,
+and fails unless each of them is found.
 """
 
 from __future__ import annotations
@@ -83,9 +84,11 @@ def main() -> None:
     parser.add_argument("--cut", type=float, default=0.0)
     parser.add_argument("--planted", action="store_true")
     parser.add_argument("--loop", action="append", choices=("asyncio", "trio"))
+    parser.add_argument("--server", action="append", choices=tuple(binaries()))
     asked = parser.parse_args()
     failed = False
-    for kind, binary in binaries().items():
+    for kind in asked.server or binaries():
+        binary = binaries()[kind]
         for loop in asked.loop or ("asyncio", "trio"):
             for bug in PLANTS if asked.planted else ("",):
                 with Server(binary) as server:

@@ -87,6 +87,23 @@ async def test_deleted_tags_of_another_keep_a_value_from_being_stored(cache, oth
         assert server.command("EXISTS", f"{PREFIX}k:{number}") == 0
 
 
+@pytest.mark.parametrize("overtaken", [True, False])
+async def test_a_load_of_a_key_that_memory_has_no_room_for_is_overtaken_like_others(opened, other, server, overtaken):
+    """Guarantee 10: to follow a key needs no place in the near table."""
+    async with opened(client_side_bytes=10) as cache:
+
+        @cache(ttl="1h", key="k")
+        async def load():
+            if overtaken:
+                await other.delete("k")
+            return "large" * 10
+
+        for _ in range(ROUNDS):
+            server.command("SET", f"{PREFIX}k", "large" * 10)
+            assert await load.refresh() == "large" * 10
+            assert server.command("EXISTS", f"{PREFIX}k") == int(not overtaken)
+
+
 async def test_a_load_right_after_an_expiry_is_stored(cache, server):
     @cache(ttl="1h", key="k")
     async def load():

@@ -129,26 +129,40 @@ def test_many_keys_are_served_together_or_not_at_all(near, feed):
 
 def test_a_permit_is_void_after_a_change_and_after_the_end_of_the_feed(near, feed):
     permits = [m.LoadPermit("k") for _ in range(3)]
-    assert not near.follow("k", permits[0]), "the server is not bound to tell"
+    assert not near.is_bound("k")
     keep(near, feed, "k", None)
-    assert all(near.follow("k", permit) for permit in permits)
+    assert near.is_bound("k")
+    for permit in permits:
+        near.follow("k", permit)
     permits[0].unfollow()
     near.invalidate(["k"])
     assert [permit.void for permit in permits] == [False, True, True]
     keep(near, feed, "k")
     last = m.LoadPermit("k")
-    assert near.follow("k", last)
+    near.follow("k", last)
     near.flush(feed)
     assert last.void
     assert not last.joinable
+
+
+def test_a_refused_load_is_followed_no_more(near, feed):
+    """Nobody ends it in the child of a fork: it is a load of the parent."""
+    for change in CHANGES:
+        permits = [m.LoadPermit("a"), m.LoadPermit("a"), m.LoadPermit("b")]
+        for permit in permits:
+            near.follow(permit.key, permit)
+        change(near, feed)
+        assert [permit.void for permit in permits] == [True] * 3
+        assert near._followers == {}
+        assert permits[0].unfollow is None
 
 
 def test_a_load_that_is_announced_again_is_followed_once(near, feed):
     """The next call announces it, if the one that led it was cancelled."""
     keep(near, feed, "k")
     permit = m.LoadPermit("k")
-    assert near.follow("k", permit)
-    assert near.follow("k", permit)
+    near.follow("k", permit)
+    near.follow("k", permit)
     permit.unfollow()
     assert near._followers == {}
 
@@ -162,12 +176,12 @@ def test_a_load_that_has_ended_is_followed_no_more(near, feed, calls):
     for _ in range(calls - 1):
         permits.add(permit)
     for _ in range(calls):
-        assert near.follow("k", permit)
+        near.follow("k", permit)
         permits.drop(permit)
-    assert near.follow("k", permit), "there is nothing left to be tried again"
+    near.follow("k", permit)
     assert near._followers == {}
     permits.add(permit)
-    assert near.follow("k", permit)
+    near.follow("k", permit)
     assert near._followers == {"k": [permit]}
 
 
@@ -217,7 +231,7 @@ def test_a_load_that_ends_meanwhile_keeps_no_other_from_its_refusal(near, feed, 
     permits.append(ending("c"))
     for permit in permits:
         keep(near, feed, permit.key)
-        assert near.follow(permit.key, permit)
+        near.follow(permit.key, permit)
     change(near, feed)
     assert all(permit.void for permit in permits)
 
@@ -227,7 +241,7 @@ def test_a_load_that_begins_while_another_one_is_collected_is_followed(near, fee
     keep(near, feed, "k")
     near.follow("k", CollectedAtOnce("k"))
     permit = m.LoadPermit("k")
-    assert near.follow("k", permit)
+    near.follow("k", permit)
     near.flush(feed)
     assert permit.void
 

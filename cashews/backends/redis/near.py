@@ -205,20 +205,21 @@ class Near:
 
     # --- loads
 
-    def follow(self, key: str, permit: m.LoadPermit) -> bool:
-        """Void a permit at the next change of a key, if the server is bound to tell of it; says whether it is."""
+    def is_bound(self, key: str) -> bool:
+        """Say whether the server is known to be bound to tell of the next change of a key."""
         slot = self.slots.get(key)
-        if slot is None or slot.feed.sure == -math.inf:
-            return False
+        return slot is not None and slot.feed.sure > -math.inf
+
+    def follow(self, key: str, permit: m.LoadPermit) -> None:
+        """Void a permit at the next change of a key, of which the server is bound to tell."""
         with SHARED:
             if permit.over:  # its caller, in another thread, was cancelled meanwhile
-                return True
+                return
             permits = self._followers.setdefault(key, [])
             if permit not in permits:  # a load that was handed over to another call is announced again
                 permits.append(permit)
                 self._followers[key] = permits  # which the collector has removed if it has emptied it
             permit.unfollow = partial(self.stop_following, key, permit)
-        return True
 
     def stop_following(self, key: str, permit: m.LoadPermit) -> None:
         """Void a permit no more at changes of a key."""
@@ -232,8 +233,9 @@ class Near:
 
     def _refuse(self, key: str) -> None:
         with SHARED:
-            for permit in tuple(self._followers.get(key, ())):  # the collector may end some of them meanwhile
+            for permit in self._followers.pop(key, ()):  # there is nothing left to be told
                 permit.refuse()
+                permit.unfollow = None
 
     def statistics(self) -> dict[str, int]:
         """Return counters and sizes by name."""

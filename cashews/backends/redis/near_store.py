@@ -24,15 +24,14 @@ from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.store import RedisStore
 from cashews.backends.redis.straight import straight_lines
+from cashews.backends.redis.tracking import followed_read
 from cashews.backends.redis.values import Fetch, value_in, value_of
-from cashews.backends.redis.wire import PING
+from cashews.backends.redis.wire import PING, encoded
 from cashews.commands import Effect
 from cashews.exceptions import CacheClosedError, CrossSlotError, EncodeError
 from cashews.serialize import Pending
 
 R = TypeVar("R")
-ATTEMPTS = 3
-"""How often a key is read at most until its changes are told of: others may write it all the time."""
 
 
 class NearStore(Backend):
@@ -123,13 +122,20 @@ class NearStore(Backend):
         return tuple([await self._value_of(m.Get(slot.key, message.default), slot) for slot in there])
 
     async def follow(self, key: str, permit: m.LoadPermit) -> None:
-        for _ in range(ATTEMPTS):
-            if self._near.follow(key, permit):
-                return
-            await self.store.ask(Fetch(self._named(key), None, key))
-        servers = self.store.remote.servers
-        if not self._near.follow(key, permit) and servers.is_cluster and servers.at(self._named(key)).tracks:
-            permit.refuse()  # its slot is on its way to a node that is yet to tell of changes
+        if self._near.is_bound(key):
+            self._near.follow(key, permit)
+            return
+        name = self._named(key)
+        place = self.store.remote.at(name)
+        if not place.tracks:
+            return
+        packed, kind = followed_read(encoded(name), key, permit)
+        try:
+            is_followed: bool = await place.ask(packed, kind=kind)
+        except RedisError:  # the server is away, or the slot of the key on its way to another
+            is_followed = False
+        if not is_followed and place.tracks:
+            permit.refuse()
 
     # --- writing
 

@@ -91,6 +91,40 @@ class TrackedReads(Request):
         return [self._tracking.slot_of(self, self._moves, key, left, stored) for key, left, stored in triples]
 
 
+class Following(Request):
+    """A request of two commands: tell of changes from now on, the time to live of a key, which is not looked at.
+
+    From its reply on, the next change voids the permit of a load.
+    """
+
+    __slots__ = ("_key", "_load", "_moves", "_tracking")
+    ahead = 1
+
+    def __init__(
+        self,
+        key: str,
+        load: LoadPermit,
+        packed: bytes,
+        permit: LoadPermit | None,
+        *,
+        reads: bool,
+        tracking: Tracking,
+    ) -> None:
+        super().__init__(packed, permit, reads=reads)
+        self.early = []
+        self._key = key
+        self._load = load
+        self._tracking = tracking
+        self._moves = tracking.moves
+
+    def answer(self, reply: object) -> None:
+        tracking = self._tracking
+        is_bound = reply.__class__ is int and self.early == [b"OK"] and tracking.has_kept(self._moves)
+        if is_bound:
+            tracking.near.follow(self._key, self._load)
+        super().answer(reply if isinstance(reply, Exception) else is_bound)
+
+
 class Storing(Request):
     """A write under a permit; if the server has told of a change before the reply, the outdated value is removed."""
 
@@ -225,6 +259,10 @@ class Tracking:
         if self.feed is not None:
             self.feed.hear(request.deadline - self.timeout)
 
+    def has_kept(self, moves: int) -> bool:
+        """Say whether there is a link that tracks, to a server that has lost no slots since it had lost so many."""
+        return self.feed is not None and moves == self.moves
+
     def slot_of(self, request: Request, moves: int, key: str, left: int | None, stored: bytes | None) -> NearSlot:
         """Return the slot of a key that was read; it is kept if the server is bound to tell of the next change.
 
@@ -257,6 +295,14 @@ def part_with(error: MovedError | AskError, permit: LoadPermit | None) -> None:
         permit.refuse()
     elif isinstance(error, AskError):
         raise error
+
+
+def followed_read(stored: bytes, key: str, load: LoadPermit) -> tuple[bytes, RequestKind]:
+    """Return the request from whose reply on a load is followed, and its kind.
+
+    :param stored: the key as the server knows it
+    """
+    return TRACK + pack(("PTTL", stored)), partial(Following, key, load)
 
 
 def tracked_read(stored: bytes, key: str) -> tuple[bytes, RequestKind]:
