@@ -300,7 +300,7 @@ PROOFS: dict[Callable[[Server, int], Awaitable[Outcome]], tuple[int, int]] = {
     hits: (200, 20_000),
     changes: (5, 200),
     expiries: (50, 500),
-    removals: (20, 5_000),
+    removals: (100, 5_000),
     loads: (10, 200),
     pairs: (2_000, 100_000),
     counts: (20, 500),

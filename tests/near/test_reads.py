@@ -12,6 +12,7 @@ from cashews.serialize import register_type
 from tests.faults.proxy import until
 from tests.internals import inside
 from tests.near.conftest import LAG, PREFIX
+from tests.near.proofs import CHANGES
 
 pytestmark = pytest.mark.redis
 KEYS = [f"k{number}" for number in range(10)]
@@ -104,20 +105,6 @@ async def test_silence_costs_nothing(cache, clock, asks_nothing):
     await cache.get("k")
     async with asks_nothing(cache):
         await clock.advance(3_600)
-
-
-CHANGES = {
-    "SET": (("SET", "{key}", "2"), 2),
-    "DEL": (("DEL", "{key}"), None),
-    "UNLINK": (("UNLINK", "{key}"), None),
-    "APPEND": (("APPEND", "{key}", "2"), 12),
-    "RENAME": (("RENAME", "{key}", "elsewhere"), None),
-    "EXPIRE": (("EXPIRE", "{key}", "0"), None),
-    "GETDEL": (("GETDEL", "{key}"), None),
-    "INCR": (("INCR", "{key}"), 2),
-    "FLUSHDB": (("FLUSHDB",), None),
-    "FLUSHALL": (("FLUSHALL",), None),
-}
 
 
 @pytest.mark.parametrize("name", CHANGES)

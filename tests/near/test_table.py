@@ -100,6 +100,7 @@ def test_a_feed_that_has_ended_serves_nothing(near, feed):
     near.flush(feed)
     assert read(near, "k") is NOT_NOW
     assert near.find("k", -1e9) is None
+    assert near.statistics()["near_unsure"] == 0, "the link did not fall silent"
 
 
 def test_the_least_recently_read_slot_leaves(near, feed):

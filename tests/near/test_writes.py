@@ -1,58 +1,16 @@
 """Writes of this process: each is seen by its own reads at once, also if it names no keys, fails or is refused."""
 
-from dataclasses import dataclass, field
-
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import CacheBackendInteractionError
 from tests.faults.proxy import Proxy
 from tests.near.conftest import PREFIX
+from tests.near.proofs import REMOVALS
 from tests.servers import Server
 
 pytestmark = pytest.mark.redis
-ROUNDS = 100
-READERS = 8
-
-
-@dataclass
-class Readers:
-    """Tasks that read some keys all the time, so that they are always in the near table."""
-
-    cache: object
-    keys: list = field(default_factory=lambda: ["a", "b"])
-    reads: int = 0
-
-    async def read(self):
-        while True:
-            for key in self.keys:
-                await self.cache.get(key)
-                self.reads += 1
-            await checkpoint()
-
-
-async def delete_tags(cache):
-    await cache.delete_tags("t")
-
-
-async def delete_match(cache):
-    await cache.delete_match("*")
-
-
-async def clear(cache):
-    await cache.clear()
-
-
-async def commit(cache):
-    async with cache.transaction():
-        await cache.delete_tags("t")
-
-
-async def fast_commit(cache):
-    async with cache.transaction(mode=TransactionMode.FAST):
-        await cache.delete_tags("t")
 
 
 @pytest.fixture
@@ -64,7 +22,7 @@ async def dripping(opened, server):
         yield cache
 
 
-@pytest.mark.parametrize("remove", [delete_tags, delete_match, clear, commit, fast_commit])
+@pytest.mark.parametrize("remove", REMOVALS)
 async def test_a_removal_without_names_is_seen_though_its_changes_are_told_late(dripping, remove):
     """Guarantee 31."""
     for number in range(5):
@@ -84,24 +42,6 @@ async def test_a_write_is_seen_though_its_change_is_told_late(dripping):
         assert await dripping.get("k") == number + 100
         await dripping.delete("k")
         assert await dripping.get("k") is None
-
-
-@pytest.mark.parametrize("remove", [delete_tags, delete_match, clear, commit, fast_commit])
-async def test_a_removal_without_names_is_seen_by_the_next_read(cache, remove):
-    """Guarantee 31: one's own finished deletions are seen at once."""
-    readers = Readers(cache)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(READERS):
-            tasks.start_soon(readers.read)
-        for number in range(ROUNDS):
-            for key in readers.keys:
-                await cache.set(key, number, tags=["t"])
-                assert await cache.get(key) == number
-            await remove(cache)
-            assert await cache.get_many(*readers.keys) == (None, None), number
-            assert await cache.get("a") is None, number
-        tasks.cancel_scope.cancel()
-    assert readers.reads > ROUNDS
 
 
 async def test_every_write_is_seen_by_the_next_read(cache):
@@ -177,32 +117,6 @@ async def test_a_suppressed_removal_raises_nothing(opened):
             await cache.delete_tags("t")
             await cache.delete_match("*")
             await cache.clear()
-
-
-async def test_keys_that_are_committed_together_are_read_together(cache, other):
-    """Guarantees 15, 31."""
-    unequal = 0
-
-    async def write():
-        for number in range(300):
-            async with other.transaction(mode=TransactionMode.FAST):
-                await other.set_many({"a": number, "b": number})
-        tasks.cancel_scope.cancel()
-
-    async def read():
-        nonlocal unequal
-        while True:
-            await cache.get("a")
-            await cache.get("b")
-            one, two = await cache.get_many("a", "b")
-            unequal += one != two
-            await checkpoint()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(write)
-        for _ in range(4):
-            tasks.start_soon(read)
-    assert unequal == 0
 
 
 async def test_no_update_is_lost_between_caches(cache, other):

@@ -141,7 +141,7 @@ class Near:
         feed = slot.feed
         if now >= feed.doubtful:
             if not feed.is_sure(now):
-                self.unsure += 1
+                self.unsure += feed.sure > -math.inf
                 return None
             feed.probe(key)
         self.slots.move_to_end(key)
