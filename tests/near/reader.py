@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from time import monotonic
 
@@ -15,6 +17,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
+from cashews.exceptions import CacheBackendInteractionError
 from tests.near.plants import plant
 from tests.near.writer import KEYS, MARKER
 
@@ -25,7 +28,7 @@ LAG = 2.0
 class Reader:
     """The reading tasks of one process, and their log."""
 
-    def __init__(self, cache: Cache, seconds: float) -> None:
+    def __init__(self, cache: Cache, seconds: float, seed: str) -> None:
         self.cache = cache
         self.until = monotonic() + seconds
         self.runs: dict[str, list[list[object]]] = {key: [] for key in KEYS}
@@ -35,6 +38,14 @@ class Reader:
         self.newest = dict.fromkeys(KEYS, 0)
         """The newest version of each key that a read has answered."""
         self.reads = self.own = self.unseen = self.went_back = 0
+        self.seed, self.own_key = seed, f"own {seed}"
+
+    async def go_on(self, work: Callable[[Random], Awaitable[None]], random: Random) -> None:
+        """Do work again and again; a server that is out of reach is tried again, and its refusals are no reads."""
+        while monotonic() < self.until:
+            with suppress(CacheBackendInteractionError):
+                await work(random)
+            await checkpoint()
 
     async def read(self, key: str) -> tuple[object, float]:
         asked, newest = monotonic(), self.newest[key]
@@ -51,39 +62,33 @@ class Reader:
         return value, asked
 
     async def read_all(self, random: Random) -> None:
-        """Read keys in a random order, again and again."""
-        while monotonic() < self.until:
-            for key in random.sample(KEYS, len(KEYS)):
-                await self.read(key)
-            await checkpoint()
+        """Read keys in a random order."""
+        for key in random.sample(KEYS, len(KEYS)):
+            await self.read(key)
 
     async def read_behind_the_marker(self, random: Random) -> None:
         """Read the marker on the connection, past the near table, and then keys: none may be older than the marker."""
-        while monotonic() < self.until:
-            marker = await self.cache.get_raw(MARKER)
-            for key in random.sample(KEYS, 6):
-                value, asked = await self.read(key)
-                self.marked.append([int(marker or 0), key, value, asked, monotonic()])
-            await checkpoint()
+        marker = await self.cache.get_raw(MARKER)
+        for key in random.sample(KEYS, 6):
+            value, asked = await self.read(key)
+            self.marked.append([int(marker or 0), key, value, asked, monotonic()])
 
-    async def write_own(self, name: str) -> None:
-        """Write keys of one's own, and read them."""
-        number = 0
-        while monotonic() < self.until:
-            number += 1
-            stored = await self.cache.set(name, number)
-            self.own += stored
-            self.unseen += stored and await self.cache.get(name) != number
-            deleted = await self.cache.delete(name)
-            self.own += deleted
-            self.unseen += deleted and await self.cache.get(name) is not None
+    async def write_own(self, random: Random) -> None:
+        """Write a key of one's own, and read it."""
+        name, number = self.own_key, random.randrange(1_000_000)
+        stored = await self.cache.set(name, number)
+        self.own += stored
+        self.unseen += stored and await self.cache.get(name) != number
+        deleted = await self.cache.delete(name)
+        self.own += deleted
+        self.unseen += deleted and await self.cache.get(name) is not None
 
-    async def run(self, seed: str) -> dict[str, object]:
+    async def run(self) -> dict[str, object]:
         async with anyio.create_task_group() as tasks:
             for number in range(TASKS):
-                random = Random(f"{seed} {number}")
-                tasks.start_soon(self.read_all if number % 2 else self.read_behind_the_marker, random)
-            tasks.start_soon(self.write_own, f"own {seed}")
+                work = self.read_all if number % 2 else self.read_behind_the_marker
+                tasks.start_soon(self.go_on, work, Random(f"{self.seed} {number}"))
+            tasks.start_soon(self.go_on, self.write_own, Random(self.seed))
         figures = self.cache.statistics().backends[""]
         near = {name: figures[name] for name in figures if name.startswith("near_")}
         counted = {"reads": self.reads, "own": self.own, "unseen": self.unseen, "went_back": self.went_back}
@@ -97,9 +102,9 @@ class Reader:
 
 
 async def read(url: str, prefix: str, seconds: float, seed: str) -> None:
-    options = {"client_side_prefix": prefix, "client_side_lag": LAG}
+    options = {"client_side_prefix": prefix, "client_side_lag": LAG, "suppress": False}
     async with Cache.open(url, client_side=True, **options) as cache:
-        print(json.dumps(await Reader(cache, seconds).run(seed)))
+        print(json.dumps(await Reader(cache, seconds, seed).run()))
 
 
 def main(loop: str, bug: str, url: str, prefix: str, *rest: str) -> None:
