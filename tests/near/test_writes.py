@@ -44,6 +44,19 @@ async def test_a_write_is_seen_though_its_change_is_told_late(dripping):
         assert await dripping.get("k") is None
 
 
+@pytest.mark.parametrize("remove", REMOVALS)
+async def test_a_removal_by_another_cache_of_the_same_keys_is_seen_once_the_server_was_heard(cache, other, remove):
+    """Guarantee 31: a marker that is read after it, over the same connection, is never newer than memory."""
+    for number in range(20):
+        for key in ("a", "b"):
+            await cache.set(key, number, tags=["t"])
+        assert await cache.get_many("a", "b") == await other.get_many("a", "b") == (number, number)
+        await remove(other)
+        assert await other.get_many("a", "b") == (None, None)
+        await cache.get_raw("marker")
+        assert await cache.get_many("a", "b") == (None, None)
+
+
 async def test_every_write_is_seen_by_the_next_read(cache):
     """Guarantee 31: one's own finished writes are seen at once."""
     for number in range(200):
