@@ -106,6 +106,10 @@ class Loop(ABC):
     def task(self) -> object:
         """Return the calling task; the loop is the one that it runs in."""
 
+    @abstractmethod
+    def task_here(self) -> object | None:
+        """Return the calling task if it runs in this loop: both questions for the price of one, or less."""
+
 
 class AsyncioReplySlot(ReplySlot[T]):
     """A reply slot on asyncio: a future.
@@ -244,6 +248,10 @@ class AsyncioLoop(Loop):
     def task(self) -> object:
         return self._current_task(self.event_loop)
 
+    def task_here(self) -> object | None:
+        task: object | None = self._current_task(self.event_loop)
+        return task  # `None` for a loop that is not running a task
+
     def reply_slot(self) -> ReplySlot[Any]:
         return AsyncioReplySlot(self._new_future())
 
@@ -293,6 +301,12 @@ class TrioLoop(Loop):
 
     def task(self) -> object:
         return sys.modules["trio"].lowlevel.current_task()
+
+    def task_here(self) -> object | None:
+        try:
+            return self._lowlevel.current_task() if self._current_token() is self._token else None
+        except RuntimeError:
+            return None
 
     def reply_slot(self) -> ReplySlot[Any]:
         return TrioReplySlot(self._lowlevel)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from cashews._dataclass import dataclass
 from cashews._typing import NOT_NOW, NotNowType
-from cashews.messages import LoadPermit
+from cashews.messages import LoadPermit, LockHolder
 
 
 class Door(Protocol):
@@ -50,6 +50,22 @@ class Put(Protocol):
         ...
 
 
+class TakeLock(Protocol):
+    """Takes a lock in place, as `SetLock` without a lease does, for a holder instead of a token."""
+
+    def __call__(self, key: str, holder: LockHolder, /) -> int | NotNowType:
+        """Return a fencing number, `HELD`, or `NOT_NOW`."""
+        ...
+
+
+class ReleaseLock(Protocol):
+    """Gives a lock back in place, as `Unlock` does."""
+
+    def __call__(self, key: str, holder: LockHolder, /) -> bool | NotNowType:
+        """Say whether this very holder held the lock, or `NOT_NOW`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Direct:
     """The straight lines to a store; an engine has the same attributes for the lines to its only store."""
@@ -60,12 +76,24 @@ class Direct:
     put: Put
 
 
+@dataclass(frozen=True, slots=True)
+class DirectLocks:
+    """The straight lines to the locks of a store: they end with the process, and need no lease at home."""
+
+    store: Any
+    """The store that a lock is said to be in; `None` if there are no such lines."""
+    take: TakeLock
+    release: ReleaseLock
+
+
 def _not_now(*_: object) -> NotNowType:
     return NOT_NOW
 
 
 SHUT: Final = Direct(_not_now, _not_now, _not_now)
 """The straight lines where there are none."""
+LOCKS_SHUT: Final = DirectLocks(None, _not_now, _not_now)
+"""Those to locks, where there are none."""
 
 
 class StraightLines(Protocol):

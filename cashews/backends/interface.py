@@ -12,7 +12,7 @@ from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics
 from cashews.actors.scope import Service
 from cashews.backends.commands import Commands
-from cashews.backends.direct import Direct, Door
+from cashews.backends.direct import Direct, DirectLocks, Door
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.exceptions import NotSupportedError
@@ -107,6 +107,11 @@ class Backend(Commands, Asks):
     @property
     def direct(self) -> Direct | None:
         """The turns of `Get` and `Set` without a message; `None` while `turns` has others, or turns around them."""
+        return None
+
+    @property
+    def direct_locks(self) -> DirectLocks | None:
+        """The turns of `SetLock` and `Unlock` without a message; `None` if locks outlive this process."""
         return None
 
     @property

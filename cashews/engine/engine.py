@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
-from cashews.backends.direct import SHUT, Look, Put
+from cashews.backends.direct import LOCKS_SHUT, SHUT, DirectLocks, Look, Put
 from cashews.backends.interface import Backend, Environment, Tracing
 from cashews.backends.pages import Pages
 from cashews.clock import Clock
@@ -67,6 +67,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         """The straight lines to the stores, where nothing is in the way: looked up at each use."""
         self.look_hit: Look = SHUT.look_hit
         self.put: Put = SHUT.put
+        self.direct_locks: DirectLocks = LOCKS_SHUT
         self._all_on = True
         self.follows = False
         """Whether a store hears of changes by others, and has to know of loads that begin."""
@@ -248,6 +249,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
             route.shut() if self._lifetime.closed else route.rebuild()
         direct = self.routes.direct()
         self.look, self.look_hit, self.put = direct.look, direct.look_hit, direct.put
+        self.direct_locks = LOCKS_SHUT if self._sole is None else self._sole.direct_locks or LOCKS_SHUT
 
     # --- lifetime
 
@@ -282,6 +284,9 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def locks_here(self) -> StoreLocks:
         """Return the locks of `cache.lock()` and the guards, for the tasks of this event loop."""
+        home = self._lifetime.sites.home
+        if home is not None and self.home_thread == get_ident():
+            return home.locks
         return self._lifetime.here().locks
 
     def is_plain(self, key: str) -> bool:

@@ -11,7 +11,7 @@ from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.actor import ActorStatistics, ScopeEndedError
 from cashews.actors.crossing import LoopGoneError
 from cashews.actors.scope import Service
-from cashews.backends.direct import Direct
+from cashews.backends.direct import Direct, DirectLocks
 from cashews.backends.interface import Backend, Turn
 from cashews.clock import Clock
 from cashews.engine.permits import is_repeatable
@@ -55,6 +55,11 @@ class Gate(Backend):
     @property
     def direct(self) -> Direct | None:
         return self.store.direct
+
+    @property
+    def direct_locks(self) -> DirectLocks | None:
+        lines = self.store.direct_locks
+        return None if lines is None else DirectLocks(self, lines.take, lines.release)
 
     @property
     def turns_here(self) -> Mapping[type[Message[Any]], Turn]:

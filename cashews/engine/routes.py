@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from cashews._typing import NOT_NOW, NotNowType
-from cashews.backends.direct import SHUT, Direct
+from cashews.backends.direct import SHUT, Direct, DirectLocks
 from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
@@ -17,10 +17,11 @@ from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptors_of
 from cashews.exceptions import NotConfiguredError
 from cashews.keys.pattern import may_match_below
-from cashews.messages import Get, LoadPermit, MarkLoad, Message, Ping, Set, SetLock
+from cashews.messages import Get, LoadPermit, MarkLoad, Message, Ping, Set, SetLock, Unlock
 
 R = TypeVar("R")
 DIRECT: Final = frozenset({Get, Set})
+DIRECT_LOCKS: Final = frozenset({SetLock, Unlock})
 STRICT: Final = frozenset({Ping})
 """The messages whose failure is raised also by a store that suppresses failures: they ask whether it works."""
 
@@ -34,7 +35,7 @@ class Route:
 
     __slots__ = (
         *("_chains", "_interceptors"),
-        *("backend", "direct", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+        *("backend", "direct", "direct_locks", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
     )
 
     def __init__(
@@ -58,6 +59,8 @@ class Route:
         self.turns: dict[type[Message[Any]], Turn] = {}
         self.direct: Direct | None = None
         """The turns of `Get` and `Set` without a message, if they are served in place."""
+        self.direct_locks: DirectLocks | None = None
+        """Those of `SetLock` and `Unlock`, likewise."""
         self._chains: tuple[dict[type[Message[Any]], Proceed], ...] = _no_chains()
         """The chains by the parts of the context that concern this route, and by the type of message."""
 
@@ -75,11 +78,12 @@ class Route:
         }
         served = DIRECT & self.backend.turns.keys()
         self.direct = self.backend.direct if served and self.turns.keys() >= served else None
+        self.direct_locks = self.backend.direct_locks if self.turns.keys() >= DIRECT_LOCKS else None
 
     def shut(self) -> None:
         """Serve nothing in place any more."""
         self.turns = {}
-        self.direct = None
+        self.direct = self.direct_locks = None
 
     def ask(self, message: Message[R]) -> Awaitable[R]:
         """Pass a message along the chain, and return its reply."""
@@ -110,7 +114,7 @@ class Route:
     def _take_lock(self, message: SetLock) -> Awaitable[int]:
         """Ask the store for a lock, and note where that is: the lock is given back there."""
         if message.place is not None:
-            message.place.store, message.place.key = self.backend, message.key
+            message.place.note_place(self.backend, message.key)
         return self.backend.ask(message)
 
     async def announce(self, permit: LoadPermit) -> None:

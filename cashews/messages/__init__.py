@@ -26,6 +26,7 @@ from cashews.messages.locks import TRANSACTION as TRANSACTION
 from cashews.messages.locks import UNCERTAIN as UNCERTAIN
 from cashews.messages.locks import BreakLock as BreakLock
 from cashews.messages.locks import ListLocks as ListLocks
+from cashews.messages.locks import LockHolder as LockHolder
 from cashews.messages.locks import LockPlace as LockPlace
 from cashews.messages.locks import LockTimeLeft as LockTimeLeft
 from cashews.messages.locks import RenewLock as RenewLock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from cashews._dataclass import dataclass, field
 from cashews.commands import Command, Effect
@@ -13,18 +13,25 @@ HELD: Final = -1
 """The reply to `SetLock` if another token holds the lock."""
 
 
-class LockPlace:
+class LockHolder(Protocol):
+    """The holder of a lock in its store: the token that gives the lock back, and the instant up to which it is held."""
+
+    __slots__ = ()
+    token: str
+    until: float
+
+
+class LockPlace(Protocol):
     """The store that a lock was asked of, and the key of the lock there: middlewares may have renamed it.
 
     The end of the chain notes them. A lock is given back there even if the chain does not let its `Unlock` through.
     """
 
-    __slots__ = ("key", "store")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.store: Any = None
-        """The backend; `None` if the message was served without passing a chain."""
-        self.key = ""
+    def note_place(self, store: Any, key: str) -> None:
+        """Note the backend, and the key there."""
+        ...
 
 
 UNCERTAIN: Final = -3

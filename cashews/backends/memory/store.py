@@ -27,11 +27,11 @@ from cashews.actors.loop import ReplySlot, current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_slices
-from cashews.backends.direct import Direct
+from cashews.backends.direct import Direct, DirectLocks
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.memory.copies import COPIED_IN, COPIED_OUT, CopyIn, CopyOut, with_copy
 from cashews.backends.memory.errands import ERRANDS, IN_PARTS, Clearing, Errand, Short
-from cashews.backends.memory.straight import straight_lines
+from cashews.backends.memory.straight import lines_to_locks, straight_lines
 from cashews.exceptions import WrongOptionError
 from cashews.messages.values import Cause, OnRemove
 from cashews.table.eviction import EvictionName
@@ -108,6 +108,7 @@ class MemoryStore(Backend, Actor):
         self._plain |= {kind: Short(self._plain[kind]) for kind in (*IN_PARTS, m.Commit)}
         self._turns = self._plain
         self._direct = straight_lines(table, environment.door, self._clock.now)
+        self._direct_locks = DirectLocks(self, *lines_to_locks(table, environment.door, self._clock.now))
         self._shut: anyio.Event | None = None
         """Set at the end of a long commit, during which nobody sees the table."""
         self.begin()
@@ -119,6 +120,10 @@ class MemoryStore(Backend, Actor):
     @property
     def direct(self) -> Direct | None:
         return self._direct if self.shares and not self._listeners else None
+
+    @property
+    def direct_locks(self) -> DirectLocks | None:
+        return self._direct_locks
 
     @property
     def shares(self) -> bool:

@@ -1,4 +1,4 @@
-"""The straight lines to the table: one value read or written without a message, in one call.
+"""The straight lines to the table: one value read or written, or one lock taken, without a message, in one call.
 
 Each is the turn of a message written out behind the engine's door: a call less, where a hit is made of six.
 """
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from threading import get_ident
 
 from cashews._typing import ABSENT, NOT_NOW, NotNowType
-from cashews.backends.direct import Direct, Door, Look, Put
-from cashews.messages import LoadPermit
+from cashews.backends.direct import Direct, Door, Look, Put, ReleaseLock, TakeLock
+from cashews.messages import HELD, LoadPermit, LockHolder
 from cashews.messages.values import Cause
 from cashews.strategies.entry import Entry
 from cashews.table.keyspace import Table
@@ -70,3 +70,30 @@ def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
         return table.store(row, key, value, expire, instant)
 
     return put
+
+
+def lines_to_locks(table: Table, door: Door, now: Callable[[], float]) -> tuple[TakeLock, ReleaseLock]:
+    """Return the straight lines to the locks of a table: they answer as `SetLock` and `Unlock` do, or `NOT_NOW`."""
+    locks = table.locks
+
+    def take(key: str, holder: LockHolder) -> int | NotNowType:
+        if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
+            return NOT_NOW
+        door.credit -= 1
+        before = locks.by_key.get(key)
+        if before is not None and before.until > now():
+            return HELD
+        locks.by_key[key] = holder
+        if len(locks.by_key) > locks.many:
+            locks.throw_out_expired(now())
+        return next(locks.fences)
+
+    def release(key: str, holder: LockHolder) -> bool | NotNowType:
+        if door.home_thread != get_ident():
+            return NOT_NOW
+        if locks.by_key.get(key) is not holder:
+            return False
+        del locks.by_key[key]
+        return True
+
+    return take, release

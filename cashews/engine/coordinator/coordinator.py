@@ -73,6 +73,7 @@ class Coordinator:
             keeper=self._keeper,
             returns=self._returns,
             loop=self.loop,
+            task_here=self.task_here,
             beside=beside,
         )
         self._stores.add(locks)
@@ -90,6 +91,11 @@ class Coordinator:
                 self.forget_tasks()
             self._loop = loop = current_loop()
         return loop
+
+    def task_here(self) -> object | None:
+        """Return the calling task, if it runs in the loop of the tasks that wait for locks and hold them."""
+        loop = self._loop
+        return None if loop is None else loop.task_here()
 
     def forget_tasks(self) -> None:
         """Begin anew after the end of the loop: its tasks will never leave the queues, nor give their locks back."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
@@ -14,7 +14,7 @@ from cashews._dataclass import dataclass, field
 from cashews._log import logger
 from cashews.actors.later import start_soon
 from cashews.clock import Clock
-from cashews.messages import LockPlace
+from cashews.messages import LockHolder, LockPlace
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -26,7 +26,7 @@ ATTEMPTS = 10
 
 
 @dataclass(slots=True, eq=False)
-class HeldLock:
+class HeldLock(LockHolder, LockPlace):
     """A lock that was taken: its body may run until `until`.
 
     `fence` is a number that grows from one holder of a key to the next, also across processes: a resource that refuses
@@ -46,10 +46,15 @@ class HeldLock:
     until: float = 0.0
     """The instant up to which it is ours for certain."""
     lost: bool = False
-    place: LockPlace = field(default_factory=LockPlace, repr=False)
-    """The store that was asked for it, and its key there."""
+    store: Any = field(default=None, repr=False)
+    """The store that was asked for it; `None` if the message was served without passing a chain."""
+    stored_key: str = field(default="", repr=False)
+    """Its key there."""
     task: object = field(default=None, repr=False)
     """The task whose body runs under it, as long as that runs."""
+
+    def note_place(self, store: Any, key: str) -> None:
+        self.store, self.stored_key = store, key
 
 
 Renew: TypeAlias = Callable[[HeldLock], Awaitable["bool | None"]]

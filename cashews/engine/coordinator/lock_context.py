@@ -10,7 +10,8 @@ import anyio
 from cashews._dataclass import dataclass
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.exceptions import LockLostError, LockRefusedError
+from cashews.engine.coordinator.tokens import numbered_token
+from cashews.exceptions import LockLostError, LockReenteredError, LockRefusedError
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +22,7 @@ class Body:
     task: object
     locks: StoreLocks
     """Those of the event loop in which the body runs."""
+    is_seized: bool = False
     scope: anyio.CancelScope | None = None
 
 
@@ -36,9 +38,10 @@ class LockContext:
     :param timeout: the seconds to wait at most
     :param insist: raise LockRefusedError if the store cannot lock, and end the body if the lock is lost; run the body
         without the lock otherwise
+    :param reenter: run the body in a task that holds the lock already; raise LockReenteredError otherwise
     """
 
-    __slots__ = ("_bodies", "_insist", "_key", "_lease", "_locks", "_renew", "_timeout", "_wait")
+    __slots__ = ("_bodies", "_insist", "_key", "_lease", "_locks", "_reenter", "_renew", "_timeout", "_wait")
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class LockContext:
         wait: bool = True,
         timeout: float | None = None,
         insist: bool = True,
+        reenter: bool = False,
     ) -> None:
         self._locks = locks
         self._key = key
@@ -58,28 +62,39 @@ class LockContext:
         self._wait = wait
         self._timeout = timeout
         self._insist = insist
+        self._reenter = reenter
         self._bodies: list[Body] = []
         """More than one only if a lock is lost, or its lease has ended, before its body has."""
 
     async def __aenter__(self) -> HeldLock:
-        locks, timeout = self._locks(), self._timeout
-        if locks.is_off(self._key):
-            lock = HeldLock(self._key, "", 0, None)
-        else:
-            lock = locks.claim(self._key, self._lease, renew=self._renew)
-            try:
-                await locks.acquire(lock, locks.until(timeout), wait=self._wait, within=timeout)
-            except LockRefusedError:
-                if self._insist:
-                    raise
-        body = Body(lock, locks.task(), locks)
+        locks = self._locks()
+        seized = locks.seize(self._key, numbered_token()) if self._renew else None
+        lock = await self._take(locks) if seized is None else seized
+        body = Body(lock, locks.task(), locks, is_seized=seized is not None)
         self._bodies.append(body)
-        if lock.fence:
+        if lock.fence and seized is None:
             locks.note_entered(lock)
             if lock.renewed:
                 body.scope = anyio.CancelScope()
                 body.scope.__enter__()
                 locks.start_renewing(lock, body.scope.cancel if self._insist else _let_it_run)
+        return lock
+
+    async def _take(self, locks: StoreLocks) -> HeldLock:
+        """Return a lock that was taken, or one without a fence for a body that runs without it."""
+        without = HeldLock(self._key, "", 0, None)
+        if locks.is_off(self._key):
+            return without
+        lock, timeout = locks.claim(self._key, self._lease, renew=self._renew), self._timeout
+        try:
+            await locks.acquire(lock, locks.until(timeout), wait=self._wait, within=timeout)
+        except LockReenteredError:
+            if not self._reenter:
+                raise
+            return without
+        except LockRefusedError:
+            if self._insist:
+                raise
         return lock
 
     async def __aexit__(
@@ -89,7 +104,7 @@ class LockContext:
         lock, scope, locks = body.lock, body.scope, body.locks
         locks.stop_renewing(lock)
         try:
-            if lock.fence:
+            if lock.fence and not (body.is_seized and locks.let_go(lock)):
                 locks.note_left(lock)
                 await locks.give_back(lock, quietly=error is not None)
         finally:

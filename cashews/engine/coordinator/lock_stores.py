@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
+from cashews.backends.direct import LOCKS_SHUT, DirectLocks
 from cashews.backends.interface import Asks, Backend
 from cashews.commands import Command
 from cashews.engine.coordinator.keeper import HeldLock
@@ -17,6 +18,9 @@ class LockStores(Asks, Protocol):
     """An object that takes the messages of locks, and knows the way of each to its store."""
 
     __slots__ = ()
+
+    direct_locks: DirectLocks
+    """The straight lines to the locks, as they are at the moment."""
 
     def backend_of(self, key: str) -> Backend:
         """Return the backend of a key."""
@@ -37,10 +41,11 @@ class LockStores(Asks, Protocol):
 class OneStore(LockStores):
     """One backend, asked directly."""
 
-    __slots__ = ("_backend",)
+    __slots__ = ("_backend", "direct_locks")
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.direct_locks = LOCKS_SHUT
 
     def ask(self, message: Message[R]) -> Awaitable[R]:
         return self._backend.ask(message)
@@ -57,5 +62,4 @@ class OneStore(LockStores):
 
 def place_of(lock: HeldLock, stores: LockStores) -> tuple[Backend, str]:
     """Return the store that holds a lock, and the key there."""
-    place = lock.place
-    return (stores.backend_of(lock.key), lock.key) if place.store is None else (place.store, place.key)
+    return (stores.backend_of(lock.key), lock.key) if lock.store is None else (lock.store, lock.stored_key)

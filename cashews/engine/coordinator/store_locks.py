@@ -11,7 +11,6 @@ import anyio
 
 from cashews._dataclass import replace
 from cashews._log import logger
-from cashews._typing import NOT_NOW
 from cashews.actors.loop import Loop, SharedReplySlot
 from cashews.actors.portal import HOLDER
 from cashews.clock import Clock
@@ -22,6 +21,7 @@ from cashews.engine.coordinator.lock_leases import LockLeases
 from cashews.engine.coordinator.lock_stores import LockStores, place_of
 from cashews.engine.coordinator.queues import LockQueues
 from cashews.engine.coordinator.returns import Returns
+from cashews.engine.coordinator.seizing import Seizing, give_token
 from cashews.engine.coordinator.task_locks import TaskLocks
 from cashews.engine.coordinator.tokens import numbered_token, random_token
 from cashews.engine.coordinator.watches import LONGEST_PAUSE, Watch, Watches, WatchTable, briefly
@@ -45,6 +45,7 @@ class StoreLocks:
 
     :param stores: takes the messages: a backend, or the engine where switches and middlewares stand before the stores
     :param loop: answers the event loop of the calling task
+    :param task_here: answers the calling task, if its event loop is the one that `loop` has answered last
     :param beside: the same locks, for the tasks of another event loop
     """
 
@@ -57,6 +58,7 @@ class StoreLocks:
         keeper: Keeper,
         returns: Returns,
         loop: Callable[[], Loop],
+        task_here: Callable[[], object | None],
         beside: StoreLocks | None = None,
     ) -> None:
         self._stores = stores
@@ -73,6 +75,8 @@ class StoreLocks:
             table=None if beside is None else beside.watch_table,
         )
         self._tasks = TaskLocks(None if beside is None else beside.tasks)
+        self._seizing = Seizing(stores, self._tasks, self._watches, self._queues.by_lock, task_here)
+        self.seize, self.let_go = self._seizing.seize, self._seizing.let_go
         leases = LockLeases(stores, keeper)
         self.start_renewing, self.stop_renewing = leases.start, leases.stop
         self.until_free = self._watches.until_free
@@ -134,8 +138,8 @@ class StoreLocks:
 
     def note_entered(self, lock: HeldLock) -> None:
         """Note that a body runs, in the calling task, under a lock that was taken."""
-        if lock.place.store is None:
-            lock.place.store, lock.place.key = place_of(lock, self._stores)
+        if lock.store is None:
+            lock.note_place(*place_of(lock, self._stores))
         self._tasks.note_entered(lock, self.task())
 
     def note_left(self, lock: HeldLock) -> None:
@@ -147,20 +151,6 @@ class StoreLocks:
         return [] if self._tasks.is_free(key) else self._tasks.of_task(key, self.task(), self._clock.now())
 
     # --- taking
-
-    def take_in_place(self, lock: HeldLock) -> bool:
-        """Take a lock that is free, needs no renewal and that nobody waits for, if the store can do it in place.
-
-        Such a lock is given back with `release_in_place`.
-        """
-        if lock.renewed or lock.key in self._queues.by_lock:
-            return False
-        fence = self._stores.in_place(SetLock(lock.key, lock.token, lock.lease))
-        if fence is NOT_NOW or fence <= 0:
-            return False
-        lock.fence, lock.until = fence, self.until(lock.lease)
-        self.note_entered(lock)
-        return True
 
     async def acquire(
         self, lock: HeldLock, deadline: float = math.inf, *, wait: bool = True, within: float | None = None
@@ -214,7 +204,7 @@ class StoreLocks:
         """Say whether the calling task holds the very lock that it wants: of this key, or of its key in the store."""
         mine = self.held_here(lock.key)
         plain = bool(mine) and self._stores.is_plain(lock.key)
-        return any(plain or (held.place.store, held.place.key) == (lock.place.store, lock.place.key) for held in mine)
+        return any(plain or (held.store, held.stored_key) == (lock.store, lock.stored_key) for held in mine)
 
     async def _wait(self, attempt: Attempt) -> int:
         if not attempt.endless:
@@ -285,7 +275,7 @@ class StoreLocks:
         """Try a lock; answers the fencing number, `HELD`, `REFUSED` or `AGAIN`."""
         lock, asked = attempt.lock, self._clock.now()
         try:
-            answer = await self._stores.ask(SetLock(lock.key, lock.token, lock.lease, lock.place))
+            answer = await self._stores.ask(SetLock(lock.key, lock.token, lock.lease, lock))
         except BaseException:
             await self._disown(lock)  # it may have been taken: its reply was on the way
             raise
@@ -373,17 +363,10 @@ class StoreLocks:
             self.wake(lock.key)
         return released
 
-    def release_in_place(self, lock: HeldLock) -> bool:
-        """Give a lock back in place and wake its first waiter, if the store can do it; says whether it could."""
-        self.note_left(lock)
-        if self._stores.in_place(Unlock(lock.key, lock.token)) is NOT_NOW:
-            return False
-        self.wake(lock.key)
-        return True
-
     def forget_tasks(self) -> None:
         """Forget the waiters of a loop that has ended, and free the locks that its tasks held for as long as it ran."""
         self._queues = LockQueues()
+        self._seizing.queued = self._queues.by_lock
         self._watches.forget()
         for lock in self._tasks.forget_all():
             self._free(lock)
@@ -393,5 +376,6 @@ class StoreLocks:
         unlock = store.turns_here.get(Unlock)
         if lock.lease is None and unlock is not None:
             lock.lost = True
+            give_token(lock)
             unlock(Unlock(key, lock.token), self._clock.now())
             self.wake(lock.key)

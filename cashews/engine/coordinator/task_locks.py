@@ -23,10 +23,11 @@ class TaskLocks:
     :param beside: those of the tasks of another event loop; a deadlock may go through several
     """
 
-    __slots__ = ("_all", "_held", "_renamed", "_wanted")
+    __slots__ = ("_all", "_renamed", "_wanted", "held")
 
     def __init__(self, beside: TaskLocks | None = None) -> None:
-        self._held: dict[str, list[HeldLock]] = {}
+        self.held: dict[str, list[HeldLock]] = {}
+        """The locks under which bodies of this event loop run."""
         self._renamed: dict[Place, list[HeldLock]] = {}
         """Those whose keys were renamed by middlewares, by their places."""
         self._wanted: dict[object, Place] = {}
@@ -37,28 +38,28 @@ class TaskLocks:
     def note_entered(self, lock: HeldLock, task: object) -> None:
         """Note that a body runs, in a task, under a lock that was taken."""
         lock.task = task
-        held = self._held.get(lock.key)
+        held = self.held.get(lock.key)
         if held is None:
-            self._held[lock.key] = [lock]
+            self.held[lock.key] = [lock]
         else:
             held.append(lock)
-        if lock.place.key != lock.key:
+        if lock.stored_key != lock.key:
             self._renamed.setdefault(_place_of(lock), []).append(lock)
 
     def note_left(self, lock: HeldLock) -> None:
         """Note that a body has ended."""
         lock.task = None
-        _take_out(self._held, lock.key, lock)
-        if lock.place.key != lock.key:
+        _take_out(self.held, lock.key, lock)
+        if lock.stored_key != lock.key:
             _take_out(self._renamed, _place_of(lock), lock)
 
     def is_free(self, key: str) -> bool:
         """Say whether no task of this process holds a lock."""
-        return key not in self._held
+        return key not in self.held
 
     def of_task(self, key: str, task: object, now: float) -> list[HeldLock]:
         """Return the locks with a key that a task holds: more than one if a middleware tells them apart."""
-        held = self._held.get(key, ())
+        held = self.held.get(key, ())
         return [lock for lock in held if lock.task is task and lock.until > now and not lock.lost]
 
     @contextmanager
@@ -81,7 +82,7 @@ class TaskLocks:
 
     def forget_all(self) -> list[HeldLock]:
         """Forget the tasks of a loop that has ended, and return the locks that they held."""
-        held, self._held, self._renamed, self._wanted = self._held, {}, {}, {}
+        held, self.held, self._renamed, self._wanted = self.held, {}, {}, {}
         return [lock for locks in held.values() for lock in locks]
 
     def _closing(self, place: Place, task: object) -> str | None:
@@ -106,7 +107,7 @@ class TaskLocks:
     def _held_at(self, place: Place) -> Iterator[HeldLock]:
         """Yield the locks at a place, of copies: a task of this loop may leave one meanwhile, in its own thread."""
         _, key = place
-        yield from [lock for lock in tuple(self._held.get(key, ())) if _place_of(lock) == place]
+        yield from [lock for lock in tuple(self.held.get(key, ())) if _place_of(lock) == place]
         yield from tuple(self._renamed.get(place, ()))
 
     def _wanted_by(self, task: object) -> Place | None:
@@ -119,7 +120,7 @@ class TaskLocks:
 
 
 def _place_of(lock: HeldLock) -> Place:
-    return lock.place.store, lock.place.key
+    return lock.store, lock.stored_key
 
 
 def _take_out(held: dict[K, list[HeldLock]], key: K, lock: HeldLock) -> None:

@@ -10,6 +10,9 @@ BYTES: Final = 16
 PREFIX: Final = urandom(BYTES).hex()
 NUMBERS: Final = count()
 
+UNNAMED: Final = urandom(BYTES).hex()
+"""The token of each lock whose holder is known by itself: none of our messages has it, and nobody else knows it."""
+
 
 def random_token() -> str:
     """Return a token that no other process has, nor the child of a fork."""

@@ -55,33 +55,34 @@ class WatchTable:
     """The watches of all event loops, by the key of their lock."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, list[Watch]] = {}
+        self.by_key: dict[str, list[Watch]] = {}
+        """The watches, for reading: `key in table.by_key` says whether anybody watches, and costs the least."""
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self.by_key)
 
     def add(self, key: str, watch: Watch) -> None:
         """Add a watch."""
         with SHARED:
-            self._by_key.setdefault(key, []).append(watch)
+            self.by_key.setdefault(key, []).append(watch)
 
     def remove(self, key: str, watch: Watch) -> None:
         """Remove a watch, unless it is gone."""
         with SHARED:
-            watches = self._by_key.get(key, [])
+            watches = self.by_key.get(key, [])
             if watch in watches:
                 watches.remove(watch)
             if not watches:
-                self._by_key.pop(key, None)
+                self.by_key.pop(key, None)
 
     def of(self, key: str) -> tuple[Watch, ...]:
         """Return the watches of a lock."""
-        return tuple(self._by_key.get(key, ()))
+        return tuple(self.by_key.get(key, ()))
 
     def every(self) -> list[tuple[str, Watch]]:
         """Return all watches, each with its key."""
         with SHARED:
-            return [(key, watch) for key, watches in self._by_key.items() for watch in watches]
+            return [(key, watch) for key, watches in self.by_key.items() for watch in watches]
 
 
 class Watches:
