@@ -36,7 +36,7 @@ class BlockingStreams:
             elif isinstance(begun, Call):
                 yield from self._record(begun)
             else:
-                yield from begun
+                yield from begun.items
 
         return stream
 

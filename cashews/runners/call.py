@@ -9,7 +9,7 @@ from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
-from cashews.keys.writing import Head
+from cashews.keys.writing import Head, any_call
 from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
@@ -113,6 +113,12 @@ class Plan:
     upper: bool = False
     soft_timeout: float | None = None
     hard_timeout: float | None = None
+
+
+def head_of(target: Target, plan: Plan) -> Head:
+    """Return the head of a wrapper: by the names of the arguments, unless users' code sees how they were passed."""
+    is_seen = plan.condition is not None or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule)
+    return any_call(target.key) if is_seen or target.head is None else target.head
 
 
 async def consult(condition: Condition, about: object, call: Call) -> object:

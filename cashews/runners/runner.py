@@ -11,9 +11,9 @@ from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
-from cashews.keys.writing import any_call, written
+from cashews.keys.writing import written
 from cashews.messages import Recall
-from cashews.runners.call import Call, Plan, Target, answer_of
+from cashews.runners.call import Call, Plan, Target, answer_of, head_of
 from cashews.runners.explanation import Explainer
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
@@ -21,7 +21,6 @@ from cashews.runners.wrappers import RUN_FIRST, look_first
 from cashews.strategies.entry import Entry, Outcome, Raised, Returned
 from cashews.strategies.replay import Replay
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
-from cashews.ttl import TTLRule
 
 T = TypeVar("T")
 JUDGED = frozenset({AbsentType, NotNowType, Entry, Raised, Replay})
@@ -46,9 +45,7 @@ class Runner:
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call."""
-        target, plan, strategy = self._target, self._plan, self._strategy
-        tells = plan.condition is not None or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule)
-        head = any_call(target.key) if tells or target.head is None else target.head
+        target, strategy, head = self._target, self._strategy, head_of(self._target, self._plan)
         values = {"NoKeyError": NoKeyError, "Call": Call, "run_alone": self._run_alone, "counts": self._counts}
         if strategy.covers is None:
             text = look_first(strategy)

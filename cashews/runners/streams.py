@@ -6,7 +6,7 @@ run outlives its deadline or the deletion of its key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from copy import deepcopy
 from functools import wraps
@@ -16,24 +16,32 @@ from anyio.lowlevel import checkpoint
 
 from cashews._dataclass import dataclass, field
 from cashews._log import logger
-from cashews._typing import ABSENT, Absent
+from cashews._typing import ABSENT, NOT_NOW, Absent
 from cashews.actors.loop import loop_runs_here
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
+from cashews.keys.writing import written
 from cashews.messages import Delete, KnownTags, LoadPermit, Recall, UnknownTags
-from cashews.runners.call import Call, Plan, Target, consult, lifetime
+from cashews.runners.call import Call, Plan, Target, consult, head_of, lifetime
 from cashews.runners.explanation import Explainer
 from cashews.runners.observer import CallObserver
+from cashews.runners.wrappers import REPLAY_FIRST
 from cashews.strategies.entry import Outcome, Raised, Returned, StoredRun
 from cashews.strategies.strategy import LOAD, Serve, Verdict
 
 Generating = Callable[..., AsyncGenerator[Any, None]]
 
 PACE: Final = 100
-"""How many items are replayed between two checkpoints."""
+"""How many items are replayed between two checkpoints; a shorter run draws on the budget of messages alone."""
 MOST_ITEMS: Final = 100_000
 """The longest run that is recorded and stored, unless `max_items` says otherwise."""
+
+NAMES: Final[Mapping[str, object]] = {
+    **{each.__name__: each for each in (Call, NoKeyError, StoredRun, aclosing, len, range, type)},
+    "PACE": PACE,
+}
+"""The names in the text of wrappers that are the same for all."""
 
 
 @dataclass(slots=True)
@@ -80,14 +88,10 @@ class StreamRunner:
 
     def decorated(self) -> Generating:
         """Return the async generator function that users call."""
-
-        @wraps(self._function)
-        async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            async with aclosing(await self._items(args, kwargs)) as items:
-                async for item in items:
-                    yield item
-
-        return stream
+        values = {"lines": self._engine, "counts": self.observer.counts, "pause": _pause, **NAMES}
+        values |= {"run_alone": self._run_alone, "begin": self._begin}
+        head = head_of(self._target, self._plan)
+        return wraps(self._function)(written(head, self.observer.name, REPLAY_FIRST, values))
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """Remove the stored run of a call; says whether there was one."""
@@ -99,48 +103,63 @@ class StreamRunner:
         return Explainer(self._engine, self._target, self._plan, self.observer.name, self._look, _is_refreshing)
 
     async def _look(self, key: str) -> tuple[bool, Verdict]:
-        items = await self._remembered(key)
-        return items is not None, LOAD if items is None else Serve(Returned(items))
+        found = await self._engine.ask(Recall(key, ABSENT))
+        if type(found) is not StoredRun:
+            return False, LOAD
+        return True, Serve(Returned(list(found.items)))
 
-    async def _items(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """Return the items of a call: of a stored run, or of a new one."""
-        begun = await self.begin(args, kwargs)
-        if begun is None:
-            return self._function(*args, **kwargs)
-        return self._record(begun) if isinstance(begun, Call) else _replay(begun)
-
-    async def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[object] | Call | None:
-        """Return the items of a stored run, or the call of a new one, which is to be recorded.
+    async def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> StoredRun | Call | None:
+        """Return the stored run of a call, or the call itself if there is none: its run is to be recorded.
 
         The function runs by itself for a call that the cache can do nothing for: then the answer is `None`.
         """
-        counts = self.observer.counts
         try:
             call = self._target.call(args, kwargs)
         except NoKeyError as error:
-            counts.others += 1
-            self.observer.note(error, "key")
+            self._note_no_key(error)
             return None
+        return await self._find(call, NOT_NOW)
+
+    async def _begin(self, call: Call, found: object) -> StoredRun | AsyncGenerator[object, None]:
+        """Return the stored run of a call, or the items of a new run.
+
+        :param found: the finding of a straight line
+        """
+        begun = await self._find(call, found)
+        if begun is None:
+            return self._function(*call.args, **call.kwargs)
+        return self._record(begun) if isinstance(begun, Call) else begun
+
+    async def _find(self, call: Call, found: object) -> StoredRun | Call | None:
+        counts = self.observer.counts
         try:
-            found = await self._remembered(call.key)
+            if found is NOT_NOW:
+                found = await self._engine.ask(Recall(call.key, ABSENT))
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             counts.others += 1
             return None
-        if found is not None:
+        if type(found) is StoredRun:
             counts.hits += 1
-            self.observer.answered(Source.HIT, call, Returned(found))
+            if self.observer.is_watched():
+                self.observer.answered(Source.HIT, call, Returned(list(found.items)))
             return found
         counts.others += 1
         self.observer.missed(call.key)
         return call
 
-    # --- a stored run
+    # --- a call without a key
 
-    async def _remembered(self, key: str) -> list[object] | None:
-        """Return the items of a complete run, `None` if there is none."""
-        found = await self._engine.ask(Recall(key, ABSENT))
-        return list(found.items) if type(found) is StoredRun else None
+    def _run_alone(
+        self, error: NoKeyError, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> AsyncGenerator[object, None]:
+        """Return the items of a call that can have no key, and say so once."""
+        self._note_no_key(error)
+        return self._function(*args, **kwargs)
+
+    def _note_no_key(self, error: NoKeyError) -> None:
+        self.observer.counts.others += 1
+        self.observer.note(error, "key")
 
     # --- a new run
 
@@ -264,12 +283,10 @@ class StreamRunner:
             self.observer.stored(call, message)
 
 
-async def _replay(items: Sequence[object]) -> AsyncGenerator[object, None]:
-    for start in range(0, len(items), PACE):
-        for item in items[start : start + PACE]:
-            yield item
-        if loop_runs_here():
-            await checkpoint()
+async def _pause() -> None:
+    """Let other tasks run, in the middle of a long replay; an async generator may be driven without an event loop."""
+    if loop_runs_here():
+        await checkpoint()
 
 
 def _is_refreshing(_: str) -> bool:

@@ -43,6 +43,30 @@ _ENTRY: Final = """$type($found) is $Entry and <fresh>:
             $counts.hits += 1
             return $outcome.value"""
 
+REPLAY_FIRST: Final = """
+try:
+    $make_key
+except $NoKeyError as $error:
+    $run = $run_alone($error, $args, $kwargs)
+else:
+    $run = $lines.look($key)
+    if $type($run) is $StoredRun:
+        $counts.hits += 1
+    else:
+        $run = await $begin($Call($args, $kwargs, $key), $run)
+if $type($run) is $StoredRun:
+    $count = $len($run.items)
+    for $end in $range($PACE, $count + $PACE, $PACE):
+        for $item in $run.items[$end - $PACE : $end]:
+            yield $item
+        if $end <= $count:
+            await $pause()
+else:
+    async with $aclosing($run) as $items:
+        async for $item in $items:
+            yield $item"""
+"""The wrapper of an async generator function: a stored run has no generator but this one."""
+
 
 def look_first(strategy: Strategy) -> str:
     """Return the text of the wrapper of a strategy that serves what is stored.

@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from cashews import NOT_NONE, Cache, Command, noself
 from cashews.engine.context import invalidate_further
+from cashews.engine.engine import BUDGET
 from cashews.exceptions import NotAsyncError, WrongArgumentError
 from cashews.runners.streams import PACE
 from cashews.strategies.entry import Returned
@@ -662,3 +663,57 @@ def test_a_cache_may_be_decorated_with_before_it_is_set_up():
 
     cache.setup("mem://")
     assert get.key() == "k"
+
+
+# --- the straight line
+
+
+async def replay_beside(get, times):
+    """Replay some times; returns how often another task had its turn meanwhile."""
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        for _ in range(times):
+            assert await collect(get()) == [0, 1, 2]
+        tasks.cancel_scope.cancel()
+    return turns
+
+
+@on_memory
+async def test_short_replays_draw_on_the_budget_of_messages(cache, pages):
+    get = cache.iterator("10m", key="pages")(pages)
+    await collect(get())
+    await replay_beside(get, BUDGET)  # and is spent somewhere in it
+    assert await replay_beside(get, BUDGET // 2) <= 1
+    assert await replay_beside(get, 4 * BUDGET) >= 2
+
+
+async def test_a_replay_is_seen_by_detectors(cache, pages):
+    get = cache.iterator("10m", key="pages")(pages)
+    await collect(get())
+    with cache.detect as detector:
+        assert await collect(get()) == [0, 1, 2]
+    assert [record["name"] for record in detector.calls["pages"]] == ["iterator"]
+
+
+async def test_a_generator_function_takes_its_arguments_by_name(cache):
+    @cache.iterator("10m")
+    async def pages_of(book, /, first=0, *, last):
+        """Yield pages."""
+        for page in range(first, last):
+            yield book, page
+
+    assert inspect.isasyncgenfunction(pages_of)
+    assert (pages_of.__name__, pages_of.__doc__) == ("pages_of", "Yield pages.")
+    assert await collect(pages_of("b", last=2)) == [("b", 0), ("b", 1)]
+    assert await collect(pages_of("b", 0, last=2)) == [("b", 0), ("b", 1)]
+    assert cache.statistics().calls.hits == 1
+    with pytest.raises(TypeError, match="last"):
+        pages_of("b")
