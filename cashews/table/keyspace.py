@@ -97,7 +97,9 @@ class Table:
             return False
         values = self.values
         if row is None:
-            row = self._insert(key, value, now)
+            if key in self.structures.rows:
+                self._drop_structure(key, now)
+            row = values.add(key, value) if len(values.rows) < self._size else self._replace_victim(key, value)
         else:
             if self.removed is not None:
                 self.removed((key, values.contents[row], Cause.REPLACED))
@@ -107,18 +109,21 @@ class Table:
             values.used[row] = 1
         if expire is None:
             values.deadlines[row] = NEVER
-        else:
-            values.set_deadline(row, now + expire, now)
+            return True
+        values.deadlines[row] = deadline = now + expire
+        wheel = values.wheel
+        if wheel.filed[row] > deadline + wheel.tick:  # as `Columns.set_deadline`, and a call less
+            wheel.file(row, deadline, now)
         return True
 
-    def _insert(self, key: str, value: object, now: float) -> int:
+    def _drop_structure(self, key: str, now: float) -> None:
         structures = self.structures
-        row = structures.rows.get(key)
-        if row is not None:
-            self.drop(structures, row, Cause.EXPIRED if structures.deadlines[row] <= now else Cause.REPLACED)
+        row = structures.rows[key]
+        self.drop(structures, row, Cause.EXPIRED if structures.deadlines[row] <= now else Cause.REPLACED)
+
+    def _replace_victim(self, key: str, value: object) -> int:
+        """Give the row of the value that has to leave to an absent key, and return it."""
         values = self.values
-        if len(values.rows) < self._size:
-            return values.add(key, value)
         if self._eviction is None:
             self._eviction = eviction_over(values, self._eviction_name)
         row = self._eviction.victim(key)

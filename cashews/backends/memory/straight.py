@@ -65,7 +65,7 @@ def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
             is_plain = type(value) not in CHECKED
         except Exception:  # noqa: BLE001  of a metaclass
             is_plain = False
-        if row is None or values.deadlines[row] <= instant or not is_plain:
+        if not is_plain or (row is not None and values.deadlines[row] <= instant):
             return put_turn(table, key, value, expire, instant)
         return table.store(row, key, value, expire, instant)
 
