@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from threading import get_ident
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.engine.context import AMBIENT
@@ -15,10 +15,10 @@ from cashews.exceptions import EventLoopError
 from cashews.messages import KnownTags, LoadPermit
 from cashews.strategies.entry import Outcome, Raised
 
-Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
-"""Runs a function and stores its outcome under a permit."""
-Place: TypeAlias = "tuple[int, str]"
-"""The thread and the key of a load: its waiters are in the same event loop."""
+S = TypeVar("S")
+
+Load: TypeAlias = Callable[[S, LoadPermit], Awaitable[Outcome]]
+"""Runs a function for a call, say, and stores its outcome under a permit."""
 
 
 class TakeOverType(enum.Enum):
@@ -70,17 +70,27 @@ class Waiter(Protocol):
         ...
 
 
+NOBODY: Final[dict[Waiter, None]] = {}
+
+
 class Flight(LoadPermit):
-    """A shared load of one key: its permit, and the calls that wait for it."""
+    """A shared load of one key: its permit, and the calls that wait for it, in the same event loop."""
 
     ended = False
+    waiters = NOBODY
+    """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
 
-    def __init__(self, place: Place, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
-        LoadPermit.__init__(self, place[1], origin, tagging)
-        self.place = place
+    def __init__(self, key: str, mark: object, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
+        self.key, self.origin, self.tagging, self.blocked_on = key, origin, tagging, []  # as a permit, in one call
+        self.mark = mark
+        """Tells the loads of its function from those of others; no `Flights`, since a context may outlive the load."""
         self.loop = loop
-        self.waiters: dict[Waiter, None] = {}
-        """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
+
+    def admit(self, waiter: Waiter) -> None:
+        """Have a call wait."""
+        if not self.waiters:
+            self.waiters = {}
+        self.waiters[waiter] = None
 
     def tell(self, answer: Answer) -> None:
         """Give every waiter an answer."""
@@ -90,22 +100,26 @@ class Flight(LoadPermit):
 
 
 class Flights:
-    """The shared loads of one function: calls of other functions with the same key have loads of their own."""
+    """The shared loads of one function: calls of other functions with the same key have loads of their own.
 
-    __slots__ = ("_by_place", "_loop", "_permits")
+    They are found among the permits of their key.
+    """
+
+    __slots__ = ("_loop", "_mark", "_permits", "_running")
 
     def __init__(self, permits: Permits, loop: Callable[[], Loop]) -> None:
         self._permits = permits
+        self._running = permits.running
+        self._mark = object()
         self._loop = loop
-        self._by_place: dict[Place, Flight] = {}
 
     def has(self, key: str) -> bool:
         """Say whether a load of this key runs in this event loop that calls may join."""
-        return self._joinable((get_ident(), key)) is not None
+        return self.find(key) is not None
 
-    async def load(
-        self, key: str, load: Load, tagging: KnownTags | None = None, *, join: bool = True
-    ) -> tuple[Outcome, bool]:
+    def load(
+        self, key: str, load: Load[S], subject: S, tagging: KnownTags | None = None, *, join: bool = True
+    ) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or wait for the load of this key that runs already; says whether the outcome is another call's.
 
         A load that raises `HandOver` leaves its waiters to one of them, as a load that is cancelled does.
@@ -113,23 +127,31 @@ class Flights:
         A call does not wait for a load whose key was written or invalidated while it ran, nor for one that cannot end
         before the call's own load does (recursion). In a transaction nothing is shared: its loads may be rolled back.
 
+        :param subject: the first argument of `load`
         :param join: load in any case, and let no other call wait for the load, if `False`
         """
-        here, place = AMBIENT.get(), (get_ident(), key)
+        here = AMBIENT.get()
         if not join or (here is not None and here.transactions):
-            return await self._load_alone(key, load, tagging), False
-        flight = self._begin(place, tagging) if place not in self._by_place else await self._join(place, tagging)
-        if not isinstance(flight, Flight):
-            if flight is ALONE:
-                return await self._load_alone(key, load, tagging), False
-            assert flight is not TAKE_OVER  # then it is the load to lead
-            return flight, True
+            return self._load_alone(key, load, subject, tagging)
+        if key in self._running:
+            return self._join(key, load, subject, tagging)
+        return self._lead(key, load, subject, tagging)
+
+    async def _lead(
+        self, key: str, load: Load[S], subject: S, tagging: KnownTags | None, flight: Flight | None = None
+    ) -> tuple[Outcome, bool]:
+        """Lead a load: a new one, unless it is given."""
+        if flight is None:
+            begun = self._begin(key, tagging)
+            if begun is ALONE:
+                return await self._load_alone(key, load, subject, tagging)
+            flight = begun
         around = LOADING.get()
         token = LOADING.set((*around, flight))  # as `loading_here`, and a block less
         try:
             if around:
                 around[-1].blocked_on.append(flight)
-            outcome = await load(flight)
+            outcome = await load(subject, flight)
         except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
             self._remove(flight)
             flight.tell(Raised(error))
@@ -152,18 +174,17 @@ class Flights:
         Nobody waits for a load that is not shared. The permit counts until the load has ended.
         """
         if isinstance(permit, Flight):
-            self._forget(permit)
+            permit.joinable = False
             permit.tell(outcome)
 
-    def _begin(self, place: Place, tagging: KnownTags | None) -> Flight | AloneType:
+    def _begin(self, key: str, tagging: KnownTags | None) -> Flight | AloneType:
         """Return a new load of a key, which calls may join; there can be none where no event loop runs."""
         here = AMBIENT.get()
         try:
             loop = self._loop()
         except EventLoopError:
             return ALONE
-        flight = Flight(place, loop, None if here is None else here.invalidating, tagging)
-        self._by_place[place] = flight
+        flight = Flight(key, self._mark, loop, None if here is None else here.invalidating, tagging)
         self._permits.add(flight)
         return flight
 
@@ -171,7 +192,13 @@ class Flights:
 
     def find(self, key: str) -> Flight | None:
         """Return the load of a key that runs in this event loop, if calls may join it."""
-        return self._joinable((get_ident(), key)) if self._by_place else None
+        for permit in tuple(self._running.get(key, ())):  # a copy: loads of other threads come and go
+            if isinstance(permit, Flight) and permit.mark is self._mark and permit.joinable:
+                if permit.loop.here:
+                    return permit
+                if permit.loop.thread == get_ident():  # closed by hand, its tasks still pending
+                    self._remove(permit)
+        return None
 
     def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> Sequence[LoadPermit]:
         """Return new loads of some keys; each ends with `end_all` or `abandon`.
@@ -180,14 +207,13 @@ class Flights:
 
         :param taggings: the keys, each with the tags that its value will carry
         """
-        here, thread = AMBIENT.get(), get_ident()
+        here = AMBIENT.get()
         try:
             loop = self._loop()
         except EventLoopError:
             return [self._permits.take(key, tagging) for key, tagging in taggings.items()]
         origin = None if here is None else here.invalidating
-        flights = [Flight((thread, key), loop, origin, tagging) for key, tagging in taggings.items()]
-        self._by_place.update({flight.place: flight for flight in flights})
+        flights = [Flight(key, self._mark, loop, origin, tagging) for key, tagging in taggings.items()]
         self._permits.add_all(flights)
         return flights
 
@@ -196,7 +222,7 @@ class Flights:
 
         It does not if the load was invalidated meanwhile: its waiters find the load that came after it, or lead one.
         """
-        if flight.joinable and self._by_place.get(flight.place) is flight:
+        if flight.joinable:
             flight.tagging = tagging
             return True
         flight.tell(TAKE_OVER)
@@ -212,8 +238,7 @@ class Flights:
             else:
                 if not permit.ended:
                     running.append(permit)
-                permit.ended = True
-                self._forget(permit)
+                permit.ended, permit.joinable = True, False
         self._permits.drop_all(running)
 
     def leave(self, flight: Flight, waiter: Waiter) -> None:
@@ -223,48 +248,39 @@ class Flights:
         elif waiter.answer is TAKE_OVER:
             self.abandon(flight)
 
-    def _joinable(self, place: Place) -> Flight | None:
-        flight = self._by_place.get(place)
-        if flight is None or (flight.joinable and flight.loop.here):
-            return flight
-        if not flight.loop.here:  # closed by hand, its tasks still pending
-            self._remove(flight)
-        return None
-
-    async def _load_alone(self, key: str, load: Load, tagging: KnownTags | None) -> Outcome:
+    async def _load_alone(self, key: str, load: Load[S], subject: S, tagging: KnownTags | None) -> tuple[Outcome, bool]:
         permit = self._permits.take(key, tagging)
         try:
             with loading_here(permit):
-                return await load(permit)
+                return await load(subject, permit), False
         finally:
             self._permits.drop(permit)
 
-    async def _join(self, place: Place, tagging: KnownTags | None) -> Flight | Answer:
-        """Wait for the load that runs, and return its answer, or a load to lead.
-
-        A load that waits for this call is not waited for: the answer is `ALONE` then.
-        """
+    async def _join(self, key: str, load: Load[S], subject: S, tagging: KnownTags | None) -> tuple[Outcome, bool]:
+        """Wait for the load that runs, if there is one that does not wait for this call; or load."""
         around = LOADING.get()
-        while (flight := self._joinable(place)) is not None:
+        while (flight := self.find(key)) is not None:
             if around and is_blocked_by(flight, around):
-                return ALONE
+                return await self._load_alone(key, load, subject, tagging)
             reply: ReplySlot[Answer] = self._loop().reply_slot()
-            flight.waiters[reply] = None
-            for load in around[-1:]:
-                load.blocked_on.append(flight)
+            flight.admit(reply)
+            for each in around[-1:]:
+                each.blocked_on.append(flight)
             try:
                 answer = await reply
             except BaseException:
                 self.leave(flight, reply)
                 raise
             finally:
-                for load in around[-1:]:
-                    load.blocked_on.remove(flight)
+                for each in around[-1:]:
+                    each.blocked_on.remove(flight)
+            if answer is ALONE:
+                return await self._load_alone(key, load, subject, tagging)
             if answer is not TAKE_OVER:
-                return answer
+                return answer, True
             if self.take_over(flight, tagging):
-                return flight
-        return self._begin(place, tagging)
+                break
+        return await self._lead(key, load, subject, tagging, flight)
 
     def abandon(self, flight: Flight) -> None:
         """Give up leading: the first waiter takes over, or the load is forgotten."""
@@ -278,14 +294,8 @@ class Flights:
     def _remove(self, flight: Flight) -> None:
         """End a load that runs; nothing happens if it has ended already."""
         if not flight.ended:
-            flight.ended = True
+            flight.ended, flight.joinable = True, False
             self._permits.drop(flight)
-        self._forget(flight)
-
-    def _forget(self, flight: Flight) -> None:
-        """Let no call join a load any more."""
-        if self._by_place.get(flight.place) is flight:
-            del self._by_place[flight.place]
 
 
 def waiting_for(permits: Iterable[LoadPermit]) -> int:

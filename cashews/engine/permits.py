@@ -44,14 +44,19 @@ class Permits(Interceptor):
 
     def add(self, permit: LoadPermit) -> None:
         """Have a permit count, or count for longer: until there were as many calls of `drop`."""
+        running, key = self.running, permit.key
+        if permit.over:
+            permit.over = False
+        first = [permit]
+        if running.setdefault(key, first) is first:  # one step: there was none
+            return
         with SHARED:
-            permits = self.running.get(permit.key)
+            permits = running.get(key)
             if permits is None:
-                self.running[permit.key] = [permit]
+                running[key] = first
             else:
                 permits.append(permit)
-                self.running[permit.key] = permits  # which the collector has removed if it has emptied it
-            permit.over = False
+                running[key] = permits  # which the collector has removed if it has emptied it
 
     def add_all(self, permits: Iterable[LoadPermit]) -> None:
         """Have several new permits count."""
@@ -72,7 +77,13 @@ class Permits(Interceptor):
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
         with SHARED:
-            self._drop(permit)
+            permits = self.running.get(permit.key)
+            if permits is None or permits != [permit] or permit.unfollow is not None:
+                self._drop(permit)
+                return
+            permits.clear()  # for a turn that has the list in hand, and in which the collector runs this
+            del self.running[permit.key]
+            permit.over = True
 
     def _drop(self, permit: LoadPermit) -> None:
         permits = self.running.get(permit.key, [])

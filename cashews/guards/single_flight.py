@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from cashews._dataclass import dataclass, field
@@ -29,11 +28,12 @@ class SingleFlight(AroundCall):
         return SingleFlight(self.engine)
 
     async def __call__(self, call: Call, proceed: Callable[[Call], Awaitable[Any]]) -> Any:
-        outcome, shared = await self.flights.load(call.key, partial(_load, call, proceed))
+        outcome, shared = await self.flights.load(call.key, _load, (call, proceed))
         return answer_of(outcome, shared=shared)
 
 
-async def _load(call: Call, proceed: Callable[[Call], Awaitable[Any]], _: LoadPermit) -> Outcome:
+async def _load(subject: tuple[Call, Callable[[Call], Awaitable[Any]]], _: LoadPermit) -> Outcome:
+    call, proceed = subject
     try:
         return Returned(await proceed(call))
     except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller

@@ -86,7 +86,7 @@ class JointLoader:
                 wanted.own[one] = engine.permits.take(key, tagging)
             else:
                 wanted.joined[one] = share = Share(wanted, one, flight)
-                flight.waiters[share] = None
+                flight.admit(share)
         if new:
             wanted.own.update(zip(ids, flights.begin_all(new), strict=True))
         if twins:

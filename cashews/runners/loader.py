@@ -50,7 +50,6 @@ class Loader:
         self._plan = plan
         self._now = engine.clock.now
         self._flights = engine.flights()
-        self._observing = engine.observing
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = self.execute
@@ -68,7 +67,7 @@ class Loader:
     def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or share the load of this key that runs; says whether the outcome is another call's."""
         join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
-        return self._flights.load(call.key, partial(self._load, call), self._tagging(call), join=join)
+        return self._flights.load(call.key, self._load, call, self._tagging(call), join=join)
 
     def _tagging(self, call: Call) -> KnownTags | None:
         try:
@@ -104,9 +103,11 @@ class Loader:
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
-        return self._flights.load(call.key, partial(self.execute, call), self._tagging(call), join=False)
+        return self._flights.load(call.key, self.execute, call, self._tagging(call), join=False)
 
-    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
+    async def execute(  # noqa: C901  in one coroutine: each one more would take a fiftieth of a load's time
+        self, call: Call, permit: LoadPermit, beneath: Detector | None = None
+    ) -> Outcome:
         """Run the function, and store its outcome if that is worth it.
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
@@ -116,7 +117,10 @@ class Loader:
             await self._announce(permit)
         started = now()
         try:
-            outcome: Outcome = Returned(await self.observer.traced(call.key, self._invoke(call)))
+            run = self._invoke(call)
+            if self._observing.tracer is not None:
+                run = self.observer.traced(call.key, run)
+            outcome: Outcome = Returned(await run)
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
         cost = now() - started
@@ -124,7 +128,9 @@ class Loader:
         counts.load_seconds += cost
         if self._observing.listeners or outcome.__class__ is Raised:
             self.observer.load_ended(call.key, cost, outcome)
-        kind = self._kind_of(outcome, permit)
+        kind = kind_of_live(outcome.value) if type(outcome) is Returned else None
+        if kind is not None:  # it has one reader, and others load for themselves
+            self._flights.answer(permit, ALONE)
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return self._refused(call, outcome)
         if isinstance(permit.tagging, UnknownTags):
@@ -170,13 +176,6 @@ class Loader:
         if isinstance(outcome, Returned):
             self.observer.refused(call.key)
         return outcome
-
-    def _kind_of(self, outcome: Outcome, permit: LoadPermit) -> str | None:
-        """Return the kind of a result that has one reader, others load for themselves; `None` if it is a value."""
-        kind = kind_of_live(content_of(outcome))
-        if kind is not None:
-            self._flights.answer(permit, ALONE)
-        return kind
 
     def _live(self, kind: str, outcome: Outcome, call: Call, message: Set) -> Outcome:
         """Return a result that can be read only once, and have it stored when it has been read."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from cashews._dataclass import dataclass
 from cashews._typing import Absent
 from cashews.messages import GetHit, Recall
-from cashews.strategies.entry import Entry, Outcome, counted
+from cashews.strategies.entry import Entry, Outcome, Raised, counted
 from cashews.strategies.strategy import (
     LOAD,
     Draw,
@@ -38,7 +38,7 @@ class Simple(Strategy):
     def seal(
         self, outcome: Outcome, ttl: float | None, own_ttl: float | None, cost: float, wall: Callable[[], float]
     ) -> object:
-        return bare(outcome)
+        return outcome if isinstance(outcome, Raised) else outcome.value  # as `bare`, and a call less
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Loads:
 
     async def _call(self, name):
         try:
-            self.answers[name] = await self.flights.load("k", self._load)
+            self.answers[name] = await self.flights.load("k", Loads._load, self)
         except HandOver:
             self.answers[name] = "handed over"
 

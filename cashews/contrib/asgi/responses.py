@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from cashews._dataclass import dataclass
 from cashews._log import logger
@@ -23,7 +23,6 @@ from cashews.contrib.http.status import Forward
 from cashews.contrib.http.vary import Normaliser, selection
 from cashews.engine.context import undisturbed
 from cashews.engine.coordinator.keeper import HeldLock
-from cashews.engine.flights import Load
 from cashews.engine.load_locks import hold
 from cashews.exceptions import CacheError
 from cashews.keys.pattern import Pattern, pieces_of
@@ -32,6 +31,8 @@ from cashews.runners.batches import ask_all
 from cashews.strategies.entry import Outcome
 
 T = TypeVar("T")
+Load: TypeAlias = Callable[[LoadPermit], Awaitable[Outcome]]
+"""Has the application answer a request, under a permit to store the response."""
 
 LEASE: Final = 30.0
 """Seconds after which the lock of a load is free whose process was killed; others wait for it no longer."""
@@ -256,7 +257,7 @@ class Responses:
 
         A load that raises `HandOver` lets one of those that wait for it take its place.
         """
-        return await self._flights.load(place, load, ResponseTags(self._naming, url))
+        return await self._flights.load(place, _run, load, ResponseTags(self._naming, url))
 
     def answer(self, flight: LoadPermit, outcome: Outcome) -> None:
         """Answer all that wait for a load, before it ends; requests that come later load anew."""
@@ -306,6 +307,10 @@ class Responses:
         locks.note_left(taken.lock)
         taken.blocks.close()
         await locks.give_back(taken.lock, quietly=True)
+
+
+def _run(load: Load, permit: LoadPermit) -> Awaitable[Outcome]:
+    return load(permit)
 
 
 def _load_on() -> None:
