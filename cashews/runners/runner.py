@@ -50,7 +50,8 @@ class Runner:
         if strategy.covers is None:
             text = look_first(strategy)
             values |= {"lines": self._engine, "wall": self._engine.clock.wall, **KINDS}
-            values |= {"load": self._load, "answer": self._answer}
+            values |= {"load": self._loader.load, "answer_of": answer_of, "shared_answer": self._shared}
+            values |= {"answer": self._answer, "observing": self._observing, "missed": self.observer.missed}
         else:
             text = RUN_FIRST
             values |= {"load_or_serve": self._load_or_serve, "covered": strategy.covers}

@@ -30,7 +30,11 @@ _LOOK_FIRST: Final = f"""{_HEAD}
     if <served>
     if $found is $ABSENT:
         $counts.others += 1
-        return await $load($Call($args, $kwargs, $key))
+        if $observing.listeners:
+            $missed($key)
+        $call = $Call($args, $kwargs, $key)
+        $outcome, $shared = await $load($call)
+        return $shared_answer($call, $outcome) if $shared else $answer_of($outcome, shared=False)
     return await $answer($Call($args, $kwargs, $key), $found){_TAIL}"""
 
 _BARE: Final = """$type($found) not in $JUDGED:
