@@ -51,6 +51,14 @@ class Cluster:
         for node, replica in zip(self.nodes, self.replicas, strict=False):
             until(lambda node=node, replica=replica: _replicates(replica, node))
         until(lambda: all(b"master_link_status:up" in node.command("INFO", "replication") for node in self.replicas))
+        until(lambda: all(map(self._knows_heirs, (*self.nodes, *self.replicas))))
+
+    def _knows_heirs(self, node: Node) -> bool:
+        """Say whether a node has heard of each replica: else it ignores that one's wish to take over (redis 7)."""
+        lines = [line.split() for line in node.command("CLUSTER", "NODES").decode().splitlines()]
+        masters = {name: master for name, _, flags, master, *_ in lines if "slave" in flags}
+        pairs = zip(self.nodes, self.replicas, strict=False)
+        return all(masters.get(replica.name) == master.name for master, replica in pairs)
 
     def await_ready(self) -> None:
         """Wait until each node knows the master of each slot."""
@@ -113,6 +121,8 @@ class Cluster:
         """Give a slot to a node though the old one still has keys in it; return when all nodes know it."""
         new.command("CLUSTER", "SETSLOT", slot, "NODE", new.name)
         until(lambda: len({_owners(node) for node in self.nodes}) == 1 and self.owner(slot) is new)
+        for node in self.nodes:  # redis 7 remembers for ever that the slot was on its way
+            node.command("CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 def _replicates(replica: Node, node: Node) -> bool:
