@@ -54,6 +54,8 @@ class AskError(RedirectError):
     """Another node has the key, or would have it: its slot is on the way there."""
 
 
+REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDownError)
+"""Refusals of a request that another node, or the same one a little later, carries out."""
 UNKNOWN: Final = (LostError, LateError, WrongReplyError)
 OUTAGE: Final = (redis.ConnectionError, redis.TimeoutError)
 """Failures that the connection itself has logged already."""
@@ -70,6 +72,8 @@ KINDS: Final[dict[str, type[redis.RedisError]]] = {
     "TRYAGAIN": redis.TryAgainError,
 }
 """The first word of an error reply -> its exception. Any other word is a `ResponseError`. None of them is an outage."""
+REDIRECT: Final = re.compile(r"[A-Z]+ [0-9]+ [^ ]*:[1-9][0-9]{0,4}")
+"""The form of an error reply that names another node: slot, host and port."""
 NO_MASTER: Final = ("READONLY", "MASTERDOWN", "LOADING")
 """The first words of the refusals of a write by a server that is no master, or is not ready to be one."""
 ECHO: Final = re.compile(r",? with args beginning with.*", re.DOTALL)
@@ -85,7 +89,10 @@ def failure_of(reply: Exception) -> redis.RedisError:
     if isinstance(reply, redis.RedisError):
         return type(reply)(*reply.args)
     text = ECHO.sub("", str(reply))
-    return KINDS.get(text.partition(" ")[0], redis.ResponseError)(text)
+    kind = KINDS.get(text.partition(" ")[0], redis.ResponseError)
+    if issubclass(kind, RedirectError) and REDIRECT.fullmatch(text) is None:
+        return redis.ResponseError(text)
+    return kind(text)
 
 
 def wrong_reply(reply: object, expected: str) -> WrongReplyError:

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
-from redis.exceptions import AuthenticationError, ConnectionError, InvalidResponse, ResponseError  # noqa: A004  it is that one
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004  it is that one
+    InvalidResponse,
+    ResponseError,
+    TimeoutError,  # noqa: A004  it is that one
+)
 
 from cashews.actors.line import Line
 from cashews.backends.redis.address import Address
@@ -14,6 +20,7 @@ from cashews.backends.redis.failures import HIDDEN, failure_of
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.wire import MALFORMED, NOTHING, Parser, array, pack
 from cashews.backends.redis.wire import parser as new_parser
+from cashews.clock import Clock
 
 RESP3 = 3
 FIRST_TO_TRACK: Final = 7
@@ -65,21 +72,20 @@ async def shake_hands(line: Line, address: Address, options: RedisOptions) -> We
     return Welcome(parser, greeted, untracked)
 
 
-async def ask_for_slots(address: Address, options: RedisOptions) -> list[Any]:
-    """Return the table of slots that a node of a cluster knows.
+async def ask_for_slots(address: Address, options: RedisOptions, clock: Clock, patience: float) -> object:
+    """Return the reply of a node of a cluster to `CLUSTER SLOTS`.
 
-    :raises ConnectionError: if it knows of none
+    :raises TimeoutError: if there is none within `patience` seconds
     """
-    line = await address.connect()
-    try:
-        parser = (await shake_hands(line, address, options)).parser
-        ranges = array(await ask_once(line, parser, "CLUSTER", "SLOTS"))
-    finally:
-        await line.aclose()
-    if not ranges:
-        message = "it knows of no slots"
-        raise ConnectionError(message)
-    return ranges
+    with clock.move_on_at(clock.now() + patience):
+        line = await address.connect()
+        try:
+            parser = (await shake_hands(line, address, options)).parser
+            return await ask_once(line, parser, "CLUSTER", "SLOTS")
+        finally:
+            await line.aclose()
+    message = "no answer"
+    raise TimeoutError(message)
 
 
 async def log_in(line: Line, parser: Parser, address: Address) -> None:

@@ -24,26 +24,23 @@ from cashews.actors.mailbox import SlotBell
 from cashews.actors.scope import Service
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address
+from cashews.backends.redis.channels import Channels
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.failures import OUTAGE, TROUBLE, AskError, MovedError
+from cashews.backends.redis.failures import OUTAGE, REDIRECTED, TROUBLE, AskError, MovedError
 from cashews.backends.redis.handshake import ask_for_slots
 from cashews.backends.redis.inbox import ASKING, Asking, Request, RequestKind
 from cashews.backends.redis.near import Near
 from cashews.backends.redis.options import RedisOptions
 from cashews.backends.redis.servers import Place, Servers
-from cashews.backends.redis.slots import SLOTS, anchors, slot_of
+from cashews.backends.redis.slots import SLOTS, SLOTS_OF, anchors, ranges_in, slot_of
 from cashews.backends.redis.survey import Survey
 from cashews.backends.redis.tracking import Storing, Tracking, part_with
 from cashews.backends.redis.views import survey_of
-from cashews.backends.redis.wire import array, blob, integer, pack
 from cashews.exceptions import CacheClosedError, CrossSlotError
 from cashews.messages import LoadPermit
 
 K = TypeVar("K", str, bytes, "str | bytes")
 
-REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDownError)
-"""Refusals of a request that another node, or the same one a little later, carries out."""
-SLOTS_OF: Final = pack(("CLUSTER", "SLOTS"))
 MOST_MOVES: Final = 5
 """Redirections in a row after which there is a pause before the next."""
 INTERVAL: Final = 0.2
@@ -89,7 +86,7 @@ class Slot(Place):
             if node is None or trouble is not None:
                 until = min(until, topology.patient_until())
                 pauses = moves >= MOST_MOVES or isinstance(trouble, redis.TryAgainError)
-                node = await topology.lead(self._number, trouble, until, pauses=pauses)
+                node = await topology.lead(self._number, node, trouble, until, pauses=pauses)
             try:
                 if asks:
                     return await node.ask(ASKING + packed, reads=reads, permit=permit, surely=surely, kind=Asking)
@@ -117,7 +114,7 @@ class Slot(Place):
         return await self._topology.listen(self._number, channel, heard)
 
     async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
-        await self._topology.unlisten(channel, heard)
+        await self._topology.channels.unlisten(channel, heard)
 
 
 class Topology(Servers, Actor):
@@ -142,8 +139,7 @@ class Topology(Servers, Actor):
         self.table: list[Connection | None] = [None] * SLOTS
         """The connection to the master of each slot, `None` while it is not known."""
         self._slots: list[Slot | None] = [None] * SLOTS
-        self._listened: dict[tuple[bytes, Callable[[], object]], Connection] = {}
-        """The connections that functions listen on; a message is heard at each of them."""
+        self.channels = Channels()
         self.refreshes = 0
         self._may_ask_at = -math.inf
         self.begin()
@@ -212,13 +208,13 @@ class Topology(Servers, Actor):
     async def survey(self) -> Survey[Place]:
         try:  # on the connections that there are: each of them is going to be asked anyway
             for node in self._masters()[:1]:
-                self._install(node.address or self._seeds[0], array(await node.ask(SLOTS_OF, reads=True)))
+                self._install(node.address or self._seeds[0], await node.ask(SLOTS_OF, reads=True))
             masters = self._masters()
         except redis.RedisError:
             masters = []
         if not masters:
             await self._refreshed(anew=False)
-        return await survey_of(self._masters(), self._node_at)
+        return await survey_of(self._masters(), self._node)
 
     def _masters(self) -> list[Connection]:
         return list({id(node): node for node in self.table if node is not None}.values())
@@ -232,10 +228,19 @@ class Topology(Servers, Actor):
         """Return the instant until which a request that is asked now is led to a master."""
         return self._clock.now() + self._options.socket_timeout
 
-    async def lead(self, number: int, trouble: redis.RedisError | None, until: float, *, pauses: bool) -> Connection:
+    async def lead(
+        self,
+        number: int,
+        asked: Connection | None,
+        trouble: redis.RedisError | None,
+        until: float,
+        *,
+        pauses: bool,
+    ) -> Connection:
         """Return the connection that a request is to be sent on next.
 
-        :param trouble: its last refusal
+        :param asked: the connection that it was sent on, if it was
+        :param trouble: the refusal there
         :param until: the instant from which on no further node is tried
         :raises redis.exceptions.RedisError: if no node has the slot
         """
@@ -246,13 +251,13 @@ class Topology(Servers, Actor):
                 message = f"{self} does not serve a slot: {trouble}"
                 raise redis.ConnectionError(message)
             if isinstance(trouble, MovedError):
-                node = self._node(trouble.host, trouble.port)
+                node = self._node(trouble.host, trouble.port, asked)
                 self._note_loss({self.table[number]} - {node})
                 self.table[number] = node
                 self.note_outdated()
                 return node
             if isinstance(trouble, AskError):
-                return self._node(trouble.host, trouble.port)
+                return self._node(trouble.host, trouble.port, asked)
             if not isinstance(trouble, redis.TryAgainError):
                 await self._refreshed(anew=trouble is not None)
             found = self.table[number]
@@ -260,9 +265,13 @@ class Topology(Servers, Actor):
                 return found
             trouble = redis.ClusterDownError("no master has it")
 
-    def _node(self, host: str, port: int) -> Connection:
-        """Return the connection to a master, a new one if it was not known."""
-        address = replace(self._seeds[0], host=host or self._seeds[0].host, port=port)
+    def _node(self, host: str, port: int, asked: Connection | None = None) -> Connection:
+        """Return the connection to a master, a new one if it was not known.
+
+        :param host: empty for the host of the node that was asked
+        """
+        seed = (asked and asked.address) or self._seeds[0]
+        address = replace(seed, host=host or seed.host, port=port)
         connection = self._nodes.get(address)
         if connection is None:
             tracking = None if self.near is None else Tracking(self.near, self._options, is_node=True)
@@ -270,10 +279,6 @@ class Topology(Servers, Actor):
             if self._tasks is not None:
                 start_soon(self._tasks, connection.run)
         return connection
-
-    def _node_at(self, place: str) -> Connection:
-        host, _, port = place.rpartition(":")
-        return self._node(host, int(port))
 
     # --- the table
 
@@ -335,36 +340,36 @@ class Topology(Servers, Actor):
         self.refreshes += 1
         addresses = list(dict.fromkeys((*self._nodes, *self._seeds)))
         self._environment.random.shuffle(addresses)
-        errors: list[str] = []
+        patience, errors = self._options.patience / len(addresses), list[str]()
         for address in addresses:
             try:
-                self._install(address, await self._ask_in_time(address, self._options.patience / len(addresses)))
+                self._install(address, await ask_for_slots(address, self._options, self._clock, patience))
             except TROUBLE as error:
                 errors.append(f"{address}: {error or type(error).__name__}")
             else:
                 return None
         return redis.ConnectionError(f"{self} does not answer: {'; '.join(errors)}")
 
-    async def _ask_in_time(self, address: Address, patience: float) -> list[Any]:
-        with self._clock.move_on_at(self._clock.now() + patience):
-            return await ask_for_slots(address, self._options)
-        message = "no answer"
-        raise redis.TimeoutError(message)
+    def _install(self, asked: Address, reply: object) -> None:
+        """Take a table over; connections to nodes that have no slot any more are closed.
 
-    def _install(self, asked: Address, ranges: list[Any]) -> None:
-        """Take a table over; connections to nodes that have no slot any more are closed."""
+        :raises redis.exceptions.RedisError: if the reply is no table, or an empty one
+        """
         table: list[Connection | None] = [None] * SLOTS
-        for each in ranges:
-            first, last, (host, port, *_) = integer(each[0]), integer(each[1]), each[2]
-            name = blob(host).decode("utf-8", "replace") if host else asked.host
-            table[first : last + 1] = [self._node(name, integer(port))] * (last + 1 - first)
+        for slots, host, port in ranges_in(reply):
+            table[slots.start : slots.stop] = [self._node(host or asked.host, port)] * len(slots)
         self._note_loss({old for old, new in zip(self.table, table, strict=True) if old is not new})
         self.table = table
         masters = {id(node) for node in table}
         for address, node in tuple(self._nodes.items()):
             if id(node) not in masters and self._tasks is not None:
                 del self._nodes[address]
-                start_soon(self._tasks, node.close)
+                start_soon(self._tasks, self._dismiss, node)
+
+    async def _dismiss(self, node: Connection) -> None:
+        """Close the connection to a node that has no slot any more."""
+        await self.channels.leave(node, lambda channel: self.table[slot_of(channel)])
+        await node.close()
 
     @staticmethod
     def _note_loss(nodes: Iterable[Connection | None]) -> None:
@@ -373,19 +378,12 @@ class Topology(Servers, Actor):
             if node is not None and node.tracking is not None:
                 node.tracking.lose_slots()
 
-    # --- channels: a message is heard at every node
+    # --- channels
 
     async def listen(self, number: int, channel: bytes, heard: Callable[[], object]) -> bool:
         """Listen to a channel, at the master of a slot."""
-        node = self.table[number] or await self.lead(number, None, math.inf, pauses=False)
-        self._listened[channel, heard] = node
-        return await node.listen(channel, heard)
-
-    async def unlisten(self, channel: bytes, heard: Callable[[], object]) -> None:
-        """End a `listen`, at the node where it began."""
-        node = self._listened.pop((channel, heard), None)
-        if node is not None:
-            await node.unlisten(channel, heard)
+        node = self.table[number] or await self.lead(number, None, None, math.inf, pauses=False)
+        return await self.channels.listen(node, channel, heard)
 
     # --- the end
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from cashews._dataclass import dataclass
+from cashews.backends.redis.failures import wrong_reply
 from cashews.backends.redis.remote import side_by_side
 from cashews.backends.redis.servers import Place
 from cashews.backends.redis.survey import Survey
@@ -25,15 +26,15 @@ class View:
     slots: frozenset[int]
     sources: frozenset[str]
     targets: frozenset[str]
-    addresses: Mapping[str, str]
+    addresses: Mapping[str, tuple[str, int]]
     """The hosts and ports of all nodes that it knows, by name."""
 
 
 def view_in(reply: str) -> View:
     """Return the view in a reply to `CLUSTER NODES`."""
     lines = [line.split(" ") for line in reply.splitlines() if line]
-    addresses = {name: address.partition("@")[0] for name, address, *_ in lines}
-    own = next(words for words in lines if "myself" in words[2].split(","))
+    addresses = {name: _place(address) for name, address, *_ in lines}
+    (own,) = [words for words in lines if "myself" in words[2].split(",")]
     marks = own[SLOTS_FROM:]
     moving = [mark.strip("[]") for mark in marks if mark.startswith("[")]
     return View(
@@ -45,12 +46,17 @@ def view_in(reply: str) -> View:
     )
 
 
+def _place(address: str) -> tuple[str, int]:
+    host, _, port = address.partition("@")[0].rpartition(":")
+    return host, int(port)
+
+
 def _range(mark: str) -> range:
     first, _, last = mark.partition("-")
     return range(int(first), int(last or first) + 1)
 
 
-async def survey_of(masters: Iterable[Place], at: Callable[[str], Place]) -> Survey[Place]:
+async def survey_of(masters: Iterable[Place], at: Callable[[str, int], Place]) -> Survey[Place]:
     """Ask masters for their views.
 
     :param at: returns the place of a node by its host and port
@@ -61,10 +67,14 @@ async def survey_of(masters: Iterable[Place], at: Callable[[str], Place]) -> Sur
     named = {view.name: place for place, view in zip(places, views, strict=True)}
     moves: list[tuple[Place, Place]] = []
     for place, view in zip(places, views, strict=True):
-        others = {name: named.get(name) or at(view.addresses[name]) for name in view.sources | view.targets}
+        others = {name: named.get(name) or at(*view.addresses[name]) for name in view.sources | view.targets}
         moves += [(others[name], place) for name in view.sources] + [(place, others[name]) for name in view.targets]
     return Survey({place: view.slots for place, view in zip(places, views, strict=True)}, moves)
 
 
 async def _view(place: Place) -> View:
-    return view_in(blob(await place.ask(NODES, reads=True)).decode("utf-8", "replace"))
+    reply = blob(await place.ask(NODES, reads=True))
+    try:
+        return view_in(reply.decode("utf-8", "replace"))
+    except (LookupError, ValueError):
+        raise wrong_reply(reply, "a list of nodes") from None
