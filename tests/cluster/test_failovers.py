@@ -82,6 +82,35 @@ async def test_a_killed_master_takes_along_its_own_slots_alone(replicated):
         assert await lenient.get(lost[2]) == "old"
 
 
+async def test_a_waiter_hears_of_an_unlock_though_its_node_was_replaced(replicated):
+    """Guarantees 14 and 32: what is heard at a node that leaves is heard at another from then on."""
+    old, heir = replicated.nodes[0], replicated.replicas[0]
+    name, beside = of_master(0)[:2]
+    taken = []
+    url = f"{replicated.url}?{PATIENTLY}"
+
+    async def take():
+        async with cache.lock(name, 60):
+            taken.append(monotonic())
+
+    def listeners(node):
+        return node.command("PUBSUB", "NUMSUB", *node.command("PUBSUB", "CHANNELS") or ["none"])[1]
+
+    async with Cache.open(url, suppress=False) as cache, Cache.open(url, suppress=False) as other:
+        assert await other.set_lock(name, "token", 60)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            await until(lambda: listeners(old))
+            await run_sync(take_over, heir)
+            assert await cache.set(beside, 1)
+            await until(lambda: listeners(heir))
+            assert not taken
+            released = monotonic()
+            assert await other.unlock(name, "token")
+            await until(lambda: taken)
+            assert taken[0] - released < 1
+
+
 async def test_few_questions_are_asked_while_the_cluster_is_down(own_cluster):
     """Guarantee 32: at most five in a second, however many callers wait; then the cluster is served again."""
     alive, *others = own_cluster.nodes

@@ -112,16 +112,15 @@ async def test_a_table_that_is_none_takes_no_known_node_away(table):
 
 async def test_a_node_that_sends_its_requests_to_itself_is_an_outage():
     """Within the time of a request, with pauses, and the next one is answered."""
-    async with nodes() as (node,):
-        async with Cache.open(f"{url_of(node)}?socket_timeout=1", suppress=False) as cache:
-            node.reply = b"-MOVED 5 %b:%d\r\n" % (HOST.encode(), node.port)
-            began = monotonic()
-            with pytest.raises(CacheBackendInteractionError, match="does not serve a slot"):
-                await cache.set_raw("key", b"1")
-            assert 1 <= monotonic() - began < 3
-            assert node.asked <= 5 + 1 / 0.01
-            node.reply = b"+OK\r\n"
-            assert await cache.set_raw("key", b"1")
+    async with nodes() as (node,), Cache.open(f"{url_of(node)}?socket_timeout=1", suppress=False) as cache:
+        node.reply = b"-MOVED 5 %b:%d\r\n" % (HOST.encode(), node.port)
+        began = monotonic()
+        with pytest.raises(CacheBackendInteractionError, match="does not serve a slot"):
+            await cache.set_raw("key", b"1")
+        assert 1 <= monotonic() - began < 3
+        assert node.asked <= 5 + 1 / 0.01
+        node.reply = b"+OK\r\n"
+        assert await cache.set_raw("key", b"1")
 
 
 @pytest.mark.parametrize("word", ["MOVED", "ASK"])

@@ -18,8 +18,8 @@ import hiredis
 KEYS = [f"k{number}" for number in range(24)]
 MARKER = "marker"
 PAIR = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('SET', KEYS[2], ARGV[1])"
-CUT = 1_000
-"""How many replies it takes at most that are still those of a connection which was killed."""
+PATIENCE = 20.0
+"""Seconds for which something is asked again: its connection was killed, or a cluster's slot is on its way."""
 
 
 class Wire:
@@ -36,7 +36,8 @@ class Wire:
 
     def ask(self, *words: str | int) -> object:
         """Ask until there is an answer: what the writer asks may be done twice."""
-        for _ in range(CUT):
+        until = monotonic() + PATIENCE
+        while monotonic() < until:
             try:
                 reply = self._ask_once(words)
             except OSError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from redis import exceptions as redis
@@ -11,7 +11,7 @@ from redis import exceptions as redis
 from cashews._dataclass import replace
 from cashews.actors.line import Line
 from cashews.backends.redis.address import Address, Directory
-from cashews.backends.redis.failures import TROUBLE
+from cashews.backends.redis.failures import TROUBLE, wrong_reply
 from cashews.backends.redis.handshake import ask_once, log_in
 from cashews.backends.redis.wire import NOTHING, Parser, array, blob
 from cashews.backends.redis.wire import parser as new_parser
@@ -23,6 +23,8 @@ SILENCE: Final = 10.0
 """Seconds without a word from a sentinel, after which it is asked whether the master is still the same."""
 PAUSE: Final = 0.5
 """Seconds until a lost sentinel is replaced by the next."""
+NONSENSE: Final = (LookupError, TypeError, ValueError)
+"""Errors of Python at a reply of another form than those of a sentinel."""
 
 
 class Sentinels(Directory):
@@ -37,6 +39,7 @@ class Sentinels(Directory):
     def __init__(
         self, places: Sequence[Address], service: str, master: Address, *, patience: float, clock: Clock
     ) -> None:
+        self._given = tuple(places)
         self._places = list(places)
         self._service = service
         self._master = master
@@ -50,7 +53,7 @@ class Sentinels(Directory):
         errors: list[str] = []
         for place in tuple(self._places):
             try:
-                found = await self._ask_in_time(place)
+                found = await self._ask(place)
             except TROUBLE as error:
                 errors.append(f"{place}: {error or type(error).__name__}")
             else:
@@ -60,30 +63,46 @@ class Sentinels(Directory):
         message = f"no sentinel knows {self}: {'; '.join(errors)}"
         raise redis.ConnectionError(message)
 
-    async def _ask_in_time(self, place: Address) -> Address:
+    async def _ask(self, place: Address) -> Address:
         """Ask one sentinel for the master, and for other sentinels.
 
         :raises redis.exceptions.RedisError: if it does not answer in time, or does not know the service
         """
-        with self._clock.move_on_at(self._clock.now() + self._patience / len(self._places)):
+        with self._in_time():
             async with self._talk(place) as (line, parser):
                 found = await ask_once(line, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
                 if found is None:
                     message = f"it knows no service {self._service!r}"
                     raise redis.ConnectionError(message)
-                host, port = array(found, 2)
-                self._meet(place, array(await ask_once(line, parser, "SENTINEL", "SENTINELS", self._service)))
+                others = array(await ask_once(line, parser, "SENTINEL", "SENTINELS", self._service))
+        try:
+            self._meet(place, others)
+            host, port = array(found)
             return replace(self._master, host=_text(host), port=int(_text(port)))
-        message = "no answer"
-        raise redis.TimeoutError(message)
+        except NONSENSE:
+            raise wrong_reply(found, "one of a sentinel") from None
 
     def _meet(self, place: Address, others: list[Any]) -> None:
-        """Take note of the sentinels that another one knows; each is a list of names and values in turn."""
-        for other in others:
-            facts: dict[bytes, bytes] = dict(zip(other[::2], other[1::2], strict=False))
-            met = replace(place, host=_text(facts[b"ip"]), port=int(_text(facts[b"port"])))
-            if met not in self._places:
-                self._places.append(met)
+        """Take note of the sentinels that another one knows; each is a list of names and values in turn.
+
+        Beside them, those of the URL alone are asked the next time: the others may be gone for good.
+        """
+        facts = [dict(zip(other[::2], other[1::2], strict=False)) for other in others]
+        met = [replace(place, host=_text(each[b"ip"]), port=int(_text(each[b"port"]))) for each in facts]
+        lasting = {place, *self._given, *met}
+        self._places = [*(each for each in self._places if each in lasting), *(lasting - {*self._places})]
+
+    @contextmanager
+    def _in_time(self) -> Generator[None]:
+        """Give one sentinel its share of the time, during a block.
+
+        :raises TimeoutError: if it takes longer
+        """
+        with self._clock.move_on_at(self._clock.now() + self._patience / len(self._places)) as time:
+            yield
+        if time.cancelled_caught:
+            message = "no answer"
+            raise redis.TimeoutError(message)
 
     @asynccontextmanager
     async def _talk(self, place: Address) -> AsyncGenerator[tuple[Line, Parser]]:
@@ -98,13 +117,15 @@ class Sentinels(Directory):
     async def until_moved(self, address: Address) -> None:
         while True:
             try:
-                async with self._talk(self._places[0]) as (line, parser):
-                    await ask_once(line, parser, "SUBSCRIBE", SWITCHED)
+                async with AsyncExitStack() as stack:
+                    with self._in_time():
+                        line, parser = await stack.enter_async_context(self._talk(self._places[0]))
+                        await ask_once(line, parser, "SUBSCRIBE", SWITCHED)
                     while await self.locate() == address:  # it may have moved before we listened, or in silence
                         if await self._hear_of_switch(line, parser, address):
                             return
                     return
-            except TROUBLE:
+            except (*TROUBLE, *NONSENSE):
                 self._places.append(self._places.pop(0))
             await self._clock.sleep_until(self._clock.now() + PAUSE)
 
