@@ -10,7 +10,8 @@ import pytest
 
 from cashews import Cache
 from cashews.backends.redis.slots import SLOTS, anchors, slot_of
-from cashews.exceptions import CacheBackendInteractionError
+from cashews.exceptions import CacheBackendInteractionError, LockedError
+from cashews.testing.clock import VirtualClock
 from tests.cluster.test_commands import NAMES, topology_of
 from tests.cluster.writers import counting
 from tests.faults.proxy import until
@@ -119,6 +120,51 @@ async def test_a_lock_waits_until_its_slot_has_arrived(cache, cluster):
         assert taken == []
         await anyio.to_thread.run_sync(cluster.end_move, SLOT)
     assert taken[0] > last
+
+
+@pytest.mark.parametrize("seconds", [3, 6])
+async def test_a_lock_waits_no_longer_than_a_request_may_take(cluster, seconds):
+    """Guarantees 14, 22 and 32: a move of three seconds is nobody's business; a longer one is an outage."""
+    clock, taken = VirtualClock(), []
+
+    async def take():
+        try:
+            async with cache.lock(KEYS[0], 30, timeout=20) as held:
+                taken.append(held.fence > 0)
+        except CacheBackendInteractionError:
+            taken.append(False)
+
+    async with Cache.open(cluster.url, clock=clock, suppress=False, socket_timeout=5) as cache:
+        async with cache.lock(KEYS[0], 30):
+            pass
+        cluster.begin_move(SLOT)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            for _ in range(seconds * 20):
+                await clock.advance(0.05)
+                assert await cache.incr(KEYS[1])
+            assert taken == [False] * (seconds > 5)
+            await anyio.to_thread.run_sync(cluster.end_move, SLOT)
+            while not taken:
+                await clock.advance(0.05)
+                await cache.incr(KEYS[1])
+        assert taken == [seconds < 5]
+        assert not await cache.is_locked(KEYS[0])
+
+
+async def test_the_deadline_of_a_lock_holds_while_its_slot_is_on_its_way(cache, cluster):
+    """Guarantee 14: and the lock is free afterwards."""
+    async with cache.lock(KEYS[0], 30):
+        pass
+    cluster.begin_move(SLOT)
+    began = monotonic()
+    with pytest.raises(LockedError):
+        async with cache.lock(KEYS[0], 30, timeout=0.3):
+            pass
+    assert 0.3 <= monotonic() - began < 2
+    await anyio.to_thread.run_sync(cluster.end_move, SLOT)
+    async with cache.lock(KEYS[0], 30, timeout=5):
+        pass
 
 
 async def test_slots_move_under_writers(cache, cluster):

@@ -188,3 +188,47 @@ async def test_a_cluster_that_is_closed_while_its_table_is_asked_for_comes_to_an
         assert len(failed) == 20
         assert not any(each.statistics()["connected"] for each in topology_of(cache).connections)
         assert cache.statistics().tasks == 0
+
+
+class Tracked(Node):
+    """A node that tells of a change of each key that is stored, right before it says that it was stored."""
+
+    def __init__(self):
+        super().__init__()
+        self.undone = []
+        self.goes_to = None
+        self.known = {
+            b"HELLO": b"%2\r\n$5\r\nproto\r\n:3\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n",
+            b"PTTL": b":-2\r\n",
+            b"GET": b"_\r\n",
+            b"UNLINK": b":1\r\n",
+        }
+
+    def _reply(self, words):
+        verb = words[0].upper()
+        if verb == b"SET":
+            return b">2\r\n$10\r\ninvalidate\r\n" + written([words[1]]) + b"+OK\r\n"
+        if verb == b"UNLINK" and self.goes_to is None:
+            self.undone.append(words[1])
+        return self.known.get(verb) or super()._reply(words)
+
+
+@pytest.mark.parametrize("word", ["MOVED", "ASK"])
+async def test_a_value_is_taken_back_where_its_slot_has_gone(word):
+    """Guarantee 10: it was stored, and another process had deleted the key before; then the slot moves at once."""
+    old, new = Tracked(), Tracked()
+    async with anyio.create_task_group() as tasks:
+        for node in (old, new):
+            await tasks.start(node.serve)
+        old.goes_to = old.known[b"UNLINK"] = f"-{word} 5 {HOST}:{new.port}\r\n".encode()
+        url = f"{url_of(old)}?{PATIENTLY}"
+        async with Cache.open(url, suppress=False, client_side=True, client_side_prefix="near:") as cache:
+
+            @cache(ttl="1h", key="{number}")
+            async def load(number):
+                return number
+
+            assert await load(5) == 5
+            assert new.undone == [b"near:5"]
+            assert old.undone == []
+        tasks.cancel_scope.cancel()

@@ -54,6 +54,10 @@ class AskError(RedirectError):
     """Another node has the key, or would have it: its slot is on the way there."""
 
 
+class StayedError(redis.RedisError):
+    """A stored value is to be taken back, and its slot has gone; the argument is the command that removes the value."""
+
+
 REDIRECTED: Final = (MovedError, AskError, redis.TryAgainError, redis.ClusterDownError)
 """Refusals of a request that another node, or the same one a little later, carries out."""
 UNKNOWN: Final = (LostError, LateError, WrongReplyError)

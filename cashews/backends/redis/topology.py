@@ -26,7 +26,7 @@ from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.channels import Channels
 from cashews.backends.redis.connection import Connection
-from cashews.backends.redis.failures import OUTAGE, REDIRECTED, TROUBLE, AskError, MovedError
+from cashews.backends.redis.failures import OUTAGE, REDIRECTED, TROUBLE, AskError, MovedError, StayedError
 from cashews.backends.redis.handshake import ask_for_slots
 from cashews.backends.redis.inbox import ASKING, Asking, Request, RequestKind
 from cashews.backends.redis.near import Near
@@ -95,6 +95,9 @@ class Slot(Place):
                 trouble, moves = error, moves + 1
                 if kind is not Request and isinstance(error, (MovedError, AskError)):
                     part_with(error, permit)
+            except StayedError as error:
+                await self.ask(*error.args, surely=True)
+                return None
             except CacheClosedError:  # a node that has left the cluster, before the request was sent
                 if topology.table[self._number] is node:
                     raise

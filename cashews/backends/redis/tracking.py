@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from cashews.actors.loop import ReplySlot
-from cashews.backends.redis.failures import AskError, MovedError
+from cashews.backends.redis.failures import AskError, MovedError, RedirectError, StayedError, failure_of
 from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.near import TICK, Feed, Near, NearSlot
 from cashews.backends.redis.options import RedisOptions
@@ -154,6 +154,8 @@ class Undoing(Request):
         self.replies = replies
 
     def answer(self, reply: object) -> None:
+        if isinstance(reply, Exception) and isinstance(failure_of(reply), RedirectError):
+            reply = StayedError(self.packed)
         super().answer(reply if isinstance(reply, Exception) else None)
 
 
