@@ -40,6 +40,7 @@ class Cluster:
     def __init__(self, binary: str, stack: ExitStack, *, replicas: int = 0) -> None:
         self.nodes = [stack.enter_context(Node(binary)) for _ in range(MASTERS)]
         self.replicas = [stack.enter_context(Node(binary)) for _ in range(replicas)]
+        self.failovers = 0
         for number, node in enumerate(self.nodes):
             first, end = SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS
             node.command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
@@ -50,8 +51,22 @@ class Cluster:
         self.await_ready()
         for node, replica in zip(self.nodes, self.replicas, strict=False):
             until(lambda node=node, replica=replica: _replicates(replica, node))
+        self._await_heirs()
+
+    def fail_over(self, number: int) -> None:
+        """Have the replica of a master take its place, and the master become the replica."""
+        old, heir = self.nodes[number], self.replicas[number]
+        heir.command("CLUSTER", "FAILOVER")
+        until(lambda: heir.command("ROLE")[0] == b"master")
+        self.nodes[number], self.replicas[number] = heir, old
+        self.failovers += 1
+        self._await_heirs()
+
+    def _await_heirs(self) -> None:
+        """Wait until every replica may take over, and every node knows the master of each slot."""
         until(lambda: all(b"master_link_status:up" in node.command("INFO", "replication") for node in self.replicas))
         until(lambda: all(map(self._knows_heirs, (*self.nodes, *self.replicas))))
+        until(lambda: len({_owners(node) for node in self.nodes}) == 1)
 
     def _knows_heirs(self, node: Node) -> bool:
         """Say whether a node has heard of each replica: else it ignores that one's wish to take over (redis 7)."""

@@ -69,6 +69,34 @@ async def test_a_table_that_is_wrong_for_every_slot_is_mended(cache):
     assert topology.refreshes <= before + 1 + (monotonic() - began) * 5
 
 
+async def test_a_load_that_is_redirected_while_its_key_is_deleted_is_not_stored(cache):
+    """Guarantees 10 and 32: whenever the deletion comes, its own slot's node unknown or not."""
+    await cache.set("key", 1)
+    topology = topology_of(cache)
+    first, second, third = {id(node): node for node in topology.table}.values()
+    turned = {id(first): second, id(second): third, id(third): first}
+
+    @cache(ttl="1h", key="{key}")
+    async def load(key):
+        loading.set()
+        return "old"
+
+    stored = 0
+    for number in range(100):
+        slot = slot_of(NAMES[number])
+        topology.table[slot] = turned[id(topology.table[slot])]
+        loading = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(load, NAMES[number])
+            await loading.wait()
+            topology.table[slot] = turned[id(topology.table[slot])]
+            for _ in range(number % 20):
+                await anyio.lowlevel.checkpoint()
+            stored += await cache.delete(NAMES[number])
+        assert not await cache.exists(NAMES[number])
+    assert stored < 100
+
+
 async def test_keys_of_a_slot_on_its_way_are_found(cache, cluster):
     """Guarantee 32: keys that are still there, that have gone ahead, and that are nowhere."""
     await cache.set_many({key: key for key in KEYS})
