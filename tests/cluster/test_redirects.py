@@ -79,7 +79,7 @@ async def test_a_load_that_is_redirected_while_its_key_is_deleted_is_not_stored(
     @cache(ttl="1h", key="{key}")
     async def load(key):
         loading.set()
-        return "old"
+        return key
 
     stored = 0
     for number in range(100):

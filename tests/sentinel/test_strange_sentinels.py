@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -14,11 +14,12 @@ from cashews.backends.redis.address import Address
 from cashews.backends.redis.sentinels import Sentinels
 from cashews.clock import SystemClock
 from cashews.exceptions import CacheBackendInteractionError
+from cashews.testing.clock import VirtualClock
 from tests.cluster.test_strange_nodes import HOST, written
 from tests.faults.proxy import until
 from tests.faults.replying import Replying
 from tests.sentinel.test_failovers import PATIENTLY, until_served_by
-from tests.servers import Server
+from tests.servers import Server, free_port
 
 pytestmark = pytest.mark.redis
 
@@ -32,6 +33,18 @@ class Sentinel(Replying):
         self.subscribed = [b"subscribe", b"+switch-master", 1]
         self.message = []
         self.asked = 0
+        self.links = []
+
+    async def _answer(self, link):
+        self.links.append(link)
+        await super()._answer(link)
+
+    async def tell(self, old, new):
+        """Tell those who listen that a server has taken the place of another; all who have gone are left out."""
+        text = f"mymaster {HOST} {old} {HOST} {new}".encode()
+        for link in self.links:
+            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+                await link.send(written([b"message", b"+switch-master", text]))
 
     def _reply(self, words):
         if words[0] == b"SUBSCRIBE":
@@ -129,6 +142,22 @@ async def test_sentinels_that_nobody_names_any_more_are_not_asked_again(master):
             await asked.locate()
         assert [int(port) for port in re.findall(rf"{HOST}:(\d+)", str(failed.value))] == [sentinel.port, 1, 4]
         tasks.cancel_scope.cancel()
+
+
+async def test_a_switch_of_masters_ends_the_pause_of_an_outage(master):
+    """Guarantee 22: pauses grow to seconds while the old master is down, and nobody has to wait for their end."""
+    clock, sentinel, dead = VirtualClock(), Sentinel(master), free_port()
+    sentinel.found = [HOST.encode(), b"%d" % dead]
+    async with opened(sentinel, clock=clock) as cache:
+        with pytest.raises(CacheBackendInteractionError):
+            await cache.set("k", 1)
+        for _ in range(150):
+            await clock.advance(0.1)
+        with pytest.raises(CacheBackendInteractionError):
+            await cache.set("k", 1)
+        sentinel.found = [HOST.encode(), b"%d" % master.port]
+        await sentinel.tell(dead, master.port)
+        await until_stored(cache)
 
 
 async def test_a_sentinel_that_hangs_is_replaced_as_the_one_that_is_listened_to(deployment):

@@ -18,11 +18,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import anyio
 from redis import exceptions as redis
 from redis.backoff import ExponentialBackoff
 
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
+from cashews.actors.later import start_soon
 from cashews.actors.loop import Loop, ReplySlot
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address, Directory
@@ -200,7 +202,19 @@ class Connection(Actor):
                 await inbox.bell.wait(self._life.loop)
             failures = 0 if await self._connect_and_serve(inbox) else failures + 1
             if failures:
-                await self._clock.sleep_until(self._now() + self._pause_after(failures))
+                await self._pause(self._pause_after(failures))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt to connect; not any longer once another server has taken the place."""
+        async with anyio.create_task_group() as tasks:
+            start_soon(tasks, self._cut_short, tasks.cancel_scope)
+            await self._clock.sleep_until(self._now() + seconds)
+            tasks.cancel_scope.cancel()
+
+    async def _cut_short(self, pause: anyio.CancelScope) -> None:
+        if self.address is not None:
+            await self._directory.until_moved(self.address)
+            pause.cancel()
 
     async def _connect_and_serve(self, inbox: Inbox) -> bool:
         """Connect, and serve until the link breaks; says whether there was one at all."""
