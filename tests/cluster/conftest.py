@@ -1,4 +1,8 @@
-"""Three masters that make up a cluster, for the whole session."""
+"""Clusters of three masters: one of each kind of server for the whole session, and others of a test's own.
+
+A test with `cluster` runs on Valkey and on redis, as far as they can be had; one with `own_cluster` or `replicated`,
+which takes seconds, on Valkey alone, or on redis if there is no Valkey.
+"""
 
 from __future__ import annotations
 

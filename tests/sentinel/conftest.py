@@ -1,4 +1,7 @@
-"""A master with a replica, and three sentinels that watch them: a set for each test, since tests kill some."""
+"""A master with a replica, and three sentinels that watch them: a set for each test, since tests kill some.
+
+Each test runs on Valkey and on redis, as far as they can be had.
+"""
 
 from __future__ import annotations
 
