@@ -81,4 +81,4 @@ def test_places_that_keys_have_come_to_are_passed_over_once_more():
 def test_a_master_tells_of_its_slots_and_of_those_on_their_way(marks, slots, sources, targets):
     view = view_in("\n".join([OTHER, f"{HEAD} {marks}".rstrip(), ""]))
     assert (view.name, view.slots, view.sources, view.targets) == ("07c3", slots, sources, targets)
-    assert view.addresses["67ed"] == "127.0.0.1:7002"
+    assert view.addresses["67ed"] == ("127.0.0.1", 7002)
