@@ -12,8 +12,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 from tests.near.judge import Judge, Verdict
 from tests.near.plants import PLANTS
@@ -23,8 +24,6 @@ from tests.servers import Server, binaries
 ROOT = Path(__file__).parents[2]
 READERS = 2
 PREFIX = "near:"
-HEAD_START = 1.0
-"""Seconds for which the writer writes longer than the readers read: they need a moment to start."""
 PROMPT = 0.02
 """The staleness in seconds that 99 of 100 runs do not exceed."""
 TICKS = 0.002
@@ -33,7 +32,7 @@ TICKS = 0.002
 
 def start(module: str, *words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"tests.near.{module}", *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def race(
@@ -53,13 +52,14 @@ def race(
     :param url: the URL for the readers, unless that is the server's
     """
     server.command("FLUSHALL")
-    writer = start("writer", server.port, prefix, seconds + HEAD_START, 1)
+    writer = start("writer", server.port, prefix, 1)
     readers = [start("reader", loop, bug, url or server.url, prefix, seconds, number) for number in range(READERS)]
-    until = monotonic() + seconds
-    while cut and monotonic() < until:
-        sleep(cut)
-        disturb() if disturb else server.command("CLIENT", "KILL", "TYPE", "normal")
-    outputs = [each.communicate()[0] for each in (writer, *readers)]
+    with ThreadPoolExecutor() as threads:
+        reading = [threads.submit(reader.communicate) for reader in readers]
+        while cut and not all(each.done() for each in reading):
+            sleep(cut)
+            disturb() if disturb else server.command("CLIENT", "KILL", "TYPE", "normal")
+    outputs = [writer.communicate()[0], *(each.result()[0] for each in reading)]
     log = [json.loads(line) for line in outputs[0].splitlines()]
     return Judge(log).judge([json.loads(output) for output in outputs[1:]])
 

@@ -104,6 +104,7 @@ class Reader:
 async def read(url: str, prefix: str, seconds: float, seed: str) -> None:
     options = {"client_side_prefix": prefix, "client_side_lag": LAG, "suppress": False}
     async with Cache.open(url, client_side=True, **options) as cache:
+        await cache.get_raw(MARKER)  # the time begins when there is a connection
         print(json.dumps(await Reader(cache, seconds, seed).run()))
 
 

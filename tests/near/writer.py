@@ -1,6 +1,6 @@
 """The writer of the race: a process with a socket of its own, which logs when its writes began and were answered.
 
-``python -m tests.near.writer PORT PREFIX SECONDS SEED`` prints one JSON line per write:
+``python -m tests.near.writer PORT PREFIX SEED`` writes until its input ends, and prints one JSON line per write:
 ``[version, keys, milliseconds to live or null, whether the keys were stored, began, answered]``. After each write it
 notes the version under the key `marker`.
 """
@@ -11,6 +11,7 @@ import json
 import socket
 import sys
 from random import Random
+from select import select
 from time import monotonic
 
 import hiredis
@@ -91,10 +92,10 @@ def write(wire: Wire, prefix: str, random: Random, version: int) -> list[object]
     return [version, keys, life, stored, began, monotonic()]
 
 
-def main(port: str, prefix: str, seconds: str, seed: str) -> None:
-    wire, random, until = Wire(int(port)), Random(seed), monotonic() + float(seconds)
+def main(port: str, prefix: str, seed: str) -> None:
+    wire, random = Wire(int(port)), Random(seed)
     lines, version = [], 0
-    while monotonic() < until:
+    while not select([sys.stdin], [], [], 0)[0]:
         version += 1
         lines.append(write(wire, prefix, random, version))
         wire.ask("SET", prefix + MARKER, version)
