@@ -235,7 +235,8 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def branch(self, transaction: Transaction, route: Route) -> Branch:
         """Return a new branch of a transaction on the store of a route."""
-        return Branch(transaction, route.backend, self._lifetime.locks_of(route), route.graph, self.clock)
+        locks = self._lifetime.locks_of(route)
+        return Branch(transaction, route.backend, locks, route.graph, doubts=route.doubts, clock=self.clock)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration, whatever holds in the context of that."""

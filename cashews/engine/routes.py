@@ -12,6 +12,7 @@ from cashews.backends.interface import Backend, Turn
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor, Proceed, compose
 from cashews.engine.context import AMBIENT, CONCERNS, SWITCHED_OFF
+from cashews.engine.coordinator.doubts import Doubts
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
 from cashews.engine.interceptors import Middleware, Switch, interceptors_of
@@ -35,7 +36,7 @@ class Route:
 
     __slots__ = (
         *("_chains", "_interceptors"),
-        *("backend", "direct", "direct_locks", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+        *("backend", "direct", "direct_locks", "doubts", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
     )
 
     def __init__(
@@ -53,6 +54,8 @@ class Route:
         self.switch = switch
         self.middlewares: tuple[Middleware, ...] = ()
         self.graph = graph
+        self.doubts = Doubts()
+        """The commits of transactions whose outcome is unknown."""
         self.locks = locks
         """The queues for the locks of transactions, whose messages pass no chain."""
         self._interceptors = interceptors

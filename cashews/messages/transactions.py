@@ -56,7 +56,7 @@ class CommitOutcome(enum.Enum):
     ABORTED = "aborted"
     """Nothing was applied."""
     LOST = "lost"
-    """Nothing was applied: a lock had been lost to another holder."""
+    """Nothing was applied: another holds a lock, or nobody holds one that was this transaction's."""
     UNKNOWN = "unknown"
     """The connection broke during the commit: everything was applied, or nothing."""
 
@@ -64,6 +64,8 @@ class CommitOutcome(enum.Enum):
 @dataclass(slots=True)
 class Commit(Message[CommitOutcome]):
     """Apply all writes in one turn and release the locks; apply nothing unless each lock is still held with its token.
+
+    A lock with an empty token is one that nobody may hold, nor is it released.
 
     The tags are deleted before the writes are applied.
     """

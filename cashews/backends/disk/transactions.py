@@ -11,7 +11,7 @@ from cashews._typing import ABSENT
 from cashews.backends.disk import structures as s
 from cashews.backends.disk import values as v
 from cashews.backends.disk.files import shard_of
-from cashews.backends.disk.locks import is_held, release
+from cashews.backends.disk.locks import is_held, release, time_left
 from cashews.backends.disk.rows import ValueRow
 from cashews.backends.disk.shelf import Shelf
 from cashews.backends.disk.tags import delete_tags, set_tagged
@@ -62,8 +62,10 @@ def split(message: m.Commit, shards: int) -> Mapping[int, m.Commit]:
 
 
 def are_locks_held(shelf: Shelf, message: m.Commit, now: float) -> bool:
-    """Say whether a commit still holds all its locks."""
-    return all(is_held(shelf, key, token, now) for key, token in message.locks)
+    """Say whether a commit still holds all its locks, and nobody those that have no token."""
+    return all(
+        is_held(shelf, key, token, now) if token else time_left(shelf, key, now) is None for key, token in message.locks
+    )
 
 
 def apply(shelf: Shelf, message: m.Commit, now: float) -> m.Commit:
@@ -71,7 +73,8 @@ def apply(shelf: Shelf, message: m.Commit, now: float) -> m.Commit:
     delete_tags(shelf, message.tags)
     effective = [write for write in message.writes if _apply_write(shelf, write, now)]
     for key, token in message.locks:
-        release(shelf, key, token, now)
+        if token:
+            release(shelf, key, token, now)
     return replace(message, writes=tuple(effective))
 
 

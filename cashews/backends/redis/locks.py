@@ -20,7 +20,7 @@ from cashews.backends.redis.wire import array, encoded, integer, lifetime, milli
 
 def place_of(remote: Remote, name: str) -> Place:
     """Return the place of a lock: beside the key that it protects."""
-    return remote.at(name.removesuffix(m.TRANSACTION))
+    return remote.at(name.partition(m.TRANSACTION)[0])
 
 
 async def set_lock(remote: Remote, message: m.SetLock) -> int:

@@ -55,7 +55,7 @@ def _place_of(remote: Remote, message: m.Commit) -> Place:
 
     :raises CrossSlotError: if there is none
     """
-    locked = (name.removesuffix(m.TRANSACTION) for name, _ in message.locks)
+    locked = (name.partition(m.TRANSACTION)[0] for name, _ in message.locks)
     return remote.servers.together(chain((write.key for write in message.writes), locked))
 
 

@@ -9,17 +9,19 @@ from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._dataclass import replace
+from cashews._log import logger
 from cashews._steps import STEP
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import Backend, Turn
 from cashews.clock import Clock
-from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, KeyLocks
+from cashews.engine.coordinator.doubts import Doubts
+from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, Held, KeyLocks
 from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
 from cashews.engine.coordinator.pattern_reads import PatternReads
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.exceptions import CacheBackendInteractionError, LockLostError, NotSupportedError
+from cashews.exceptions import CacheBackendInteractionError, LockLostError, LockRefusedError, NotSupportedError
 
 R = TypeVar("R")
 
@@ -37,11 +39,18 @@ class Branch:
     )
 
     def __init__(
-        self, owner: BranchOwner, store: Backend, store_locks: StoreLocks, graph: WaitGraph, clock: Clock
+        self,
+        owner: BranchOwner,
+        store: Backend,
+        store_locks: StoreLocks,
+        graph: WaitGraph,
+        *,
+        doubts: Doubts,
+        clock: Clock,
     ) -> None:
         self._owner = owner
         self._store = store
-        self._locks = KeyLocks(owner, store_locks, graph, clock.now, store)
+        self._locks = KeyLocks(owner, store_locks, graph, store, doubts=doubts, now=clock.now)
         self._clock = clock
         self._now = clock.now
         self._copies = not store.shares
@@ -66,14 +75,21 @@ class Branch:
         :raises OvertakenError: if that happens meanwhile
         """
         overlay = self._overlay
+        if self._locks.turn:
+            await self._locks.begin_reading()
         reply = await self._store.ask(message, strict=True)
         if overlay is not self._overlay:
             raise OvertakenError
         return reply
 
     async def read(self, message: m.OneKey[Any]) -> Any:
-        await self._locks.lock((message.key,))
+        await self._lock(message.key)
         return await self.recall(message)
+
+    async def _lock(self, key: str) -> None:
+        """Lock a key to read it. A value that the transaction has written is its own: it needs no lock in the store."""
+        if not (key in self._locks.held and self._overlay.knows(key)):
+            await self._locks.lock((key,))
 
     async def recall(self, message: m.OneKey[Any]) -> Any:
         if self._overlay.knows(message.key):
@@ -88,7 +104,7 @@ class Branch:
         return self._overlay.deletes(tags)
 
     async def read_raw(self, message: m.GetRaw) -> Any:
-        await self._locks.lock((message.key,))
+        await self._lock(message.key)
         overlay = self._overlay
         gone = overlay.knows(message.key) and not overlay.answer(m.Exists(message.key), self._now())
         if gone or overlay.has_raw(message.key):
@@ -167,8 +183,9 @@ class Branch:
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
         if not self._locks.lock_in_place(key):
-            await self._locks.hold(key)
+            await self._locks.lock_to_write((key,))
         if message.exist is not None:
+            await self._lock(key)
             await self._learn(key)
             if self._overlay.answer(m.Exists(key), self._now()) is not message.exist:
                 return False
@@ -183,34 +200,34 @@ class Branch:
         return self._overwrite(message)
 
     async def set_raw(self, message: m.SetRaw) -> bool:
-        await self._locks.lock((message.key,))
+        await self._locks.lock_to_write((message.key,))
         return self._overwrite(message)
 
     async def set_many(self, message: m.SetMany) -> None:
-        await self._locks.lock(message.keys)
+        await self._locks.lock_to_write(message.keys)
         async for key, value in in_slices(message.pairs.items()):
             self._overwrite(m.Set(key, value, message.expire))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
-        await self._locks.lock((message.key,))
+        await self._lock(message.key)
         await self._learn(message.key)
         self._owner.check()
         return self._overlay.change(message, self._now())
 
     async def set_pop(self, message: m.SetPop) -> list[str]:
-        await self._locks.lock((message.key,))
+        await self._lock(message.key)
         await self._learn(message.key)
         self._owner.check()
         return self._overlay.pop(message, self._now())
 
     async def delete(self, message: m.Delete) -> bool:
-        await self._locks.lock((message.key,))
+        await self._lock(message.key)
         existed: bool = await self.recall(m.Exists(message.key))
         self._overwrite(message)
         return existed
 
     async def delete_many(self, message: m.DeleteMany) -> None:
-        await self._locks.lock(set(message.keys))
+        await self._locks.lock_to_write(set(message.keys))
         async for key in in_slices(message.keys):
             self._overwrite(m.Delete(key))
 
@@ -284,20 +301,51 @@ class Branch:
         overlay = self._overlay
         self._begin_anew()
         held = self._locks.detach()
-        locks = [lock for lock in held.values() if lock is not None]
+        in_store = [lock for lock in held.values() if lock is not None]
+        letter = Doubts.name_beside(next(iter(held))) if held and self._locks.shared and not in_store else ""
         async with self._locks.releasing(held):
             try:
-                tokens = tuple([(lock.key, lock.token) for lock in locks])
-                self.outcome = await self._committed(m.Commit(tokens, *await self._changes(overlay)))
+                await self._commit_under(held, letter, overlay)
+            except (CacheBackendInteractionError, LockRefusedError) as error:
+                if not self._store.suppresses:
+                    raise
+                logger.error("a transaction was not committed: %s", error)
             finally:
-                if self.outcome is m.CommitOutcome.COMMITTED:
-                    await self._locks.note_released(locks)
-                else:
-                    await self._locks.give_back(locks)
+                await self._locks.settle(held, self.outcome, letter)
         await self._free_forgotten()
         if self.outcome is m.CommitOutcome.LOST:
             self.outcome = m.CommitOutcome.ABORTED
-            raise LockLostError(" or ".join(lock.key for lock in locks[:NAMED]))
+            raise LockLostError(" or ".join([lock.key for lock in held.values() if lock is not None][:NAMED]))
+
+    async def _commit_under(self, held: Held, letter: str, overlay: Overlay) -> None:
+        """Commit; if others hold locks of keys that were only written, wait for these locks and commit again."""
+        await self._attempt(held, letter, overlay)
+        if self.outcome is m.CommitOutcome.LOST:
+            self.outcome = m.CommitOutcome.ABORTED
+            had_rest = await self._locks.take_rest(held)
+            self.outcome = m.CommitOutcome.LOST
+            if had_rest:
+                await self._attempt(held, "", overlay)
+
+    async def _attempt(self, held: Held, letter: str, overlay: Overlay) -> None:
+        writes, tags = await self._changes(overlay)
+        locks = await self._locks.claims(held)
+        if not (writes or tags):
+            locks = tuple([lock for lock in locks if lock[1]])
+        if not (writes or tags or locks):
+            self.outcome = m.CommitOutcome.COMMITTED
+            return
+        if letter:
+            locks += ((letter, ""),)
+        try:
+            self.outcome = await self._store.ask(m.Commit(locks, writes, tags))
+        except CacheBackendInteractionError as error:
+            if error.unknown:
+                self.outcome = m.CommitOutcome.UNKNOWN
+            raise
+        except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
+            self.outcome = m.CommitOutcome.UNKNOWN
+            raise
 
     async def _changes(self, overlay: Overlay) -> tuple[tuple[m.Write, ...], tuple[str, ...]]:
         """Return the writes and the deleted tags of an overlay, for a commit now."""
@@ -307,19 +355,6 @@ class Branch:
         if passed > MOMENT:
             writes = [later(write, passed) async for write in in_slices(writes)]
         return tuple(writes), tuple(overlay.deleted_tags)
-
-    async def _committed(self, message: m.Commit) -> m.CommitOutcome:
-        if not (message.writes or message.locks or message.tags):
-            return m.CommitOutcome.COMMITTED
-        try:
-            return await self._store.ask(message)
-        except CacheBackendInteractionError as error:
-            if error.unknown:
-                self.outcome = m.CommitOutcome.UNKNOWN
-            raise
-        except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
-            self.outcome = m.CommitOutcome.UNKNOWN
-            raise
 
     @property
     def suppresses(self) -> bool:
@@ -347,7 +382,7 @@ class Branch:
         """
         if not self._store.acts_as_one:
             raise NotSupportedError(self._store.name, "TransactionMode.SERIALIZABLE on a cluster")
-        await self._locks.hold(name)
+        await self._locks.take_turn(name)
 
     def forget(self) -> None:
         """Forget the writes, and the patterns that were read."""

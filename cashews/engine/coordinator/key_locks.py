@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from heapq import merge
 from itertools import islice
 from typing import Final, TypeAlias
@@ -16,16 +16,17 @@ from cashews._log import logger
 from cashews._steps import STEP
 from cashews.actors.slices import in_slices
 from cashews.backends.interface import Backend
+from cashews.engine.coordinator.doubts import Doubts
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
-from cashews.exceptions import CacheBackendInteractionError, LockedError
-from cashews.messages import TRANSACTION, LoadPermit
+from cashews.exceptions import CacheBackendInteractionError, CacheError, LockedError
+from cashews.messages import TRANSACTION, CommitOutcome, LoadPermit
 
 NAMED: Final = 3
 """How many locks an error names."""
 Held: TypeAlias = "dict[str, HeldLock | None]"
-"""Locked keys, each with its lock in a shared store."""
+"""Locked keys, each with its lock in a shared store; `None` if it is locked in this process alone."""
 
 
 class BranchOwner(ABC):
@@ -62,18 +63,24 @@ class KeyLocks:
     """Takes the locks of keys for one transaction, and gives them back.
 
     A key is taken from the other transactions of this process first, by the wait graph; then, on a store that other
-    processes use, too, by a lock in the store, for which one transaction of this process at most contends.
+    processes use, too, by a lock in the store, for which one transaction of this process at most contends. A key that
+    is only written has no lock in the store: the commit is refused if another has one.
     """
 
-    __slots__ = ("_arriving", "_graph", "_isolated", "_locks", "_now", "_owner", "_store", "held", "shared")
+    __slots__ = (
+        *("_arriving", "_at_once", "_doubts", "_graph", "_in_place", "_isolated", "_locks", "_now", "_owner", "_store"),
+        *("held", "shared", "turn"),
+    )
 
     def __init__(
         self,
         owner: BranchOwner,
         locks: StoreLocks,
         graph: WaitGraph,
-        now: Callable[[], float],
         store: Backend,
+        *,
+        doubts: Doubts,
+        now: Callable[[], float],
     ) -> None:
         self._owner = owner
         self._now = now
@@ -81,12 +88,19 @@ class KeyLocks:
         self._locks = locks
         self._graph = graph
         self._store = store
+        self._doubts = doubts
         self.shared = store.outlives
         """Whether other processes use the store, too."""
         self.held: Held = {}
         """The keys that are locked; changed here alone."""
         self._arriving: dict[str, anyio.Event] = {}
         """Keys that one of the transaction's tasks is about to take or to release; its other tasks wait for it."""
+        self.turn = ""
+        """The lock that lets one transaction run at a time, if it is one of a shared store."""
+        self._at_once = False
+        """Whether keys that are only written are locked in the store at once, too."""
+        self._in_place = not self.shared or store.acts_as_one
+        """Whether a key may be locked in place, before it is written."""
 
     # --- taking
 
@@ -95,50 +109,96 @@ class KeyLocks:
 
         :raises LockedError: if that would be a deadlock, or takes longer than the transaction's timeout
         """
+        if not self._isolated:
+            return False
+        if self.turn:
+            await self.begin_reading()
+        return await self._lock(keys, there=self.shared)
+
+    async def lock_to_write(self, keys: Collection[str]) -> None:
+        """Lock keys that are written whatever they hold. Raises the errors of `lock`."""
+        await self._lock(keys, there=self._at_once)
+
+    async def _lock(self, keys: Collection[str], *, there: bool) -> bool:
         waited, held = False, None
         while held is not self.held:  # while a task waits, a commit of another task may give back the keys held by then
             held = self.held
             for count, key in enumerate(await _in_order(keys), start=1):
-                if not self.lock_in_place(key):
-                    await self.hold(key)
+                if not (self._is_held(key, there=True) if there else self.lock_in_place(key)):
+                    await self.hold(key, there=there)
                     waited = True
                 if not count % STEP:
                     await checkpoint()
         return waited
 
     def lock_in_place(self, key: str) -> bool:
-        """Lock a key, if nothing has to be waited for; says whether it is locked, or does not have to be."""
+        """Lock a key to write it, if nothing has to be waited for; says whether it is locked, or need not be."""
         if not self._isolated or key in self.held:
             return True
-        if self.shared or key in self._arriving or not self._graph.take(key, self._owner):
+        if not self._in_place or key in self._arriving or not self._graph.take(key, self._owner):
             return False
         self.held[key] = None
         return True
+
+    async def lock_at_once(self) -> None:
+        """Lock keys that are only written in the store as well, those of before and those to come.
+
+        A proof of patterns rests on that: no other transaction reads such a key between the proof and the commit.
+        """
+        self._at_once, self._in_place = self.shared, not self.shared
+        await self.lock(tuple(self.held))
 
     @property
     def isolated(self) -> bool:
         """Whether keys are locked at all."""
         return self._isolated
 
-    async def hold(self, key: str) -> None:
-        """Lock a key, in this process and on a shared store in the store; unless it is locked already.
+    async def take_turn(self, name: str) -> None:
+        """Take the lock that lets one transaction run at a time; in a shared store before anything is read there."""
+        await self.hold(name, there=False)
+        self.turn = name if self.shared else ""
+
+    async def begin_reading(self) -> None:
+        """Take the turn in the store as well, if there are turns: a transaction may read during its turn alone."""
+        if self.turn:
+            await self.hold(self.turn, there=True)
+
+    def _is_held(self, key: str, *, there: bool) -> bool:
+        return key in self.held and not (there and self.held[key] is None)
+
+    async def hold(self, key: str, *, there: bool) -> None:
+        """Lock a key, in this process and perhaps in the store as well; unless it is locked so already.
 
         :raises CrossSlotError: if it does not lie together with the keys that are locked
         """
-        while (arriving := self._arriving.get(key)) is not None:
-            await arriving.wait()
-            self._owner.check()
-        if key in self.held:
-            return
+        while not self._is_held(key, there=there):
+            arriving = self._arriving.get(key)
+            if arriving is None:
+                await self._take(key, there=there)
+            else:
+                await arriving.wait()
+                self._owner.check()
+
+    async def _take(self, key: str, *, there: bool) -> None:
         for other in islice(self.held, 1):  # all that are held lie together
             self._store.check_together(other, key)
+        held, is_new = self.held, key not in self.held
         self._arriving[key] = arrived = anyio.Event()
         try:
-            await self._take_in_process(key)
-            self.held[key] = await self._take_in_store(key) if self.shared else None
+            if is_new:
+                await self._take_in_process(key)
+            lock = await self._take_there(key, is_new=is_new) if there else None
+            if is_new or held is self.held:
+                self.held[key] = lock
+            elif lock is not None:  # a commit of another task has given the key back to this process
+                await self.give_back([lock])
         finally:
-            del self._arriving[key]
+            self._end_arriving(key, arrived)
             arrived.set()
+
+    def _end_arriving(self, key: str, arrived: anyio.Event) -> None:
+        if self._arriving.get(key) is arrived:
+            del self._arriving[key]
 
     async def _take_in_process(self, key: str) -> None:
         owner, graph = self._owner, self._graph
@@ -171,18 +231,50 @@ class KeyLocks:
         finally:
             self._graph.leave(waiter)
 
+    async def _take_there(self, key: str, *, is_new: bool) -> HeldLock:
+        try:
+            lock = await self._take_in_store(key)
+            try:
+                self._owner.check()
+            except BaseException:
+                await self.give_back([lock])
+                raise
+        except BaseException:
+            if is_new:
+                self._release_in_process(key)
+            raise
+        return lock
+
     async def _take_in_store(self, key: str) -> HeldLock:
+        await self._doubts.end(self._store)
         lock = self._locks.claim(key + TRANSACTION, self._owner.timeout)
         try:
             await self._locks.acquire(lock, self._owner.deadline, within=self._owner.timeout)
-            self._owner.check()
         except BaseException:
-            self._release_in_process(key)
             if lock.fence:
                 await self._locks.give_back(lock)
             raise
         self._locks.start_renewing(lock, _leave_it_to_the_commit)
         return lock
+
+    # --- the commit
+
+    async def claims(self, held: Held) -> tuple[tuple[str, str], ...]:
+        """Return the locks of a commit with their tokens; a lock that nobody may hold has an empty token."""
+        await self._doubts.end(self._store)
+        return tuple(
+            [
+                (key + TRANSACTION, "") if lock is None else (lock.key, lock.token)
+                async for key, lock in in_slices(held.items() if self.shared else ())
+            ]
+        )
+
+    async def take_rest(self, held: Held) -> bool:
+        """Take those locks in the store which keys that were detached do not have; says whether there were any."""
+        rest = [key for key, lock in held.items() if lock is None] if self.shared else []
+        for key in sorted(rest, key=lambda key: (key != self.turn, key)):
+            held[key] = await self._take_in_store(key)
+        return bool(rest)
 
     # --- giving back
 
@@ -221,11 +313,26 @@ class KeyLocks:
         finally:
             with anyio.CancelScope(shield=True):
                 async for key in in_slices(held):
-                    del self._arriving[key]
+                    self._end_arriving(key, released)
                     self._release_in_process(key)
             released.set()
 
-    async def note_released(self, locks: list[HeldLock]) -> None:
+    async def settle(self, held: Held, outcome: CommitOutcome, letter: str) -> None:
+        """Give the locks in the store back after a commit, unless the commit has done so.
+
+        :param letter: the name of the commit, if nothing but that can keep it from being served late
+        """
+        locks = [lock for lock in held.values() if lock is not None]
+        if outcome is CommitOutcome.COMMITTED:
+            await self._note_released(locks)
+            return
+        if outcome is CommitOutcome.UNKNOWN and letter:
+            self._doubts.add(letter)
+        await self.give_back(locks)
+        with suppress(CacheError):  # then it is told so before the next transaction
+            await self._doubts.end(self._store)
+
+    async def _note_released(self, locks: list[HeldLock]) -> None:
         """Take note that a commit has given locks back in the store."""
         async for lock in in_slices(locks):
             self._locks.stop_renewing(lock)

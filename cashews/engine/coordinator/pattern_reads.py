@@ -75,6 +75,7 @@ class PatternReads:
 
         :raises NotSupportedError: if it has too many
         """
+        await self._locks.begin_reading()
         if await self._store.ask(m.GetKeysCount(), strict=True) > MOST_COUNTED:
             raise NotSupportedError(self._store.name, TOO_MANY)
 
@@ -102,6 +103,8 @@ class PatternReads:
         place, pieces = message.cursor, pieces_of(message.pattern)
         if self._locks.isolated and len(pieces) > 1 and not self._store.acts_as_one:
             raise NotSupportedError(self._store.name, BEYOND_SLOTS)
+        if self._locks.isolated and len(pieces) > 1:
+            await self._locks.lock_at_once()
         since = place.held if isinstance(place, ScanPosition) else self._locks.held
         page = await self.next_page(message)
         if page.cursor is None and self._locks.isolated and since is self._locks.held and len(pieces) > 1:
@@ -119,6 +122,7 @@ class PatternReads:
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
             return m.Page(self._as_they_are_here(own), replace(place, left=left))
+        await self._locks.begin_reading()
         message = replace(message, cursor=place.at)
         page = await (self._locked_page(message) if self._locks.isolated else self._store.ask(message, strict=True))
         items = [item for item in page.items if _key_of(item) not in place.own]
@@ -173,7 +177,7 @@ class PatternReads:
 
         :raises TransactionConflictError: if one has
         """
-        await self._locks.hold(PROOF)
+        await self._locks.hold(PROOF, there=self._locks.shared)
         patterns = list(self._patterns.values())
         self.forget()
         for pattern in patterns:

@@ -1,12 +1,12 @@
 -- Requires: time, heads, memberships, tags, members
 -- Applies the writes of a transaction and releases its locks, if each is still held; else applies nothing.
--- KEYS: the locks, the keys. ARGV: the number of locks, their tokens, the number of tags to delete, these tags, then
--- each write behind the number of its words: 0 words for a write that is not to be applied; the anchor. Answers 1, or 0
--- if a lock is not held by its token. An error means that nothing was applied.
+-- KEYS: the locks, the keys. ARGV: the number of locks, their tokens, '' for a lock that nobody may hold, the number of
+-- tags to delete, these tags, then each write behind the number of its words: 0 words for a write that is not to be
+-- applied; the anchor. Answers 1, or 0 if a lock is not held by its token. An error means that nothing was applied.
 
 local locks = tonumber(ARGV[1])
 for i = 1, locks do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then return answer(0) end
+  if (redis.call('GET', KEYS[i]) or '') ~= ARGV[i + 1] then return answer(0) end
 end
 local tags = tonumber(ARGV[locks + 2])
 local writes, at = {}, locks + tags + 3
@@ -111,7 +111,9 @@ for i = 1, tags do
 end
 for _, words in ipairs(writes) do apply[words[1]](words[2], words) end
 for i = 1, locks do
-  redis.call('DEL', KEYS[i])
-  redis.pcall('PUBLISH', KEYS[i], '')
+  if ARGV[i + 1] ~= '' then
+    redis.call('DEL', KEYS[i])
+    redis.pcall('PUBLISH', KEYS[i], '')
+  end
 end
 return answer(1)
