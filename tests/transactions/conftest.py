@@ -64,5 +64,12 @@ def held():
 
 
 @pytest.fixture
+async def neighbour(subject, clock):
+    """A cache of its own of the same store, as another process has it."""
+    async with subject.open(clock) as cache:
+        yield cache
+
+
+@pytest.fixture
 def server(subjects_server):
     return subjects_server

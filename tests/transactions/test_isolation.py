@@ -429,13 +429,6 @@ async def test_what_a_task_writes_while_another_commits_is_in_the_next_commit(ca
 # --- across processes
 
 
-@pytest.fixture
-async def neighbour(subject, clock):
-    """A cache of its own on the same server, as another process has it."""
-    async with subject.open(clock) as cache:
-        yield cache
-
-
 @on_server
 @isolated
 async def test_no_update_is_lost_between_two_caches(cache, neighbour, clock, mode):
