@@ -71,6 +71,8 @@ class Proxy:
         """Give the clients a byte at a time."""
         self.deaf = False
         """Swallow what the clients send."""
+        self.late: list[bytes] | None = None
+        """Keep here what the clients send, instead of passing it: a network may deliver it after all."""
         self.dumb = False
         """Swallow what the server answers."""
         self.cuts_at: int | None = None
@@ -149,7 +151,9 @@ class Proxy:
         try:
             while True:
                 data = await link.client.receive()
-                if not self.deaf:
+                if self.late is not None:
+                    self.late.append(data)
+                elif not self.deaf:
                     await link.server.send(data)
                     self.up += len(data)
                     self.requests(data)
@@ -179,6 +183,14 @@ class Proxy:
             self.cut()
 
     # --- faults
+
+    async def deliver(self) -> None:
+        """Have the server serve what came late, on a connection that its client has given up."""
+        late, self.late = self.late or [], None
+        async with await anyio.connect_tcp("127.0.0.1", self._target) as server:
+            await server.send(b"".join(late))
+            with anyio.fail_after(PATIENCE):
+                await server.receive()
 
     def cut(self) -> None:
         """Close all connections, on both sides."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import anyio
 import pytest
 
@@ -16,6 +18,7 @@ from tests.servers import LOCK
 
 pytestmark = pytest.mark.redis
 SUPPRESS = pytest.mark.parametrize("suppress", [True, False], ids=["suppressed", "raised"])
+READS = pytest.mark.parametrize("reads", [True, False], ids=["read", "unread"])
 MODES = pytest.mark.parametrize("mode", TransactionMode, ids=lambda mode: mode.value)
 ISOLATED = pytest.mark.parametrize(
     "mode", [TransactionMode.LOCKED, TransactionMode.SERIALIZABLE], ids=lambda mode: mode.value
@@ -74,13 +77,17 @@ async def ended(cache, mode, body):
 
 @MODES
 async def test_in_a_suppressed_outage_the_block_runs_and_the_outcome_says_aborted(proxy, cache, server, mode):
-    """Guarantee 22: its sets decline where they would lock, and nothing is raised."""
+    """Guarantee 22: nothing is raised."""
     await proxy.refuse()
     proxy.cut()
     with anyio.fail_after(PATIENCE):
         async with cache.transaction(mode) as tx:
-            assert await cache.set("a", 1) is (mode is TransactionMode.FAST)
+            assert await cache.set("a", 1)
             assert await cache.get("b") is None
+            assert not await cache.set("a", 1)
+        assert tx.outcome is CommitOutcome.ABORTED
+        async with cache.transaction(mode) as tx:
+            assert await cache.set("a", 1)
         assert tx.outcome is CommitOutcome.ABORTED
     await proxy.listen()
     assert stored(server) == [None, None]
@@ -136,12 +143,15 @@ async def test_a_wrong_type_is_raised_where_failures_are(strict, server):
 
 @SUPPRESS
 @MODES
-async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mode, suppress):
-    """Guarantee 16: it was applied, whole."""
+@READS
+async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mode, suppress, reads):  # noqa: PLR0917  fixtures
+    """Guarantee 16: it was applied, whole. One without locks is refused from then on, by a lock of its own."""
     async with opened(proxy.url, suppress=suppress) as cache:
         await warm(cache)
 
         async def body():
+            if reads:
+                await cache.get("a")
             await write_two(cache)
             proxy.cut_after(0)
 
@@ -150,7 +160,8 @@ async def test_a_commit_whose_reply_is_lost_is_unknown(proxy, opened, server, mo
         assert tx.outcome is CommitOutcome.UNKNOWN
         assert tx.outcomes == {"": CommitOutcome.UNKNOWN}
         assert stored(server) == [b"1", b"1"]
-        assert locks(server) == []
+        assert len(locks(server)) == (not reads and mode is not TransactionMode.FAST)
+        assert all(re.search(b"\0transaction[0-9a-f]{32}", lock) for lock in locks(server))
         assert cache.statistics().leases == 0
 
 
@@ -176,9 +187,71 @@ async def test_a_commit_that_did_not_get_there_is_unknown_too_and_applies_nothin
 
 
 @ISOLATED
+@READS
+class TestLateCommits:
+    """Commits that come to the server after their connection has gone."""
+
+    @pytest.fixture
+    async def late(self, proxy, cache, mode, reads):
+        """``await late(gone=...)``: the bytes of a commit that did not get there, its outcome being unknown.
+
+        :param gone: whether the server is out of reach from then on
+        """
+
+        async def cut(gone):
+            await until(lambda: proxy.late)
+            if gone:
+                await proxy.refuse()
+            letter, proxy.late = proxy.late, None
+            letters.extend(letter)
+            proxy.cut()
+
+        async def commit(*, gone):
+            async with cache.transaction(mode) as tx:
+                if reads:
+                    await cache.get("a")
+                await write_two(cache)
+                proxy.late = []
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(cut, gone)
+                    await tx.commit()
+                assert tx.outcomes == {"": CommitOutcome.UNKNOWN}
+            return letters
+
+        letters = []
+        return commit
+
+    async def test_a_late_commit_is_refused_once_its_transaction_has_ended(self, proxy, server, late):
+        """Guarantee 16."""
+        with anyio.fail_after(PATIENCE):
+            proxy.late = await late(gone=False)
+            await proxy.deliver()
+        assert stored(server) == [None, None]
+
+    @pytest.mark.parametrize("then", ["read", "write"])
+    async def test_a_late_commit_is_refused_once_another_has_begun(self, proxy, cache, server, clock, mode, late, then):  # noqa: PLR0917  fixtures
+        """Guarantee 16: the server was out of reach when the outcome was told."""
+        with anyio.fail_after(PATIENCE):
+            letters = await late(gone=True)
+            await proxy.listen()
+            await up_again(cache, clock)
+            while locks(server):
+                await clock.advance(0.05)
+            async with cache.transaction(mode) as tx:
+                if then == "read":
+                    assert await cache.get("a") is None
+                await cache.set("a", 2)
+            assert tx.outcome is CommitOutcome.COMMITTED
+            proxy.late = letters
+            await proxy.deliver()
+        assert stored(server) == [b"2", None]
+
+
+@ISOLATED
 async def test_a_cut_between_the_locks_and_the_commit_changes_nothing(proxy, cache, server, mode):
     """Guarantee 16: the locks are still there, so the commit is good."""
     async with cache.transaction(mode) as tx:
+        await cache.get("a")
         await write_two(cache)
         proxy.cut()
         await until(lambda: not cache.statistics().backends[""]["connected"])
@@ -194,6 +267,7 @@ async def test_locks_that_went_with_a_server_refuse_the_commit(own_server, opene
         await warm(cache)
         with anyio.fail_after(PATIENCE), pytest.raises(LockLostError):  # noqa: PT012  what ends the block is the subject
             async with cache.transaction(mode) as tx:
+                await cache.get("a")
                 await write_two(cache)
                 own_server.restart()
                 await until(lambda: not cache.statistics().backends[""]["connected"])

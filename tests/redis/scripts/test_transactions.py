@@ -135,6 +135,17 @@ def test_commit_applies_nothing_if_a_lock_is_lost(commit, server, token):
     assert sorted(server.command("KEYS", "*")) == before
 
 
+def test_commit_without_a_token_wants_the_lock_to_be_free_and_leaves_it_so(commit, server, listening):
+    """Guarantee 16."""
+    server.command("SET", LOCK_B, "two")
+    with listening(LOCK_A) as messages:
+        assert commit(("set", "k", b"v", "", "", 0), locks={LOCK_A: "", LOCK_B: "two"}) == 1
+        assert messages() == []
+    server.command("SET", LOCK_A, "another")
+    assert commit(("set", "k", b"new", "", "", 0), locks={LOCK_A: ""}) == 0
+    assert server.commands(("GET", "k"), ("GET", LOCK_A), ("EXISTS", LOCK_B)) == [b"v", b"another", 0]
+
+
 def test_commit_applies_nothing_if_a_lease_has_expired(commit, server, expired):
     expired("SET", LOCK_A, "one")
     assert commit(("set", "k", b"v", "", "", 0), locks={LOCK_A: "one"}) == 0
