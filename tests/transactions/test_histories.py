@@ -48,7 +48,8 @@ async def assert_kept(cache, account, seen, mode):
     counted, counted_too = await cache.get_many("counted", "counted too", default=0)
     assert counted == counted_too
     assert len(seen) > 10
-    assert all(left == right for left, right in seen)
+    assert all(left == right for left, right, *_ in seen)
+    assert all(posts != ["empty", "empty"] for _, _, *posts in seen)
     assert len(set(seen)) > 2
 
 

@@ -22,6 +22,7 @@ from cashews.exceptions import CacheBackendInteractionError, LockedError, LockLo
 from cashews.messages import CommitOutcome
 
 ACCOUNTS = [f"account:{number}" for number in range(6)]
+POSTS = ["post:1", "post:2"]
 BALANCE = 100
 TASKS = 2
 """How many workers one process has."""
@@ -52,7 +53,7 @@ class Worker:
         """Do so many things."""
         kinds = [self.increment, self.write_pair]
         if self.mode is not TransactionMode.FAST:
-            kinds += [self.transfer, self.transfer, self.add_one]
+            kinds += [self.transfer, self.transfer, self.add_one, self.follow, self.change_posts]
         for number in range(count):
             await self._do(self.random.choice(kinds), number)
 
@@ -114,6 +115,19 @@ class Worker:
         await self._pause()
         await self.cache.set("right", f"{self.name} {number}")
 
+    async def follow(self, _):
+        """Write one of these two, and read only the other."""
+        left = await self.cache.get("left")
+        await self._pause()
+        await self.cache.set("right", left)
+
+    async def change_posts(self, _):
+        """Leave one of two posts if the other is manned, else man both."""
+        own, other = self.random.sample(POSTS, 2)
+        is_manned = await self.cache.get(other) == "manned"
+        await self._pause()
+        await self.cache.set_many({own: "empty"} if is_manned else dict.fromkeys(POSTS, "manned"))
+
     async def use_resource(self, count: int) -> None:
         """Write one's fencing number down while one holds the lock, so many times."""
         for _ in range(count):
@@ -127,11 +141,11 @@ class Worker:
                 self.account["not used"] += 1
 
 
-async def read_pairs(cache: Cache, seen: list[tuple[object, object]]) -> None:
-    """Read what is always the same, until cancelled."""
+async def read_pairs(cache: Cache, seen: list[tuple[object, ...]]) -> None:
+    """Read the two keys that are always the same, and the two posts, until cancelled."""
     while True:
         with suppress(CacheBackendInteractionError):
-            seen.append(await cache.get_many("left", "right"))
+            seen.append(await cache.get_many("left", "right", *POSTS))
         await checkpoint()
 
 
