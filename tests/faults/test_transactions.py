@@ -240,10 +240,13 @@ class TestLateCommits:
             async with cache.transaction(mode) as tx:
                 if then == "read":
                     assert await cache.get("a") is None
+                    proxy.late = letters
+                    await proxy.deliver()
                 await cache.set("a", 2)
             assert tx.outcome is CommitOutcome.COMMITTED
-            proxy.late = letters
-            await proxy.deliver()
+            if then == "write":
+                proxy.late = letters
+                await proxy.deliver()
         assert stored(server) == [b"2", None]
 
 

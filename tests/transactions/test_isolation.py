@@ -527,9 +527,13 @@ async def test_two_sets_take_one_round_trip(cache):
         await cache.get("a")
         await cache.set("b", 1)
 
+    async def rest():
+        pass
+
     await cache.transaction()(cache.get)("k")  # the server gets to know the scripts
     await cache.transaction()(cache.set)("k", 1)
     assert [await asked(mode, write) for mode in TransactionMode] == [1, 1, 1]
+    assert [await asked(mode, rest) for mode in TransactionMode] == [0, 0, 0]
     assert [await asked(mode, read_and_write) for mode in TransactionMode] == [2, 3, 4]
 
 

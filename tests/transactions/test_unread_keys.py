@@ -261,7 +261,7 @@ async def test_a_serializable_commit_waits_for_the_turn_of_one_that_has_read(cac
 
 
 @pytest.mark.over_slots
-@pytest.mark.parametrize("read", ["get", "scan", "get_keys_count", "function"])
+@pytest.mark.parametrize("read", ["get", "scan", "get_keys_count", "delete_match", "function"])
 async def test_serializable_transactions_read_one_at_a_time(cache, neighbour, clock, read):
     """Guarantee 16: also what they read without a lock of its key."""
     running, most = 0, []
@@ -279,7 +279,7 @@ async def test_serializable_transactions_read_one_at_a_time(cache, neighbour, cl
             elif read == "scan":
                 assert [key async for key in own.scan("*")] == ["k"]
             else:
-                await getattr(own, read)(*(["k"] if read == "get" else []))
+                await getattr(own, read)(*{"get": ["k"], "delete_match": ["other*"]}.get(read, []))
             running += 1
             most.append(running)
             await clock.sleep(1)
@@ -291,6 +291,31 @@ async def test_serializable_transactions_read_one_at_a_time(cache, neighbour, cl
             tasks.start_soon(run, each_cache)
         await clock.advance(12)
     assert most == [1, 1, 1, 1]
+
+
+@pytest.mark.over_slots
+async def test_a_serializable_transaction_that_waits_for_its_turn_holds_no_key(cache, neighbour, clock):
+    """Guarantee 16."""
+    read = []
+
+    async def first():
+        async with cache.transaction(TransactionMode.SERIALIZABLE):
+            await cache.get("a")
+            await clock.sleep(1)
+            await cache.get("b")
+            read.append("first")
+
+    async def second():
+        async with neighbour.transaction(TransactionMode.SERIALIZABLE):
+            await neighbour.get("b")
+            read.append("second")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first)
+        await clock.settle()
+        tasks.start_soon(second)
+        await clock.advance(1 + SOON)
+    assert read == ["first", "second"]
 
 
 @pytest.mark.over_slots

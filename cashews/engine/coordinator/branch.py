@@ -87,9 +87,13 @@ class Branch:
         return await self.recall(message)
 
     async def _lock(self, key: str) -> None:
-        """Lock a key to read it. A value that the transaction has written is its own: it needs no lock in the store."""
-        if not (key in self._locks.held and self._overlay.knows(key)):
+        """Lock a key to read it, unless its value is the transaction's own."""
+        if not self._is_own(key):
             await self._locks.lock((key,))
+
+    def _is_own(self, key: str) -> bool:
+        """Say whether a key was written, by name, in this transaction: reading that needs no lock in the store."""
+        return key in self._locks.held and self._overlay.knows(key)
 
     async def recall(self, message: m.OneKey[Any]) -> Any:
         if self._overlay.knows(message.key):
@@ -115,7 +119,7 @@ class Branch:
         return await self._ask_store(message)
 
     async def read_many(self, message: m.GetMany) -> tuple[object, ...]:
-        await self._locks.lock(set(message.keys))
+        await self._locks.lock({key async for key in in_slices(message.keys) if not self._is_own(key)})
         return await self.recall_many(message)
 
     async def recall_many(self, message: m.GetMany) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ class Doubts:
 
     A commit that holds locks in the store is refused once they are given back. One that holds none has a name of its
     own among the locks that nobody may hold. While the connections break nobody does; then that lock is taken for ever,
-    and what comes late is refused. No transaction of this process locks or commits anything before that.
+    and what comes late is refused. No transaction of this process commits before that.
     """
 
     __slots__ = ("_letters",)

@@ -111,7 +111,7 @@ class KeyLocks:
         """
         if not self._isolated:
             return False
-        if self.turn:
+        if self.turn and keys:
             await self.begin_reading()
         return await self._lock(keys, there=self.shared)
 
@@ -246,7 +246,6 @@ class KeyLocks:
         return lock
 
     async def _take_in_store(self, key: str) -> HeldLock:
-        await self._doubts.end(self._store)
         lock = self._locks.claim(key + TRANSACTION, self._owner.timeout)
         try:
             await self._locks.acquire(lock, self._owner.deadline, within=self._owner.timeout)
