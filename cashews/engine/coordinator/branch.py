@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
 from cashews._dataclass import replace
-from cashews._log import logger
 from cashews._steps import STEP
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import Backend, Turn
 from cashews.clock import Clock
+from cashews.engine.coordinator.delivery import Delivery
 from cashews.engine.coordinator.doubts import Doubts
-from cashews.engine.coordinator.key_locks import NAMED, BranchOwner, Held, KeyLocks
-from cashews.engine.coordinator.overlay import MOMENT, Overlay, later
+from cashews.engine.coordinator.key_locks import BranchOwner, KeyLocks
+from cashews.engine.coordinator.overlay import Overlay
 from cashews.engine.coordinator.pattern_reads import PatternReads
 from cashews.engine.coordinator.store_locks import StoreLocks
 from cashews.engine.coordinator.wait_graph import WaitGraph
-from cashews.exceptions import CacheBackendInteractionError, LockLostError, LockRefusedError, NotSupportedError
+from cashews.exceptions import NotSupportedError
 
 R = TypeVar("R")
 
@@ -298,67 +297,14 @@ class Branch:
         return self._store.turns_here.get(m.Commit) if is_short else None
 
     async def _commit_there(self) -> None:
-        """Apply the writes in slices, or in a store that has to be waited for; it compares the tokens of the locks.
-
-        Commands of other tasks that come meanwhile belong to the time after the commit.
-        """
-        overlay = self._overlay
+        """Apply the writes in slices, or in a store that has to be waited for."""
+        delivery = Delivery(self._store, self._locks, self._overlay, self._now)
         self._begin_anew()
-        held = self._locks.detach()
-        in_store = [lock for lock in held.values() if lock is not None]
-        letter = Doubts.name_beside(next(iter(held))) if held and self._locks.shared and not in_store else ""
-        async with self._locks.releasing(held):
-            try:
-                await self._commit_under(held, letter, overlay)
-            except (CacheBackendInteractionError, LockRefusedError) as error:
-                if not self._store.suppresses:
-                    raise
-                logger.error("a transaction was not committed: %s", error)
-            finally:
-                await self._locks.settle(held, self.outcome, letter)
-        await self._free_forgotten()
-        if self.outcome is m.CommitOutcome.LOST:
-            self.outcome = m.CommitOutcome.ABORTED
-            raise LockLostError(" or ".join([lock.key for lock in held.values() if lock is not None][:NAMED]))
-
-    async def _commit_under(self, held: Held, letter: str, overlay: Overlay) -> None:
-        """Commit; if others hold locks of keys that were only written, wait for these locks and commit again."""
-        await self._attempt(held, letter, overlay)
-        if self.outcome is m.CommitOutcome.LOST:
-            self.outcome = m.CommitOutcome.ABORTED
-            had_rest = await self._locks.take_rest(held)
-            self.outcome = m.CommitOutcome.LOST
-            if had_rest:
-                await self._attempt(held, "", overlay)
-
-    async def _attempt(self, held: Held, letter: str, overlay: Overlay) -> None:
-        writes, tags = await self._changes(overlay)
-        locks = await self._locks.claims(held)
-        if not (writes or tags):
-            locks = tuple([lock for lock in locks if lock[1]])
-        if not (writes or tags or locks):
-            self.outcome = m.CommitOutcome.COMMITTED
-            return
-        if letter:
-            locks += ((letter, ""),)
         try:
-            self.outcome = await self._store.ask(m.Commit(locks, writes, tags))
-        except CacheBackendInteractionError as error:
-            if error.unknown:
-                self.outcome = m.CommitOutcome.UNKNOWN
-            raise
-        except anyio.get_cancelled_exc_class():  # asyncio's own Task.cancel() goes through shields, once
-            self.outcome = m.CommitOutcome.UNKNOWN
-            raise
-
-    async def _changes(self, overlay: Overlay) -> tuple[tuple[m.Write, ...], tuple[str, ...]]:
-        """Return the writes and the deleted tags of an overlay, for a commit now."""
-        began = self._now()
-        writes = [write async for write in in_slices(overlay.writes(began))]
-        passed = self._now() - began
-        if passed > MOMENT:
-            writes = [later(write, passed) async for write in in_slices(writes)]
-        return tuple(writes), tuple(overlay.deleted_tags)
+            await delivery.run()
+        finally:
+            self.outcome = delivery.outcome
+            await self._free_forgotten()
 
     @property
     def suppresses(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from heapq import merge
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -23,8 +23,6 @@ from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
 from cashews.exceptions import CacheBackendInteractionError, CacheError, LockedError
 from cashews.messages import TRANSACTION, CommitOutcome, LoadPermit
 
-NAMED: Final = 3
-"""How many locks an error names."""
 Held: TypeAlias = "dict[str, HeldLock | None]"
 """Locked keys, each with its lock in a shared store; `None` if it is locked in this process alone."""
 
@@ -258,22 +256,27 @@ class KeyLocks:
 
     # --- the commit
 
-    async def claims(self, held: Held) -> tuple[tuple[str, str], ...]:
-        """Return the locks of a commit with their tokens; a lock that nobody may hold has an empty token."""
+    async def claims(self, held: Held, *, writing: bool) -> tuple[tuple[str, str], ...]:
+        """Return the locks of a commit with their tokens; if it writes, also those that nobody may hold, without.
+
+        :raises CacheBackendInteractionError: if an earlier commit is in doubt, and the store does not answer
+        """
+        if not self.shared:
+            return ()
         await self._doubts.end(self._store)
         return tuple(
             [
                 (key + TRANSACTION, "") if lock is None else (lock.key, lock.token)
-                async for key, lock in in_slices(held.items() if self.shared else ())
+                async for key, lock in in_slices(held.items())
+                if writing or lock is not None
             ]
         )
 
-    async def take_rest(self, held: Held) -> bool:
-        """Take those locks in the store which keys that were detached do not have; says whether there were any."""
-        rest = [key for key, lock in held.items() if lock is None] if self.shared else []
+    async def take_rest(self, held: Held) -> None:
+        """Take those locks in the store which detached keys do not have, the turn first."""
+        rest = [key for key, lock in held.items() if lock is None]
         for key in sorted(rest, key=lambda key: (key != self.turn, key)):
             held[key] = await self._take_in_store(key)
-        return bool(rest)
 
     # --- giving back
 
