@@ -143,8 +143,14 @@ class KeyLocks:
 
         A proof of patterns rests on that: no other transaction reads such a key between the proof and the commit.
         """
-        self._at_once, self._in_place = self.shared, not self.shared
-        await self.lock(tuple(self.held))
+        if self._at_once or not self.shared:
+            return
+        self._at_once, self._in_place = True, False
+        try:
+            await self.lock(tuple(self.held))
+        except BaseException:  # the next read by a pattern has to do it
+            self._at_once = False
+            raise
 
     @property
     def isolated(self) -> bool:

@@ -248,6 +248,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         others in the order of their first use. Where one fails, those after it apply nothing.
 
         :raises LockLostError: if a lock was lost by then; its store has applied nothing
+        :raises LockedError: likewise, if for too long another process has locked a key that was only written
         :raises TransactionConflictError: if keys that were read by a pattern have changed since; nothing is applied
         :raises CacheBackendInteractionError: if a store fails and does not suppress it
         :raises TransactionError: if the transaction has ended
@@ -383,10 +384,7 @@ class Transaction(AmbientTransaction, BranchOwner):
 
 async def _release(branch: Branch) -> None:
     """Give the locks of a branch back, whatever is cancelled."""
-    if not branch.waits:
-        await branch.release()
-        return
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=branch.waits):
         await branch.release()
 
 
