@@ -159,7 +159,8 @@ class KeyLocks:
 
     async def take_turn(self, name: str) -> None:
         """Take the lock that lets one transaction run at a time; in a shared store before anything is read there."""
-        await self.hold(name, there=False)
+        if not self.lock_in_place(name):
+            await self.hold(name, there=False)
         self.turn = name if self.shared else ""
 
     async def begin_reading(self) -> None:
