@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cashews import Cache
-from cashews.messages import KnownTags, LoadPermit
+from cashews.messages import TRANSACTION, KnownTags, LoadPermit
 
 
 class Internals:
@@ -116,6 +116,11 @@ class Internals:
     def transaction_locks(self) -> int:
         """How many locks transactions hold in this process."""
         return sum(len(route.graph) for route in self._engine.routes)
+
+    @property
+    def refused_commits(self) -> int:
+        """How many locks in a memory store refuse a commit whose outcome is unknown."""
+        return sum(TRANSACTION in name and not name.endswith(TRANSACTION) for name in self.table().locks.keys())  # noqa: SIM118  no dict
 
     def held(self) -> dict[str, int]:
         """Return how much is held, waited for or under way, by where it is; empty if there is nothing."""

@@ -80,8 +80,9 @@ def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.Comm
 
 
 def _holds(table: Table, locks: Iterable[tuple[str, str]], now: float) -> bool:
-    """Say whether every lock is still held under its token."""
-    return all(table.locks.is_held(key, token, now) for key, token in locks)
+    """Say whether every lock is still held under its token, and nobody holds those without one."""
+    held = table.locks
+    return all(held.is_held(key, token, now) if token else held.seconds_left(key, now) is None for key, token in locks)
 
 
 def _release(table: Table, locks: Iterable[tuple[str, str]], now: float) -> None:

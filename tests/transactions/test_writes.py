@@ -7,8 +7,9 @@ import pytest
 
 from cashews import Command
 from cashews.exceptions import CacheClosedError, TransactionError, WrongTypeError
-from cashews.messages import CommitOutcome
+from cashews.messages import Commit, CommitOutcome, Set
 from cashews.testing.clock import VirtualClock
+from tests.internals import inside
 from tests.subjects import SUBJECTS
 
 
@@ -451,3 +452,25 @@ async def test_an_ended_transaction_refuses_use(cache):
     for late in (tx.commit, tx.rollback):
         with pytest.raises(TransactionError, match="committed"):
             await late()
+
+
+@pytest.mark.parametrize("writes", [1, 2_000], ids=["short", "long"])
+async def test_a_commit_names_locks_without_a_token_that_have_to_be_free(cache, writes):
+    """Guarantee 16; a lock with a token has to be held, and is free afterwards."""
+    backend = inside(cache).backend()
+    keys = tuple(f"{{k}}{number}" for number in range(writes))
+
+    def commit(value):
+        locks = (("{k}free", ""), ("{k}held", "token"))
+        return backend.ask(Commit(locks, tuple(Set(key, value) for key in keys)))
+
+    assert await commit(1) is CommitOutcome.LOST
+    await backend.set_lock("{k}held", "token", 100)
+    assert await commit(2) is CommitOutcome.COMMITTED
+    assert await backend.get_many(*keys) == (2,) * writes
+    await backend.set_lock("{k}held", "token", 100)
+    await backend.set_lock("{k}free", "another", 100)
+    assert await commit(3) is CommitOutcome.LOST
+    assert await backend.get_many(*keys) == (2,) * writes
+    assert await backend.is_locked("{k}held")
+    assert await backend.is_locked("{k}free")

@@ -66,7 +66,7 @@ class KeyLocks:
     """
 
     __slots__ = (
-        *("_arriving", "_at_once", "_doubts", "_graph", "_in_place", "_isolated", "_locks", "_now", "_owner", "_store"),
+        *("_arriving", "_in_store", "_doubts", "_graph", "_in_place", "_isolated", "_locks", "_now", "_owner", "_store"),
         *("held", "shared", "turn"),
     )
 
@@ -95,7 +95,7 @@ class KeyLocks:
         """Keys that one of the transaction's tasks is about to take or to release; its other tasks wait for it."""
         self.turn = ""
         """The lock that lets one transaction run at a time, if it is one of a shared store."""
-        self._at_once = False
+        self._in_store = False
         """Whether keys that are only written are locked in the store at once, too."""
         self._in_place = not self.shared or store.acts_as_one
         """Whether a key may be locked in place, before it is written."""
@@ -115,7 +115,7 @@ class KeyLocks:
 
     async def lock_to_write(self, keys: Collection[str]) -> None:
         """Lock keys that are written whatever they hold. Raises the errors of `lock`."""
-        await self._lock(keys, there=self._at_once)
+        await self._lock(keys, there=self._in_store)
 
     async def _lock(self, keys: Collection[str], *, there: bool) -> bool:
         waited, held = False, None
@@ -138,18 +138,18 @@ class KeyLocks:
         self.held[key] = None
         return True
 
-    async def lock_at_once(self) -> None:
+    async def lock_in_store(self) -> None:
         """Lock keys that are only written in the store as well, those of before and those to come.
 
         A proof of patterns rests on that: no other transaction reads such a key between the proof and the commit.
         """
-        if self._at_once or not self.shared:
+        if self._in_store or not self.shared:
             return
-        self._at_once, self._in_place = True, False
+        self._in_store, self._in_place = True, False
         try:
             await self.lock(tuple(self.held))
         except BaseException:  # the next read by a pattern has to do it
-            self._at_once = False
+            self._in_store = False
             raise
 
     @property

@@ -104,7 +104,7 @@ class PatternReads:
         if self._locks.isolated and len(pieces) > 1 and not self._store.acts_as_one:
             raise NotSupportedError(self._store.name, BEYOND_SLOTS)
         if self._locks.isolated and len(pieces) > 1:
-            await self._locks.lock_at_once()
+            await self._locks.lock_in_store()
         since = place.held if isinstance(place, ScanPosition) else self._locks.held
         page = await self.next_page(message)
         if page.cursor is None and self._locks.isolated and since is self._locks.held and len(pieces) > 1:
