@@ -190,11 +190,6 @@ class Changes:
         for removal in self._removals:
             permits.refuse(removal)
 
-    def clear(self) -> None:
-        """Forget all changes."""
-        self._written.clear()
-        self._removals.clear()
-
 
 def is_change(message: Message[Any]) -> bool:
     """Say whether a message writes or removes keys; storing the outcome of a load is none."""

@@ -58,8 +58,8 @@ class Branch:
         """Overlays of many writes that have yet to be freed."""
         self._patterns: PatternReads | None = None
         """The reads by pattern; `None` as long as there are none."""
-        self.waits = self._locks.shared or m.Commit not in store.turns_here
-        """Whether the store has to be waited for."""
+        self.waits = self._locks.shared
+        """Whether the store has to be waited for, whatever is asked of it."""
         self.outcome = m.CommitOutcome.ABORTED
         """The fate of the writes, once the transaction has ended."""
 
@@ -292,8 +292,8 @@ class Branch:
     @property
     def turn_of_commit(self) -> Turn | None:
         """The turn that commits in place; `None` if the commit is long, or has to be waited for."""
-        overlay = self._overlay
-        is_short = self._locks.releases_in_place and len(overlay) <= STEP and not overlay.deleted_tags
+        overlay, locks = self._overlay, self._locks
+        is_short = not locks.shared and max(len(locks.held), len(overlay)) <= STEP and not overlay.deleted_tags
         return self._store.turns_here.get(m.Commit) if is_short else None
 
     async def _commit_there(self) -> None:

@@ -273,7 +273,7 @@ class Overlay:
         for key, draft in self._drafts.items():
             if draft.overwritten and not draft.changed:
                 at, write = draft.writes[0]
-                yield later(write, now - at)
+                yield write if isinstance(write, Set) and write.expire is None else later(write, now - at)
             else:
                 yield from self._final(key, draft, now)
 

@@ -82,7 +82,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self._branches: dict[Route, Branch] = {}
         self._routes: tuple[Route, ...] = ()
         """The stores on which one transaction runs at a time."""
-        self._changes = Changes()
+        self._changes: Changes | None = None
         self._permits: list[LoadPermit] = []
         """Permits under which loads were written."""
         self._waits = False
@@ -185,6 +185,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def note_change(self, permits: object, change: Message[Any]) -> None:
         """Void the permits of a change once more at the commit: loads may begin until its writes take effect."""
         if permits is self.engine.permits:
+            self._changes = self._changes or Changes()
             self._changes.note(change)
 
     def hold_permit(self, permit: LoadPermit) -> None:
@@ -203,7 +204,8 @@ class Transaction(AmbientTransaction, BranchOwner):
         permits = self.engine.permits
         ours = self._permits.copy()
         self._drop(self._permits)
-        self._changes.void(permits)
+        if self._changes is not None:
+            self._changes.void(permits)
         for branch in self._branches.values():
             permits.void(filter(branch.wrote_by_name, list(permits.running)))  # in place, past the chain
         for permit in ours:
@@ -283,7 +285,7 @@ class Transaction(AmbientTransaction, BranchOwner):
             raise CacheClosedError
         if self.engine.permits.running:
             self._refuse_loads()
-        self._changes.clear()
+        self._changes = None
         in_place = not self._waits and all(branch.turn_of_commit for branch in self._branches.values())
         return self._apply() if in_place else self._apply_shielded()
 
@@ -321,7 +323,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def rollback(self) -> RollbackResult:
         """Forget the writes so far, in this very call; awaiting the result gives the locks back, too."""
         self.check()
-        self._changes.clear()
+        self._changes = None
         self._drop(self._permits)
         self._last_outcome = CommitOutcome.ABORTED
         for branch in self._branches.values():
