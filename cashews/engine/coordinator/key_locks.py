@@ -66,8 +66,8 @@ class KeyLocks:
     """
 
     __slots__ = (
-        *("_arriving", "_in_store", "_doubts", "_graph", "_in_place", "_isolated", "_locks", "_now", "_owner", "_store"),
-        *("held", "shared", "turn"),
+        *("_arriving", "_doubts", "_graph", "_in_place", "_in_store", "_isolated", "_locks", "_now", "_owner"),
+        *("_store", "held", "shared", "turn"),
     )
 
     def __init__(
