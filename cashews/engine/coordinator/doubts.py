@@ -16,7 +16,7 @@ class Doubts:
     """The commits to one store of which nobody knows whether the store has served them, or will.
 
     A commit that holds locks in the store is refused once they are given back. One that holds none has a name of its
-    own among the locks that nobody may hold. While the connections break nobody does; then that lock is taken for ever,
+    own among the locks that nobody may hold. Nobody does while the connection is broken; afterwards that lock is taken,
     and what comes late is refused. No transaction of this process commits before that.
     """
 
