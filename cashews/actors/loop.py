@@ -345,21 +345,25 @@ def current_loop() -> Loop:
 
     :raises EventLoopError: if it runs in none
     """
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return TrioLoop(trio.lowlevel.current_trio_token())
-    try:
-        if asyncio is not None:
-            return AsyncioLoop(asyncio.get_running_loop())
-    except RuntimeError:
-        pass
+    if _trio_runs_here():
+        return TrioLoop(sys.modules["trio"].lowlevel.current_trio_token())
+    event_loop = _asyncio_loop_here()
+    if event_loop is not None:
+        return AsyncioLoop(event_loop)
     message = "the cache was used outside of an event loop; run it under asyncio or trio"
     raise EventLoopError(message)
 
 
 def loop_runs_here() -> bool:
     """Say whether an event loop runs in the calling thread, which may not block then."""
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return True
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001  exported; see above
+    return _trio_runs_here() or _asyncio_loop_here() is not None
+
+
+def _trio_runs_here() -> bool:
+    runs: Callable[[], bool] | None = getattr(sys.modules.get("trio.lowlevel"), "in_trio_run", None)
+    return runs is not None and runs()  # another thread may be importing trio
+
+
+def _asyncio_loop_here() -> Any:
+    running: Callable[[], Any] | None = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    return None if running is None else running()  # exported by asyncio; it raises nothing where none runs

@@ -20,7 +20,6 @@ from cashews.exceptions import CacheClosedError
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-if TYPE_CHECKING:
     from cashews._typing import Self
 
 

@@ -58,7 +58,8 @@ class Keying:
         """
         self._claim_default(function)
         source = self._source(function, in_use=True)
-        head = source.head() if is_plain(function) else None
+        is_seen = any(not isinstance(tag, str) for tag in self.tags)  # a callable is called as the function was
+        head = source.head() if is_plain(function) and not is_seen else None
         return Target(function, source.key(), self.tags_of(function), self.rules, head)
 
     def tags_of(self, function: Callable[..., object]) -> TagMaker | None:

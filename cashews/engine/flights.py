@@ -160,9 +160,12 @@ class Flights:
             self.abandon(flight)
             raise
         finally:
-            LOADING.reset(token)
             if around:
                 around[-1].blocked_on.remove(flight)
+            try:  # noqa: SIM105  as `forget_load`, and a call less
+                LOADING.reset(token)
+            except ValueError:
+                pass
         self._remove(flight)
         if flight.waiters:
             flight.tell(outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 
 from cashews.actors.shared import SHARED
@@ -30,9 +30,15 @@ class loading_here:  # noqa: N801  a block, as `suppress` is one; half the price
 
     def __exit__(self, *_: object) -> None:
         around = self._token.old_value
-        LOADING.reset(self._token)
         if around is not Token.MISSING and around:
             around[-1].blocked_on.remove(self._load)
+        forget_load(self._token)
+
+
+def forget_load(token: Token[tuple[Waits, ...]]) -> None:
+    """Note in the calling context that a load has ended; the collector may do so elsewhere, where none had begun."""
+    with suppress(ValueError):
+        LOADING.reset(token)
 
 
 def is_blocked_by(start: Waits, others: Collection[Waits]) -> bool:

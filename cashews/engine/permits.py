@@ -48,25 +48,22 @@ class Permits(Interceptor):
         if permit.over:
             permit.over = False
         first = [permit]
-        if running.setdefault(key, first) is first:  # one step: there was none
+        if running.setdefault(key, first) is first:  # one step, which needs no guard: there was none
             return
         with SHARED:
-            permits = running.get(key)
-            if permits is None:
-                running[key] = first
-            else:
+            while (permits := running.setdefault(key, first)) is not first:
                 permits.append(permit)
-                running[key] = permits  # which the collector has removed if it has emptied it
+                if running.get(key) is permits:
+                    return
+                permits.remove(permit)  # the collector had emptied the list meanwhile, and removed it
 
     def add_all(self, permits: Iterable[LoadPermit]) -> None:
         """Have several new permits count."""
         with SHARED:
-            running = self.running
             for permit in permits:
-                if permit.key in running:
+                first = [permit]
+                if self.running.setdefault(permit.key, first) is not first:  # in one step, as in `add`
                     self.add(permit)
-                else:
-                    running[permit.key] = [permit]
 
     def drop_all(self, permits: Iterable[LoadPermit]) -> None:
         """Forget the permits of several loads that have ended."""

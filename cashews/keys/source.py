@@ -140,7 +140,7 @@ class KeySource:
     def head(self) -> Head:
         """Return the head of a function that takes calls, makes their keys, and has the signature of the subject."""
         args, kwargs = call_of(self.subject.signature)
-        key, names = self.statements("$key = "), {**self.names}
+        key, names = self.statements(f"{self.mark}key = "), {**self.names}
         return Head(str(self.bare_signature()), key, args, kwargs, names, self.mark, self.subject.signature)
 
     def statements(self, use: str) -> str:

@@ -14,16 +14,17 @@ from typing import Any, Final, cast
 from cashews._dataclass import dataclass, field
 
 OURS: Final = "$"
-"""The beginning of names in a text that are not the decorated function's. It becomes one that no parameter has."""
+"""The beginning of the names in a text that are not the decorated function's; the mark of a head takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head of a function that takes the calls of another.
 
-    `signature`: its parameters, without annotations and defaults. `key`: the statements that set ``$key``. `args`,
-    `kwargs`: the expressions of the arguments that the other function is called with. `names`: the values of names in
-    `key`. `mark`: the beginning of names that no parameter has. `defaults`: the signature with the defaults.
+    `signature`: its parameters, without annotations and defaults. `key`: the statements that set the variable ``key``
+    behind the mark. `args`, `kwargs`: the expressions of the arguments that the other function is called with. `names`:
+    the values of the names in `key`. `mark`: the beginning of names that no parameter has. `defaults`: the signature
+    with the defaults.
     """
 
     signature: str
@@ -36,13 +37,13 @@ class Head:
 
 
 def any_call(key_of: Callable[..., str]) -> Head:
-    """Return the head of a function that takes calls as they are made, and has their keys made by another."""
-    return Head("(*args, **kwargs)", "$key = $key_of(*args, **kwargs)", "args", "kwargs", {"_key_of": key_of})
+    """Return a head of ``*args, **kwargs``: calls go on as they were made, and `key_of` makes their keys."""
+    return Head("(*args, **kwargs)", "_key = _key_of(*args, **kwargs)", "args", "kwargs", {"_key_of": key_of})
 
 
 def is_plain(function: object) -> bool:
-    """Say whether a function is one that somebody has written, so that it cannot tell how its arguments were passed."""
-    return type(function) is FunctionType and not hasattr(function, "__wrapped__")
+    """Say whether a function is one that somebody has written, and has the signature that it was written with."""
+    return type(function) is FunctionType and vars(function).keys().isdisjoint({"__wrapped__", "__signature__"})
 
 
 def call_of(signature: Signature) -> tuple[str, str]:
@@ -65,17 +66,12 @@ def written(head: Head, name: str, statements: str, values: Mapping[str, object]
     :param name: the name of the decorated function, for tracebacks
     :param values: the values of the other names in the statements
     """
-    text = _filled(statements, "$make_key", head.key)
-    text = text.replace("$args", head.args).replace("$kwargs", head.kwargs).replace(OURS, head.mark)
+    text = statements.replace("$args", head.args).replace("$kwargs", head.kwargs)
+    before, _, after = text.replace(OURS, head.mark).partition(f"{head.mark}make_key")
+    depth = before.rpartition("\n")[2]
+    text = before + head.key.replace("\n", "\n" + depth) + after  # at last: it may have any character
     names = {**head.names, **{head.mark + key: value for key, value in values.items()}}
     return compiled(f"async def {head.mark}written{head.signature}", text, names, f"<calls of {name}>", head.defaults)
-
-
-def _filled(text: str, place: str, statements: str) -> str:
-    """Put statements in the place of a line, as deep as that is."""
-    before, _, after = text.partition(place)
-    depth = before.rpartition("\n")[2]
-    return before + statements.replace("\n", "\n" + depth) + after
 
 
 def compiled(

@@ -39,7 +39,7 @@ class Target:
     rules: TagRules | None = None
     """The cache's tags by key; `None` if the function's results are not stored."""
     head: Head | None = None
-    """The head of a function that takes the calls by name; `None` if this one can tell how arguments were passed."""
+    """The head of a function that takes the calls by name; `None` if users' code sees how arguments were passed."""
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Return a call and its key.

@@ -53,7 +53,9 @@ class LockHolders:
 
     def throw_out_expired(self, now: float) -> None:
         """Forget the holders whose time has passed."""
-        self.by_key = {key: holder for key, holder in self.by_key.items() if holder.until > now}
+        for key, holder in list(self.by_key.items()):
+            if holder.until <= now and self.by_key.get(key) is holder:  # the collector may release some meanwhile
+                del self.by_key[key]
         self.many = max(FEW, 2 * len(self.by_key))
 
     def renew(self, key: str, token: str, expire: float, now: float) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextvars import Context
 
+import anyio
 import pytest
 
+from cashews import Cache
 from cashews.engine.permits import Permits
 from cashews.messages import KnownTags, LoadPermit
 
@@ -54,6 +58,21 @@ def steps(turn_of):
 
 
 @pytest.mark.parametrize("add", [Permits.add, lambda permits, permit: permits.add_all([permit])])
+@pytest.mark.parametrize("before", [0, 1])
+def test_loads_that_begin_in_two_threads_at_once_count_both(add, before):
+    """Guarantee 10: that of the other thread begins right before a step of this one's turn."""
+    step, over = 1, False
+    while not over:
+        permits, mine, other = Permits(), LoadPermit("k"), LoadPermit("k")
+        earlier = [LoadPermit("k") for _ in range(before)]
+        permits.add_all(earlier)
+        over = not Collector(lambda: permits.add(other), step).interrupt(lambda: add(permits, mine))  # noqa: B023  likewise
+        assert over or set(map(id, permits.of("k"))) == set(map(id, [mine, other, *earlier]))
+        step += 1
+    assert step > 5
+
+
+@pytest.mark.parametrize("add", [Permits.add, lambda permits, permit: permits.add_all([permit])])
 def test_a_load_that_begins_counts(add):
     """Guarantee 10."""
     for permits, other in steps(lambda permits, other: lambda: add(permits, other)):
@@ -95,3 +114,24 @@ def test_loads_can_be_counted():
 
     for permits, _ in steps(turn_of):
         assert len(permits) == 1
+
+
+async def test_a_load_that_is_collected_in_another_context_ends_in_silence():
+    async with Cache.open("mem://") as cache:
+        began = []
+
+        @cache(ttl=60, key="inner")
+        async def inner():
+            began.append(1)
+            await anyio.sleep(3600)
+
+        @cache(ttl=60, key="outer")
+        async def outer():
+            await inner()
+
+        abandoned = outer()
+        Context().run(abandoned.send, None)
+        assert began == [1]
+        del abandoned
+        gc.collect()
+        assert cache.statistics().loads == 0

@@ -124,6 +124,65 @@ async def test_a_decorator_beneath_can_tell_how_arguments_are_passed(cache, deco
     assert seen == [((1,), {}), ((), {"a": 2}), ((3,), {"b": 4})]
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "by place"])
+@every_decorator
+async def test_a_callable_tag_can_tell_how_arguments_are_passed(cache, decorate, named):
+    """One that does not name every parameter works as long as nobody passes more."""
+    tag = (lambda *, a, **_: f"a:{a}") if named else (lambda a, *_: f"a:{a}")
+    runs = []
+
+    @decorate(cache, key="k:{a}:{b}", tags=[tag])
+    async def function(a, b=2):
+        runs.append(a)
+        return a + b
+
+    for _ in range(2):
+        assert await (function(a=1) if named else function(1)) == 3
+    assert await cache.get_key_tags(function.key(1)) == ("a:1",)
+
+
+@every_decorator
+async def test_a_signature_that_is_not_the_function_s_own_is_not_called_by(cache, decorate):
+    @decorate(cache, key="k:{a}")
+    @signed("a", "b")
+    async def function(**kwargs):
+        return kwargs
+
+    for _ in range(2):
+        assert await function(a=1) == {"a": 1}
+
+
+def signed(*names):
+    """Give a function the signature of some parameters with a default."""
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=0) for name in names]
+
+    def give(function):
+        function.__signature__ = inspect.Signature(parameters)
+        return function
+
+    return give
+
+
+@pytest.mark.parametrize("text", ["price$", "$args", "$kwargs", "$make_key", "$", "_", "{{$key}}", "$found\n$x"])
+@pytest.mark.parametrize("place", ["template", "prefix"])
+@every_decorator
+async def test_a_key_may_have_any_text(cache, decorate, text, place):
+    """Guarantee 5."""
+    key = {"key": text + ":{x}"} if place == "template" else {"key": "{x}", "prefix": text.strip("{}")}
+    runs = []
+
+    @decorate(cache, **key)
+    async def function(*, x):
+        runs.append(x)
+        return x
+
+    assert [await function(x=1), await function.peek(x=1)] == [1, 1]
+    assert await cache.exists(function.key(x=1))
+    assert await function.invalidate(x=1)
+    await function(x=1)
+    assert runs == [1, 1]
+
+
 async def test_a_condition_can_tell_how_arguments_are_passed(cache):
     seen = []
 

@@ -57,7 +57,10 @@ class Seizing:
         return lock
 
     def let_go(self, lock: HeldLock) -> bool:
-        """End the body of a lock that was seized, and give the lock back if that can be done in place; says whether."""
+        """End the body of a lock that was seized, and give the lock back if that can be done in place.
+
+        Says whether that was done; a lock that another holds by now is left to it.
+        """
         key, held = lock.key, self._tasks.held
         if held.get(key) == [lock]:
             del held[key]
