@@ -23,8 +23,8 @@ class Passing:
     """The two functions of one type of message.
 
     `arguments(message)` returns the arguments with which the public command makes a message. `pass_on(message, proceed,
-    *args, **kwargs)` proceeds with the message, or with one like it if these arguments are others. An argument that is not
-    given stays as it is, and so do the keys of a command of many if none is; more of them than the command has are
+    *args, **kwargs)` proceeds with the message, or with one like it if these arguments are others. An argument that is
+    not given stays as it is, and so do the keys of a command of many if none is; more of them than the command has are
     ignored. It raises a WrongArgumentError if the command has no argument of a name.
     """
 
