@@ -56,7 +56,8 @@ async def _counted(remote: Remote, message: m.SliceIncr | m.AdmitSlice) -> list[
 
 async def admit(remote: Remote, message: m.Admit) -> float:
     key, rules = message.key, (message.limit, milliseconds(message.period), lifetime(message.ban))
-    return integer(await scripts.ADMIT.ask(remote.at(key), (key,), *rules)) / 1000
+    left = integer(await scripts.ADMIT.ask(remote.at(key), (key,), *rules))
+    return (left + 1) / 1000 if left else 0.0  # a key lives through the millisecond in which it ends
 
 
 async def enter_circuit(remote: Remote, message: m.EnterCircuit) -> float | m.Refusal:
