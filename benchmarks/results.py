@@ -38,12 +38,13 @@ class Results:
             found += [(name, each.subject.name, each.error) for each in singles if each.error]
         return found
 
-    def rounds(self) -> Iterator[tuple[str, str, str, int, float, float | None]]:
+    def rounds(self) -> Iterator[tuple[str, str, str, int, str, str]]:
         """Yield each round: suite, case, subject, number, seconds of one call, and how many times as long as ours."""
         for suite, latency in self.suites.items():
             for outcome in latency.outcomes:
-                ratios = latency.ratios(outcome) or [None] * len(outcome.seconds)
-                for number, (seconds, ratio) in enumerate(zip(outcome.seconds, ratios, strict=True), 1):
+                times = [f"{seconds:.4g}" for seconds in outcome.seconds]
+                ratios = [f"{ratio:.4g}" for ratio in latency.ratios(outcome)] or [""] * len(times)
+                for number, (seconds, ratio) in enumerate(zip(times, ratios, strict=True), 1):
                     yield suite, outcome.case.name, outcome.subject.name, number, seconds, ratio
 
     def as_json(self) -> dict[str, Any]:
