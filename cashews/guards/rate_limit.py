@@ -15,6 +15,7 @@ from cashews.exceptions import RateLimitError
 from cashews.guards.guard import Guard, label_of, require_positive, resolve_positive
 from cashews.messages import Admit, AdmitSlice, Message
 from cashews.runners.call import Call, Compiled, Target, resolve
+from cashews.ttl import TTLRule
 
 Action = Callable[..., Any]
 """Called with the arguments of a refused call, plain or async, instead of raising RateLimitError."""
@@ -28,49 +29,53 @@ class RateLimit(Guard):
     limit: int
     period: Compiled
     action: Action | None
+    ban: Compiled = None
+    """How long calls are refused from the first refusal on; until the end of the window if `None`."""
 
     @abstractmethod
-    def message(self, key: str, period: float, call: Call) -> Message[float]:
+    def message(self, key: str, period: float, ban: float | None) -> Message[float]:
         """Return the message that counts a call; it is answered by 0, or by the seconds to wait."""
 
     def bound(self, target: Target) -> Callable[..., Awaitable[Any]]:
         """Return the function behind its limit; a call that is counted in place takes one coroutine of ours."""
         key_of, function, engine, message_of = target.key, target.function, self.engine, self.message
-        fixed = self.period if isinstance(self.period, float) else None
+        by_call = isinstance(self.period, TTLRule)
+        durations = None if by_call or isinstance(self.ban, TTLRule) else self._durations(Call((), {}, ""))
 
         @wraps(function)
         async def run(*args: Any, **kwargs: Any) -> Any:
-            call = Call(args, kwargs, key_of(*args, **kwargs))
-            key, period = call.key, fixed
-            if period is None:  # windows of a length that depends on the call are kept apart by it
-                period = resolve_positive("period", self.period, call)
-                key = f"{key}:{period:.12g}"
-            message = message_of(key, period, call)
+            window = key = key_of(*args, **kwargs)
+            period, ban = durations or self._durations(Call(args, kwargs, key))
+            if by_call:  # windows of a length that depends on the call are kept apart by it
+                window = f"{key}:{period:.12g}"
+            message = message_of(window, period, ban)
             wait: float | NotNowType = NOT_NOW
             if not engine.running:  # else a load of the key might have to hear of it
                 wait = engine.in_place(message, True)
             if wait is NOT_NOW:
                 wait = await engine.ask(message)
             if wait:
-                return await refuse(self.action, call, RateLimitError(call.key, self.limit, period, wait))
+                error = RateLimitError(key, self.limit, period, wait)
+                return await refuse(self.action, Call(args, kwargs, key), error)
             return await function(*args, **kwargs)
 
         return run
+
+    def _durations(self, call: Call) -> tuple[float, float | None]:
+        period, ban = resolve_positive("period", self.period, call), resolve(self.ban, call, None)
+        return period, None if ban is None else require_positive("ttl", ban)
 
 
 @dataclass(frozen=True, slots=True)
 class FixedWindow(RateLimit):
     """A window that begins with its first call; the first refusal bans for `ban` seconds."""
 
-    ban: Compiled
-
     @property
     def label(self) -> str:
         return label_of("fixed", self.limit, self.period)
 
-    def message(self, key: str, period: float, call: Call) -> Admit:
-        ban = resolve(self.ban, call, None)
-        return Admit(key, self.limit, period, None if ban is None else require_positive("ttl", ban))
+    def message(self, key: str, period: float, ban: float | None) -> Admit:
+        return Admit(key, self.limit, period, ban)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class SlidingWindow(RateLimit):
     def label(self) -> str:
         return label_of("sliding", self.limit, self.period)
 
-    def message(self, key: str, period: float, call: Call) -> AdmitSlice:
+    def message(self, key: str, period: float, ban: float | None) -> AdmitSlice:
         now = self.engine.clock.wall()
         return AdmitSlice(key, now - period, now, self.limit, period)
 
