@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
+from threading import get_ident
 from typing import Any, TypeVar
 
 from cashews._typing import ABSENT, NOT_NOW, AbsentType, NotNowType, assert_never
@@ -67,9 +68,11 @@ class Runner:
         """Answer a call, given the finding of a straight line that is neither the answer nor absence."""
         if found is NOT_NOW:
             found = self._engine.in_place(self._strategy.read(call.key, ABSENT), True)
-        if found is NOT_NOW:
-            found = await self._read(call)
         counts, strategy = self._counts, self._strategy
+        if found is NOT_NOW:
+            loads, found = counts.loads, await self._read(call)
+            if found is ABSENT and loads != counts.loads and self._engine.home_thread != get_ident():
+                found = await self._read(call)  # from another loop, the end of a load may be heard of before a read's
         verdict = None if found is NOT_NOW else strategy.judge(found, self._engine.clock.wall(), self._draw)
         match verdict:
             case Load():
