@@ -123,7 +123,7 @@ async def test_a_load_that_is_collected_in_another_context_ends_in_silence():
         @cache(ttl=60, key="inner")
         async def inner():
             began.append(1)
-            await anyio.sleep(3600)
+            await anyio.sleep_forever()
 
         @cache(ttl=60, key="outer")
         async def outer():

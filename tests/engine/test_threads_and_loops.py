@@ -10,7 +10,7 @@ import anyio.from_thread
 import anyio.to_thread
 import pytest
 
-from cashews import Cache, TransactionMode
+from cashews import Cache, Command, TransactionMode
 from cashews.exceptions import CacheClosedError, EventLoopError, LockedError, TransactionError
 from tests.engine.elsewhere import LOOPS, PATIENCE, elsewhere, use_decorators, use_everything, use_transactions
 from tests.internals import inside
@@ -78,6 +78,42 @@ async def test_loads_run_in_the_loop_of_their_caller_and_are_shared_in_it_alone(
     assert sorted(runs) == sorted([threading.get_ident(), there])
     assert await load() == "value"
     assert stored.statistics().loads == 0
+
+
+@LOOPS
+async def test_a_read_that_is_heard_of_after_a_load_is_made_again(memory, other):
+    """Guarantee 9: it has found nothing, and the load that it might have joined has ended meanwhile."""
+    await memory.ping()  # the home is here
+    runs, reads, loaded = [], [], threading.Event()
+
+    async def slow(call, command, _backend, *args, **kwargs):
+        reply = await call(*args, **kwargs)
+        if command is Command.GET:
+            reads.append(reply)
+            if len(reads) == 2:
+                await anyio.to_thread.run_sync(loaded.wait, PATIENCE)
+        return reply
+
+    memory.add_middleware(slow)
+
+    @memory(ttl=100, key="k")
+    async def load():
+        runs.append(len(runs))
+        while len(reads) < 2:
+            await anyio.lowlevel.checkpoint()
+        return "value"
+
+    async def ask():
+        assert await load() == "value"
+        loaded.set()
+
+    async def twice():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            tasks.start_soon(ask)
+
+    await elsewhere(twice, other)
+    assert runs == [0]
 
 
 @LOOPS
