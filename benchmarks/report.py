@@ -35,7 +35,8 @@ is answered. Each library is measured in turns with this one, and ratios are tho
 
 NEAR = """\
 The same cases with `client_side=True`, in memory and on a server. The original runs with redis-py 5.3, since its \
-client side hears of no change with a later one. Each is measured in turns with this library's client-side cache."""
+client side hears of no change with a later one. The server remembers every key that is read \
+(`tracking-table-max-keys 0`). Each is measured in turns with this library's client-side cache."""
 
 DISK = """\
 Files in the folder for temporary files of this machine, with the settings that they have unless one asks for others. \

@@ -22,14 +22,16 @@ class ServerError(Exception):
 
 
 @contextmanager
-def server(environment: Environment) -> Generator[str]:
+def server(environment: Environment, *settings: str) -> Generator[str]:
     """Run a server that keeps nothing on disk, and give its URL.
 
+    :param settings: more of its command line
     :raises ServerError: if there is none on this machine, or it does not start
     """
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = [_binary(environment), "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder]
+        binary = _binary(environment)
+        command = [binary, "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder, *settings]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
                 _wait_for(process, port)
