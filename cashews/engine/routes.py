@@ -226,7 +226,7 @@ class Routes(Sequence[Route]):
         if sole is not None:
             return sole.direct or SHUT
         lines = {prefix: route.direct or SHUT for prefix, route in self._by_prefix.items()}
-        return _by_prefix(self._lengths, lines) if any(route.direct for route in self) else SHUT
+        return _lines_of_stores(self._lengths, lines) if any(route.direct for route in self) else SHUT
 
     def matching(self, pattern: str) -> list[Route]:
         """Return the routes that may hold keys which match a pattern.
@@ -279,7 +279,7 @@ class Routes(Sequence[Route]):
         self._changed()
 
 
-def _by_prefix(lengths: Sequence[int], lines: Mapping[str, Direct]) -> Direct:
+def _lines_of_stores(lengths: Sequence[int], lines: Mapping[str, Direct]) -> Direct:
     """Return the straight lines to several stores. Each looks the store up itself: a call less for every read.
 
     :param lengths: the different lengths of the prefixes, the greatest first

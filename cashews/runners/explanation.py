@@ -13,7 +13,7 @@ from cashews.engine.flights import waiting_for
 from cashews.exceptions import NoKeyError
 from cashews.messages import GetExpire, GetKeyTags, LockTimeLeft
 from cashews.runners.call import Call, Plan, Target
-from cashews.runners.stages import lock_name
+from cashews.runners.stages import load_lock_name
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Verdict
 
 TEXTS: Mapping[type[Verdict], str] = {
@@ -122,7 +122,7 @@ class Explainer:
             loads=len(loads),
             waiters=waiting_for(loads),
             refreshing=self.is_refreshing(key),
-            locked_for=None if self.plan.lease is None else await engine.ask(LockTimeLeft(lock_name(key))),
+            locked_for=None if self.plan.lease is None else await engine.ask(LockTimeLeft(load_lock_name(key))),
             is_off=engine.is_off(Command.GET, key),
         )
 

@@ -34,7 +34,7 @@ Functions: TypeAlias = Sequence[tuple[object, Signature]]
 """Functions that hand calls on, from the outside in, with their signatures."""
 
 
-def lock_name(key: str) -> str:
+def load_lock_name(key: str) -> str:
     """Return the name of the lock under which a key is loaded."""
     return f"{key}:lock"
 
@@ -151,7 +151,7 @@ class UnderLock:
     observer: CallObserver
 
     async def __call__(self, call: Call, permit: LoadPermit) -> Outcome:
-        engine, name = self.engine, lock_name(call.key)
+        engine, name = self.engine, load_lock_name(call.key)
         if engine.is_off(Command.SET_LOCK, call.key) or engine.load_locks.waits_for_itself(name):
             return await self.load(call, permit)
         outcomes: list[Outcome] = []

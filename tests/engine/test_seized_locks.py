@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 
 import anyio
 import pytest
 
-from cashews import Cache, Command, LockedError, invalidate_further
+from cashews import Cache, Command, LockedError
 from cashews._typing import NOT_NOW
 from cashews.messages import HELD, ListLocks, LockTimeLeft, SetLock
+from tests.engine.states import STATES
 from tests.internals import inside
 
 KEYS = ("free", "held", "expired")
 
 
-async def pass_through(call, _cmd, _backend, *args, **kwargs):
-    return await call(*args, **kwargs)
-
-
-STATES = {
-    "plain": lambda _cache: nullcontext(),
-    "callback on get": lambda cache: cache.callback(lambda *_: None, Command.GET),
-    "callback on set_lock": lambda cache: cache.callback(lambda *_: None, Command.SET_LOCK),
-    "callback on unlock": lambda cache: cache.callback(lambda *_: None, Command.UNLOCK),
-    "off in this context": lambda cache: cache.disabling(Command.SET_LOCK),
-    "invalidating": lambda _cache: invalidate_further(),
-    "detecting": lambda cache: cache.detect,
-    "middleware": lambda cache: nullcontext(cache.add_middleware(pass_through)),
-    "get is off": lambda cache: nullcontext(cache.disable(Command.GET)),
-    "set_lock is off": lambda cache: nullcontext(cache.disable(Command.SET_LOCK)),
-    "unlock is off": lambda cache: nullcontext(cache.disable(Command.UNLOCK)),
-    "all is off": lambda cache: nullcontext(cache.disable()),
-    "listener of removals": lambda cache: nullcontext(cache.on_remove(lambda *_: None)),
-    "two stores": lambda cache: nullcontext(cache.setup("mem://", prefix="other:")),
-}
-STRAIGHT = {"plain", "callback on get", "get is off", "listener of removals"}
+STRAIGHT = {"plain", "callback on get", "callback on set", "get is off", "set is off", "listener of removals"}
 """The states in which nothing is in the way of a lock."""
 
 
@@ -91,7 +71,7 @@ async def test_a_body_runs_under_its_lock_in_every_state(cache, state):
         with cache.disabling(Command.GET):
             seen.append((await cache.is_locked("k"), await cache.set_lock("k", "other", 60)))
 
-    is_on = state not in {"off in this context", "set_lock is off", "all is off"}
+    is_on = state not in {"set_lock is off in this context", "set_lock is off", "all is off"}
     with STATES[state](cache):
         await look()
     cache.enable()

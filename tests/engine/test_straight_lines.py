@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cashews import Cache, Command, NotConfiguredError, invalidate_further
+from cashews import Cache, Command, NotConfiguredError
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.messages import Get, GetHit, Set
 from cashews.strategies.entry import Entry, Returned
+from tests.engine.states import STATES
 from tests.internals import inside
 
 KEYS = ("stored", "expiring", "expired", "member", "absent")
 
 
-async def pass_through(call, _cmd, _backend, *args, **kwargs):
-    return await call(*args, **kwargs)
-
-
-STATES = {
-    "plain": lambda _cache: nullcontext(),
-    "callback on get": lambda cache: cache.callback(lambda *_: None, Command.GET),
-    "callback on set": lambda cache: cache.callback(lambda *_: None, Command.SET),
-    "off in this context": lambda cache: cache.disabling(Command.GET),
-    "invalidating": lambda _cache: invalidate_further(),
-    "detecting": lambda cache: cache.detect,
-    "middleware": lambda cache: nullcontext(cache.add_middleware(pass_through)),
-    "get is off": lambda cache: nullcontext(cache.disable(Command.GET)),
-    "set is off": lambda cache: nullcontext(cache.disable(Command.SET)),
-    "all is off": lambda cache: nullcontext(cache.disable()),
-    "listener of removals": lambda cache: nullcontext(cache.on_remove(lambda *_: None)),
-    "two stores": lambda cache: nullcontext(cache.setup("mem://", prefix="other:")),
-}
-STRAIGHT = {"plain", "two stores"}
+LOCKS = {"callback on set_lock", "callback on unlock", "set_lock is off", "unlock is off"}
+STRAIGHT = {"plain", "two stores"} | LOCKS
 """The states in which nothing is in the way."""
 
 
@@ -170,7 +153,7 @@ async def test_nothing_goes_straight_while_a_long_commit_is_applied(cache):
     assert engine.look("w2999") is True
 
 
-@pytest.mark.parametrize("block", ["off in this context", "invalidating"])
+@pytest.mark.parametrize("block", ["get is off in this context", "invalidating"])
 async def test_a_change_in_a_context_leaves_the_lines_of_all_others_straight(cache, block):
     """The settings of a context are looked at by each call in it, and are no part of what is worked out for all."""
     engine, turns = inside(cache).engine, inside(cache).turns_in_place("k")
