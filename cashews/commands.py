@@ -49,3 +49,5 @@ class Command(enum.Enum):
     BREAK_LOCK = "break_lock"
     PING = "ping"
     CLEAR = "clear"
+
+    __hash__ = object.__hash__  # each member is one object, and `Enum` would hash its name in Python

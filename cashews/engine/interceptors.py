@@ -42,14 +42,14 @@ class Switch(Interceptor):
 
     def is_off(self, command: Command) -> bool:
         """Say whether a command is declined here and now."""
-        return command in self.off or self._is_off_here(command)
-
-    def _is_off_here(self, command: Command) -> bool:
+        if command in self.off:
+            return True
         here = AMBIENT.get()
-        return here is not None and any(
-            off.engine is self._engine and command in off.commands and off.prefix in {None, self._prefix}
-            for off in here.off
-        )
+        if here is not None:
+            for off in here.off:
+                if command in off.commands and off.engine is self._engine and off.prefix in {None, self._prefix}:
+                    return True
+        return False
 
     def concerns(self, command: Command) -> bool:
         return self.is_off(command)
