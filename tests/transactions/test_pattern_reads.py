@@ -134,6 +134,39 @@ async def test_a_new_key_of_a_pattern_that_was_read_refuses_the_commit(cache, mo
 
 @pytest.mark.over_slots
 @isolated
+@over_reads
+async def test_a_key_that_came_before_it_was_written_here_refuses_the_commit(cache, mode, outside, read):
+    """Guarantee 16: the transaction has read that nobody was there, and would write over the newcomer."""
+    with pytest.raises(TransactionConflictError, match="\\*'"):  # noqa: PT012  what ends the block is the subject
+        async with cache.transaction(mode) as tx:
+            assert await read(cache) == 0
+            await outside(cache.set, "on call:a", 1)
+            await cache.set("on call:a", 2)
+            assert await read(cache) > 0, "which excuses nothing"
+    assert tx.outcome is CommitOutcome.ABORTED
+    assert await cache.get("on call:a") == 1
+
+
+@pytest.mark.over_slots
+@isolated
+async def test_a_key_that_came_behind_a_scan_refuses_the_commit(cache, mode, outside):
+    """Guarantee 16: the scan had passed its place, and this transaction wrote it before the scan had ended."""
+    await cache.set_many({f"k:{number}": 1 for number in range(300)})
+    found = set()
+    try:
+        async with cache.transaction(mode):
+            async for key in cache.scan("k:*", batch_size=10):
+                if not found:
+                    await outside(cache.set, "k:new", 1)
+                    await cache.set("k:new", 2)
+                found.add(key)
+    except TransactionConflictError:
+        assert "k:new" not in found
+    assert await cache.get("k:new") == (2 if "k:new" in found else 1), "where it lies is the store's affair"
+
+
+@pytest.mark.over_slots
+@isolated
 async def test_own_keys_are_no_news(cache, mode):
     await cache.set_many({"k:1": 1, "k:2": 2})
     async with cache.transaction(mode) as tx:

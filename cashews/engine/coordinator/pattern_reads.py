@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
@@ -34,6 +34,8 @@ class ScanPosition:
     """The keys that were written before the scan."""
     held: Held
     """The keys that are locked since the scan began, or before."""
+    known: set[str]
+    """The keys that were locked when it began, and those that it has found."""
     left: tuple[str, ...] = ()
     """The matching ones of the own keys that have yet to come."""
     at: object | None = None
@@ -43,7 +45,8 @@ class ScanPosition:
 class PatternReads:
     """The patterns that a transaction has read on one store.
 
-    Locks keep found keys as they are; keys that come are found out by the proof. Of two transactions that read by a
+    Locks keep found keys as they are; keys that come are found out by the proof, and so are those that came before the
+    transaction locked them, to write them. Of two transactions that read by a
     pattern the keys that the other writes, the second to prove its patterns finds out: no other transaction proves
     between a proof and the end of its commit.
 
@@ -63,7 +66,8 @@ class PatternReads:
 
     def forget(self) -> None:
         """Forget the patterns."""
-        self._patterns: dict[tuple[str, ...], str] = {}
+        self._patterns: dict[tuple[str, ...], tuple[str, set[str]]] = {}
+        """The patterns by their pieces, each with the keys that its first scan knew."""
 
     @property
     def unproven(self) -> bool:
@@ -100,31 +104,36 @@ class PatternReads:
 
         :raises NotSupportedError: if the pattern would have to be proven, and the store cannot hold the lock of that
         """
-        place, pieces = message.cursor, pieces_of(message.pattern)
+        pieces = pieces_of(message.pattern)
         if self._locks.isolated and len(pieces) > 1 and not self._store.acts_as_one:
             raise NotSupportedError(self._store.name, BEYOND_SLOTS)
         if self._locks.isolated and len(pieces) > 1:
             await self._locks.lock_in_store()
-        since = place.held if isinstance(place, ScanPosition) else self._locks.held
-        page = await self.next_page(message)
-        if page.cursor is None and self._locks.isolated and since is self._locks.held and len(pieces) > 1:
-            self._patterns[pieces] = message.pattern
+        place = self._place_of(message)
+        page = await self._page_at(place, message)
+        if page.cursor is None and self._locks.isolated and place.held is self._locks.held and len(pieces) > 1:
+            self._patterns.setdefault(pieces, (message.pattern, place.known))
         return page
 
-    async def next_page(self, message: m.Paged[Any]) -> m.Page[Any]:
+    def next_page(self, message: m.Paged[Any]) -> Awaitable[m.Page[Any]]:
         """Read the next page, the keys of which are locked; the pattern does not count as read."""
-        place = message.cursor
-        if not isinstance(place, ScanPosition):
-            written = self._overlay().written
-            matching = filter(matcher(message.pattern), written)
-            place = ScanPosition(frozenset(written), self._locks.held, tuple(matching))
+        return self._page_at(self._place_of(message), message)
+
+    def _place_of(self, message: m.Paged[Any]) -> ScanPosition:
+        if isinstance(message.cursor, ScanPosition):
+            return message.cursor
+        written, held = self._overlay().written, self._locks.held
+        return ScanPosition(frozenset(written), held, set(held), tuple(filter(matcher(message.pattern), written)))
+
+    async def _page_at(self, place: ScanPosition, message: m.Paged[Any]) -> m.Page[Any]:
         if place.left:
             keys, left = place.left[: message.batch_size], place.left[message.batch_size :]
             own = [(key, None) if isinstance(message, m.GetMatch) else key for key in keys]
             return m.Page(self._as_they_are_here(own), replace(place, left=left))
         await self._locks.begin_reading()
         message = replace(message, cursor=place.at)
-        page = await (self._locked_page(message) if self._locks.isolated else self._store.ask(message, strict=True))
+        isolated = self._locks.isolated
+        page = await (self._locked_page(message, place.known) if isolated else self._store.ask(message, strict=True))
         items = [item for item in page.items if _key_of(item) not in place.own]
         if self._overlay().deleted_tags:
             items = [item for item in items if not await self._has_gone(_key_of(item))]
@@ -146,13 +155,14 @@ class PatternReads:
                 here.append((item[0], value))
         return here
 
-    async def _locked_page(self, message: m.Paged[Any]) -> m.Page[Any]:
-        """Read the next page and lock its keys; those that are gone by then are left out."""
+    async def _locked_page(self, message: m.Paged[Any], known: set[str]) -> m.Page[Any]:
+        """Read the next page and lock its keys, which are known then; those that are gone by then are left out."""
         pieces = pieces_of(message.pattern)
         if len(pieces) == 1:  # the pattern is a key, and is locked if it is absent, too
             await self._locks.lock(pieces)
         page = await self._store.ask(m.Scan(message.pattern, message.batch_size, message.cursor), strict=True)
         keys, held = tuple(page.items), None
+        known.update(keys)
         values: tuple[object, ...] = ()
         while keys and held is not self._locks.held:  # else another task has committed, and given the locks back
             waited = await self._locks.lock(keys)
@@ -180,21 +190,21 @@ class PatternReads:
         await self._locks.hold(PROOF, there=self._locks.shared)
         patterns = list(self._patterns.values())
         self.forget()
-        for pattern in patterns:
-            await self._prove(pattern)
+        for pattern, known in patterns:
+            await self._prove(pattern, known)
 
-    async def _prove(self, pattern: str) -> None:
+    async def _prove(self, pattern: str, known: set[str]) -> None:
         scan: m.Scan | None = m.Scan(pattern)
         while scan is not None:
             page = await self._store.ask(scan, strict=True)
-            for key in set(page.items).difference(self._locks.held):
+            for key in set(page.items).difference(known):
                 if await self._is_new(key):
                     raise TransactionConflictError(pattern)
             scan = None if page.cursor is None else m.Scan(pattern, cursor=page.cursor)
             await checkpoint()
 
     async def _is_new(self, key: str) -> bool:
-        """Say whether a key that is not locked was written by a transaction: bits, windows and limits never are."""
+        """Say whether a key may have been written by a transaction: bits, windows and limits never are."""
         state = await self._store.ask(m.Peek(key), strict=True)
         return not (state.absent or state.foreign)
 
