@@ -31,6 +31,8 @@ class Attempt:
     endless: bool = False
     """Whether it waits without a timeout."""
     reply: ReplySlot[bool] = field(init=False, repr=False)
+    arrival: int = 0
+    """The number of its arrival among the tasks of all event loops: the lower one is served first."""
     watch: Watch | None = None
     answered: bool = False
     """Whether the store has answered at all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable
 
 from cashews._typing import NOT_NOW
 from cashews.actors.portal import HOLDER
@@ -18,10 +18,9 @@ from cashews.messages import TRANSACTION
 class Seizing:
     """Takes free locks for bodies of the tasks of one event loop, and gives them back: no message, and no wait.
 
-    A lock that is seized is its own holder in the store.
+    A lock that is seized is its own holder in the store. None is seized that a task waits for, of any event loop.
 
     :param task_here: answers the calling task, if the others that hold locks and wait for them run in its event loop
-    :param queued: the keys of the locks that tasks wait for
     """
 
     def __init__(
@@ -29,14 +28,12 @@ class Seizing:
         stores: LockStores,
         tasks: TaskLocks,
         watches: Watches,
-        queued: Container[str],
         task_here: Callable[[], object | None],
     ) -> None:
         self._stores = stores
         self._tasks = tasks
         self._watched = watches.table.by_key
         self._wake = watches.wake
-        self.queued = queued
         self._task_here = task_here
 
     def seize(self, key: str, token: str = UNNAMED) -> HeldLock | None:
@@ -45,7 +42,7 @@ class Seizing:
         :param token: the token of the lock; one that nobody else gets to see needs none of its own
         """
         task, held, lines = self._task_here(), self._tasks.held, self._stores.direct_locks
-        if task is None or key in held or key in self.queued or key.endswith(TRANSACTION):
+        if task is None or key in held or key in self._watched or key.endswith(TRANSACTION):
             return None
         lock = HeldLock(key, token, 0, None)  # the rest by assignment: each keyword would cost 60 ns
         lock.until, lock.store, lock.stored_key, lock.task = math.inf, lines.store, key, HOLDER.get() or task

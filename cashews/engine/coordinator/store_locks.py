@@ -75,7 +75,7 @@ class StoreLocks:
             table=None if beside is None else beside.watch_table,
         )
         self._tasks = TaskLocks(None if beside is None else beside.tasks)
-        self._seizing = Seizing(stores, self._tasks, self._watches, self._queues.by_lock, task_here)
+        self._seizing = Seizing(stores, self._tasks, self._watches, task_here)
         self.seize, self.let_go = self._seizing.seize, self._seizing.let_go
         leases = LockLeases(stores, keeper)
         self.start_renewing, self.stop_renewing = leases.start, leases.stop
@@ -194,8 +194,8 @@ class StoreLocks:
 
     async def _first_try(self, attempt: Attempt) -> int:
         key = attempt.lock.key
-        queued = key in self._queues.by_lock
-        if queued and (self._stores.is_plain(key) or not self.held_here(key)):
+        wanted = self.watch_table.is_wanted(key)
+        if wanted and (self._stores.is_plain(key) or not self.held_here(key)):
             attempt.answered = True
             return HELD
         return await self._try(attempt)
@@ -216,48 +216,59 @@ class StoreLocks:
     async def _wait_in_turn(self, attempt: Attempt) -> int:
         """Wait for a lock in its queue; answers the fencing number, or `REFUSED`."""
         lock, answer = attempt.lock, HELD
-        attempt.reply = self._loop().reply_slot()
+        attempt.reply, attempt.arrival = self._loop().reply_slot(), next(self.watch_table.arrivals)
         queues = self._queues  # from here on: they are new if those before belonged to a loop that has ended
         try:
             try:
-                if not queues.join(lock.key, attempt) and not await attempt.reply:
+                if queues.join(lock.key, attempt):
+                    attempt.watch = self._watches.add(lock.key, attempt.arrival)
+                elif not await attempt.reply:
                     return REFUSED
-                if attempt.watch is None:
-                    attempt.watch = await self._watches.watch(lock.key)
+                assert attempt.watch is not None
                 answer = await self._until_answered(attempt, attempt.watch)
             finally:
-                await self._pass_on(queues, attempt, refused=answer == REFUSED)
+                await self._pass_on(queues, attempt, answer)
         except BaseException:
             if answer > 0:  # and cancelled since
                 await self.give_back(lock, quietly=True)
             raise
         return answer
 
-    async def _pass_on(self, queues: LockQueues[Attempt], attempt: Attempt, *, refused: bool) -> None:
+    async def _pass_on(self, queues: LockQueues[Attempt], attempt: Attempt, answer: int) -> None:
         """Leave a queue; the heir takes over the watch, if it would ask the store for the same one.
 
         A store that refuses the lock refuses it to the whole queue: nobody waits for an outage behind another.
         """
         key, watch, plain = attempt.lock.key, attempt.watch, self._stores.is_plain(attempt.lock.key)
         heir = queues.leave(key, attempt) if attempt in queues.by_lock.get(key, ()) else None
+        if watch is not None:
+            watch.arrival = math.inf
         if heir is not None and queues is self._queues:
-            if refused and plain:
+            if answer == REFUSED and plain:
                 for other in queues.by_lock.pop(key):
                     other.reply.give(False)
             else:
                 if watch is not None and watch.told and plain:
                     heir.watch, watch = watch, None
+                    heir.watch.arrival = heir.arrival
+                else:
+                    heir.watch = self._watches.add(key, heir.arrival)
                 heir.reply.give(True)
+        if answer <= REFUSED:  # the next may be a task of another loop
+            self.wake(key)
         if watch is not None:
             await self._watches.unwatch(key, watch)
 
     async def _until_answered(self, attempt: Attempt, watch: Watch) -> int:
-        """Try a lock whenever it may be free; answers the fencing number, or `REFUSED`."""
+        """Try a lock whenever it may be free and nobody came before; answers the fencing number, or `REFUSED`."""
         key, refusals, passings = attempt.lock.key, 0, 0
+        if not watch.told:
+            await self._watches.listen(key, watch)
         while refusals < REFUSALS:
             watch.released = anyio.Event()
             self.turns += 1
-            answer = await self._try(attempt)
+            is_next = not self.watch_table.is_wanted(key, before=attempt.arrival)
+            answer = await self._try(attempt) if is_next else HELD
             if answer >= REFUSED:
                 return answer
             left = await self._stores.ask(LockTimeLeft(key))
@@ -267,7 +278,7 @@ class StoreLocks:
                 refusals += 1
             else:  # its holder has released it since; time and again only if `LockTimeLeft` is not served
                 passings += 1
-                if passings > PROMPT:
+                if passings > PROMPT or not is_next:
                     await self._watches.wait(key, watch, LONGEST_PAUSE)
         return REFUSED
 
@@ -366,7 +377,6 @@ class StoreLocks:
     def forget_tasks(self) -> None:
         """Forget the waiters of a loop that has ended, and free the locks that its tasks held for as long as it ran."""
         self._queues = LockQueues()
-        self._seizing.queued = self._queues.by_lock
         self._watches.forget()
         for lock in self._tasks.forget_all():
             self._free(lock)

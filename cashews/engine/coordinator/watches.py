@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from itertools import count
 from random import Random
 from typing import Final
 
@@ -29,10 +30,12 @@ BRIEF: Final = 0.1
 class Watch:
     """A task that looks at a lock again when it is released."""
 
-    __slots__ = ("_loop", "pause", "released", "told")
+    __slots__ = ("_loop", "arrival", "pause", "released", "told")
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, arrival: float) -> None:
         self._loop = loop
+        self.arrival = arrival
+        """The number of its task among those of all event loops that want the lock; infinite if it only looks."""
         self.released = anyio.Event()
         self.told = False
         """Whether the releases of other processes set `released`, too."""
@@ -57,6 +60,8 @@ class WatchTable:
     def __init__(self) -> None:
         self.by_key: dict[str, list[Watch]] = {}
         """The watches, for reading: `key in table.by_key` says whether anybody watches, and costs the least."""
+        self.arrivals = count()
+        """The numbers of tasks that want a lock, in the order in which they came."""
 
     def __len__(self) -> int:
         return len(self.by_key)
@@ -78,6 +83,10 @@ class WatchTable:
     def of(self, key: str) -> tuple[Watch, ...]:
         """Return the watches of a lock."""
         return tuple(self.by_key.get(key, ()))
+
+    def is_wanted(self, key: str, before: float = math.inf) -> bool:
+        """Say whether a task waits to take a lock, of any event loop that runs, and came before a number."""
+        return any(watch.arrival < before and watch.alive for watch in self.of(key))
 
     def every(self) -> list[tuple[str, Watch]]:
         """Return all watches, each with its key."""
@@ -127,8 +136,9 @@ class Watches:
     async def _until_free(self, key: str, deadline: float) -> bool:
         if await self._store.ask(LockTimeLeft(key)) is None:
             return True
-        watch = await self.watch(key)
+        watch = self.add(key)
         try:
+            await self.listen(key, watch)
             while True:
                 watch.released = anyio.Event()
                 left = await self._store.ask(LockTimeLeft(key))
@@ -157,16 +167,15 @@ class Watches:
             if not watch.alive:
                 self.table.remove(key, watch)
 
-    async def watch(self, key: str) -> Watch:
-        """Be told of the releases of a lock from now on, so that none is missed while the store is asked."""
-        watch = Watch(self._loop())
+    def add(self, key: str, arrival: float = math.inf) -> Watch:
+        """Have the calling task be told of the releases of a lock by this process, until it ends the watch."""
+        watch = Watch(self._loop(), arrival)
         self.table.add(key, watch)
-        try:
-            watch.told = await self._store.ask(WatchLock(key, watch.wake))
-        except BaseException:
-            await self.unwatch(key, watch)
-            raise
         return watch
+
+    async def listen(self, key: str, watch: Watch) -> None:
+        """Be told of all releases from now on, so that none is missed while the store is asked."""
+        watch.told = await self._store.ask(WatchLock(key, watch.wake))
 
     async def unwatch(self, key: str, watch: Watch) -> None:
         """End a watch."""
