@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import Any
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -16,6 +17,16 @@ def _shown(value: object) -> str:
         return repr(value)
     except Exception:  # noqa: BLE001  of the object
         return f"an object of type {type(value).__qualname__} without a text"
+
+
+def _blank(kind: type[Exception]) -> Exception:
+    """Make an error without its facts: these are its state for `copy` and `pickle`."""
+    return kind.__new__(kind)
+
+
+def _parts(self: Exception) -> tuple[Any, ...]:
+    """Describe an error to `copy` and `pickle`, which would give its sentence to a class that makes it of facts."""
+    return _blank, (type(self),), {**self.__dict__, "args": self.args}
 
 
 class Doubt(enum.Enum):
@@ -36,7 +47,9 @@ def unstable_key(kind: str, doubt: Doubt) -> str:
 
 
 class CacheError(Exception):
-    """The base of every error of this package."""
+    """The base of every error of this package. Each can be copied, and sent to another process."""
+
+    __reduce__ = _parts
 
 
 class NotConfiguredError(CacheError):
@@ -100,6 +113,8 @@ class MissingExtraError(CacheError, ImportError):
 
 class WeakDigestWarning(UserWarning):
     """Values are signed by an algorithm that detects accidents, but stops no attacker."""
+
+    __reduce__ = _parts
 
     def __init__(self, digestmod: str) -> None:
         self.digestmod = digestmod
@@ -177,6 +192,8 @@ class UnstableKeyError(WrongKeyError, TypeError):
 
 class UnstableKeyWarning(UserWarning):
     """A key that is shown has a text that cannot tell its value from all others; calls with it are not cached."""
+
+    __reduce__ = _parts
 
     def __init__(self, kind: str, doubt: Doubt = Doubt.ADDRESS) -> None:
         self.kind, self.doubt = kind, doubt
