@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,11 @@ def start_soon(group: TaskGroup, function: Callable[..., Coroutine[Any, Any, Non
     From anyio 4.14 on, a task awaits its coroutine from another one. If that is cancelled before its first step, as at
     the end of `asyncio.run`, Python would warn of a coroutine that was never awaited.
     """
+    protected = getattr(sys.modules.get("trio.lowlevel"), "enable_ki_protection", None)
+    if protected is not None:
+        # An interrupt at the keyboard goes to the main task of trio: here, it would end the engine, and in a task of
+        # the loop's own the whole run, as an internal error of trio.
+        function = protected(function)
     if hasattr(group, "create_task"):
         group.create_task(Later(function, arguments), name=function.__qualname__)
     else:  # before 4.14
