@@ -151,6 +151,16 @@ def non_negative_duration(argument: str, value: object) -> float | None:
     return result
 
 
+def flag(argument: str, value: object) -> bool:
+    """Return a value that is `True` or `False`.
+
+    :raises WrongArgumentError: if it is another one, whose truth may not be meant: the text "no" is true
+    """
+    if isinstance(value, bool):
+        return value
+    raise WrongArgumentError(argument, value, "True or False")
+
+
 def runnable(argument: str, value: object, allowed: str = "a callable") -> Any:
     """Return a value that can be called.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cashews._arguments import Errors, errors_of, integer, non_negative_duration, number, positive_duration
+from cashews._arguments import Errors, errors_of, flag, integer, non_negative_duration, number, positive_duration
 from cashews._dataclass import dataclass
 from cashews._typing import TTL, Duration
 from cashews.api.decorators import CachingDecorator, IteratorDecorator
@@ -148,7 +148,7 @@ class DecoratorAPI(Face):
             longer the load took; 1.0 is the value of the paper. Without `early_ttl` the instant is the expiry
         """
         common = Common(tags, upper, lock, protected, jitter, soft_timeout, hard_timeout)
-        strategy = Early(number("beta", beta, 0), background)
+        strategy = Early(number("beta", beta, 0), flag("background", background))
         own = own_ttl("early_ttl", early_ttl, ttl)
         return self._caching(strategy, key, prefix, _plan(ttl, own, condition, time_condition, common), common)
 
@@ -207,7 +207,7 @@ class DecoratorAPI(Face):
         """
         common = Common(tags, upper, lock, protected, jitter, soft_timeout, hard_timeout)
         hits = integer("cache_hits", cache_hits, 1)
-        strategy = Hit(hits, integer("update_after", update_after, 0, hits), background)
+        strategy = Hit(hits, integer("update_after", update_after, 0, hits), flag("background", background))
         return self._caching(strategy, key, prefix, _plan(ttl, None, condition, time_condition, common), common)
 
     def dynamic(
@@ -265,20 +265,25 @@ def _plan(
     ttl: TTL, own_ttl: Compiled, condition: Condition | str | None, min_cost: Duration | None, common: Common
 ) -> Plan:
     return Plan(
-        ttl=_lifetime(ttl),
+        ttl=lifetime_of(ttl),
         own_ttl=own_ttl,
         condition=parse_condition(condition),
         min_cost=non_negative_duration("time_condition", min_cost) or 0.0,
-        upper=common.upper,
+        upper=flag("upper", common.upper),
         lease=lease_of(common.lock),
-        protected=common.protected,
+        protected=flag("protected", common.protected),
         jitter=number("jitter", common.jitter, 0, 1),
         soft_timeout=non_negative_duration("soft_timeout", common.soft_timeout),
         hard_timeout=positive_duration("hard_timeout", common.hard_timeout),
     )
 
 
-def _lifetime(ttl: TTL) -> Compiled:
+def lifetime_of(ttl: TTL) -> Compiled:
+    """Return the compiled form of the ttl of results.
+
+    :raises WrongTTLError: if it is no duration
+    :raises WrongArgumentError: if it is 0 or negative
+    """
     compiled = compile_ttl(ttl)
     if isinstance(compiled, float) and compiled <= 0:
         raise WrongArgumentError("ttl", ttl, "a duration above 0, or None for no expiry")
@@ -289,9 +294,11 @@ def own_ttl(argument: str, given: TTL, ttl: TTL) -> Compiled:
     """Return the compiled form of a strategy's own ttl.
 
     :raises WrongTTLError: if it is no duration
-    :raises WrongArgumentError: if it is longer than the ttl, and so would never have passed
+    :raises WrongArgumentError: if it is negative, or longer than the ttl, and so would never have passed
     """
     own, whole = compile_ttl(given, argument), compile_ttl(ttl)
+    if isinstance(own, float) and own < 0:
+        raise WrongArgumentError(argument, given, "a duration from 0")
     if isinstance(own, float) and isinstance(whole, float) and own > whole > 0:
         raise WrongArgumentError(argument, given, f"a duration up to the ttl, which is {ttl!r}")
     return own

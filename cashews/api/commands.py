@@ -7,13 +7,12 @@ from types import CoroutineType
 from typing import Any, TypeVar, overload
 
 from cashews import messages as m
-from cashews._arguments import lock_name, non_negative_duration, positive_duration, text
+from cashews._arguments import flag, lock_name, non_negative_duration, positive_duration, text
 from cashews._typing import ABSENT, Duration
 from cashews.api.face import Face
 from cashews.api.filling import Filling
 from cashews.backends.commands import NO_TAGS, Commands
 from cashews.engine.coordinator.lock_context import LockContext
-from cashews.exceptions import WrongArgumentError
 from cashews.guards.locked import LEASE
 from cashews.messages import Message, Paged
 from cashews.runners.call import Call, answer_of
@@ -137,9 +136,8 @@ class CommandAPI(Face, Commands):
         """
         given, patience = positive_duration("expire", expire), non_negative_duration("timeout", timeout)
         lease = LEASE if given is None else given
-        if not isinstance(wait, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
-            raise WrongArgumentError("wait", wait, "True or False")
-        return LockContext(self._locks_here, lock_name("key", key), lease, wait=wait, renew=renew, timeout=patience)
+        waits, renews = flag("wait", wait), flag("renew", renew)
+        return LockContext(self._locks_here, lock_name("key", key), lease, wait=waits, renew=renews, timeout=patience)
 
     async def break_lock(self, key: str) -> bool:
         broken = await super().break_lock(key)

@@ -188,8 +188,9 @@ class GuardDecorator:
         :raises WrongKeyError: if the key template does not fit it
         """
         function, binding = unwrapped(function)
+        call = async_function(function)
         keying = self.keying.per_function(function) if self.per_function else self.keying
-        target = keying.target(async_function(function))
+        target = keying.target(call)
         run = self.guard.for_function().bound(target)
         key = keying.shown_key_of(function)
         return cast("AsyncFunction[P, R]", equipped(run, function, binding, key=key))

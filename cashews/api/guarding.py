@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, cast
 
-from cashews._arguments import MOST_BITS, Errors, errors_of, integer, mapping, number, runnable, several, text, texts
+from cashews._arguments import (
+    MOST_BITS,
+    Errors,
+    errors_of,
+    flag,
+    integer,
+    mapping,
+    number,
+    runnable,
+    several,
+    text,
+    texts,
+)
 from cashews._typing import TTL
 from cashews.api.decorators import BloomDecorator, DualBloomDecorator, GuardDecorator, InvalidateDecorator
 from cashews.api.face import Face
@@ -17,6 +29,7 @@ from cashews.guards.locked import LEASE, Locked
 from cashews.guards.rate_limit import Action, FixedWindow, SlidingWindow
 from cashews.guards.single_flight import SingleFlight
 from cashews.runners.call import Compiled
+from cashews.structures.kinds import COUNTER_MAX
 from cashews.ttl import compile_ttl
 
 
@@ -42,7 +55,7 @@ class GuardAPI(Face):
         :raises WrongArgumentError: if the lease is 0 or negative
         """
         lease = LEASE if ttl is None else check_positive("ttl", compile_ttl(ttl))
-        return self._guarding(Locked(self._engine, lease, wait), key, prefix)
+        return self._guarding(Locked(self._engine, lease, flag("wait", wait)), key, prefix)
 
     def rate_limit(  # noqa: PLR0917  the specification's signature
         self,
@@ -60,7 +73,7 @@ class GuardAPI(Face):
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
         ban = None if ttl is None else check_positive("ttl", compile_ttl(ttl))
-        window = FixedWindow(self._engine, integer("limit", limit, 1), _period(period), _action(action), ban)
+        window = FixedWindow(self._engine, _limit(limit), _period(period), _action(action), ban)
         return self._guarding(window, key, prefix)
 
     def slice_rate_limit(
@@ -76,7 +89,7 @@ class GuardAPI(Face):
         :param action: called with the arguments of a refused call, plain or async, instead of raising RateLimitError
         :raises WrongArgumentError: if the limit is below 1, or a duration is 0 or negative
         """
-        window = SlidingWindow(self._engine, integer("limit", limit, 1), _period(period), _action(action))
+        window = SlidingWindow(self._engine, _limit(limit), _period(period), _action(action))
         return self._guarding(window, key, prefix)
 
     def circuit_breaker(  # noqa: PLR0917  the specification's signature
@@ -107,7 +120,7 @@ class GuardAPI(Face):
             period=compile_ttl(period, "period"),
             ttl=compile_ttl(ttl),
             half_open_ttl=compile_ttl(half_open_ttl, "half_open_ttl"),
-            min_calls=max(1, integer("min_calls", min_calls, 0)),
+            min_calls=max(1, integer("min_calls", min_calls, 0, COUNTER_MAX)),
         )
         breaker = CircuitBreaker(self._engine, parse_rules(rules), errors_of(exceptions))
         return GuardDecorator(breaker, self._keying(key, labelled(prefix, breaker)), per_function=True)
@@ -144,7 +157,7 @@ class GuardAPI(Face):
             engine=self._engine,
             keying=self._keying(name, prefix, argument="name"),
             shape=_shape(capacity, "false_positives", false_positives),
-            check=check_false_positive,
+            check=flag("check_false_positive", check_false_positive),
         )
 
     def dual_bloom(
@@ -177,7 +190,7 @@ class GuardAPI(Face):
             keying=self._keying(name, prefix, argument="name"),
             yes=yes,
             no=no,
-            strict=no_collisions,
+            strict=flag("no_collisions", no_collisions),
         )
 
     def invalidate(
@@ -214,6 +227,10 @@ class HasKeyTemplate(Protocol):
 def labelled(prefix: str, guard: Guard) -> str:
     """Return the prefix of a guard's keys, with the guard's label: stacked guards of one key count apart."""
     return ":".join(filter(None, (text("prefix", prefix), guard.label)))
+
+
+def _limit(limit: int) -> int:
+    return integer("limit", limit, 1, COUNTER_MAX)
 
 
 def _period(period: TTL) -> Compiled:

@@ -168,7 +168,7 @@ def _forms(function: Callable[..., Any]) -> tuple[object, object]:
     inner: object = function
     while isinstance(inner, functools.partial):
         inner = inner.func
-    return inner, getattr(inner, "__call__", None)  # noqa: B004  calling an object runs this method
+    return inner, getattr(type(inner), "__call__", None)  # noqa: B004  calling an object runs this method
 
 
 def noself(decorate: Callable[P, D]) -> Callable[P, D]:

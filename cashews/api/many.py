@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, cast, overload
 
-from cashews._arguments import integer, non_negative_duration, number, text
+from cashews._arguments import flag, integer, non_negative_duration, number, text
 from cashews._dataclass import dataclass
 from cashews._typing import TTL, Duration
+from cashews.api.caching import lifetime_of
 from cashews.api.decorated import AsyncFunction, CachedMany, K, Owner, P, R
 from cashews.api.decorators import statistics_of
 from cashews.api.face import Face
@@ -20,7 +21,6 @@ from cashews.runners.call import Plan, Target
 from cashews.runners.ids import ids_of, single
 from cashews.runners.many import ManyRunner
 from cashews.strategies.conditions import Condition, parse_condition
-from cashews.ttl import compile_ttl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +118,14 @@ class ManyAPI(Face):
         :param tags: as for the other decorators; the result is the value of one id
         """
         plan = Plan(
-            ttl=compile_ttl(ttl),
+            ttl=lifetime_of(ttl),
             condition=parse_condition(condition),
             min_cost=non_negative_duration("time_condition", time_condition) or 0.0,
-            protected=protected,
+            protected=flag("protected", protected),
             jitter=number("jitter", jitter, 0, 1),
         )
-        keying = self._keying(key, prefix, tags=parse_tags(tags), answers=True)
-        return ManyDecorator(engine=self._engine, keying=keying, plan=plan, ids=text("ids", ids), absent=absent)
+        keying, kept = self._keying(key, prefix, tags=parse_tags(tags), answers=True), flag("absent", absent)
+        return ManyDecorator(engine=self._engine, keying=keying, plan=plan, ids=text("ids", ids), absent=kept)
 
     def batching(
         self,

@@ -12,6 +12,7 @@ from cashews._typing import Duration
 from cashews.api.decorated import AsyncFunction, P
 from cashews.api.face import Face
 from cashews.api.keying import async_function
+from cashews.api.methods import equipped, unwrapped
 from cashews.engine.context import AMBIENT, Ambient, add, take_back
 from cashews.engine.coordinator.in_transactions import current
 from cashews.engine.coordinator.modes import TransactionMode
@@ -40,6 +41,7 @@ class TransactionContext:
 
         :raises NotAsyncError: if it is not one
         """
+        function, binding = unwrapped(function)
         call = async_function(function)
         engine, mode, timeout = self._engine, self._mode, self._timeout
 
@@ -48,7 +50,7 @@ class TransactionContext:
             async with TransactionContext(engine, mode, timeout):
                 return await call(*args, **kwargs)
 
-        return cast("AsyncFunction[P, R]", run)
+        return cast("AsyncFunction[P, R]", run if binding is None else equipped(run, function, binding))
 
     async def __aenter__(self) -> Transaction:
         if self._transaction is not None:

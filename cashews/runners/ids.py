@@ -85,13 +85,15 @@ class Ids:
 def ids_of(function: Callable[..., Any], name: str, template: str | None) -> Ids:
     """Return the place of a function's ids. A field of the template that is no parameter is the name of one of them.
 
-    :raises WrongArgumentError: if the function has no such parameter
+    :raises WrongArgumentError: if the function has no such parameter, or the template no field for one of its ids
     """
     parameters = signature_of(function).parameters
     if name not in parameters:
         raise WrongArgumentError("ids", name, "the name of a parameter of the function")
-    roots = [part.root for part in parse_template(template or "") if isinstance(part, Field)]
+    roots = [root for part in parse_template(template or "") if isinstance(part, Field) for root in part.roots]
     others = [root for root in roots if root not in parameters and root.isidentifier()]
+    if template is not None and not others and name not in roots:
+        raise WrongArgumentError("key", template, "a template with a field for one id, such as 'user:{id}'")
     return Ids(name, list(parameters).index(name), others[0] if others else name)
 
 

@@ -390,6 +390,8 @@ def test_mistakes_are_errors_at_decoration():
         cache.many(ttl=90)(load)
     with pytest.raises(WrongKeyError, match="other"):
         cache.many(ttl=90, key="{id}:{other}", ids="numbers")(load)
+    with pytest.raises(WrongArgumentError, match="key is 'users'; allowed: a template with a field for one id"):
+        cache.many(ttl=90, key="users", ids="numbers")(load)  # all ids would have one value
 
 
 @pytest.mark.redis

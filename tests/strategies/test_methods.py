@@ -100,6 +100,32 @@ async def test_class_methods_and_static_methods(cache):
         assert await owner.static_under.invalidate(1) is True
 
 
+async def test_transactions_around_methods(memory):
+    class Numbers(Tenant):
+        @memory.transaction()
+        @memory(90)
+        async def get(self, number):
+            return number
+
+        @memory.transaction()
+        @classmethod
+        async def over(cls, uid):
+            await memory.set("over", cls.__name__)
+            return uid
+
+        @memory.transaction()
+        @staticmethod
+        async def static(uid):
+            await memory.set("static", uid)
+            return uid
+
+    numbers = Numbers("numbers")
+    assert await numbers.get(1) == await numbers.over(1) == await numbers.static(1) == 1
+    assert await memory.get_many("over", "static") == ("Numbers", 1)
+    assert await numbers.get.peek(1) == 1
+    assert await numbers.get.invalidate(1) is True
+
+
 async def test_iterators_filters_and_guards(memory):
     class Users(Tenant):
         @memory.iterator(90)

@@ -53,6 +53,7 @@ NO_CONDITION = [[], 3, {}, b"not_none", "none", True]
 NO_ERRORS = [3, int, "ab", [ValueError, 3], BaseException, KeyboardInterrupt, True]
 NO_LENGTH = [0, -1, "0s", -0.5, timedelta(0)]
 LONGER = [3_600.5, "2h", timedelta(hours=1, milliseconds=1)]
+NO_FLAG = [None, 0, 1, "", "no", "true", [], object()]
 NO_DURATION = ["soon", True, [], math.nan, math.inf]
 
 CACHING = {
@@ -73,6 +74,8 @@ COMMON = {
     "soft_timeout": [-1, -0.5, *NO_DURATION],
     "hard_timeout": [*NO_LENGTH, *NO_DURATION],
     "time_condition": [-1, *NO_DURATION],
+    "upper": NO_FLAG,
+    "protected": NO_FLAG,
 }
 
 OWN = {
@@ -80,6 +83,10 @@ OWN = {
     "hit cache_hits": ("cache_hits", [*NO_INTEGER, 0, None], lambda cache, wrong: cache.hit(1, wrong)),
     "hit update_after": ("update_after", [*NO_INTEGER, -1, None], lambda cache, wrong: cache.hit(1, 3, wrong)),
     "hit update_after above cache_hits": ("update_after", [3, 4, 100], lambda cache, wrong: cache.hit(1, 2, wrong)),
+    "early background": ("background", NO_FLAG, lambda cache, wrong: cache.early(1, background=wrong)),
+    "hit background": ("background", NO_FLAG, lambda cache, wrong: cache.hit(1, 3, background=wrong)),
+    "early early_ttl below 0": ("early_ttl", [-1, -0.5], lambda cache, wrong: cache.early("1h", early_ttl=wrong)),
+    "soft soft_ttl below 0": ("soft_ttl", [-1, -0.5], lambda cache, wrong: cache.soft(None, soft_ttl=wrong)),
     "early early_ttl above ttl": ("early_ttl", LONGER, lambda cache, wrong: cache.early("1h", early_ttl=wrong)),
     "soft soft_ttl above ttl": ("soft_ttl", LONGER, lambda cache, wrong: cache.soft("1h", soft_ttl=wrong)),
     "simple ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache(wrong)),
@@ -89,6 +96,9 @@ OWN = {
     "dynamic ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.dynamic(wrong)),
     "failover ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.failover(wrong)),
     "iterator ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.iterator(wrong)),
+    "many ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.many(wrong)),
+    "many protected": ("protected", NO_FLAG, lambda cache, wrong: cache.many(1, protected=wrong)),
+    "many absent": ("absent", NO_FLAG, lambda cache, wrong: cache.many(1, absent=wrong)),
     "failover exceptions": ("exceptions", NO_ERRORS, lambda cache, wrong: cache.failover(1, wrong)),
     "soft exceptions": ("exceptions", NO_ERRORS, lambda cache, wrong: cache.soft(1, exceptions=wrong)),
     "default exceptions": ("exceptions", [3, "a", int], lambda cache, wrong: cache.set_default_fail_exceptions(wrong)),
@@ -97,16 +107,19 @@ OWN = {
     "iterator max_items": ("max_items", [*NO_INTEGER, 0], lambda cache, wrong: cache.iterator(1, max_items=wrong)),
     "locked key": ("key", NO_TEXT, lambda cache, wrong: cache.locked(key=wrong)),
     "locked prefix": ("prefix", NO_TEXT, lambda cache, wrong: cache.locked(prefix=wrong)),
+    "locked wait": ("wait", NO_FLAG, lambda cache, wrong: cache.locked(wait=wrong)),
+    "lock wait": ("wait", NO_FLAG, lambda cache, wrong: cache.lock("key", wait=wrong)),
+    "lock renew": ("renew", NO_FLAG, lambda cache, wrong: cache.lock("key", renew=wrong)),
     "locked ttl": ("ttl", NO_LENGTH, lambda cache, wrong: cache.locked(wrong)),
-    "rate_limit limit": ("limit", [*NO_INTEGER, 0, -1, None], lambda cache, wrong: cache.rate_limit(wrong, 1)),
+    "rate_limit limit": ("limit", [*NO_INTEGER, 0, 2**63, 10**400], lambda cache, wrong: cache.rate_limit(wrong, 1)),
     "rate_limit period": ("period", [*NO_LENGTH, None], lambda cache, wrong: cache.rate_limit(1, wrong)),
     "rate_limit action": ("action", [3, "a", [], True], lambda cache, wrong: cache.rate_limit(1, 1, action=wrong)),
-    "slice limit": ("limit", [*NO_INTEGER, 0, -1, None], lambda cache, wrong: cache.slice_rate_limit(wrong, 1)),
+    "slice limit": ("limit", [*NO_INTEGER, 0, 10**400], lambda cache, wrong: cache.slice_rate_limit(wrong, 1)),
     "slice action": ("action", [3, "a", [], True], lambda cache, wrong: cache.slice_rate_limit(1, 1, action=wrong)),
     "breaker rate": ("errors_rate", [*NO_NUMBER, 0, 101], lambda cache, wrong: cache.circuit_breaker(wrong, 1, 1)),
     "breaker min_calls": (
         "min_calls",
-        [*NO_INTEGER, -1],
+        [*NO_INTEGER, -1, 2**63, 10**400],
         lambda cache, wrong: cache.circuit_breaker(1, 1, 1, min_calls=wrong),
     ),
     "breaker exceptions": (
@@ -125,6 +138,16 @@ OWN = {
         "false_positives",
         [*NO_NUMBER, 0, 100, 5e-324],
         lambda cache, wrong: cache.bloom(capacity=1, false_positives=wrong),
+    ),
+    "bloom check": (
+        "check_false_positive",
+        NO_FLAG,
+        lambda cache, wrong: cache.bloom(capacity=1, check_false_positive=wrong),
+    ),
+    "dual_bloom no_collisions": (
+        "no_collisions",
+        NO_FLAG,
+        lambda cache, wrong: cache.dual_bloom(capacity=1, no_collisions=wrong),
     ),
     "dual_bloom capacity": ("capacity", [*NO_INTEGER, 0, 10**8], lambda cache, wrong: cache.dual_bloom(capacity=wrong)),
     "dual_bloom false": (
@@ -162,11 +185,18 @@ def test_a_duration_without_length_is_told_what_is_allowed(argument):
             Cache()(1, **{argument: wrong})
 
 
-@pytest.mark.parametrize("wrong", [3, None, "name", lambda: 1, []])
+class Callable:
+    """A class whose objects are async functions; it is none itself."""
+
+    async def __call__(self) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [3, None, "name", lambda: 1, [], Callable])
 def test_what_is_not_async_is_not_decorated(wrong):
     cache = Cache()
     faces = [decorate(cache) for decorate in CACHING.values()]
-    faces += [cache.iterator(1), cache.locked(), cache.bloom(capacity=1), cache.invalidate("k")]
+    faces += [cache.iterator(1), cache.locked(), cache.bloom(capacity=1), cache.invalidate("k"), cache.transaction()]
+    faces += [cache.circuit_breaker(1, 1, 1), cache.many(1), cache.batching()]
     for decorate in faces:
         with pytest.raises(NotAsyncError):
             decorate(wrong)
