@@ -7,11 +7,13 @@ packed into a tuple and a dict, and unpacked again for the key: a fifth of the t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any, Final, cast
 
-from cashews._dataclass import dataclass, field
+from cashews._dataclass import dataclass, field, replace
+from cashews.exceptions import CacheError, NoKeyError
 
 OURS: Final = "$"
 """The beginning of the names in a text that are not the decorated function's; the mark of a head takes its place."""
@@ -39,6 +41,24 @@ class Head:
 def any_call(key_of: Callable[..., str]) -> Head:
     """Return a head of ``*args, **kwargs``: calls go on as they were made, and `key_of` makes their keys."""
     return Head("(*args, **kwargs)", "_key = _key_of(*args, **kwargs)", "args", "kwargs", {"_key_of": key_of})
+
+
+def fitting_call(key_of: Callable[..., str], name: str) -> Head:
+    """Return a head like `any_call`, for a function that may take other arguments than it shows.
+
+    A decorator beneath, such as one that adds an argument, often shows the signature of the function within. A call
+    that does not fit it has no key.
+
+    :param name: the name of the function, for the error
+    """
+    head = any_call(key_of)
+    key = f"try: {head.key}\nexcept TypeError as _error: raise _misfit(_error)"
+    return replace(head, key=key, names={**head.names, "_misfit": partial(_misfit, name)})
+
+
+def _misfit(name: str, error: TypeError) -> CacheError:
+    """Return the error of a call whose arguments a key function does not take; other errors are of the key itself."""
+    return error if isinstance(error, CacheError) else NoKeyError(name, f"its signature has other parameters: {error}")
 
 
 def is_plain(function: object) -> bool:

@@ -9,7 +9,7 @@ from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass, field
 from cashews.exceptions import NoKeyError
 from cashews.keys.tags import TagMaker, TagRules
-from cashews.keys.writing import Head, any_call
+from cashews.keys.writing import Head, any_call, fitting_call, is_plain
 from cashews.messages import KnownTags, LoadPermit, Set, storing
 from cashews.strategies.conditions import Condition
 from cashews.strategies.entry import Outcome, Raised, Returned
@@ -115,8 +115,13 @@ class Plan:
     hard_timeout: float | None = None
 
 
-def head_of(target: Target, plan: Plan) -> Head:
-    """Return the head of a wrapper: by the names of the arguments, unless users' code sees how they were passed."""
+def head_of(target: Target, plan: Plan, name: str) -> Head:
+    """Return the head of a wrapper: by the names of the arguments, unless users' code sees how they were passed.
+
+    :param name: the name of the function, for errors
+    """
+    if not is_plain(target.function):
+        return fitting_call(target.key, name)
     is_seen = plan.condition is not None or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule)
     return any_call(target.key) if is_seen or target.head is None else target.head
 

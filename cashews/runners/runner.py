@@ -46,7 +46,7 @@ class Runner:
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call."""
-        target, strategy, head = self._target, self._strategy, head_of(self._target, self._plan)
+        target, strategy, head = self._target, self._strategy, head_of(self._target, self._plan, self.observer.name)
         values = {"NoKeyError": NoKeyError, "Call": Call, "run_alone": self._run_alone, "counts": self._counts}
         if strategy.covers is None:
             text = look_first(strategy)

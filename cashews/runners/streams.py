@@ -90,7 +90,7 @@ class StreamRunner:
         """Return the async generator function that users call."""
         values = {"lines": self._engine, "counts": self.observer.counts, "pause": _pause, **NAMES}
         values |= {"run_alone": self._run_alone, "begin": self._begin}
-        head = head_of(self._target, self._plan)
+        head = head_of(self._target, self._plan, self.observer.name)
         return wraps(self._function)(written(head, self.observer.name, REPLAY_FIRST, values))
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> bool:

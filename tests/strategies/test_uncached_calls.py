@@ -1,5 +1,6 @@
 """A cached function fails only as the function itself would; what is not cached is counted (guarantee 29)."""
 
+import functools
 import logging
 
 import anyio
@@ -43,6 +44,16 @@ BROKEN = {
     "a field of the result": ({"tags": ["{result.name}"]}, "ttl or tags failed"),
     "a field of an argument": ({"tags": ["{_x.name}"]}, "tags failed"),
 }
+
+
+def with_session(function):
+    """Decorate a function whose first argument is none of its callers': a usual way to inject it."""
+
+    @functools.wraps(function)
+    async def run(*args, **kwargs):
+        return await function("session", *args, **kwargs)
+
+    return run
 
 
 def deep():
@@ -97,6 +108,44 @@ async def test_an_error_of_the_users_own_callables_costs_the_caching(cache, orig
     (line,) = said(caplog)
     assert f"{__name__}.test_an_error_of_the_users_own_callables_costs_the_caching.<locals>.load ({__file__}:" in line
     assert cache.statistics().loads == 0
+
+
+@every_decorator
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_call_that_does_not_fit_the_signature_of_a_decorated_function_is_made(decorate, strict, caplog):
+    """A decorator that adds an argument shows the signature of the function within."""
+    async with Cache.open("mem://", strict_keys=strict) as cache:
+
+        @decorate(cache, ttl=90, key="user:{session}:{uid}")
+        @with_session
+        async def load(session, uid):
+            return session, uid
+
+        assert [await load(1), await load(1)] == [("session", 1)] * 2
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'uid'"):
+            await load()
+        assert await cache.get_keys_count() == 0
+        assert cache.statistics().uncached == {"no key": 3}
+        (line,) = said(caplog)
+        assert "its signature has other parameters" in line
+
+
+async def test_a_run_whose_call_does_not_fit_its_signature_is_not_stored(cache):
+    def with_session(function):
+        @functools.wraps(function)
+        async def run(*args):
+            async for item in function("session", *args):
+                yield item
+
+        return run
+
+    @cache.iterator(ttl=90)
+    @with_session
+    async def rows(session, uid):
+        yield session, uid
+
+    assert [row async for row in rows(1)] == [("session", 1)]
+    assert cache.statistics().uncached == {"no key": 1}
 
 
 @every_decorator
