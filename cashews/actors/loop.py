@@ -12,7 +12,7 @@ from contextvars import Context
 from functools import partial
 from os import getpid
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from cashews._log import logger
 from cashews.actors.later import Later
@@ -53,6 +53,25 @@ class ReplySlot(ABC, Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]: ...
 
 
+class BareSlot(Protocol[T]):
+    """A reply slot in the form of asyncio's futures, with nothing around it: half the price of a `ReplySlot`.
+
+    It may be `done` without a reply, once its asker is cancelled: then it takes none.
+    """
+
+    __slots__ = ()
+
+    def done(self) -> bool:
+        """Say whether the slot takes no reply any more."""
+        ...
+
+    def set_result(self, value: T, /) -> None:
+        """Put a reply in the slot, which is not done, and wake the asker."""
+        ...
+
+    def __await__(self) -> Generator[Any, Any, T]: ...
+
+
 class Loop(ABC):
     """One event loop, in the thread it runs in."""
 
@@ -77,6 +96,10 @@ class Loop(ABC):
     @abstractmethod
     def reply_slot(self) -> ReplySlot[Any]:
         """Return an empty reply slot."""
+
+    @abstractmethod
+    def bare_slot(self) -> BareSlot[Any]:
+        """Return an empty bare slot."""
 
     @abstractmethod
     def slot_here(self) -> ReplySlot[Any] | None:
@@ -144,8 +167,8 @@ class AsyncioReplySlot(ReplySlot[T]):
         return self._future.__await__()
 
 
-class TrioReplySlot(ReplySlot[T]):
-    """A reply slot on trio: the parked task. `lowlevel` is the module of that name."""
+class TrioReplySlot(ReplySlot[T], BareSlot[T]):
+    """A reply slot on trio, bare or not: the parked task. `lowlevel` is the module of that name."""
 
     __slots__ = ("_answer", "_lowlevel", "_task")
     _answer: T
@@ -169,16 +192,19 @@ class TrioReplySlot(ReplySlot[T]):
                 self._lowlevel.reschedule(self._task)
                 self._task = None
 
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._wait().__await__()
+    def done(self) -> bool:
+        return self.given
 
-    async def _wait(self) -> T:
+    def set_result(self, value: T, /) -> None:
+        self.give(value)
+
+    def __await__(self) -> Generator[Any, Any, T]:
         lowlevel = self._lowlevel
         if self.given:
-            await lowlevel.checkpoint()
+            yield from lowlevel.checkpoint().__await__()
         else:
             self._task = lowlevel.current_task()
-            await lowlevel.wait_task_rescheduled(self._leave)
+            yield from lowlevel.wait_task_rescheduled(self._leave).__await__()
         return self._answer
 
     def _leave(self, _: object) -> Any:
@@ -255,6 +281,9 @@ class AsyncioLoop(Loop):
     def reply_slot(self) -> ReplySlot[Any]:
         return AsyncioReplySlot(self._new_future())
 
+    def bare_slot(self) -> BareSlot[Any]:
+        return self._new_future()
+
     def slot_here(self) -> ReplySlot[Any] | None:
         return AsyncioReplySlot(self._new_future()) if self._running_loop() is self.event_loop else None
 
@@ -308,8 +337,10 @@ class TrioLoop(Loop):
         except RuntimeError:
             return None
 
-    def reply_slot(self) -> ReplySlot[Any]:
+    def reply_slot(self) -> TrioReplySlot[Any]:
         return TrioReplySlot(self._lowlevel)
+
+    bare_slot = reply_slot
 
     def slot_here(self) -> ReplySlot[Any] | None:
         try:

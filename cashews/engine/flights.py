@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias, TypeVar
 
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import BareSlot, Loop
 from cashews.engine.context import AMBIENT
 from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
@@ -42,6 +43,9 @@ ALONE: Final = AloneType.ALONE
 
 Answer: TypeAlias = "Outcome | TakeOverType | AloneType"
 
+MOST_TOLD: Final = 256
+"""How many waiters have their answer in one turn of the loop: all of them run in the next one."""
+
 
 class HandOver(BaseException):
     """Raised by a load that ends without an outcome: one of the calls that wait for it loads in its place.
@@ -55,18 +59,12 @@ class Waiter(Protocol):
 
     __slots__ = ()
 
-    @property
-    def given(self) -> bool:
-        """Whether the answer is there."""
+    def done(self) -> bool:
+        """Say whether the place takes no answer any more: it has one, or the call was cancelled."""
         ...
 
-    @property
-    def answer(self) -> Answer:
-        """The answer, once it is there."""
-        ...
-
-    def give(self, value: Answer) -> None:
-        """Put the answer in its place."""
+    def set_result(self, value: Answer, /) -> None:
+        """Put the answer in its place, which is not done."""
         ...
 
 
@@ -79,6 +77,8 @@ class Flight(LoadPermit):
     ended = False
     waiters = NOBODY
     """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
+    heir: Waiter | None = None
+    """The waiter that was chosen last to take over."""
 
     def __init__(self, key: str, mark: object, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
         self.key, self.origin, self.tagging, self.blocked_on = key, origin, tagging, []  # as a permit, in one call
@@ -92,11 +92,29 @@ class Flight(LoadPermit):
             self.waiters = {}
         self.waiters[waiter] = None
 
+    def admitted(self) -> BareSlot[Answer]:
+        """Have a call wait, and return the place of its answer."""
+        slot: BareSlot[Answer] = self.loop.bare_slot()
+        self.admit(slot)
+        return slot
+
     def tell(self, answer: Answer) -> None:
         """Give every waiter an answer."""
-        for waiter in self.waiters:
-            waiter.give(answer)
-        self.waiters.clear()
+        waiters, self.waiters = [*self.waiters], NOBODY
+        _tell(self.loop, waiters, 0, answer)
+
+
+def _tell(loop: Loop, waiters: Sequence[Waiter], start: int, answer: Answer) -> None:
+    """Give an answer to the next waiters, and have the loop go on with the others when these have run."""
+    end = start + MOST_TOLD
+    for waiter in waiters[start:end]:
+        if not waiter.done():
+            waiter.set_result(answer)
+    if end < len(waiters):
+        loop.post(partial(_tell, loop, waiters, end, answer))
+
+
+NO_FLIGHT: Final = (None, None)
 
 
 class Flights:
@@ -246,10 +264,10 @@ class Flights:
 
     def leave(self, flight: Flight, waiter: Waiter) -> None:
         """Wait no more for a load; if the caller was chosen to lead it, another one is."""
-        if not waiter.given:
-            del flight.waiters[waiter]
-        elif waiter.answer is TAKE_OVER:
+        if flight.heir is waiter:
             self.abandon(flight)
+        else:
+            flight.waiters.pop(waiter, None)
 
     async def _load_alone(self, key: str, load: Load[S], subject: S, tagging: KnownTags | None) -> tuple[Outcome, bool]:
         permit = self._permits.take(key, tagging)
@@ -259,14 +277,31 @@ class Flights:
         finally:
             self._permits.drop(permit)
 
+    def join(self, key: str) -> tuple[Flight, BareSlot[Answer]] | tuple[None, None]:
+        """Wait for the load of a key that runs, if there is one that the calling context may wait for.
+
+        The caller awaits the slot; if that fails, it calls `leave`, and if the answer is no outcome, `go_on`.
+        """
+        flight = None if LOADING.get() else self.find(key)
+        return NO_FLIGHT if flight is None else (flight, flight.admitted())
+
+    def go_on(
+        self, flight: Flight, answer: Answer, load: Load[S], subject: S, tagging: KnownTags | None
+    ) -> Awaitable[tuple[Outcome, bool]]:
+        """Load in the place of a leader that was cancelled, or alone, as the answer to a joined call says."""
+        if answer is ALONE:
+            return self._load_alone(flight.key, load, subject, tagging)
+        if self.take_over(flight, tagging):
+            return self._lead(flight.key, load, subject, tagging, flight)
+        return self._join(flight.key, load, subject, tagging)
+
     async def _join(self, key: str, load: Load[S], subject: S, tagging: KnownTags | None) -> tuple[Outcome, bool]:
         """Wait for the load that runs, if there is one that does not wait for this call; or load."""
         around = LOADING.get()
         while (flight := self.find(key)) is not None:
             if around and is_blocked_by(flight, around):
                 return await self._load_alone(key, load, subject, tagging)
-            reply: ReplySlot[Answer] = self._loop().reply_slot()
-            flight.admit(reply)
+            reply = flight.admitted()
             for each in around[-1:]:
                 each.blocked_on.append(flight)
             try:
@@ -287,12 +322,16 @@ class Flights:
 
     def abandon(self, flight: Flight) -> None:
         """Give up leading: the first waiter takes over, or the load is forgotten."""
-        if flight.waiters:
-            first = next(iter(flight.waiters))
-            del flight.waiters[first]
-            first.give(TAKE_OVER)
-        else:
-            self._remove(flight)
+        waiters = flight.waiters
+        while waiters:
+            first = next(iter(waiters))
+            del waiters[first]
+            if not first.done():
+                flight.heir = first
+                first.set_result(TAKE_OVER)
+                return
+        flight.heir = None
+        self._remove(flight)
 
     def _remove(self, flight: Flight) -> None:
         """End a load that runs; nothing happens if it has ended already."""

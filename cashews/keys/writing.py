@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import Parameter, Signature
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Final, cast
 
 from cashews._dataclass import dataclass, field, replace
@@ -62,7 +62,9 @@ def _misfit(name: str, error: TypeError) -> CacheError:
 
 
 def is_plain(function: object) -> bool:
-    """Say whether a function is one that somebody has written, and has the signature that it was written with."""
+    """Say whether a function, or a bound method's, was written by somebody, and has the signature of its text."""
+    if type(function) is MethodType:
+        function = function.__func__
     return type(function) is FunctionType and vars(function).keys().isdisjoint({"__wrapped__", "__signature__"})
 
 

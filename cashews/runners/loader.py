@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from cashews._typing import NOT_NOW
+from cashews.actors.loop import BareSlot
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector
 from cashews.engine.engine import Engine
-from cashews.engine.flights import ALONE
+from cashews.engine.flights import ALONE, NO_FLIGHT, Answer, Flight
 from cashews.exceptions import EncodeError
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
@@ -49,7 +50,7 @@ class Loader:
         self._strategy = strategy
         self._plan = plan
         self._now = engine.clock.now
-        self._flights = engine.flights()
+        self.flights = engine.flights()
         self._fixed = fixed_durations(plan)
         self._invoke = target.invoke if plan.hard_timeout is None else HardTimeout(engine, target, plan.hard_timeout)
         self._load: CallLoad = self.execute
@@ -62,12 +63,23 @@ class Loader:
         self.load_in_time: Callable[[Call], Awaitable[tuple[Outcome | None, bool]]] = self.load
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
-            self.load_in_time = SoftTimeout(engine, self._flights, self.load, self._load_behind, plan.soft_timeout)
+            self.load_in_time = SoftTimeout(engine, self.flights, self.load, self._load_behind, plan.soft_timeout)
 
     def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or share the load of this key that runs; says whether the outcome is another call's."""
         join = self._plan.protected and not self._engine.is_off(Command.GET, call.key)
-        return self._flights.load(call.key, self._load, call, self._tagging(call), join=join)
+        return self.flights.load(call.key, self._load, call, self._tagging(call), join=join)
+
+    def join(self, key: str) -> tuple[Flight, BareSlot[Answer]] | tuple[None, None]:
+        """Wait for the load of a key that runs, in a context where nothing is in the way of that; see `Flights.join`.
+
+        Tags are worked out before a call waits, and take a call: nobody joins so if there may be any.
+        """
+        return NO_FLIGHT if self._target.has_tags() else self.flights.join(key)
+
+    def go_on(self, call: Call, flight: Flight, answer: Answer) -> Awaitable[tuple[Outcome, bool]]:
+        """Load after an answer to a joined call that is no outcome; see `Flights.go_on`."""
+        return self.flights.go_on(flight, answer, self._load, call, self._tagging(call))
 
     def _tagging(self, call: Call) -> KnownTags | None:
         try:
@@ -78,7 +90,7 @@ class Loader:
 
     def is_refreshing(self, key: str) -> bool:
         """Say whether a refresh of a key waits or runs."""
-        return self._engine.is_refreshing(self._flights, key)
+        return self._engine.is_refreshing(self.flights, key)
 
     def run(self, call: Call) -> Awaitable[object]:
         """Run the function for a call that the cache can do nothing for: nothing is joined, locked or stored."""
@@ -88,7 +100,7 @@ class Loader:
         """Have a call loaded in the background; says whether it is going to be."""
         try:
             run, tracer = partial(self._load_behind, call), self._observing.tracer
-            asked = self._engine.refresh(self._flights, call.key, run if tracer is None else tracer.behind(run))
+            asked = self._engine.refresh(self.flights, call.key, run if tracer is None else tracer.behind(run))
         except Exception as error:  # noqa: BLE001  the old value is an answer all the same
             self.observer.tolerate(error, "refresh", call.key)
             return False
@@ -103,7 +115,7 @@ class Loader:
 
     def load_alone(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
-        return self._flights.load(call.key, self.execute, call, self._tagging(call), join=False)
+        return self.flights.load(call.key, self.execute, call, self._tagging(call), join=False)
 
     async def execute(  # noqa: C901  in one coroutine: each one more would take a fiftieth of a load's time
         self, call: Call, permit: LoadPermit, beneath: Detector | None = None
@@ -130,7 +142,7 @@ class Loader:
             self.observer.load_ended(call.key, cost, outcome)
         kind = kind_of_live(outcome.value) if type(outcome) is Returned else None
         if kind is not None:  # it has one reader, and others load for themselves
-            self._flights.answer(permit, ALONE)
+            self.flights.answer(permit, ALONE)
         if cost < plan.min_cost or (beneath is not None and beneath.keys):
             return self._refused(call, outcome)
         if isinstance(permit.tagging, UnknownTags):

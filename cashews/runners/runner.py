@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from cashews._typing import ABSENT, NOT_NOW, AbsentType, NotNowType, assert_never
 from cashews.engine.context import AMBIENT
 from cashews.engine.engine import Engine
+from cashews.engine.flights import ALONE, TAKE_OVER, Answer, Flight
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
 from cashews.keys.writing import written
@@ -52,6 +53,8 @@ class Runner:
             text = look_first(strategy)
             values |= {"lines": self._engine, "wall": self._engine.clock.wall, **KINDS}
             values |= {"load": self._loader.load, "answer_of": answer_of, "shared_answer": self._shared}
+            values |= {"running": self._engine.running, "join": self._loader.join, "leave": self._loader.flights.leave}
+            values |= {"go_on": self._go_on, "TAKE_OVER": TAKE_OVER, "ALONE": ALONE, "BaseException": BaseException}
             values |= {"answer": self._answer, "observing": self._observing, "missed": self.observer.missed}
         else:
             text = RUN_FIRST
@@ -126,6 +129,11 @@ class Runner:
         if self._observing.listeners:
             self.observer.missed(call.key)
         outcome, shared = await self._loader.load(call)
+        return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
+
+    async def _go_on(self, call: Call, flight: Flight, answer: Answer) -> Any:
+        """Answer a call that has waited for another one's load, and has to load after all."""
+        outcome, shared = await self._loader.go_on(call, flight, answer)
         return self._shared(call, outcome) if shared else answer_of(outcome, shared=False)
 
     def _load_uncached(self, call: Call, error: Exception) -> Awaitable[Any]:

@@ -22,15 +22,15 @@ class Share(Waiter):
         self.outcome: Answer | None = None
 
     @property
-    def given(self) -> bool:
-        return self.outcome is not None
-
-    @property
     def answer(self) -> Answer:
+        """The answer, once it is there."""
         assert self.outcome is not None
         return self.outcome
 
-    def give(self, value: Answer) -> None:
+    def done(self) -> bool:
+        return self.outcome is not None
+
+    def set_result(self, value: Answer, /) -> None:
         self.outcome = value
         self._wanted.arrived.append(self)
         bell = self._wanted.bell

@@ -32,6 +32,18 @@ _LOOK_FIRST: Final = f"""{_HEAD}
         $counts.others += 1
         if $observing.listeners:
             $missed($key)
+        if $key in $running:
+            $flight, $reply = $join($key)
+            if $reply is not None:
+                try:
+                    $outcome = await $reply
+                except $BaseException:
+                    $leave($flight, $reply)
+                    raise
+                $call = $Call($args, $kwargs, $key)
+                if $outcome is not $TAKE_OVER and $outcome is not $ALONE:
+                    return $shared_answer($call, $outcome)
+                return await $go_on($call, $flight, $outcome)
         $call = $Call($args, $kwargs, $key)
         $outcome, $shared = await $load($call)
         return $shared_answer($call, $outcome) if $shared else $answer_of($outcome, shared=False)

@@ -1,6 +1,7 @@
 """Concurrent calls of one key run the function once, and nobody's end is another's (guarantee 9; D1-D5)."""
 
 import asyncio
+import gc
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cashews import Cache
+from cashews.actors.loop import current_loop
+from cashews.engine.flights import MOST_TOLD
 from cashews.testing.clock import VirtualClock
 from tests.internals import inside
 
@@ -116,6 +119,65 @@ async def test_ten_thousand_callers_run_the_function_once(cache, clock):
     assert results == [1] * 10_000
 
 
+async def test_a_crowd_is_woken_in_portions(cache, clock):
+    """The event loop turns in between: other tasks wait for a portion, and not for the crowd."""
+    function = Gated()
+    cached = cache("10m", key="k")(function)
+    results, portions = [], []
+
+    async def call():
+        results.append(await cached())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4 * MOST_TOLD):
+            tasks.start_soon(call)
+        await clock.settle()
+        function.gate.set()
+        while len(results) < 4 * MOST_TOLD:
+            before = len(results)
+            await checkpoint()
+            portions.append(len(results) - before)
+    assert results == [1] * 4 * MOST_TOLD
+    assert max(portions) <= 2 * MOST_TOLD, "trio runs the tasks of one turn in any order: this one between two portions"
+
+
+def tracked():
+    """Return the number of objects that the garbage collector walks over."""
+    gc.collect()
+    return len(gc.get_objects())
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["function", "method"])
+async def test_a_waiter_has_no_object_beside_its_call_and_the_slot_of_its_loop(cache, clock, bound):
+    """A crowd is as dear as the objects in it: the garbage collector walks over all of them."""
+    loop, gate = current_loop(), anyio.Event()
+
+    class Users:
+        async def load(self, uid):
+            await gate.wait()
+
+    async def load(uid):
+        await gate.wait()
+        return uid
+
+    async def wait(uid):
+        await loop.bare_slot()
+        return uid
+
+    objects, shared = [], [7]
+    for function in (wait, cache("10m", key="{uid}")(Users().load if bound else load)):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(function, [7])
+            await clock.settle()
+            before = tracked()
+            for _ in range(200):
+                tasks.start_soon(function, shared)
+            await clock.settle()
+            objects.append(tracked() - before)
+            tasks.cancel_scope.cancel()
+    assert objects[1] < objects[0] + 20
+
+
 async def test_who_does_not_want_it_runs_the_function_each_for_himself(cache, clock):
     function = Gated()
     async with anyio.create_task_group() as tasks:
@@ -141,6 +203,28 @@ async def test_a_waiter_takes_over_from_a_cancelled_leader(cache, clock, strateg
         function.gate.set()
     assert party.results == dict.fromkeys("bcd", 2)
     assert party.errors == {}
+
+
+async def test_a_waiter_that_takes_over_stores_under_the_tags_of_its_call(cache, clock):
+    """They are worked out before it waits, since its arguments may change meanwhile."""
+    gate = anyio.Event()
+
+    @cache("10m", key="k", tags=["name:{user[0]}"])
+    async def load(user):
+        await gate.wait()
+        return user
+
+    async with anyio.create_task_group() as tasks:
+        user = ["before"]
+        party = Party(tasks, clock, lambda: load(user))
+        await party.enter(*"ab")
+        user[0] = "after"
+        party.cancel("a")
+        await clock.settle()
+        gate.set()
+    assert party.results == {"b": ["after"]}
+    await cache.delete_tags("name:before")
+    assert await cache.get("k") is None
 
 
 @every_strategy
@@ -205,9 +289,38 @@ async def test_a_cancelled_waiter_touches_nobody(cache, clock, strategy):
         await party.enter(*"abcd")
         party.cancel("b", "d")
         await clock.settle()
+        assert cache.statistics().load_waiters == 1
         function.gate.set()
     assert party.results == {"a": 1, "c": 1}
     assert function.runs == ["a"]
+
+
+async def test_a_waiter_that_is_cancelled_as_the_load_ends_touches_nobody(cache, clock):
+    """It has not left when the others are answered."""
+    function = Gated()
+    async with anyio.create_task_group() as tasks:
+        party = Party(tasks, clock, cache("10m", key="k")(function))
+        await party.enter(*"abc")
+        function.gate.set()
+        party.cancel("b")
+    assert party.results == {"a": 1, "c": 1}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_waiter_that_is_cancelled_once_it_was_chosen_to_lead_hands_that_on(cache, clock):
+    """The answer is in its slot, and its task has not run since."""
+    function = Gated()
+    cached = cache("10m", key="k")(function)
+    calls = [asyncio.ensure_future(cached()) for _ in "abc"]
+    await clock.settle()
+    calls[0].cancel()
+    asyncio.get_running_loop().call_soon(calls[1].cancel)  # after the leader's step, before the next one's
+    await clock.settle()
+    function.gate.set()
+    _, waiting = await asyncio.wait(calls, timeout=1)
+    assert not waiting
+    assert [call.cancelled() for call in calls] == [True, True, False]
+    assert len(function.runs) == 2, "the second call never led"
 
 
 # --- errors
