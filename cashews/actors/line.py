@@ -16,8 +16,9 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.lowlevel import checkpoint
 
 from cashews.actors.later import start_soon
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
 from cashews.actors.mailbox import Bell
+from cashews.actors.slots import ReplySlot
 
 if TYPE_CHECKING:
     import socket

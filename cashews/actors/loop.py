@@ -1,4 +1,4 @@
-"""The event loop underneath: reply slots, and tasks that belong to the loop itself.
+"""The event loop underneath, and tasks that belong to the loop itself.
 
 The only module that imports `asyncio` or `trio`, each only while it is running.
 """
@@ -12,10 +12,11 @@ from contextvars import Context
 from functools import partial
 from os import getpid
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cashews._log import logger
 from cashews.actors.later import Later
+from cashews.actors.slots import AsyncioReplySlot, BareSlot, ReplySlot, TrioReplySlot
 from cashews.exceptions import EventLoopError
 
 if TYPE_CHECKING:
@@ -28,48 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Main = Callable[[], Coroutine[Any, Any, None]]
-
-
-class ReplySlot(ABC, Generic[T]):
-    """The place for one reply: given at most once, awaited by one task."""
-
-    __slots__ = ()
-
-    @property
-    @abstractmethod
-    def given(self) -> bool:
-        """Whether the reply is there, received or not."""
-
-    @property
-    @abstractmethod
-    def answer(self) -> T:
-        """The reply, once it is given."""
-
-    @abstractmethod
-    def give(self, value: T) -> None:
-        """Put the reply in its place and wake who waits for it."""
-
-    @abstractmethod
-    def __await__(self) -> Generator[Any, Any, T]: ...
-
-
-class BareSlot(Protocol[T]):
-    """A reply slot in the form of asyncio's futures, with nothing around it: half the price of a `ReplySlot`.
-
-    It may be `done` without a reply, once its asker is cancelled: then it takes none.
-    """
-
-    __slots__ = ()
-
-    def done(self) -> bool:
-        """Say whether the slot takes no reply any more."""
-        ...
-
-    def set_result(self, value: T, /) -> None:
-        """Put a reply in the slot, which is not done, and wake the asker."""
-        ...
-
-    def __await__(self) -> Generator[Any, Any, T]: ...
 
 
 class Loop(ABC):
@@ -132,84 +91,6 @@ class Loop(ABC):
     @abstractmethod
     def task_here(self) -> object | None:
         """Return the calling task if it runs in this loop: both questions for the price of one, or less."""
-
-
-class AsyncioReplySlot(ReplySlot[T]):
-    """A reply slot on asyncio: a future.
-
-    It keeps the reply by itself: a reply given between the cancellation of the future and the moment at which its task
-    learns of it would be lost, and nobody would know.
-    """
-
-    __slots__ = ("_answer", "_future")
-    _answer: T
-
-    def __init__(self, future: asyncio.Future[T]) -> None:
-        self._future = future
-
-    @property
-    def given(self) -> bool:
-        return hasattr(self, "_answer")
-
-    @property
-    def answer(self) -> T:
-        return self._answer
-
-    def give(self, value: T) -> None:
-        future = self._future
-        if not future.done():
-            self._answer = value
-            future.set_result(value)
-        elif not self.given:
-            self._answer = value
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._future.__await__()
-
-
-class TrioReplySlot(ReplySlot[T], BareSlot[T]):
-    """A reply slot on trio, bare or not: the parked task. `lowlevel` is the module of that name."""
-
-    __slots__ = ("_answer", "_lowlevel", "_task")
-    _answer: T
-
-    def __init__(self, lowlevel: Any) -> None:
-        self._lowlevel = lowlevel
-        self._task: trio.lowlevel.Task | None = None
-
-    @property
-    def given(self) -> bool:
-        return hasattr(self, "_answer")
-
-    @property
-    def answer(self) -> T:
-        return self._answer
-
-    def give(self, value: T) -> None:
-        if not self.given:
-            self._answer = value
-            if self._task is not None:
-                self._lowlevel.reschedule(self._task)
-                self._task = None
-
-    def done(self) -> bool:
-        return self.given
-
-    def set_result(self, value: T, /) -> None:
-        self.give(value)
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        lowlevel = self._lowlevel
-        if self.given:
-            yield from lowlevel.checkpoint().__await__()
-        else:
-            self._task = lowlevel.current_task()
-            yield from lowlevel.wait_task_rescheduled(self._leave).__await__()
-        return self._answer
-
-    def _leave(self, _: object) -> Any:
-        self._task = None
-        return self._lowlevel.Abort.SUCCEEDED
 
 
 class SharedReplySlot(ReplySlot[T]):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import anyio
 
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
+from cashews.actors.slots import ReplySlot
 from cashews.exceptions import CacheClosedError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from functools import partial
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias, TypeVar
 
-from cashews.actors.loop import BareSlot, Loop
+from cashews.actors.loop import Loop
+from cashews.actors.slots import BareSlot
 from cashews.engine.context import AMBIENT
 from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits

@@ -14,8 +14,9 @@ from anyio.lowlevel import checkpoint
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.later import start_soon
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
 from cashews.actors.mailbox import Letter, Mailbox, SlotBell
+from cashews.actors.slots import ReplySlot
 from cashews.clock import Clock
 from cashews.exceptions import CacheClosedError, LoadCancelledError
 from cashews.keys.context import carried, context_values

@@ -8,7 +8,8 @@ from threading import get_ident
 from typing import Any, TypeAlias, cast
 
 from cashews._dataclass import dataclass, field
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
+from cashews.actors.slots import ReplySlot
 from cashews.engine.engine import Engine
 from cashews.engine.flights import TAKE_OVER, TakeOverType
 from cashews.runners.call import answer_of

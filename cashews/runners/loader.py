@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from cashews._typing import NOT_NOW
-from cashews.actors.loop import BareSlot
+from cashews.actors.slots import BareSlot
 from cashews.commands import Command
 from cashews.engine.context import AMBIENT, Detector
 from cashews.engine.engine import Engine

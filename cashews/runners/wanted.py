@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from cashews.actors.loop import ReplySlot
+from cashews.actors.slots import ReplySlot
 from cashews.engine.flights import Answer, Flight, Waiter
 from cashews.messages import LoadPermit
 

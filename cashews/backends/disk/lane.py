@@ -17,8 +17,9 @@ import anyio
 
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
 from cashews.actors.mailbox import Bell, Letter, Mailbox
+from cashews.actors.slots import ReplySlot
 from cashews.actors.thread import ActorThread, Rest, ThreadSignals
 from cashews.clock import Clock
 from cashews.messages import Message

@@ -23,10 +23,11 @@ from cashews._log import logger
 from cashews._steps import Steps
 from cashews._typing import ABSENT, NOT_NOW
 from cashews.actors.actor import Actor, ActorStatistics, Life
-from cashews.actors.loop import ReplySlot, current_loop
+from cashews.actors.loop import current_loop
 from cashews.actors.mailbox import Mailbox, StreamBell
 from cashews.actors.scope import Service
 from cashews.actors.slices import in_slices
+from cashews.actors.slots import ReplySlot
 from cashews.backends.direct import Direct, DirectLocks
 from cashews.backends.interface import Backend, Environment, Turn
 from cashews.backends.memory.copies import COPIED_IN, COPIED_OUT, CopyIn, CopyOut, with_copy

@@ -25,7 +25,8 @@ from redis.backoff import ExponentialBackoff
 from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.later import start_soon
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
+from cashews.actors.slots import ReplySlot
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of

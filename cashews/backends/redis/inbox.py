@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from redis import exceptions as redis
 
-from cashews.actors.loop import ReplySlot
 from cashews.actors.mailbox import Letter, Mailbox, SlotBell
+from cashews.actors.slots import ReplySlot
 from cashews.backends.redis.failures import LateError, LostError
 from cashews.messages import LoadPermit
 

@@ -19,9 +19,10 @@ from redis import exceptions as redis
 from cashews._dataclass import replace
 from cashews.actors.actor import Actor, Life
 from cashews.actors.later import start_soon
-from cashews.actors.loop import Loop, ReplySlot
+from cashews.actors.loop import Loop
 from cashews.actors.mailbox import SlotBell
 from cashews.actors.scope import Service
+from cashews.actors.slots import ReplySlot
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.channels import Channels

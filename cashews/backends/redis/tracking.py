@@ -8,7 +8,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, Final
 
-from cashews.actors.loop import ReplySlot
+from cashews.actors.slots import ReplySlot
 from cashews.backends.redis.failures import AskError, MovedError, RedirectError, StayedError, failure_of
 from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.near import TICK, Feed, Near, NearSlot

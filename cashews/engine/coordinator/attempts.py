@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cashews._dataclass import dataclass, field
-from cashews.actors.loop import ReplySlot
+from cashews.actors.slots import ReplySlot
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.watches import Watch
 
