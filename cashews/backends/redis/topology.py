@@ -180,8 +180,7 @@ class Topology(Servers, Actor):
             connection.attached(loop)
 
     def _slot(self, number: int) -> Slot:
-        slot = self._slots[number]
-        if slot is None:
+        if (slot := self._slots[number]) is None:
             slot = self._slots[number] = Slot(self, number)
         return slot
 
