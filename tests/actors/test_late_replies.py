@@ -7,9 +7,11 @@ import select
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from redis.exceptions import TimeoutError  # noqa: A004  it is that one
 
 from cashews import Cache
 from cashews.backends.redis.inbox import Inbox
+from cashews.backends.redis.patience import PARTS, in_time
 from tests.internals import inside
 
 pytestmark = pytest.mark.redis
@@ -48,6 +50,47 @@ async def test_a_loop_that_stood_still_does_not_take_the_server_for_dead(server,
             stand_still(clock, 60)
         assert found == [1]
         assert (figures(cache)["timeouts"], figures(cache)["connects"]) == (0, 1)
+
+
+async def test_an_attempt_to_connect_has_its_time_from_a_loop_that_turns(server, clock):
+    """So a crowd of first callers, of which each has a turn before the connection has its next, waits for it."""
+    found = []
+    async with Cache.open(server.url, clock=clock, suppress=False, socket_connect_timeout=1) as cache:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked, cache, found)
+            for _ in range(3):
+                await checkpoint()
+                assert figures(cache)["connects"] == 0
+                stand_still(clock, 60)
+        assert found == [None]
+
+
+async def test_time_in_which_the_loop_stands_still_is_counted_as_one_part_of_it(clock):
+    """Guarantee 22: the rest is exact, and an attempt that takes longer is given up."""
+    failed = []
+
+    async def attempt():
+        try:
+            async with in_time(clock, 1.0, "too late"):
+                await anyio.sleep_forever()
+        except TimeoutError as error:
+            failed.append((clock.now(), str(error)))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(attempt)
+        await clock.settle()
+        stand_still(clock, 60)
+        await clock.settle()
+        await clock.advance(1.0 - 1 / PARTS)
+    assert failed == [(61.0 - 1 / PARTS, "too late")]
+
+
+async def test_the_error_of_an_attempt_is_its_own(clock):
+    """And no group of errors."""
+    with pytest.raises(LookupError):
+        async with in_time(clock, 1.0, "too late"):
+            raise LookupError
+    assert clock.statistics().scopes == 0
 
 
 async def test_a_request_has_its_time_from_when_it_is_sent(loop_here):

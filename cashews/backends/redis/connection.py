@@ -34,6 +34,7 @@ from cashews.backends.redis.handshake import Welcome, shake_hands
 from cashews.backends.redis.inbox import Inbox, Request, RequestKind
 from cashews.backends.redis.link import CLOSED, Link
 from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.patience import in_time
 from cashews.backends.redis.tracking import Storing, Tracking
 from cashews.backends.redis.wire import PING, pack
 from cashews.messages import LoadPermit
@@ -241,7 +242,7 @@ class Connection(Actor):
 
     async def _connect(self, inbox: Inbox) -> tuple[Link, Welcome]:
         patience = self._options.patience
-        with self._clock.move_on_at(self._now() + patience):
+        async with in_time(self._clock, patience, f"no connection within {patience:g} s"):
             self.address = address = await self._directory.locate()
             line = await address.connect(
                 keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
@@ -264,9 +265,7 @@ class Connection(Actor):
                 tracking=self.tracking,
                 until_moved=partial(self._directory.until_moved, address),
             )
-            return link, welcome
-        message = f"no connection within {patience:g} s"
-        raise redis.TimeoutError(message)
+        return link, welcome
 
     def _go_down(self, error: redis.RedisError) -> None:
         if type(error) is not type(self._down):

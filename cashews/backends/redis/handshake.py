@@ -11,13 +11,13 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004  it is that one
     InvalidResponse,
     ResponseError,
-    TimeoutError,  # noqa: A004  it is that one
 )
 
 from cashews.actors.line import Line
 from cashews.backends.redis.address import Address
 from cashews.backends.redis.failures import HIDDEN, failure_of
 from cashews.backends.redis.options import RedisOptions
+from cashews.backends.redis.patience import in_time
 from cashews.backends.redis.wire import MALFORMED, NOTHING, Parser, array, pack
 from cashews.backends.redis.wire import parser as new_parser
 from cashews.clock import Clock
@@ -77,15 +77,13 @@ async def ask_for_slots(address: Address, options: RedisOptions, clock: Clock, p
 
     :raises TimeoutError: if there is none within `patience` seconds
     """
-    with clock.move_on_at(clock.now() + patience):
+    async with in_time(clock, patience, "no answer"):
         line = await address.connect()
         try:
             parser = (await shake_hands(line, address, options)).parser
             return await ask_once(line, parser, "CLUSTER", "SLOTS")
         finally:
             await line.aclose()
-    message = "no answer"
-    raise TimeoutError(message)
 
 
 async def log_in(line: Line, parser: Parser, address: Address) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from redis import exceptions as redis
@@ -13,6 +13,7 @@ from cashews.actors.line import Line
 from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.failures import TROUBLE, wrong_reply
 from cashews.backends.redis.handshake import ask_once, log_in
+from cashews.backends.redis.patience import in_time
 from cashews.backends.redis.wire import NOTHING, Parser, array, blob
 from cashews.backends.redis.wire import parser as new_parser
 from cashews.clock import Clock
@@ -68,13 +69,12 @@ class Sentinels(Directory):
 
         :raises redis.exceptions.RedisError: if it does not answer in time, or does not know the service
         """
-        with self._in_time():
-            async with self._talk(place) as (line, parser):
-                found = await ask_once(line, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-                if found is None:
-                    message = f"it knows no service {self._service!r}"
-                    raise redis.ConnectionError(message)
-                others = array(await ask_once(line, parser, "SENTINEL", "SENTINELS", self._service))
+        async with self._in_time(), self._talk(place) as (line, parser):
+            found = await ask_once(line, parser, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+            if found is None:
+                message = f"it knows no service {self._service!r}"
+                raise redis.ConnectionError(message)
+            others = array(await ask_once(line, parser, "SENTINEL", "SENTINELS", self._service))
         try:
             self._meet(place, others)
             host, port = array(found)
@@ -92,17 +92,9 @@ class Sentinels(Directory):
         lasting = {place, *self._given, *met}
         self._places = [*(each for each in self._places if each in lasting), *(lasting - {*self._places})]
 
-    @contextmanager
-    def _in_time(self) -> Generator[None]:
-        """Give one sentinel its share of the time, during a block.
-
-        :raises TimeoutError: if it takes longer
-        """
-        with self._clock.move_on_at(self._clock.now() + self._patience / len(self._places)) as time:
-            yield
-        if time.cancelled_caught:
-            message = "no answer"
-            raise redis.TimeoutError(message)
+    def _in_time(self) -> AbstractAsyncContextManager[None]:
+        """Give one sentinel its share of the time, during a block."""
+        return in_time(self._clock, self._patience / len(self._places), "no answer")
 
     @asynccontextmanager
     async def _talk(self, place: Address) -> AsyncGenerator[tuple[Line, Parser]]:
@@ -118,7 +110,7 @@ class Sentinels(Directory):
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    with self._in_time():
+                    async with self._in_time():
                         line, parser = await stack.enter_async_context(self._talk(self._places[0]))
                         await ask_once(line, parser, "SUBSCRIBE", SWITCHED)
                     while await self.locate() == address:  # it may have moved before we listened, or in silence

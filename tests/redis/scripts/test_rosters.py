@@ -95,7 +95,7 @@ def test_nothing_is_stored_before_the_slot_is_in_the_roster(store, enter, server
     assert enter(7) == []
     assert store("k") == [1, [], []]
     assert server.command("EXISTS", "k", INDEX) == 2
-    assert store("k", 2 * SOON) == [None, [], [b"t", b"7", b"%d" % (4 * SOON)]]
+    assert store("k", 3 * SOON) == [None, [], [b"t", b"7", b"%d" % (6 * SOON)]]
     assert store("k", "") == [None, [], [b"t", b"7", b""]]
     assert enter(8, life="") == [b"t", b"7"]
     assert store("k", "") == [1, [], []]
