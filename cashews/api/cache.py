@@ -8,7 +8,7 @@ from random import Random
 from types import TracebackType
 from typing import Any
 
-from cashews._arguments import command_of, commands_of, runnable, runnables, text
+from cashews._arguments import command_of, commands_of, flag, runnable, runnables, text
 from cashews._typing import Self
 from cashews.api.blocking import Blocking, BlockingHost, opened
 from cashews.api.settings import parse_setup
@@ -39,8 +39,9 @@ class Cache(BlockingHost):
     def __init__(
         self, name: str = "", *, strict_keys: bool = False, clock: Clock | None = None, random: Random | None = None
     ) -> None:
-        engine = Engine(clock or SystemClock(), random or own_random(), name)
-        super().__init__(engine, strict_keys=strict_keys)
+        """:raises WrongArgumentError: if the name is not text, or `strict_keys` neither `True` nor `False`."""
+        engine = Engine(clock or SystemClock(), random or own_random(), text("name", name))
+        super().__init__(engine, strict_keys=flag("strict_keys", strict_keys))
         self._ask = engine.ask  # type: ignore[method-assign]  # spares every command a call
         self._straight = engine
         self.name = name

@@ -99,6 +99,7 @@ async def test_a_client_has_the_name_it_is_given(server):
         "redis://:sec/ret@host/",
         "redis://user:secret@host:port/",
         "redis://user:secret@host/first",
+        "redis://user:secret@host/1/2",
         "unix://user:secret@",
     ],
 )
@@ -227,6 +228,14 @@ def context_of(url, **keywords):
     """Return the context of TLS of the store that a URL and keywords make."""
     (connection,) = inside(Cache.open(url, **keywords)).connections
     return connection._directory.tls
+
+
+@pytest.mark.parametrize("probes", ["1", b"1", [1], {"1": 1}, {1: "1"}, {1: None}])
+def test_options_of_tcp_are_numbers_by_numbers(probes):
+    with pytest.raises(WrongOptionError, match="socket_keepalive_options"):
+        Cache.open("redis://", socket_keepalive=True, socket_keepalive_options=probes)
+    with pytest.raises(WrongOptionError, match="socket_keepalive_options"):
+        Cache.open("redis://?socket_keepalive=1&socket_keepalive_options=1")
 
 
 async def test_a_connection_has_the_options_it_is_given(server):

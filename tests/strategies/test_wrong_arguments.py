@@ -83,6 +83,8 @@ OWN = {
     "hit cache_hits": ("cache_hits", [*NO_INTEGER, 0, None], lambda cache, wrong: cache.hit(1, wrong)),
     "hit update_after": ("update_after", [*NO_INTEGER, -1, None], lambda cache, wrong: cache.hit(1, 3, wrong)),
     "hit update_after above cache_hits": ("update_after", [3, 4, 100], lambda cache, wrong: cache.hit(1, 2, wrong)),
+    "cache strict_keys": ("strict_keys", NO_FLAG, lambda _, wrong: Cache(strict_keys=wrong)),
+    "cache name": ("name", [*NO_TEXT, None], lambda _, wrong: Cache(wrong)),
     "early background": ("background", NO_FLAG, lambda cache, wrong: cache.early(1, background=wrong)),
     "hit background": ("background", NO_FLAG, lambda cache, wrong: cache.hit(1, 3, background=wrong)),
     "early early_ttl below 0": ("early_ttl", [-1, -0.5], lambda cache, wrong: cache.early("1h", early_ttl=wrong)),

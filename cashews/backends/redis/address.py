@@ -105,7 +105,8 @@ def parse_address(url: SplitResult, options: RedisOptions) -> Address:
         parts = parse_url(f"{url.scheme}://{url.netloc}{url.path}")
     except ValueError:  # its text may contain a piece of the password
         raise _wrong(url) from None
-    if url.scheme != "unix" and url.path.strip("/") and "db" not in parts:
+    db = url.path.strip("/")
+    if url.scheme != "unix" and db and not db.isdecimal():
         raise _wrong(url)
     host: str = parts.get("host", "localhost")
     return Address(

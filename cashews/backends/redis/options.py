@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from redis.credentials import CredentialProvider
 
@@ -112,7 +112,19 @@ class RedisOptions(SerializerOptions):
             raise WrongOptionError("db", self.db, "an integer from 0")
         if self.protocol not in {2, 3}:
             raise WrongOptionError("protocol", self.protocol, "2 or 3")
+        self._check_probes()
         self._check_tls()
+
+    def _check_probes(self) -> None:
+        """Check the options of TCP.
+
+        :raises WrongOptionError: if they are no numbers by numbers, as those of a URL, which are text
+        """
+        given: object = self.socket_keepalive_options
+        pairs = cast("Mapping[object, object]", given).items() if isinstance(given, Mapping) else [(given or 0,)]
+        if not all(isinstance(each, int) for pair in pairs for each in pair):
+            allowed = "a keyword alone: integers by their numbers in socket"
+            raise WrongOptionError("socket_keepalive_options", given, allowed)
 
     def _check_client_side(self) -> None:
         """Check the options of the client side.
