@@ -124,9 +124,24 @@ class BlockingTransaction:
         await self._transaction.rollback()
 
     @property
+    def outcome(self) -> CommitOutcome:
+        """The outcome of the whole; see `Transaction`."""
+        return self._transaction.outcome
+
+    @property
     def outcomes(self) -> dict[str, CommitOutcome]:
         """The outcome of each store; see `Transaction.outcomes`."""
         return self._transaction.outcomes
+
+    @property
+    def mode(self) -> TransactionMode:
+        """The mode, as given."""
+        return self._transaction.mode
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that the block waits for all its locks together."""
+        return self._transaction.timeout
 
 
 class BlockingFilling:
@@ -135,6 +150,11 @@ class BlockingFilling:
     def __init__(self, portal: Portal, filling: Filling) -> None:
         self._portal = portal
         self._filling = filling
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether nothing is stored any more; see `Filling.overtaken`."""
+        return self._filling.overtaken
 
     def set(self, key: str, value: Any, expire: Duration | None = None, tags: Iterable[str] = ()) -> bool:
         """Store a value, unless the load was overtaken; says whether it was stored. See `Filling.set`."""

@@ -53,10 +53,10 @@ def fitting_call(key_of: Callable[..., str], name: str) -> Head:
     """
     head = any_call(key_of)
     key = f"try: {head.key}\nexcept TypeError as _error: raise _misfit(_error)"
-    return replace(head, key=key, names={**head.names, "_misfit": partial(_misfit, name)})
+    return replace(head, key=key, names={**head.names, "_misfit": partial(misfit, name)})
 
 
-def _misfit(name: str, error: TypeError) -> CacheError:
+def misfit(name: str, error: TypeError) -> CacheError:
     """Return the error of a call whose arguments a key function does not take; other errors are of the key itself."""
     return error if isinstance(error, CacheError) else NoKeyError(name, f"its signature has other parameters: {error}")
 

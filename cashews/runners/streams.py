@@ -21,7 +21,7 @@ from cashews.actors.loop import loop_runs_here
 from cashews.engine.engine import Engine
 from cashews.engine.observing import Source
 from cashews.exceptions import NoKeyError
-from cashews.keys.writing import written
+from cashews.keys.writing import misfit, written
 from cashews.messages import Delete, KnownTags, LoadPermit, Recall, UnknownTags
 from cashews.runners.call import Call, Plan, Target, consult, head_of, lifetime
 from cashews.runners.explanation import Explainer
@@ -115,8 +115,11 @@ class StreamRunner:
         """
         try:
             call = self._target.call(args, kwargs)
-        except NoKeyError as error:
-            self._note_no_key(error)
+        except (NoKeyError, TypeError) as error:
+            reason = error if isinstance(error, NoKeyError) else misfit(self.observer.name, error)
+            if not isinstance(reason, NoKeyError):
+                raise
+            self._note_no_key(reason)
             return None
         return await self._find(call, NOT_NOW)
 

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from cashews import Cache, CacheClosedError, EventLoopError, LockReenteredError, TransactionMode
+from cashews import Cache, CacheClosedError, CommitOutcome, EventLoopError, LockReenteredError, TransactionMode
 from cashews.api.caching import DecoratorAPI
 from cashews.api.commands import CommandAPI
 from cashews.api.guarding import GuardAPI
@@ -148,12 +148,16 @@ def test_a_transaction_is_the_threads_own(cache, mode):
         tx.rollback()
     assert cache.get("a") == 1
     assert list(tx.outcomes) == [""]
+    assert tx.mode is mode
 
 
 def test_a_failed_transaction_leaves_nothing(cache):
-    with suppress(ZeroDivisionError), cache.transaction():
+    with suppress(ZeroDivisionError), cache.transaction(timeout="2s") as tx:
         cache.set("a", 1)
+        assert tx.outcome is CommitOutcome.OPEN
         raise ZeroDivisionError
+    assert tx.outcome is CommitOutcome.ABORTED
+    assert tx.timeout == 2
     assert cache.get("a") is None
     cache.set("a", 2)
     assert cache.get("a") == 2
@@ -186,6 +190,8 @@ def test_a_transaction_reaches_the_functions_that_its_body_calls(memory):
 def test_a_filling_is_void_once_its_key_is_deleted(cache):
     with cache.filling("a") as filling:
         assert filling.set("a", 1)
+        assert not filling.overtaken
+    assert filling.overtaken
     with cache.filling("b") as filling:
         cache.delete("b")
         assert not filling.set("b", 1)

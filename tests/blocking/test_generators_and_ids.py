@@ -3,7 +3,7 @@
 import ctypes
 import inspect
 from contextlib import closing
-from functools import partial
+from functools import partial, wraps
 from threading import Event, Lock, get_ident
 
 import anyio
@@ -50,6 +50,27 @@ def memory():
 
 
 # --- generators
+
+
+def test_a_run_whose_call_does_not_fit_its_signature_is_not_stored(memory):
+    """Guarantee 29: a decorator that adds an argument shows the signature of the function within."""
+
+    def with_session(function):
+        @wraps(function)
+        def run(*args):
+            yield from function("session", *args)
+
+        return run
+
+    @memory.iterator(ttl="1m")
+    @with_session
+    def rows(session, uid):
+        yield session, uid
+
+    assert list(rows(1)) == [("session", 1)]
+    with pytest.raises(TypeError, match="'uid'"):
+        list(rows())
+    assert memory.statistics().uncached == {"no key": 2}
 
 
 def test_a_complete_run_is_replayed(stored, source):
