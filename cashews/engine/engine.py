@@ -10,8 +10,6 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, TypeVar
 
-from anyio.lowlevel import checkpoint
-
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.loop import Loop
 from cashews.actors.slices import in_slices, in_steps
@@ -185,7 +183,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         if self.credit <= 0:
             self.credit = BUDGET  # first, so that of many tasks at once one in 128 pauses, and not all
             self.observing.attend_log()
-            await checkpoint()
+            await self.loop().pause()
             if lifetime.closed:  # meanwhile
                 raise CacheClosedError(lifetime.name)
         self.credit -= 1

@@ -139,6 +139,9 @@ class Sites:
 
     def arrive(self) -> tuple[bool, bool]:
         """Say whether the home is here, and whether it has just moved here: there was none."""
+        home = self.home
+        if home is not None and self._engine.home_thread == get_ident() and home.here:
+            return True, False
         with SHARED:
             site = self._settle()
             moved = self.home is None

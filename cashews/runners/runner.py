@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from threading import get_ident
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ class Runner:
             values |= {"running": self._engine.running, "join": self._loader.join, "leave": self._loader.flights.leave}
             values |= {"go_on": self._go_on, "TAKE_OVER": TAKE_OVER, "ALONE": ALONE, "BaseException": BaseException}
             values |= {"answer": self._answer, "observing": self._observing, "missed": self.observer.missed}
+            values |= {"NOT_NOW": NOT_NOW, "pause": self._pause}
         else:
             text = RUN_FIRST
             values |= {"load_or_serve": self._load_or_serve, "covered": strategy.covers}
@@ -97,6 +99,11 @@ class Runner:
                 return await self._loader.run(call)
             case _:
                 assert_never(verdict)
+
+    async def _pause(self) -> None:
+        """Let other tasks run, since the budget is spent; an error of the engine comes again when it is asked."""
+        with suppress(Exception):
+            await self._engine.prepare()
 
     async def _read(self, call: Call) -> object:
         """Ask for the stored form of a call; `NOT_NOW` if the cache cannot read."""

@@ -25,9 +25,14 @@ RUN_FIRST: Final = f"""{_HEAD}
     return await $load_or_serve($Call($args, $kwargs, $key), $covered){_TAIL}"""
 """The wrapper of a strategy that runs the function at each call."""
 
-_LOOK_FIRST: Final = f"""{_HEAD}
-    $found = $lines.<look>($key)
-    if <served>
+_LOOK: Final = """
+    $look = $lines.<line>
+    $found = $look($key)
+    if <served>"""  # two statements: to call an attribute of an object takes longer
+
+_LOOK_FIRST: Final = f"""{_HEAD}<look>
+    if $found is $NOT_NOW and $lines.credit <= 0:
+        await $pause()<look again>
     if $found is $ABSENT:
         $counts.others += 1
         if $observing.listeners:
@@ -87,12 +92,13 @@ else:
 def look_first(strategy: Strategy) -> str:
     """Return the text of the wrapper of a strategy that serves what is stored.
 
-    The straight lines of the engine find a value or a fresh entry: such a hit has no object and no call of its own.
+    The straight lines of the engine find a value or a fresh entry: such a hit has no object and no call of its own. If
+    the budget is spent, the wrapper lets other tasks run, and looks again.
     """
     if strategy.serves_bare:
         served = _BARE
     else:
         fresh = strategy.freshness.replace("entry", "$found").replace("now()", "$wall()")
         served = _ENTRY.replace("<fresh>", fresh)
-    look = "look_hit" if strategy.read is GetHit else "look"
-    return _LOOK_FIRST.replace("<look>", look).replace("<served>", served)
+    look = _LOOK.replace("<line>", "look_hit" if strategy.read is GetHit else "look").replace("<served>", served)
+    return _LOOK_FIRST.replace("<look>", look).replace("<look again>", look.replace("\n", "\n    "))

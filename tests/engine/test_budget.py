@@ -66,12 +66,24 @@ async def test_so_does_a_loop_in_a_context_that_carries_something(cache):
         await assert_others_run(cache, USES["set"])
 
 
-async def test_so_does_a_loop_of_decorated_hits(cache):
-    @cache(ttl=10, key="k")
+@pytest.mark.parametrize("strategy", ["simple", "early", "soft", "hit"])
+async def test_so_does_a_loop_of_decorated_hits(cache, strategy):
+    """The wrapper looks again after a pause: the call is a hit like the others."""
+    decorate = {
+        "simple": cache(ttl=10, key="k"),
+        "early": cache.early(ttl=10, early_ttl=9, key="k"),
+        "soft": cache.soft(ttl=10, soft_ttl=9, key="k"),
+        "hit": cache.hit(ttl=10, cache_hits=2 * TIMES, key="k"),
+    }
+
+    @decorate[strategy]
     async def cached():
         return 1
 
+    await cached()
     await assert_others_run(cache, lambda _: cached())
+    assert cached.statistics().hits == TIMES
+    assert cached.statistics().loads == 1
 
 
 async def assert_others_run(cache, use):

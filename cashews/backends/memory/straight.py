@@ -32,10 +32,13 @@ def straight_lines(table: Table, door: Door, now: Callable[[], float]) -> Direct
 
 
 def _look(table: Table, door: Door, now: Callable[[], float]) -> Look:
+    context = door.context
+
     def look(key: str) -> object:
-        if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
+        credit = door.credit
+        if credit <= 0 or door.home_thread != get_ident() or context() is not None:
             return NOT_NOW
-        door.credit -= 1
+        door.credit = credit - 1
         values = table.values
         row = values.rows.get(key)
         if row is None:

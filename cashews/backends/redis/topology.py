@@ -136,8 +136,7 @@ class Topology(Servers, Actor):
         self._seeds = seeds
         self.near = near
         self._options = options
-        self._environment = environment
-        self._clock = environment.clock
+        self._environment, self._clock = environment, environment.clock
         self._life = Life(self, environment.ensure_scope)
         self._nodes: dict[Address, Connection] = {}
         self.table: list[Connection | None] = [None] * SLOTS
