@@ -23,6 +23,8 @@ from cashews.messages import CommitOutcome
 
 R = TypeVar("R")
 TIMEOUT = 10.0
+LOCKED, SERIALIZABLE = TransactionMode.LOCKED, TransactionMode.SERIALIZABLE
+"""CPython 3.11 takes 80 ns to look up a member of an enum."""
 
 
 class TransactionContext:
@@ -62,9 +64,10 @@ class TransactionContext:
             return outer
         transaction = Transaction(self._engine, self._mode, self._timeout)
         self._transaction = transaction
-        if self._mode is TransactionMode.SERIALIZABLE:
+        if self._mode is SERIALIZABLE:
             try:
-                await transaction.begin(tuple(self._engine.routes))
+                if not transaction.begin_in_place(tuple(self._engine.routes)):
+                    await transaction.begin()
             except BaseException:
                 self._transaction = None
                 raise
@@ -107,7 +110,7 @@ class TransactionAPI(Face):
             those of a killed process are free
         :raises WrongArgumentError: if the mode is none, or the timeout is not above 0
         """
-        mode = TransactionMode.LOCKED if mode is None else mode
+        mode = LOCKED if mode is None else mode
         if not isinstance(mode, TransactionMode):  # pyright: ignore[reportUnnecessaryIsInstance]  users' code
             raise WrongArgumentError("mode", mode, "members of TransactionMode")
         seconds = TIMEOUT if timeout is TIMEOUT else positive_duration("timeout", timeout)

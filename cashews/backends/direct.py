@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from cashews._dataclass import dataclass
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.messages import LoadPermit, LockHolder
+
+Aside: TypeAlias = "tuple[object, float | None, float]"
+"""A value that was put aside, the seconds that it lives, and the instant from which they count."""
+
+
+class TransactionLines(Protocol):
+    """A transaction, as the straight lines of a store see it.
+
+    :param store: the store's name for itself, always the same object
+    """
+
+    __slots__ = ()
+
+    @property
+    def engine(self) -> object:
+        """The engine that the transaction belongs to."""
+        ...
+
+    def look(self, store: object, key: str, /) -> object:
+        """Return the value of a key that was put in this transaction, or `NOT_NOW`."""
+        ...
+
+    def put(self, store: object, key: str, value: object, expire: float | None, /) -> bool | NotNowType:
+        """Put a value aside for the commit; says whether the key has one then, or `NOT_NOW`."""
+        ...
+
+
+class LineContext(Protocol):
+    """The settings of a context, as the straight lines of a store see them."""
+
+    __slots__ = ()
+
+    @property
+    def sole(self) -> TransactionLines | None:
+        """The transaction that the context is in, if nothing else is set in it."""
+        ...
 
 
 class Door(Protocol):
@@ -24,8 +60,8 @@ class Door(Protocol):
         ...
 
     @property
-    def context(self) -> Callable[[], object | None]:
-        """Answers the concerns of the calling context, such as a transaction; `None` if it has none."""
+    def context(self) -> Callable[[], LineContext | None]:
+        """Answers the settings of the calling context, such as a transaction; `None` if it has none."""
         ...
 
 
@@ -47,6 +83,14 @@ class Put(Protocol):
 
         :param permit: the permit of the load whose value it is
         """
+        ...
+
+
+class PutAll(Protocol):
+    """Stores several values in one turn, as a `Commit` of nothing but `Set` does."""
+
+    def __call__(self, puts: Mapping[str, Aside], /) -> bool:
+        """Say whether they were stored; nothing was, where the store is not at home."""
         ...
 
 
@@ -74,6 +118,8 @@ class Direct:
     look_hit: Look
     """Reads one value as `GetHit` does: an entry counts the read. The entry that it returns is the stored one."""
     put: Put
+    put_all: PutAll | None = None
+    """Only of a store in which one turn may be about all keys; a transaction that is at an end takes it."""
 
 
 @dataclass(frozen=True, slots=True)

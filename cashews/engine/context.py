@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
-from cashews._dataclass import dataclass, field
+from cashews._dataclass import dataclass
+from cashews.backends.direct import TransactionLines
 from cashews.commands import Command
 from cashews.engine.blocks import Block
 from cashews.engine.observing import Stored, ValueEvent
@@ -29,7 +30,7 @@ class Off:
     prefix: str | None
 
 
-class AmbientTransaction(Protocol):
+class AmbientTransaction(TransactionLines, Protocol):
     """A transaction, as its context sees it."""
 
     __slots__ = ()
@@ -50,35 +51,36 @@ CONCERNS = 8
 """The number of combinations of these bits."""
 
 
-@dataclass(slots=True)
 class Ambient:
     """The settings of one context, for all caches. It is a value: a change makes a new one."""
 
-    off: tuple[Off, ...] = ()
-    detectors: tuple[Detector, ...] = ()
-    further: tuple[object, ...] = ()
-    """The `invalidate_further()` blocks that we are in."""
-    transactions: tuple[AmbientTransaction, ...] = ()
-    """The transaction of each cache that has one here."""
-    invalidating: object | None = field(init=False)
-    """The innermost `invalidate_further()` block: reads of cached values remove them and find nothing."""
-    sole: AmbientTransaction | None = field(init=False)
-    """The context's only transaction; `None` if a switch, a detector or `invalidate_further()` is active too.
+    __slots__ = ("concerns", "detectors", "further", "invalidating", "off", "sole", "transactions")
 
-    Messages may go straight to it.
-    """
-    concerns: int = field(init=False)
-    """Which parts are there, as bits: they decide which interceptors a message has to pass."""
+    def __init__(
+        self,
+        off: tuple[Off, ...] = (),
+        detectors: tuple[Detector, ...] = (),
+        further: tuple[object, ...] = (),
+        transactions: tuple[AmbientTransaction, ...] = (),
+    ) -> None:
+        self.off = off
+        self.detectors = detectors
+        self.further = further
+        """The `invalidate_further()` blocks that we are in."""
+        self.transactions = transactions
+        """The transaction of each cache that has one here."""
+        self.invalidating = further[-1] if further else None
+        """The innermost `invalidate_further()` block: reads of cached values remove them and find nothing."""
+        is_plain = len(transactions) == 1 and not (off or detectors or further)
+        self.sole = transactions[0] if is_plain else None
+        """The context's only transaction; `None` if a switch, a detector or `invalidate_further()` is active too.
 
-    def __post_init__(self) -> None:
-        self.invalidating = self.further[-1] if self.further else None
-        plain = len(self.transactions) == 1 and not (self.off or self.detectors or self.further)
-        self.sole = self.transactions[0] if plain else None
+        Messages may go straight to it.
+        """
         self.concerns = (
-            (SWITCHED_OFF if self.off else 0)
-            | (INVALIDATING if self.invalidating is not None else 0)
-            | (IN_TRANSACTION if self.transactions else 0)
+            (SWITCHED_OFF if off else 0) | (INVALIDATING if further else 0) | (IN_TRANSACTION if transactions else 0)
         )
+        """Which parts are there, as bits: they decide which interceptors a message has to pass."""
 
     def changed(self, part: Part, entries: tuple[Any, ...]) -> Ambient:
         """Return an ambient with other entries in one part. Every block makes two, so it is spelled out."""

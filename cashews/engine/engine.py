@@ -19,12 +19,11 @@ from cashews.backends.pages import Pages
 from cashews.clock import Clock
 from cashews.commands import Command
 from cashews.engine.chain import Interceptor
-from cashews.engine.context import AMBIENT
-from cashews.engine.coordinator.branch import Branch
+from cashews.engine.context import AMBIENT, Ambient
 from cashews.engine.coordinator.in_transactions import Transactional
 from cashews.engine.coordinator.lock_stores import OneStore
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.engine.coordinator.transaction import Transaction, TransactionHost
+from cashews.engine.coordinator.transaction_host import TransactionHost
 from cashews.engine.flights import Flights, waiting_for
 from cashews.engine.gate import Gate, Gatekeeper
 from cashews.engine.interceptors import Callback, Invalidator, Middleware, Switch, Watcher, interceptors_of
@@ -69,7 +68,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._all_on = True
         self.follows = False
         """Whether a store hears of changes by others, and has to know of loads that begin."""
-        self.context: Callable[[], object | None] = AMBIENT.get
+        self.context: Callable[[], Ambient | None] = AMBIENT.get
         self.permits = Permits()
         self.running = self.permits.running
         self.load_locks = LoadLocks()
@@ -126,7 +125,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
             self.credit -= 1
         if not isinstance(message, OneKey):
             return await self._ask_each(message)
-        route = self._sole or self.routes.of(message.key)
+        route = self.route_of(message.key)
         passed: R = await route.chain(message.__class__)(message)
         return passed
 
@@ -231,10 +230,16 @@ class Engine(Living, Gatekeeper, TransactionHost):
         users = interceptors_of(route.middlewares, route.backend)
         return (route.switch, self.permits, self._invalidator, self._watcher, *users, Transactional(self, route))
 
-    def branch(self, transaction: Transaction, route: Route) -> Branch:
-        """Return a new branch of a transaction on the store of a route."""
-        locks = self._lifetime.locks_of(route)
-        return Branch(transaction, route.backend, locks, route.graph, doubts=route.doubts, clock=self.clock)
+    def locks_of(self, route: Route) -> StoreLocks:
+        """Return the locks of transactions on the store of a route, for the tasks of this event loop."""
+        return self._lifetime.locks_of(route)
+
+    def route_of(self, key: str) -> Route:
+        """Return the route of a key.
+
+        :raises NotConfiguredError: if no mounted prefix fits
+        """
+        return self._sole or self.routes.of(key)
 
     def rebuild(self) -> None:
         """Work out the chains again after a change of configuration, whatever holds in the context of that."""
@@ -294,7 +299,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def is_plain(self, key: str) -> bool:
         """Say whether no middleware stands before the store of a key."""
-        return not (self._sole or self.routes.of(key)).middlewares
+        return not self.route_of(key).middlewares
 
     @property
     def is_closed(self) -> bool:

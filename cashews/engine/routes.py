@@ -36,7 +36,19 @@ class Route:
 
     __slots__ = (
         *("_chains", "_interceptors"),
-        *("backend", "direct", "direct_locks", "doubts", "graph", "locks", "middlewares", "prefix", "switch", "turns"),
+        *(
+            "backend",
+            "copies",
+            "direct",
+            "direct_locks",
+            "doubts",
+            "graph",
+            "locks",
+            "middlewares",
+            "outlives",
+            "prefix",
+        ),
+        *("switch", "turns"),
     )
 
     def __init__(
@@ -51,6 +63,10 @@ class Route:
     ) -> None:
         self.prefix = prefix
         self.backend = backend
+        self.copies = not backend.shares
+        """Whether the store keeps and returns copies of values."""
+        self.outlives = backend.outlives
+        """Whether other processes may use the store, too."""
         self.switch = switch
         self.middlewares: tuple[Middleware, ...] = ()
         self.graph = graph

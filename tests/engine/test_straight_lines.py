@@ -115,16 +115,6 @@ async def test_nothing_goes_straight_from_another_thread(cache):
     assert await cache.get("stored") is None
 
 
-async def test_nothing_goes_straight_in_a_transaction(cache):
-    engine = inside(cache).engine
-    async with cache.transaction() as transaction:
-        assert engine.look("stored") is NOT_NOW
-        assert engine.put("stored", 1, None) is NOT_NOW
-        await cache.set("stored", 2)
-        await transaction.rollback()
-    assert engine.look("stored") is None
-
-
 async def test_nothing_goes_straight_into_a_closed_cache(clock):
     async with Cache.open("mem://", clock=clock) as cache:
         await cache.set("k", 1)

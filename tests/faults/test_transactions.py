@@ -347,6 +347,22 @@ async def test_what_one_store_has_applied_stays_when_the_next_is_lost(proxy, ope
         assert await cache.get("k") == 1
 
 
+async def test_what_could_not_be_read_in_one_store_has_all_stores_decline(proxy, opened):
+    """Guarantee 22: what is written to them then may rest on it."""
+    async with opened("mem://") as cache:
+        cache.setup(proxy.url, prefix="r:")
+        await cache.transaction()(cache.set)("r:warm", 1)
+        async with cache.transaction() as tx:
+            assert await cache.set("k", 1)
+            await proxy.refuse()
+            proxy.cut()
+            assert await cache.get("r:k") is None
+            assert await cache.set("k", 2) is False
+            assert await cache.get("k") is None
+        assert tx.outcome is CommitOutcome.ABORTED
+        assert await cache.get("k") is None
+
+
 async def test_a_server_that_is_gone_when_a_block_fails_hides_no_error(proxy, strict):
     """Guarantee 15: the locks end with their leases."""
 

@@ -5,11 +5,11 @@ Each is the turn of a message written out behind the engine's door: a call less,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import get_ident
 
 from cashews._typing import ABSENT, NOT_NOW, NotNowType
-from cashews.backends.direct import Direct, Door, Look, Put, ReleaseLock, TakeLock
+from cashews.backends.direct import Aside, Direct, Door, Look, Put, PutAll, ReleaseLock, TakeLock, TransactionLines
 from cashews.messages import HELD, LoadPermit, LockHolder
 from cashews.messages.values import Cause
 from cashews.strategies.entry import Entry
@@ -28,16 +28,32 @@ def straight_lines(table: Table, door: Door, now: Callable[[], float]) -> Direct
             found.hits += 1
         return found
 
-    return Direct(look, look_hit, _put(table, door, now))
+    return Direct(look, look_hit, _put(table, door, now), _put_all(table, door, now))
+
+
+def _transaction_here(door: Door) -> TransactionLines | None:
+    """Return the transaction that the calling context is in, if nothing but that is in the way of one value."""
+    if door.credit <= 0 or door.home_thread != get_ident():
+        return None
+    here = door.context()
+    transaction = None if here is None else here.sole
+    if transaction is None or transaction.engine is not door:
+        return None
+    door.credit -= 1
+    return transaction
 
 
 def _look(table: Table, door: Door, now: Callable[[], float]) -> Look:
     context = door.context
 
+    def look_in_transaction(key: str) -> object:
+        transaction = _transaction_here(door)
+        return NOT_NOW if transaction is None else transaction.look(table, key)
+
     def look(key: str) -> object:
         credit = door.credit
         if credit <= 0 or door.home_thread != get_ident() or context() is not None:
-            return NOT_NOW
+            return look_in_transaction(key)
         door.credit = credit - 1
         values = table.values
         row = values.rows.get(key)
@@ -56,9 +72,18 @@ def _look(table: Table, door: Door, now: Callable[[], float]) -> Look:
 
 
 def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
+    def put_in_transaction(key: str, value: object, expire: float | None) -> bool | NotNowType:
+        transaction = None if door.running else _transaction_here(door)
+        try:
+            if transaction is None or type(value) in CHECKED:
+                return NOT_NOW
+        except Exception:  # noqa: BLE001  of a metaclass
+            return NOT_NOW
+        return transaction.put(table, key, value, expire)
+
     def put(key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
         if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
-            return NOT_NOW
+            return NOT_NOW if permit is not None else put_in_transaction(key, value, expire)
         if door.running if permit is None else permit.void:
             return NOT_NOW
         door.credit -= 1
@@ -73,6 +98,22 @@ def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
         return table.store(row, key, value, expire, instant)
 
     return put
+
+
+def _put_all(table: Table, door: Door, now: Callable[[], float]) -> PutAll:
+    def put_all(puts: Mapping[str, Aside]) -> bool:
+        if door.home_thread != get_ident():
+            return False
+        values, instant = table.values, now()
+        for key, (value, expire, at) in puts.items():
+            row = values.rows.get(key)
+            if row is not None and values.deadlines[row] <= instant:
+                table.drop(values, row, Cause.EXPIRED)
+                row = None
+            table.store(row, key, value, None if expire is None else expire - (instant - at), instant)
+        return True
+
+    return put_all
 
 
 def lines_to_locks(table: Table, door: Door, now: Callable[[], float]) -> tuple[TakeLock, ReleaseLock]:

@@ -179,7 +179,8 @@ class Topology(Servers, Actor):
             connection.attached(loop)
 
     def _slot(self, number: int) -> Slot:
-        if (slot := self._slots[number]) is None:
+        slot = self._slots[number]
+        if slot is None:
             slot = self._slots[number] = Slot(self, number)
         return slot
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from cashews import messages as m
@@ -11,18 +12,19 @@ from cashews._dataclass import replace
 from cashews._steps import STEP
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.actors.slices import in_slices, in_steps
-from cashews.backends.interface import Backend, Turn
+from cashews.backends.interface import Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.delivery import Delivery
-from cashews.engine.coordinator.doubts import Doubts
 from cashews.engine.coordinator.key_locks import BranchOwner, KeyLocks
 from cashews.engine.coordinator.overlay import Overlay
 from cashews.engine.coordinator.pattern_reads import PatternReads
-from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.engine.coordinator.wait_graph import WaitGraph
+from cashews.engine.routes import Route
 from cashews.exceptions import NotSupportedError
 
 R = TypeVar("R")
+
+
+ABORTED, COMMITTED = m.CommitOutcome.ABORTED, m.CommitOutcome.COMMITTED
 
 
 class OvertakenError(Exception):
@@ -33,40 +35,48 @@ class Branch:
     """Serves the messages of a transaction to one store: locks their keys, and answers from the overlay first."""
 
     __slots__ = (
-        *("_clock", "_copies", "_forgotten", "_locks", "_now", "_overlay", "_owner", "_patterns", "_store"),
+        *("_clock", "_forgotten", "_locks", "_now", "_overlay", "_owner", "_patterns", "_route", "_store"),
         *("outcome", "waits"),
     )
 
-    def __init__(
-        self,
-        owner: BranchOwner,
-        store: Backend,
-        store_locks: StoreLocks,
-        graph: WaitGraph,
-        *,
-        doubts: Doubts,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, owner: BranchOwner, route: Route, clock: Clock) -> None:
         self._owner = owner
-        self._store = store
-        self._locks = KeyLocks(owner, store_locks, graph, store, doubts=doubts, now=clock.now)
+        self._route = route
+        self._store = route.backend
+        self._locks = KeyLocks(owner, route, clock.now)
         self._clock = clock
         self._now = clock.now
-        self._copies = not store.shares
-        self._overlay = Overlay(self._copies)
-        self._forgotten: list[Overlay] = []
+        self._overlay = Overlay(route.copies)
+        self._forgotten: tuple[Overlay, ...] = ()
         """Overlays of many writes that have yet to be freed."""
         self._patterns: PatternReads | None = None
         """The reads by pattern; `None` as long as there are none."""
         self.waits = self._locks.shared
         """Whether the store has to be waited for, whatever is asked of it."""
-        self.outcome = m.CommitOutcome.ABORTED
+        self.outcome = ABORTED
         """The fate of the writes, once the transaction has ended."""
 
     # --- reading
 
-    def recall_in_place(self, message: m.Get) -> object:
-        return self._overlay.answer(message, self._now()) if self._overlay.knows(message.key) else NOT_NOW
+    def look(self, key: str) -> object:
+        """Return the value of a key that was put aside, or `NOT_NOW`."""
+        put = self._overlay.puts.get(key)
+        if put is None:
+            return NOT_NOW
+        value, expire, at = put
+        return value if expire is None or at + expire > self._now() else NOT_NOW
+
+    def read_in_place(self, message: m.OneKey[Any]) -> Any:
+        needs_no_lock = self.waits or self._overlay.knows(message.key)
+        return self.recall_in_place(message) if needs_no_lock or self._locks.lock_in_place(message.key) else NOT_NOW
+
+    def recall_in_place(self, message: m.OneKey[Any]) -> Any:
+        if self._overlay.knows(message.key):
+            return self._overlay.answer(message, self._now())
+        if self.waits or self._overlay.deleted_tags:
+            return NOT_NOW
+        turn = self._store.turns_here.get(message.__class__)
+        return NOT_NOW if turn is None else turn(message, self._now())
 
     async def _ask_store(self, message: m.Message[R]) -> R:
         """Ask the store; its reply is valid until the locks are given back.
@@ -174,6 +184,14 @@ class Branch:
             state = await self._ask_store(m.Peek(key))
             self._overlay.learn(key, state, self._now())
 
+    def put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
+        """Put a value aside, which the store needs not check; says whether the key has one then, or `NOT_NOW`."""
+        overlay, locks = self._overlay, self._locks
+        if (key not in locks.held and not locks.lock_in_place(key)) or len(overlay.puts) >= STEP:
+            return NOT_NOW
+        overlay.puts[key] = (value, expire, self._now())
+        return expire is None or expire > 0
+
     def set_in_place(self, message: m.Set) -> bool | NotNowType:
         if message.permit is not None:
             return self._set_under_permit(message, message.permit)
@@ -266,7 +284,7 @@ class Branch:
         :raises CacheBackendInteractionError: if the store fails; `error.unknown` says that it may have applied them
         """
         if not self.commit_in_place():
-            self.outcome = m.CommitOutcome.ABORTED
+            self.outcome = ABORTED
             await self._commit_there()
         return self.outcome
 
@@ -275,18 +293,32 @@ class Branch:
 
         :raises WrongTypeError: if a write does not fit the stored type; nothing is applied then
         """
-        turn, overlay = self.turn_of_commit, self._overlay
+        self.outcome, is_over = ABORTED, True
+        try:
+            is_over = self._put_all() or self._take_turn_of_commit()
+            if is_over:
+                self.outcome = COMMITTED
+        finally:
+            if is_over:
+                self._begin_anew()
+                self._locks.release()
+        return is_over
+
+    def _put_all(self) -> bool:
+        """Store the values that were put aside, if there are no other writes; says whether that was done."""
+        direct, overlay, locks = self._route.direct, self._overlay, self._locks
+        if direct is None or direct.put_all is None or locks.shared or len(locks.held) > STEP:
+            return False
+        return overlay.has_puts_alone and direct.put_all(overlay.puts)
+
+    def _take_turn_of_commit(self) -> bool:
+        turn = self.turn_of_commit
         if turn is None:
             return False
-        self.outcome, now = m.CommitOutcome.ABORTED, self._now()
-        try:
-            writes = tuple(overlay.writes(now))
-            if writes:
-                turn(m.Commit((), writes), now)
-            self.outcome = m.CommitOutcome.COMMITTED
-        finally:
-            self._begin_anew()
-            self._locks.release()
+        now = self._now()
+        writes = tuple(self._overlay.writes(now))
+        if writes:
+            turn(m.Commit((), writes), now)
         return True
 
     @property
@@ -334,29 +366,35 @@ class Branch:
             raise NotSupportedError(self._store.name, "TransactionMode.SERIALIZABLE on a cluster")
         await self._locks.take_turn(name)
 
+    def take_turn_in_place(self, name: str) -> bool:
+        """Take that lock, if nothing has to be waited for; says whether it was taken."""
+        return not self.waits and self._store.acts_as_one and self._locks.lock_in_place(name)
+
     def forget(self) -> None:
         """Forget the writes, and the patterns that were read."""
-        self.outcome = m.CommitOutcome.ABORTED
+        self.outcome = ABORTED
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        if len(self._overlay) > STEP:
-            self._forgotten.append(self._overlay)
-        self._overlay = Overlay(self._copies)
+        if self._overlay.is_long:
+            self._forgotten = (*self._forgotten, self._overlay)
+        self._overlay = Overlay(self._route.copies)
         if self._patterns is not None:
             self._patterns.forget()
 
     async def _free_forgotten(self) -> None:
-        while self._forgotten:
-            await in_steps(self._forgotten.pop().free())
+        forgotten, self._forgotten = self._forgotten, ()
+        for overlay in forgotten:
+            await in_steps(overlay.free())
 
     async def release(self) -> None:
-        """Give the locks back, and forget the writes."""
+        """Give the locks back, whatever is cancelled, and forget the writes."""
         self._begin_anew()
         if self._locks.releases_in_place:
             self._locks.release()
             return
-        held = self._locks.detach()
-        async with self._locks.releasing(held):
-            await self._locks.give_back([lock for lock in held.values() if lock is not None])
-        await self._free_forgotten()
+        with anyio.CancelScope(shield=self.waits):
+            held = self._locks.detach()
+            async with self._locks.releasing(held):
+                await self._locks.give_back([lock for lock in held.values() if lock is not None])
+            await self._free_forgotten()

@@ -16,10 +16,10 @@ from cashews._log import logger
 from cashews._steps import STEP
 from cashews.actors.slices import in_slices
 from cashews.backends.interface import Backend
-from cashews.engine.coordinator.doubts import Doubts
 from cashews.engine.coordinator.keeper import HeldLock
 from cashews.engine.coordinator.store_locks import StoreLocks
-from cashews.engine.coordinator.wait_graph import KeyWaiter, WaitGraph
+from cashews.engine.coordinator.wait_graph import KeyWaiter
+from cashews.engine.routes import Route
 from cashews.exceptions import CacheBackendInteractionError, CacheError, LockedError
 from cashews.messages import TRANSACTION, CommitOutcome, LoadPermit
 
@@ -40,6 +40,10 @@ class BranchOwner(ABC):
     @abstractmethod
     def alive(self) -> bool:
         """Whether the event loop runs that will give the keys back."""
+
+    @abstractmethod
+    def locks_of(self, route: Route) -> StoreLocks:
+        """Return the locks in the store of a route, for the tasks of the calling event loop."""
 
     @abstractmethod
     def patience(self) -> AbstractContextManager[anyio.CancelScope, bool]:
@@ -66,28 +70,17 @@ class KeyLocks:
     """
 
     __slots__ = (
-        *("_arriving", "_doubts", "_graph", "_in_place", "_in_store", "_isolated", "_locks", "_now", "_owner"),
-        *("_store", "held", "shared", "turn"),
+        *("_arriving", "_graph", "_in_place", "_in_store", "_isolated", "_now", "_owner", "_route", "_store_locks"),
+        *("held", "shared", "turn"),
     )
 
-    def __init__(
-        self,
-        owner: BranchOwner,
-        locks: StoreLocks,
-        graph: WaitGraph,
-        store: Backend,
-        *,
-        doubts: Doubts,
-        now: Callable[[], float],
-    ) -> None:
+    def __init__(self, owner: BranchOwner, route: Route, now: Callable[[], float]) -> None:
         self._owner = owner
+        self._route = route
         self._now = now
         self._isolated = owner.isolated
-        self._locks = locks
-        self._graph = graph
-        self._store = store
-        self._doubts = doubts
-        self.shared = store.outlives
+        self._graph = route.graph
+        self.shared = route.outlives
         """Whether other processes use the store, too."""
         self.held: Held = {}
         """The keys that are locked; changed here alone."""
@@ -97,8 +90,21 @@ class KeyLocks:
         """The lock that lets one transaction run at a time, if it is one of a shared store."""
         self._in_store = False
         """Whether keys that are only written are locked in the store at once, too."""
-        self._in_place = not self.shared or store.acts_as_one
+        self._in_place = not self.shared or route.backend.acts_as_one
         """Whether a key may be locked in place, before it is written."""
+        self._store_locks: StoreLocks | None = None
+
+    @property
+    def _store(self) -> Backend:
+        return self._route.backend
+
+    @property
+    def _locks(self) -> StoreLocks:
+        """The locks in the store, for the tasks of the event loop that has asked for them first."""
+        locks = self._store_locks
+        if locks is None:
+            locks = self._store_locks = self._owner.locks_of(self._route)
+        return locks
 
     # --- taking
 
@@ -270,7 +276,7 @@ class KeyLocks:
         """
         if not self.shared:
             return ()
-        await self._doubts.end(self._store)
+        await self._route.doubts.end(self._store)
         return tuple(
             [
                 (key + TRANSACTION, "") if lock is None else (lock.key, lock.token)
@@ -336,10 +342,10 @@ class KeyLocks:
             await self._note_released(locks)
             return
         if outcome is CommitOutcome.UNKNOWN and letter:
-            self._doubts.add(letter)
+            self._route.doubts.add(letter)
         await self.give_back(locks)
         with suppress(CacheError):  # then it is told so before the next transaction
-            await self._doubts.end(self._store)
+            await self._route.doubts.end(self._store)
 
     async def _note_released(self, locks: list[HeldLock]) -> None:
         """Take note that a commit has given locks back in the store."""

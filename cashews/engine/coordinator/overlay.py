@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from cashews._dataclass import replace
 from cashews._steps import STEP, Steps, slices_of
+from cashews.backends.direct import Aside
 from cashews.messages import (
     Delete,
     Exists,
@@ -43,6 +44,8 @@ Change: TypeAlias = "Incr | Expire | SetAdd | SetRemove"
 TICK = 1.0
 OVERWRITING = (Set, SetRaw, Delete)
 """Writes after which the earlier value of a key does not matter."""
+NONE: Final[dict[str, Any]] = {}
+"""The keys and tags of an overlay that has none: to make a dictionary takes a while, and few overlays need these."""
 SOON = 1.0
 """The seconds that a commit may take to get to its store."""
 MOMENT = 0.001
@@ -133,16 +136,36 @@ class Overlay:
     :param copies: keep and answer copies of values, as the store does
     """
 
-    __slots__ = ("_copies", "_drafts", "_learned", "_table", "deleted_tags")
+    __slots__ = ("_copies", "_drafted", "_learned", "_table", "deleted_tags", "puts")
 
     def __init__(self, copies: bool = False) -> None:  # noqa: FBT001, FBT002  half the price of a keyword
         self._copies = copies
-        self.deleted_tags: dict[str, None] = {}
+        self.deleted_tags: dict[str, None] = NONE
         """Deleted tags: their keys are gone, except keys that were written later."""
-        self._drafts: dict[str, Draft] = {}
-        self._learned: dict[str, float | None] = {}
+        self.puts: dict[str, Aside] = {}
+        """The values that were put aside since the last draft. They become drafts as soon as one is looked for."""
+        self._drafted: dict[str, Draft] = {}
+        self._learned: dict[str, float | None] = NONE
         """Keys whose state in the store is known, with their deadlines there; `None` if it carries a deleted tag."""
         self._table: Table | None = None
+
+    @property
+    def _drafts(self) -> dict[str, Draft]:
+        if self.puts:
+            puts, self.puts = self.puts, {}
+            for key, (value, expire, at) in puts.items():
+                self.overwrite(Set(key, value, expire), at)
+        return self._drafted
+
+    @property
+    def has_puts_alone(self) -> bool:
+        """Whether nothing is to be committed but the values that were put aside."""
+        return not (self._drafted or self.deleted_tags)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether freeing it takes a while."""
+        return len(self.puts) + len(self._drafted) > STEP
 
     def __len__(self) -> int:
         """Return the number of keys that were written."""
@@ -161,6 +184,8 @@ class Overlay:
             lost = self.deletes(state.tags)
             restore(self._filled(), key, State() if lost else state, now)
             deadline = math.inf if state.left is None else now + state.left
+            if self._learned is NONE:
+                self._learned = {}
             self._learned[key] = None if lost else deadline
 
     def deletes(self, tags: Iterable[str]) -> bool:
@@ -169,6 +194,8 @@ class Overlay:
 
     def delete_tags(self, tags: tuple[str, ...], now: float) -> Steps[None]:
         """Note a deletion of tags. The commit applies it before all writes; so keys here that carry one go now."""
+        if self.deleted_tags is NONE:
+            self.deleted_tags = {}
         self.deleted_tags.update(dict.fromkeys(tags))
         for count, key in enumerate((*self._learned, *self.written), start=1):
             own = self.answer(GetKeyTags(key), now)
@@ -242,9 +269,10 @@ class Overlay:
 
     def _filled(self) -> Table:
         """Return the table, in which all writes have happened."""
+        drafts = self._drafts
         if self._table is None:  # all of them are overwrites
             self._table = Table(NO_LIMIT, TICK, _nothing)
-            for at, write in sorted((draft.writes[0] for draft in self._drafts.values()), key=_instant):
+            for at, write in sorted((draft.writes[0] for draft in drafts.values()), key=_instant):
                 TURNS[write.__class__](self._table, write, at)
         return self._table
 

@@ -41,9 +41,14 @@ SERVE: Final[Mapping[type[m.Message[Any]], Serve]] = {
 """The method that serves each message of a transaction. Bits, windows, limits and locks pass transactions by."""
 
 IN_PLACE: Final[Mapping[type[m.Message[Any]], Callable[[Branch, Any], Any]]] = {
-    m.Get: Branch.recall_in_place,
+    m.Get: Branch.read_in_place,
     m.Recall: Branch.recall_in_place,
+    m.GetHit: Branch.recall_in_place,
+    m.Exists: Branch.read_in_place,
+    m.GetExpire: Branch.read_in_place,
+    m.GetSize: Branch.read_in_place,
+    m.GetKeyTags: Branch.read_in_place,
     m.Set: Branch.set_in_place,
     m.SetTagged: Branch.set_in_place,
 }
-"""The methods that may serve a message in place: reads of known keys, which are locked, and writes to free keys."""
+"""The methods that may serve a message in place: those of keys that are known, free, or read without a lock."""
