@@ -21,7 +21,8 @@ from cashews.exceptions import CacheError, EncodeError, TransactionError, WrongT
 from cashews.messages import CommitOutcome
 from cashews.strategies.entry import Entry, Returned
 from cashews.testing.clock import VirtualClock
-from tests.engine.test_straight_lines import STATES, STRAIGHT, pass_through
+from tests.engine.states import STATES, pass_through
+from tests.engine.test_straight_lines import STRAIGHT
 from tests.internals import inside
 
 KEYS = ("a", "b", "c")
