@@ -27,6 +27,8 @@ from tests.internals import inside
 
 KEYS = ("a", "b", "c")
 SEEDS = 150
+PATIENCE = 20
+"""Seconds after which a test that hangs fails."""
 pytestmark = pytest.mark.parametrize("mode", TransactionMode, ids=lambda mode: mode.value)
 
 
@@ -182,12 +184,13 @@ async def test_nothing_goes_straight_to_a_key_that_another_transaction_holds(cac
         waiting.set()
         assert await cache.set("k", 2)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(other)
-        async with cache.transaction(mode):
-            await cache.set("k", 1)
-            taken.set()
-            await waiting.wait()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+            async with cache.transaction(mode):
+                await cache.set("k", 1)
+                taken.set()
+                await waiting.wait()
     assert await cache.get("k") == (1 if mode is TransactionMode.FAST else 2)
 
 
