@@ -124,10 +124,11 @@ async def test_a_waiter_whose_loop_was_stopped_by_hand_is_passed_by(memory):
         await until_wait(memory, 1)
         return task
 
-    async with anyio.create_task_group() as tasks, memory.lock("k", 30):
-        left = await anyio.to_thread.run_sync(loop.run_until_complete, begin_to_wait())
-        tasks.start_soon(take, "here")
-        await until_wait(memory, 2)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks, memory.lock("k", 30):
+            left = await anyio.to_thread.run_sync(loop.run_until_complete, begin_to_wait())
+            tasks.start_soon(take, "here")
+            await until_wait(memory, 2)
     assert order == ["here"]
     await anyio.to_thread.run_sync(loop.run_until_complete, left)
     loop.close()
