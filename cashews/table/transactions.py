@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from cashews import messages as m
+from cashews._dataclass import replace
 from cashews._steps import Steps, finished, slices_of
 from cashews._typing import ABSENT
 from cashews.structures.kinds import Foreign, Members, counter, integer
@@ -50,10 +51,12 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
     """
     if message.locks and not _holds(table, message.locks, now):
         return m.CommitOutcome.LOST
-    _check(table, message.writes, now, {}, set())
+    writes = message.writes
+    _check(table, writes, now, {}, set())
     if message.tags:
+        writes = tuple(_not_overtaken(table, writes))
         finished(_delete_tagged(table, message.tags, now))
-    _apply(table, message.writes, now)
+    _apply(table, writes, now)
     if message.locks:
         _release(table, message.locks, now)
     return m.CommitOutcome.COMMITTED
@@ -67,12 +70,14 @@ def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.Comm
     if not _holds(table, message.locks, now):
         return m.CommitOutcome.LOST
     counters, removed = dict[str, int](), set[str]()
+    kept: list[m.Write] = []
     for writes in slices_of(message.writes):
         _check(table, writes, now, counters, removed)
+        kept += _not_overtaken(table, writes) if message.tags else writes
         yield
     if message.tags:
         yield from _delete_tagged(table, message.tags, now)
-    for writes in slices_of(message.writes):
+    for writes in slices_of(kept):
         _apply(table, writes, now)
         yield
     _release(table, message.locks, now)
@@ -94,6 +99,18 @@ def _delete_tagged(table: Table, tags: tuple[str, ...], now: float) -> Steps[Non
     doomed = table.doom(tags)
     while table.delete_doomed(doomed, now):
         yield
+
+
+def _not_overtaken(table: Table, writes: Iterable[m.Write]) -> Iterator[m.Write]:
+    """Yield the writes without results of loads that a deletion of tags has overtaken.
+
+    That is told before the commit deletes tags itself, which comes before its writes and overtakes none of them.
+    """
+    for write in writes:
+        if not isinstance(write, m.SetTagged) or write.since is None:
+            yield write
+        elif not table.tag_index.overtaken(write.overtaking, write.since):
+            yield replace(write, since=None)
 
 
 def _apply(table: Table, writes: Iterable[m.Write], now: float) -> None:

@@ -9,6 +9,8 @@ from anyio.lowlevel import checkpoint
 from cashews import Cache, Command, add_prefix, all_keys_lower, invalidate_further
 from cashews.testing.clock import VirtualClock
 
+every_tag = pytest.mark.parametrize("tags", [["t"], [lambda result: ["t"] if result else []]], ids=["call", "result"])
+
 
 class FailedError(Exception):
     """What ends a transaction's block in these tests."""
@@ -167,6 +169,51 @@ async def test_what_was_loaded_after_an_own_invalidation_is_stored(cache, functi
         assert await cached() == 2
     assert await cache.get("k") == 2
     assert cache.statistics().loads == 0
+
+
+@pytest.mark.over_slots
+@every_tag
+async def test_what_was_loaded_after_an_own_deletion_of_its_tags_is_stored(cache, function, mode, tags):
+    """Guarantees 10, 18: the commit deletes tags before it writes."""
+    cached = cache("10m", key="k", tags=tags)(function)
+    assert await cached() == 1
+    async with cache.transaction(mode):
+        await cache.delete_tags("t")
+        assert await cached() == 2
+    assert await cache.get("k") == 2
+    assert await cache.get_key_tags("k") == ("t",)
+    assert cache.statistics().loads == 0
+    await cache.delete_tags("t")
+    assert await cache.get("k") is None
+
+
+@pytest.mark.over_slots
+@every_tag
+async def test_a_load_that_an_own_deletion_of_its_tags_overtakes_is_not_stored(cache, clock, function, mode, tags):
+    """Guarantees 10, 18."""
+    cached = cache("10m", key="k", tags=tags)(function)
+    function.gate = anyio.Event()
+    async with cache.transaction(mode), anyio.create_task_group() as tasks:
+        tasks.start_soon(cached)
+        await clock.settle()
+        await cache.delete_tags("t")
+        function.gate.set()
+    assert function.runs == 1
+    assert await cache.get("k") is None
+
+
+@pytest.mark.over_slots
+@every_tag
+async def test_a_load_after_an_own_deletion_of_its_tags_is_overtaken_by_that_of_another(
+    cache, outside, function, mode, tags
+):
+    """Guarantees 10, 18."""
+    cached = cache("10m", key="k", tags=tags)(function)
+    async with cache.transaction(mode):
+        await cache.delete_tags("t")
+        assert await cached() == 1
+        await outside(cache.delete_tags, "t")
+    assert await cache.get("k") is None
 
 
 async def test_a_load_that_was_invalidated_while_it_ran_leaves_what_was_written(cache, clock, function):

@@ -7,10 +7,11 @@ numbered; a load is marked with the number of the last one, so that a later dele
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from cashews import messages as m
-from cashews._dataclass import dataclass
+from cashews._dataclass import dataclass, replace
 from cashews._typing import ABSENT
 from cashews.backends.disk.files import is_sound
 from cashews.backends.disk.rows import ValueRow
@@ -65,6 +66,20 @@ def set_tagged(shelf: Shelf, message: m.SetTagged, now: float) -> bool:
     if stored:
         shelf.tag(message.key, message.tags)
     return stored
+
+
+def not_overtaken(shelf: Shelf, writes: Iterable[m.Write]) -> list[m.Write]:
+    """Return the writes of a commit without results of loads that a deletion of tags has overtaken.
+
+    That is told before the commit deletes tags itself, which comes before its writes and overtakes none of them.
+    """
+    kept: list[m.Write] = []
+    for write in writes:
+        if not isinstance(write, m.SetTagged) or write.since is None:
+            kept.append(write)
+        elif not _were_deleted(shelf, write.overtaking, write.since):
+            kept.append(replace(write, since=None))
+    return kept
 
 
 def _were_deleted(shelf: Shelf, tags: tuple[str, ...], since: int) -> bool:

@@ -14,7 +14,7 @@ from cashews.backends.disk.files import shard_of
 from cashews.backends.disk.locks import is_held, release, time_left
 from cashews.backends.disk.rows import ValueRow
 from cashews.backends.disk.shelf import Shelf
-from cashews.backends.disk.tags import delete_tags, set_tagged
+from cashews.backends.disk.tags import delete_tags, not_overtaken, set_tagged
 
 
 def peek(shelf: Shelf, message: m.Peek, now: float) -> m.State:
@@ -70,8 +70,9 @@ def are_locks_held(shelf: Shelf, message: m.Commit, now: float) -> bool:
 
 def apply(shelf: Shelf, message: m.Commit, now: float) -> m.Commit:
     """Apply a commit and release its locks; returns the commit without the writes that had no effect."""
+    writes = not_overtaken(shelf, message.writes) if message.tags else message.writes
     delete_tags(shelf, message.tags)
-    effective = [write for write in message.writes if _apply_write(shelf, write, now)]
+    effective = [write for write in writes if _apply_write(shelf, write, now)]
     for key, token in message.locks:
         if token:
             release(shelf, key, token, now)

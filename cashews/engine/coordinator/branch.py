@@ -215,7 +215,7 @@ class Branch:
 
     def _set_under_permit(self, message: m.Set, permit: m.LoadPermit) -> bool:
         """Write the result of a load. It takes no lock: many loads of a key may end at the same time."""
-        if permit.void:
+        if permit.void or self._overlay.may_overtake(message, permit):
             return False
         self._owner.hold_permit(permit)
         return self._overwrite(message)

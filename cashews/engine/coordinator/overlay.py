@@ -19,6 +19,7 @@ from cashews.messages import (
     GetMany,
     GetRaw,
     Incr,
+    LoadPermit,
     Message,
     Peek,
     Set,
@@ -191,6 +192,13 @@ class Overlay:
     def deletes(self, tags: Iterable[str]) -> bool:
         """Say whether a value of the store that carries these tags is deleted."""
         return not self.deleted_tags.keys().isdisjoint(tags)
+
+    def may_overtake(self, write: Set, permit: LoadPermit) -> bool:
+        """Say whether a tag of a load's result may have been deleted here since the load began.
+
+        The store cannot tell: it is told of the deletion at the commit, which applies it before all writes.
+        """
+        return isinstance(write, SetTagged) and not permit.joinable and self.deletes(write.overtaking)
 
     def delete_tags(self, tags: tuple[str, ...], now: float) -> Steps[None]:
         """Note a deletion of tags. The commit applies it before all writes; so keys here that carry one go now."""

@@ -64,7 +64,10 @@ local function tags_in(words)
   return words_from(words, 7)
 end
 for _, words in ipairs(writes) do
-  if words[1] == 'set' then want(tags_in(words), words[4]) end
+  if words[1] == 'set' then
+    words.overtaken = overtaken(tags_in(words), words[5])  -- before the tags of this commit are deleted
+    want(tags_in(words), words[4])
+  end
   if words[1] == 'expire' and (words[3] == '' or tonumber(words[3]) > 0) then want(tags_of(words[2]), words[3]) end
 end
 local why = hindrance()
@@ -75,9 +78,9 @@ local apply = {}
 -- words: 'set', key, the value with its head, ttl or '', the mark of the load or '', the number of its tags, these, and
 -- each other tag whose deletion overtakes the load
 function apply.set(key, words)
+  if words.overtaken then return end
   local own, every, ttl = {}, tags_in(words), words[4]
   for i = 1, tonumber(words[6]) do own[i] = every[i] end
-  if overtaken(every, words[5]) then return end
   if ttl == '' then store(key, own, '', words[3]) else store(key, own, ttl, words[3], 'PX', ttl) end
 end
 
