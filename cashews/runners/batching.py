@@ -60,7 +60,7 @@ class Batcher:
         return batched
 
     async def _answer(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        one = args[self._ids.place] if len(args) > self._ids.place else kwargs[self._ids.one]
+        one = self._ids.one_of(args, kwargs)
         args, kwargs = self._ids.with_place_of_many(args, kwargs)
         others = (args, tuple(sorted(kwargs.items())))
         place = (get_ident(), others, types_in((one, others)))

@@ -32,6 +32,17 @@ class Ids:
             raise TypeError(message)
         return list(dict.fromkeys(given))
 
+    def one_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
+        """Return the id of a call that takes one.
+
+        :raises TypeError: if the call has none, as a function itself would say
+        """
+        if len(args) <= self.place and self.one not in kwargs:
+            message = f"missing the argument {self.one!r}"
+            raise TypeError(message)
+        one: Hashable = args[self.place] if len(args) > self.place else kwargs[self.one]
+        return one
+
     def call(self, one: Hashable, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str) -> Call:
         """Return the call of one id, as if the function took that alone."""
         if len(args) > self.place:

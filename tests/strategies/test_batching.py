@@ -52,6 +52,13 @@ async def test_calls_of_a_window_are_one_run(user, runs, clock):
     assert sets(runs) == [{1, 2}, {1}]
 
 
+async def test_a_call_without_an_id_is_a_wrong_call(user, runs):
+    for wrong in ({}, {"ids": [1]}, {"lang": "de"}):
+        with pytest.raises(TypeError, match="missing the argument 'id'"):
+            await user(**wrong)
+    assert runs == []
+
+
 async def test_a_full_batch_does_not_wait(user, runs, clock):
     found = await gathered(user, clock, *[(n,) for n in range(6)], seconds=0.1)
     assert found == [f"{n} en" for n in range(6)]
