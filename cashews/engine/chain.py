@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -30,8 +31,24 @@ class Interceptor(Protocol):
     def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]: ...
 
 
-def compose(interceptors: Iterable[Interceptor], core: Proceed) -> Proceed:
-    """Return a function that passes a message through the interceptors, the first one outermost, to the core."""
+class BoundInterceptor(Interceptor):
+    """An interceptor with a function for each type of message: a part of its work is done when a chain is composed."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def bound(self, kind: type[Message[Any]], proceed: Proceed) -> Proceed:
+        """Return the function that passes messages of a type."""
+
+    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
+        return self.bound(type(message), proceed)(message)
+
+
+def compose(interceptors: Iterable[Interceptor], kind: type[Message[Any]], core: Proceed) -> Proceed:
+    """Return a function that passes messages of a type through interceptors, the first one outermost, to the core."""
     for interceptor in reversed(tuple(interceptors)):
-        core = partial(interceptor, proceed=core)
+        if isinstance(interceptor, BoundInterceptor):
+            core = interceptor.bound(kind, core)
+        else:
+            core = partial(interceptor.__call__, proceed=core)
     return core

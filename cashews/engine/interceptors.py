@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import groupby
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cashews._arguments import is_awaitable
 from cashews._dataclass import dataclass
 from cashews.commands import Command
-from cashews.engine.chain import Interceptor, Proceed
+from cashews.engine.chain import BoundInterceptor, Interceptor, Proceed
 from cashews.engine.context import AMBIENT
 from cashews.engine.observing import CommandServed, Observing
 from cashews.engine.passing import passing_of
@@ -139,7 +138,7 @@ def is_interceptor(middleware: Middleware) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Middlewares(Interceptor):
+class Middlewares(BoundInterceptor):
     """An interceptor that calls users' middlewares with the arguments of the public command, the first one outermost.
 
     Each hands its arguments to the next one directly; the last one's arguments go on as a message.
@@ -151,12 +150,6 @@ class Middlewares(Interceptor):
     def concerns(self, command: Command) -> bool:
         return True
 
-    def __call__(self, message: Message[R], proceed: Proceed) -> Awaitable[R]:
-        passing = passing_of(message.__class__)
-        args, kwargs = passing.arguments(message)
-        command, backend = message.command, self.backend
-        call: Callable[..., Awaitable[Any]] = partial(passing.pass_on, message, proceed)
+    def bound(self, kind: type[Message[Any]], proceed: Proceed) -> Proceed:
         first, *others = self.functions
-        for function in reversed(others):
-            call = partial(function, call, command, backend)
-        return first(call, command, backend, *args, **kwargs)
+        return passing_of(kind).through(first, others[::-1], self.backend, proceed)

@@ -7,10 +7,12 @@ arguments that have names take a third of the time of those in tuples and dicts.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from operator import is_
 from typing import Any, Final
 
 from cashews._dataclass import dataclass
+from cashews.engine.chain import Proceed
 from cashews.keys.writing import compiled
 from cashews.messages import Message, public_fields
 
@@ -22,13 +24,14 @@ _GIVEN: Final = object()
 class Passing:
     """The two functions of one type of message.
 
-    `arguments(message)` returns the arguments with which the public command makes a message. `pass_on(message, proceed,
-    *args, **kwargs)` proceeds with the message, or with one like it if these arguments are others. An argument that is
-    not given stays as it is, and so do the keys of a command of many if none is; more of them than the command has are
-    ignored. It raises a WrongArgumentError if the command has no argument of a name.
+    `through(first, others, backend, proceed)` returns a function that passes a message through the middlewares `first`
+    and `others`, these from the inside out, with the arguments of the public command that makes it. `pass_on(message,
+    proceed, *args, **kwargs)` proceeds with the message, or with one like it if these arguments are others. An argument
+    that is not given stays as it is, and so do the keys of a command of many if none is; more of them than the command
+    has are ignored. It raises a WrongArgumentError if the command has no argument of a name.
     """
 
-    arguments: Callable[[Message[Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+    through: Callable[[Callable[..., Any], Sequence[Callable[..., Any]], object, Proceed], Proceed]
     pass_on: Callable[..., Awaitable[Any]]
 
 
@@ -44,7 +47,7 @@ _passing: dict[type[Message[Any]], Passing] = {}
 
 
 def _written(kind: type[Message[Any]]) -> Passing:
-    place, names = f"<{kind.command.value} through middlewares>", {"_given": _GIVEN, "_same": _same}
+    place = f"<{kind.command.value} through middlewares>"
     fields = public_fields(kind)
     if kind.spread:
         lead = [name for name in fields if name == "key"]
@@ -53,22 +56,32 @@ def _written(kind: type[Message[Any]]) -> Passing:
         )
     else:
         arguments, head, pass_on = _of_names(fields)
-    return Passing(
-        compiled("def _arguments(_message)", arguments, names, place),
-        compiled(f"def _pass_on(_message, _proceed, {head}, **_others)", pass_on, names, place),
-    )
+    names = {"_given": _GIVEN, "_same": _same}
+    function = compiled(f"def _pass_on(_message, _proceed, {head}, **_others)", pass_on, names, place)
+    names = {"_partial": partial, "_pass_on": function, "_command": kind.command}
+    through = _THROUGH.replace("<arguments>", arguments)
+    return Passing(compiled("def _bound(_first, _others, _backend, _proceed)", through, names, place), function)
+
+
+_THROUGH: Final = """\
+def _through(_message):
+    _call = _partial(_pass_on, _message, _proceed)
+    for _one in _others:
+        _call = _partial(_one, _call, _command, _backend)
+    return _first(_call, _command, _backend, <arguments>)
+return _through"""
 
 
 def _of_names(names: Sequence[str]) -> tuple[str, str, str]:
-    """Return the texts for a command whose arguments have names: `arguments`, and the head and body of `pass_on`."""
+    """Return the texts for a command whose arguments have names: these, and the head and body of `pass_on`."""
     head = f"/, {_optional(names)}*_ignored"
-    return f"return (), {_named(names)}", head, _pass_on(_unchanged(names), "", names)
+    return _named(names), head, _pass_on(_unchanged(names), "", names)
 
 
 def _of_many(spread: str, lead: Sequence[str], names: Sequence[str]) -> tuple[str, str, str]:
     """Return the texts for a command with any number of arguments behind its key, if it has one."""
     before = "".join(f"_message.{name}, " for name in lead)
-    arguments = f"return ({before}*_message.{spread},), {_named(names)}"
+    arguments = f"{before}*_message.{spread}, {_named(names)}"
     head = f"{_optional(lead)}/, *_many, {_optional(names)}".rstrip(", ")
     unchanged = [*_unchanged([*lead, *names]), f"(not _many or _same(_many, _message.{spread}))"]
     given = f"*[_one for _one in ({''.join(f'{name}, ' for name in lead)}*_many,) if _one is not _given], "
@@ -80,7 +93,7 @@ def _optional(names: Sequence[str]) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return f"{{{', '.join(f'{name!r}: _message.{name}' for name in names)}}}"
+    return ", ".join(f"{name}=_message.{name}" for name in names)
 
 
 def _unchanged(names: Sequence[str]) -> list[str]:

@@ -122,7 +122,7 @@ class Route:
 
     def _compose(self, kind: type[Message[Any]]) -> Proceed:
         concerned = [each for each in self._interceptors(self) if each.concerns(kind.command)]
-        return compose(concerned, self._core(kind))
+        return compose(concerned, kind, self._core(kind))
 
     def _core(self, kind: type[Message[Any]]) -> Proceed:
         """Return the end of a chain."""
@@ -155,7 +155,8 @@ class Route:
         if not self.middlewares:
             return key
         users = interceptors_of(self.middlewares, self.backend)
-        name = await compose([each for each in users if each.concerns(MarkLoad.command)], _name_in)(MarkLoad(key))
+        concerned = [each for each in users if each.concerns(MarkLoad.command)]
+        name = await compose(concerned, MarkLoad, _name_in)(MarkLoad(key))
         return name if isinstance(name, str) else key
 
 
