@@ -48,7 +48,7 @@ _CACHES: Final = frozenset({"_attrs_cached_hash"})
 
 
 class ByType(dict[type, Found]):
-    """A finding for each exact type, looked up once per type; compiled keys access this mapping directly.
+    """A finding for each exact type, looked up once per type; compiled keys `get` those that are there directly.
 
     Classes that were made at run time are looked up each time: they end with their users, and may be many.
     """
