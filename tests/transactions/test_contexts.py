@@ -15,6 +15,7 @@ from cashews.engine.coordinator.modes import TransactionMode
 from cashews.exceptions import LockedError, NotAsyncError, TransactionError, WrongArgumentError, WrongTypeError
 from cashews.messages import CommitOutcome
 from cashews.testing.clock import VirtualClock
+from tests.servers import PATIENCE
 
 
 class FailedError(Exception):
@@ -58,9 +59,10 @@ async def test_each_call_of_a_decorated_function_is_a_transaction(cache, mode, h
         except FailedError:
             failures.append(number)
 
-    async with anyio.create_task_group() as tasks:
-        for number in range(50):
-            tasks.start_soon(call, number)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(call, number)
     stored = await cache.get_many(*(f"key:{number}" for number in range(50)))
     assert [number for number in stored if number is not None] == list(range(0, 50, 2))
     assert len(failures) == 25
@@ -158,14 +160,15 @@ async def test_a_task_that_waited_for_a_lock_when_the_transaction_ended_is_told_
         except TransactionError as error:
             late.append(error)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(hold)
-        await clock.settle()
-        async with cache.transaction():
-            for _ in range(1 + others):
-                tasks.start_soon(child)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold)
             await clock.settle()
-        await clock.advance(2)
+            async with cache.transaction():
+                for _ in range(1 + others):
+                    tasks.start_soon(child)
+                await clock.settle()
+            await clock.advance(2)
     assert len(late) == 1 + others
     assert held(cache) == 0
     assert cache.statistics().leases == 0

@@ -68,24 +68,25 @@ def summed(workers):
 async def test_in_memory(mode):
     """Guarantees 15, 16: 8 workers with 300 transactions each."""
     seen = []
-    async with Cache.open("mem://", clock=VirtualClock()) as cache:
-        await open_accounts(cache)
-        workers = [Worker(cache, mode, number) for number in range(WORKERS)]
-        async with anyio.create_task_group() as reading:
-            reading.start_soon(read_pairs, cache, seen)
-            async with anyio.create_task_group() as tasks:
-                for worker in workers:
-                    tasks.start_soon(worker.run, MEMORY_COUNT)
-                    tasks.start_soon(worker.use_resource, MEMORY_COUNT // 10)
-            reading.cancel_scope.cancel()
-        account = summed(workers)
-        await assert_kept(cache, account, seen, mode)
-        await assert_no_lock_was_held_twice(cache, account)
-        assert account["used"] == WORKERS * MEMORY_COUNT // 10
-        assert (account["timeout"], account["lost"], account["failed"]) == (0, 0, 0)
-        assert sum(account[f"{kind} unknown"] for kind in ("transfer", "add_one", "increment", "write_pair")) == 0
-        committed = sum(count for name, count in account.items() if name.endswith("committed"))
-        assert committed + account["deadlock"] == WORKERS * MEMORY_COUNT
+    with anyio.fail_after(PATIENCE):
+        async with Cache.open("mem://", clock=VirtualClock()) as cache:
+            await open_accounts(cache)
+            workers = [Worker(cache, mode, number) for number in range(WORKERS)]
+            async with anyio.create_task_group() as reading:
+                reading.start_soon(read_pairs, cache, seen)
+                async with anyio.create_task_group() as tasks:
+                    for worker in workers:
+                        tasks.start_soon(worker.run, MEMORY_COUNT)
+                        tasks.start_soon(worker.use_resource, MEMORY_COUNT // 10)
+                reading.cancel_scope.cancel()
+            account = summed(workers)
+            await assert_kept(cache, account, seen, mode)
+            await assert_no_lock_was_held_twice(cache, account)
+            assert account["used"] == WORKERS * MEMORY_COUNT // 10
+            assert (account["timeout"], account["lost"], account["failed"]) == (0, 0, 0)
+            assert sum(account[f"{kind} unknown"] for kind in ("transfer", "add_one", "increment", "write_pair")) == 0
+            committed = sum(count for name, count in account.items() if name.endswith("committed"))
+            assert committed + account["deadlock"] == WORKERS * MEMORY_COUNT
 
 
 @on_server
