@@ -56,7 +56,12 @@ class Door(Protocol):
 
     @property
     def running(self) -> Mapping[str, object]:
-        """The keys that are being loaded: to write past their loads would be wrong."""
+        """The keys that are being loaded, each with a load: to write past their loads would be wrong."""
+        ...
+
+    @property
+    def beside(self) -> Mapping[str, object]:
+        """The keys that are being loaded, with their further loads."""
         ...
 
     @property
@@ -77,11 +82,18 @@ class Put(Protocol):
     """Stores one value in place, as `Set` by name does, without a message."""
 
     def __call__(
-        self, key: str, value: object, expire: float | None, permit: LoadPermit | None = None, /
+        self,
+        key: str,
+        value: object,
+        expire: float | None,
+        permit: LoadPermit | None = None,
+        instant: float | None = None,
+        /,
     ) -> bool | NotNowType:
         """Say whether the value was stored; `NOT_NOW` also while loads run, unless this is the value of one of them.
 
         :param permit: the permit of the load whose value it is
+        :param instant: the present instant of the clock, if the caller has just read it
         """
         ...
 

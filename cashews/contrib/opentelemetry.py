@@ -97,7 +97,8 @@ class instrument:  # noqa: N801  a block, called like a function
         )
         duration = meter.create_histogram("cashews.load.duration", "s", "Durations of loads")
         tracer = SpanTracer(self._tracer, duration, engine.clock.now, self._attributes(), keys=self._keys)
-        engine.observing.tracer = engine.tracing.tracer = tracer
+        engine.tracing.tracer = tracer
+        engine.observing.follow_loads(tracer)
         if self._answers is not None:
             engine.observing.set_listening(self._answers, True)
         return self
@@ -106,7 +107,8 @@ class instrument:  # noqa: N801  a block, called like a function
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
         engine = engine_of(self._cache)
-        engine.observing.tracer = engine.tracing.tracer = None
+        engine.tracing.tracer = None
+        engine.observing.follow_loads(None)
         if self._answers is not None:
             engine.observing.set_listening(self._answers, False)
         self._open = False

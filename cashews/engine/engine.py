@@ -68,13 +68,16 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._all_on = True
         self.follows = False
         """Whether a store hears of changes by others, and has to know of loads that begin."""
+        self.leads_plainly = False
+        """Whether a load is a run of its function and the store of its value: no switch, tracer, listener has a say."""
         self.context: Callable[[], Ambient | None] = AMBIENT.get
         self.permits = Permits()
-        self.running = self.permits.running
+        self.running, self.beside = self.permits.running, self.permits.beside
         self.load_locks = LoadLocks()
         self.observing = Observing(self.rebuild)
         self.tracing = Tracing()
         self._lifetime = Lifetime(self, name)
+        self.sites = self._lifetime.sites
         self._watcher = Watcher(self.rebuild, self.observing)
         self._invalidator = Invalidator(self.permits)
 
@@ -110,7 +113,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         :raises EventLoopError: if the calling code runs in no event loop
         :raises CacheBackendInteractionError: if a store cannot be reached
         """
-        if self.running and is_change(message):
+        if (self.running or self.beside) and is_change(message):
             await self._void(message)
         route = self._sole
         if route is None or route.turns:
@@ -137,7 +140,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         routes = self.routes
         if message.covers is None:
             async for key in in_slices(message.keys):
-                if key in self.running and not routes.of(key).switch.is_off(message.command):
+                if self.permits.has(key) and not routes.of(key).switch.is_off(message.command):
                     self.permits.overtake((key,))
         elif any(not route.switch.is_off(message.command) for route in routes.matching(message.covers)):
             self.permits.refuse(message)
@@ -249,6 +252,8 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._sole = self.routes.sole
         self._all_on = not any(route.switch.off for route in self.routes)
         self.follows = any(route.backend.follows for route in self.routes)
+        watched = self.observing.listeners or self.observing.tracer is not None
+        self.leads_plainly = self._all_on and not self.follows and not watched
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
         direct = self.routes.direct()
@@ -284,7 +289,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def loop(self) -> Loop:
         """Return the event loop that the caller runs in."""
-        home = self._lifetime.sites.home
+        home = self.sites.home
         loop = None if home is None or self.home_thread != get_ident() else home.loop
         if loop is not None and loop.task_here() is not None:  # asked first: it takes a third of the time
             return loop
@@ -292,7 +297,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def locks_here(self) -> StoreLocks:
         """Return the locks of `cache.lock()` and the guards, for the tasks of this event loop."""
-        home = self._lifetime.sites.home
+        home = self.sites.home
         if home is not None and self.home_thread == get_ident():
             return home.locks
         return self._lifetime.here().locks
@@ -334,7 +339,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
 
     def statistics(self) -> EngineStatistics:
         """Return the figures of the engine, its stores and its actors."""
-        sites = list(self._lifetime.sites)
+        sites = list(self.sites)
         return EngineStatistics(
             tasks=sum(site.scope.tasks for site in sites),
             lock_waiters=sum(site.locks.waiting for site in sites),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import Token
 from functools import partial
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias, TypeVar
@@ -15,6 +16,7 @@ from cashews.engine.load_locks import LOADING, is_blocked_by, loading_here
 from cashews.engine.permits import Permits
 from cashews.exceptions import EventLoopError
 from cashews.messages import KnownTags, LoadPermit
+from cashews.messages.loads import NOTHING, Waits, block
 from cashews.strategies.entry import Outcome, Raised
 
 S = TypeVar("S")
@@ -75,17 +77,47 @@ NOBODY: Final[dict[Waiter, None]] = {}
 class Flight(LoadPermit):
     """A shared load of one key: its permit, and the calls that wait for it, in the same event loop."""
 
-    ended = False
-    waiters = NOBODY
-    """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
-    heir: Waiter | None = None
-    """The waiter that was chosen last to take over."""
+    __slots__ = ("around", "began", "ended", "heir", "loop", "mark", "token", "waiters")
+    around: tuple[Waits, ...]
+    """The loads that the leader runs in."""
+    token: Token[tuple[Waits, ...]] | None
+    """Takes the load out of its leader's context."""
+    began: float
+    """The instant at which the function was called, if the wrapper of the function leads the load."""
 
-    def __init__(self, key: str, mark: object, loop: Loop, origin: object | None, tagging: KnownTags | None) -> None:
-        self.key, self.origin, self.tagging, self.blocked_on = key, origin, tagging, []  # as a permit, in one call
+    def __init__(
+        self, key: str, mark: object, loop: Loop, origin: object | None = None, tagging: KnownTags | None = None
+    ) -> None:
+        self.key, self.origin, self.tagging, self.blocked_on = key, origin, tagging, NOTHING
+        self.since = self.unfollow = None
+        self.joinable = True
+        self.void = self.over = self.followed = self.ended = False  # as a permit, and a call less
         self.mark = mark
         """Tells the loads of its function from those of others; no `Flights`, since a context may outlive the load."""
         self.loop = loop
+        self.waiters = NOBODY
+        """The calls that wait, in their order; of ten thousand that are cancelled each leaves in one step."""
+        self.heir: Waiter | None = None
+        """The waiter that was chosen last to take over."""
+
+    def enter(self) -> None:
+        """Have the calling context lead the load; the load around it waits for that."""
+        self.around = around = LOADING.get()
+        if around:
+            block(around[-1], self)
+        self.token = LOADING.set((*around, self) if around else (self,))
+
+    def leave(self) -> None:
+        """Have the calling context lead the load no more."""
+        token, self.token = self.token, None
+        if self.around:
+            self.around[-1].blocked_on.remove(self)
+            self.around = ()
+        if token is not None:
+            try:  # noqa: SIM105  as `forget_load`, and a call less
+                LOADING.reset(token)
+            except ValueError:
+                pass
 
     def admit(self, waiter: Waiter) -> None:
         """Have a call wait."""
@@ -124,12 +156,12 @@ class Flights:
     They are found among the permits of their key.
     """
 
-    __slots__ = ("_loop", "_mark", "_permits", "_running")
+    __slots__ = ("_loop", "_permits", "_running", "mark")
 
     def __init__(self, permits: Permits, loop: Callable[[], Loop]) -> None:
         self._permits = permits
         self._running = permits.running
-        self._mark = object()
+        self.mark = object()
         self._loop = loop
 
     def has(self, key: str) -> bool:
@@ -152,7 +184,7 @@ class Flights:
         here = AMBIENT.get()
         if not join or (here is not None and here.transactions):
             return self._load_alone(key, load, subject, tagging)
-        if key in self._running:
+        if self._permits.has(key):
             return self._join(key, load, subject, tagging)
         return self._lead(key, load, subject, tagging)
 
@@ -161,34 +193,49 @@ class Flights:
     ) -> tuple[Outcome, bool]:
         """Lead a load: a new one, unless it is given."""
         if flight is None:
-            begun = self._begin(key, tagging)
-            if begun is ALONE:
+            here = AMBIENT.get()
+            try:
+                flight = self.begin(key, self._loop(), None if here is None else here.invalidating, tagging)
+            except EventLoopError:
                 return await self._load_alone(key, load, subject, tagging)
-            flight = begun
-        around = LOADING.get()
-        token = LOADING.set((*around, flight))  # as `loading_here`, and a block less
+        flight.enter()
         try:
-            if around:
-                around[-1].blocked_on.append(flight)
             outcome = await load(subject, flight)
         except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
-            self._remove(flight)
-            flight.tell(Raised(error))
+            self.land(flight, Raised(error))
             raise
         except BaseException:
-            self.abandon(flight)
+            self.hand_over(flight)
             raise
-        finally:
-            if around:
-                around[-1].blocked_on.remove(flight)
-            try:  # noqa: SIM105  as `forget_load`, and a call less
-                LOADING.reset(token)
-            except ValueError:
-                pass
-        self._remove(flight)
+        self.land(flight, outcome)
+        return outcome, False
+
+    def begin(self, key: str, loop: Loop, origin: object | None = None, tagging: KnownTags | None = None) -> Flight:
+        """Return a new load of a key, which calls in an event loop may join."""
+        flight = Flight(key, self.mark, loop, origin, tagging)
+        if self._running.setdefault(key, flight) is not flight:  # as `Permits.add`, and a call less
+            self._permits.add_beside(flight)
+        return flight
+
+    def lead(self, flight: Flight, load: Load[S], subject: S) -> Awaitable[tuple[Outcome, bool]]:
+        """Lead a load that has begun."""
+        return self._lead(flight.key, load, subject, flight.tagging, flight)
+
+    def end(self, flight: Flight) -> None:
+        """End a load that its leader is in; its outcome is to be told to the calls that wait for it."""
+        flight.leave()
+        self.remove(flight)
+
+    def land(self, flight: Flight, outcome: Outcome) -> None:
+        """End a load that its leader is in, and give its outcome to the calls that wait for it."""
+        self.end(flight)
         if flight.waiters:
             flight.tell(outcome)
-        return outcome, False
+
+    def hand_over(self, flight: Flight) -> None:
+        """Leave a load that its leader is in to one of the calls that wait for it."""
+        flight.leave()
+        self.abandon(flight)
 
     def answer(self, permit: LoadPermit, outcome: Outcome | AloneType) -> None:
         """Answer the calls that wait for a load before it ends; later calls do not join it any more.
@@ -199,27 +246,16 @@ class Flights:
             permit.joinable = False
             permit.tell(outcome)
 
-    def _begin(self, key: str, tagging: KnownTags | None) -> Flight | AloneType:
-        """Return a new load of a key, which calls may join; there can be none where no event loop runs."""
-        here = AMBIENT.get()
-        try:
-            loop = self._loop()
-        except EventLoopError:
-            return ALONE
-        flight = Flight(key, self._mark, loop, None if here is None else here.invalidating, tagging)
-        self._permits.add(flight)
-        return flight
-
     # --- loads of several keys at once, one flight each
 
     def find(self, key: str) -> Flight | None:
         """Return the load of a key that runs in this event loop, if calls may join it."""
-        for permit in tuple(self._running.get(key, ())):  # a copy: loads of other threads come and go
-            if isinstance(permit, Flight) and permit.mark is self._mark and permit.joinable:
+        for permit in self._permits.of(key):
+            if isinstance(permit, Flight) and permit.mark is self.mark and permit.joinable:
                 if permit.loop.here:
                     return permit
                 if permit.loop.thread == get_ident():  # closed by hand, its tasks still pending
-                    self._remove(permit)
+                    self.remove(permit)
         return None
 
     def begin_all(self, taggings: Mapping[str, KnownTags | None]) -> Sequence[LoadPermit]:
@@ -235,7 +271,7 @@ class Flights:
         except EventLoopError:
             return [self._permits.take(key, tagging) for key, tagging in taggings.items()]
         origin = None if here is None else here.invalidating
-        flights = [Flight(key, self._mark, loop, origin, tagging) for key, tagging in taggings.items()]
+        flights = [Flight(key, self.mark, loop, origin, tagging) for key, tagging in taggings.items()]
         self._permits.add_all(flights)
         return flights
 
@@ -248,7 +284,7 @@ class Flights:
             flight.tagging = tagging
             return True
         flight.tell(TAKE_OVER)
-        self._remove(flight)
+        self.remove(flight)
         return False
 
     def end_all(self, permits: Iterable[LoadPermit]) -> None:
@@ -304,7 +340,7 @@ class Flights:
                 return await self._load_alone(key, load, subject, tagging)
             reply = flight.admitted()
             for each in around[-1:]:
-                each.blocked_on.append(flight)
+                block(each, flight)
             try:
                 answer = await reply
             except BaseException:
@@ -332,9 +368,9 @@ class Flights:
                 first.set_result(TAKE_OVER)
                 return
         flight.heir = None
-        self._remove(flight)
+        self.remove(flight)
 
-    def _remove(self, flight: Flight) -> None:
+    def remove(self, flight: Flight) -> None:
         """End a load that runs; nothing happens if it has ended already."""
         if not flight.ended:
             flight.ended, flight.joinable = True, False

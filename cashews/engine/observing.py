@@ -176,13 +176,14 @@ Listener: TypeAlias = Callable[[Event], object]
 class Observing:
     """The listeners of an engine, its tracer, and the counts of its functions.
 
-    :param changed: called when the first listener comes, or the last one goes
+    :param changed: called when a listener or a tracer comes or goes
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self.listeners: tuple[Listener, ...] = ()
         self.tracer: LoadTracer | None = None
+        """Stands around the loads; `follow_loads` attaches it."""
         self._live: dict[ref[object], CallCounts] = {}
         """The counts of the functions that there are; a function that is gone leaves its counts to the others."""
         self._past = CallCounts()
@@ -196,6 +197,11 @@ class Observing:
         """Have a listener told of every event, or of none any more."""
         others = tuple(each for each in self.listeners if each is not listener)
         self.listeners = (*others, listener) if on else others
+        self._changed()
+
+    def follow_loads(self, tracer: LoadTracer | None) -> None:
+        """Have a tracer stand around the loads, or none any more."""
+        self.tracer = tracer
         self._changed()
 
     def attend_log(self) -> None:

@@ -29,11 +29,17 @@ class Permits(Interceptor):
     """
 
     def __init__(self) -> None:
-        self.running: dict[str, list[LoadPermit]] = {}
-        """The permits by key, of loads in any thread. Engines look whether there are any, at each message."""
+        self.running: dict[str, LoadPermit] = {}
+        """The permit of each key, of loads in any thread; it goes in and out in one step each, which needs no guard."""
+        self.beside: dict[str, list[LoadPermit]] = {}
+        """Further permits of a key that has one, or had one when they came; `SHARED` guards them."""
 
     def __len__(self) -> int:
         return len(self.all())
+
+    def __bool__(self) -> bool:
+        """Say whether a load runs: engines ask at each message."""
+        return bool(self.running or self.beside)
 
     def take(self, key: str, tagging: KnownTags | None = None) -> LoadPermit:
         """Return a permit for a load that is not shared; it counts until `drop`."""
@@ -44,85 +50,96 @@ class Permits(Interceptor):
 
     def add(self, permit: LoadPermit) -> None:
         """Have a permit count, or count for longer: until there were as many calls of `drop`."""
-        running, key = self.running, permit.key
-        if permit.over:
-            permit.over = False
-        first = [permit]
-        if running.setdefault(key, first) is first:  # one step, which needs no guard: there was none
-            return
+        permit.over = False
+        if self.running.get(permit.key) is permit or self.running.setdefault(permit.key, permit) is not permit:
+            self.add_beside(permit)
+
+    def add_beside(self, permit: LoadPermit) -> None:
+        """Have a permit count beside another one of its key."""
         with SHARED:
-            while (permits := running.setdefault(key, first)) is not first:
+            mine = [permit]
+            while (permits := self.beside.setdefault(permit.key, mine)) is not mine:
                 permits.append(permit)
-                if running.get(key) is permits:
+                if self.beside.get(permit.key) is permits:
                     return
                 permits.remove(permit)  # the collector had emptied the list meanwhile, and removed it
 
     def add_all(self, permits: Iterable[LoadPermit]) -> None:
         """Have several new permits count."""
-        with SHARED:
-            for permit in permits:
-                first = [permit]
-                if self.running.setdefault(permit.key, first) is not first:  # in one step, as in `add`
-                    self.add(permit)
+        for permit in permits:
+            if self.running.setdefault(permit.key, permit) is not permit:
+                self.add_beside(permit)
 
     def drop_all(self, permits: Iterable[LoadPermit]) -> None:
         """Forget the permits of several loads that have ended."""
-        with SHARED:
-            for permit in permits:
-                self._drop(permit)
+        for permit in permits:
+            self.drop(permit)
 
     def drop(self, permit: LoadPermit) -> None:
         """Forget the permit of a load that has ended."""
-        with SHARED:
-            permits = self.running.get(permit.key)
-            if permits is None or permits != [permit] or permit.unfollow is not None:
+        if permit.followed or permit.key in self.beside:
+            with SHARED:
                 self._drop(permit)
-                return
-            permits.clear()  # for a turn that has the list in hand, and in which the collector runs this
+        elif self.running.get(permit.key) is permit:
             del self.running[permit.key]
             permit.over = True
 
     def _drop(self, permit: LoadPermit) -> None:
-        permits = self.running.get(permit.key, [])
-        if permit in permits:  # unless they were all forgotten
-            permits.remove(permit)
-        if not permits:
-            self.running.pop(permit.key, None)
-        elif permit in permits:  # it counts once more
+        key = permit.key
+        beside = self.beside.get(key, [])
+        if permit in beside:
+            beside.remove(permit)
+            if not beside and self.beside.get(key) is beside:
+                del self.beside[key]
+        elif self.running.get(key) is permit:
+            del self.running[key]
+        if permit in beside or self.running.get(key) is permit:  # it counts once more
             return
         permit.over = True
         if permit.unfollow is not None:
             permit.unfollow()
             permit.unfollow = None
 
+    def has(self, key: str) -> bool:
+        """Say whether a load of a key runs."""
+        return key in self.running or key in self.beside
+
     def of(self, key: str) -> list[LoadPermit]:
         """Return the permits of a key."""
-        with SHARED:
-            return list(self.running.get(key, ()))
+        permit, beside = self.running.get(key), self.beside.get(key)
+        permits = [] if permit is None else [permit]
+        return permits if beside is None else permits + beside
+
+    def keys(self) -> list[str]:
+        """Return the keys of the loads that run; one may be there twice."""
+        return [*self.running, *self.beside]
 
     def matching(self, pattern: str) -> Iterable[str]:
         """Return the keys with permits that match a pattern."""
-        return filter(matcher(pattern), list(self.running))
+        return filter(matcher(pattern), self.keys())
 
     def all(self) -> list[LoadPermit]:
         """Return every permit."""
-        with SHARED:
-            return [permit for permits in list(self.running.values()) for permit in tuple(permits)]
+        permits = list(self.running.values())
+        if self.beside:
+            with SHARED:
+                permits += [permit for beside in list(self.beside.values()) for permit in tuple(beside)]
+        return permits
 
     def forget_all(self) -> None:
         """Forget the permits of loads that run elsewhere: in the parent of a fork."""
         self.running.clear()
+        self.beside.clear()
 
     def void(self, keys: Iterable[str], but: tuple[object, ...] = ()) -> None:
         """Void the permits of some keys.
 
         :param but: the `invalidate_further()` block, or the transactions, whose own permits stay valid
         """
-        with SHARED:
-            for key in keys:
-                for permit in tuple(self.running.get(key, ())):
-                    if permit.origin not in but:
-                        permit.refuse()
+        for key in keys:
+            for permit in self.of(key):
+                if permit.origin not in but:
+                    permit.refuse()
 
     def overtake(self, keys: Iterable[str]) -> None:
         """Void the permits of keys that are changed here and now.

@@ -145,6 +145,7 @@ class Route:
         if permit.tagging is not None:
             permit.since = await self.backend.ask(MarkLoad(name))
         if self.backend.follows:
+            permit.followed = True
             await self.backend.follow(name, permit)
 
     async def stored_name(self, key: str) -> str:
@@ -317,11 +318,13 @@ def _lines_of_stores(lengths: Sequence[int], lines: Mapping[str, Direct]) -> Dir
                 return direct.look_hit(key)
         return NOT_NOW
 
-    def put(key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
+    def put(
+        key: str, value: object, expire: float | None, permit: LoadPermit | None = None, instant: float | None = None
+    ) -> bool | NotNowType:
         for length in lengths:
             direct = lines.get(key[:length])
             if direct is not None:
-                return direct.put(key, value, expire, permit)
+                return direct.put(key, value, expire, permit, instant)
         return NOT_NOW
 
     return Direct(look, look_hit, put)

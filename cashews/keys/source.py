@@ -140,9 +140,9 @@ class KeySource:
 
     def head(self) -> Head:
         """Return the head of a function that takes calls, makes their keys, and has the signature of the subject."""
-        args, kwargs = call_of(self.subject.signature)
+        args, kwargs, given = call_of(self.subject.signature)
         key, names = self.statements(f"{self.mark}key = "), {**self.names}
-        return Head(str(self.bare_signature()), key, args, kwargs, names, self.mark, self.subject.signature)
+        return Head(str(self.bare_signature()), key, args, kwargs, given, names, self.mark, self.subject.signature)
 
     def statements(self, use: str) -> str:
         """Return the statements that make a key, and then use it."""

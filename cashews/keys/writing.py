@@ -24,15 +24,16 @@ class Head:
     """The head of a function that takes the calls of another.
 
     `signature`: its parameters, without annotations and defaults. `key`: the statements that set the variable ``key``
-    behind the mark. `args`, `kwargs`: the expressions of the arguments that the other function is called with. `names`:
-    the values of the names in `key`. `mark`: the beginning of names that no parameter has. `defaults`: the signature
-    with the defaults.
+    behind the mark. `args`, `kwargs`: the expressions of the arguments that the other function is called with. `given`:
+    the same arguments, as they stand in a call. `names`: the values of the names in `key`. `mark`: the beginning of
+    names that no parameter has. `defaults`: the signature with the defaults.
     """
 
     signature: str
     key: str
     args: str
     kwargs: str
+    given: str
     names: Mapping[str, object]
     mark: str = "_"
     defaults: Signature = field(default_factory=Signature)
@@ -40,7 +41,8 @@ class Head:
 
 def any_call(key_of: Callable[..., str]) -> Head:
     """Return a head of ``*args, **kwargs``: calls go on as they were made, and `key_of` makes their keys."""
-    return Head("(*args, **kwargs)", "_key = _key_of(*args, **kwargs)", "args", "kwargs", {"_key_of": key_of})
+    key, given = "_key = _key_of(*args, **kwargs)", "*args, **kwargs"
+    return Head("(*args, **kwargs)", key, "args", "kwargs", given, {"_key_of": key_of})
 
 
 def fitting_call(key_of: Callable[..., str], name: str) -> Head:
@@ -68,12 +70,16 @@ def is_plain(function: object) -> bool:
     return type(function) is FunctionType and vars(function).keys().isdisjoint({"__wrapped__", "__signature__"})
 
 
-def call_of(signature: Signature) -> tuple[str, str]:
-    """Return the expressions of the arguments by which a function hands its call on to one of the same signature."""
+def call_of(signature: Signature) -> tuple[str, str, str]:
+    """Return the expressions of the arguments by which a function hands its call on to one of the same signature.
+
+    They are those of the tuple and of the dictionary, and the arguments as they stand in a call.
+    """
     parameters = signature.parameters.values()
     args = [_SPREAD.get(one.kind, "") + one.name for one in parameters if one.kind not in _NAMED]
     kwargs = [_SPREAD.get(one.kind, f"{one.name!r}: ") + one.name for one in parameters if one.kind in _NAMED]
-    return f"({''.join(f'{one}, ' for one in args)})", f"{{{', '.join(kwargs)}}}"
+    named = [f"{_SPREAD.get(one.kind, one.name + '=')}{one.name}" for one in parameters if one.kind in _NAMED]
+    return f"({''.join(f'{one}, ' for one in args)})", f"{{{', '.join(kwargs)}}}", ", ".join([*args, *named])
 
 
 _NAMED: Final = frozenset({Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD})
@@ -83,16 +89,19 @@ _SPREAD: Final[Mapping[object, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter
 def written(head: Head, name: str, statements: str, values: Mapping[str, object]) -> Callable[..., Any]:
     """Return a coroutine function of a head and statements.
 
-    ``$make_key`` stands for the statements of the key, ``$args`` and ``$kwargs`` for the arguments of the call.
+    ``$make_key`` stands for the statements of the key, ``$args`` and ``$kwargs`` for the arguments of the call, and
+    ``$given`` for those of a call that hands them on.
 
     :param name: the name of the decorated function, for tracebacks
     :param values: the values of the other names in the statements
     """
-    text = statements.replace("$args", head.args).replace("$kwargs", head.kwargs)
+    text = statements.replace("$args", head.args).replace("$kwargs", head.kwargs).replace("$given", head.given)
     before, _, after = text.replace(OURS, head.mark).partition(f"{head.mark}make_key")
     depth = before.rpartition("\n")[2]
     text = before + head.key.replace("\n", "\n" + depth) + after  # at last: it may have any character
-    names = {**head.names, **{head.mark + key: value for key, value in values.items()}}
+    own = {head.mark + name: value for name, value in values.items()}
+    assert all(head.names.get(name, value) is value for name, value in own.items()), "the key needs a name of the text"
+    names = {**head.names, **own}
     return compiled(f"async def {head.mark}written{head.signature}", text, names, f"<calls of {name}>", head.defaults)
 
 

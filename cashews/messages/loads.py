@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from cashews._dataclass import dataclass
 
@@ -40,22 +40,27 @@ class Waits(Protocol):
     blocked_on: list[Waits]
 
 
+NOTHING: Final[list[Waits]] = []
+"""The list of a load that waits for nothing, as long as it has none of its own."""
+
+
+def block(load: Waits, *others: Waits) -> None:
+    """Have a load or a lock wait for some others as well, each until it is removed from `blocked_on`."""
+    if load.blocked_on:
+        load.blocked_on += others
+    else:
+        load.blocked_on = [*others]  # type: ignore[misc]  # a slot of each class
+
+
 class LoadPermit(Waits):
     """The right to store the outcome of a load: void once the key is written or invalidated while the load runs.
 
     Source: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
     """
 
-    # No slots: most loads end with these as they are, and a load has fewer attributes to begin with.
-    since: int | None = None
-    """The store's mark of the instant at which the load began; `None` if no tags are stored."""
-    void: bool = False
-    over: bool = False
-    """True once the load has ended: a store that is told of the load only then has nothing to follow."""
-    joinable: bool = True
-    """False once an invalidation has overtaken the load, or may have: later calls load anew."""
-    unfollow: Callable[[], object] | None = None
-    """Has the store that follows the changes of the key do so no more; `None` if none does."""
+    __slots__ = (
+        *("blocked_on", "followed", "joinable", "key", "origin", "over", "since", "tagging", "unfollow", "void"),
+    )
 
     def __init__(self, key: str, origin: object | None = None, tagging: KnownTags | None = None) -> None:
         self.key = key
@@ -64,8 +69,19 @@ class LoadPermit(Waits):
         transaction has the value it is the transaction, whose own changes do not."""
         self.tagging = tagging
         """The tags of the value to store; `None` if it will carry none."""
-        self.blocked_on: list[Waits] = []
+        self.blocked_on: list[Waits] = NOTHING
         """The loads and locks that the load waits for."""
+        self.since: int | None = None
+        """The store's mark of the instant at which the load began; `None` if no tags are stored."""
+        self.void = False
+        self.joinable = True
+        """False once an invalidation has overtaken the load, or may have: later calls load anew."""
+        self.over = False
+        """True once the load has ended: a store that is told of the load only then has nothing to follow."""
+        self.followed = False
+        """True once a store that follows the changes of the key may have been told of the load."""
+        self.unfollow: Callable[[], object] | None = None
+        """Has the store that follows the changes of the key do so no more; `None` if none does."""
 
     def refuse(self) -> None:
         """Void the permit, and let no later call join its load."""

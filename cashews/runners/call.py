@@ -116,14 +116,28 @@ class Plan:
 
 
 def head_of(target: Target, plan: Plan, name: str) -> Head:
-    """Return the head of a wrapper: by the names of the arguments, unless users' code sees how they were passed.
+    """Return the head of the wrapper of a cached function.
 
     :param name: the name of the function, for errors
     """
     if not is_plain(target.function):
         return fitting_call(target.key, name)
-    is_seen = plan.condition is not None or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule)
+    return named_head(target, plan.condition, plan.ttl, plan.own_ttl)
+
+
+def named_head(target: Target, *seen: object) -> Head:
+    """Return the head of a wrapper: by the names of the arguments, unless users' code sees how they were passed.
+
+    :param seen: the options that may be such code: a callable, or a rule for a duration
+    """
+    is_seen = any(callable(each) or isinstance(each, TTLRule) for each in seen)
     return any_call(target.key) if is_seen or target.head is None else target.head
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function with its module; that of its class, for an object that can be called."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
 
 
 async def consult(condition: Condition, about: object, call: Call) -> object:
@@ -136,6 +150,13 @@ def lifetime(plan: Plan, call: Call, result: object, draw: Callable[[], float]) 
     """Return for how many seconds a result is stored, shortened at random by up to the plan's jitter."""
     ttl = resolve(plan.ttl, call, result)
     return ttl if ttl is None or not plan.jitter else ttl * (1.0 - plan.jitter * draw())
+
+
+def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:
+    """Return the ttl and the strategy's own ttl of a plan, or `None` if they depend on the call or on chance."""
+    if plan.jitter or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule):
+        return None
+    return plan.ttl, plan.own_ttl
 
 
 def resolve(ttl: Compiled, call: Call, result: object) -> float | None:

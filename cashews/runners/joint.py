@@ -16,11 +16,10 @@ from cashews.engine.flights import ALONE, TAKE_OVER, Flight
 from cashews.engine.load_locks import LOADING, JointLoad, is_blocked_by, loading_here
 from cashews.engine.observing import Source
 from cashews.messages import KnownTags, Set, UnknownTags
-from cashews.messages.loads import Waits
+from cashews.messages.loads import Waits, block
 from cashews.runners.batches import announce_all, ask_all
-from cashews.runners.call import Call, Plan, Target, answer_of, consult, lifetime
+from cashews.runners.call import Call, Plan, Target, answer_of, consult, fixed_durations, lifetime
 from cashews.runners.ids import Ids
-from cashews.runners.loader import fixed_durations
 from cashews.runners.observer import CallObserver
 from cashews.runners.wanted import Share, Wanted
 from cashews.strategies.conditions import Condition, content_of, worth
@@ -107,7 +106,7 @@ class JointLoader:
         """Wait until one of the loads of other calls has ended, or is to be led by this one."""
         flights = [share.flight for share in wanted.joined.values()]
         for load in loading[-1:]:
-            load.blocked_on += flights
+            block(load, *flights)
         wanted.bell = self._engine.loop().reply_slot()
         try:
             if not wanted.arrived:

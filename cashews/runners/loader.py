@@ -8,15 +8,16 @@ from functools import partial
 from cashews._typing import NOT_NOW
 from cashews.actors.slots import BareSlot
 from cashews.commands import Command
-from cashews.engine.context import AMBIENT, Detector
+from cashews.engine.context import Detector
 from cashews.engine.engine import Engine
 from cashews.engine.flights import ALONE, NO_FLIGHT, Answer, Flight
 from cashews.exceptions import EncodeError
 from cashews.guards.locked import Locked
 from cashews.messages import KnownTags, LoadPermit, Set, UnknownTags
-from cashews.runners.call import Call, Plan, Target, consult, lifetime, resolve
+from cashews.runners.call import Call, Plan, Target, consult, fixed_durations, lifetime, resolve
 from cashews.runners.live import Ending, Live
 from cashews.runners.observer import CallObserver
+from cashews.runners.plain import PlainLoads
 from cashews.runners.stages import (
     CallLoad,
     HardTimeout,
@@ -31,7 +32,6 @@ from cashews.strategies.conditions import content_of, worth
 from cashews.strategies.entry import Outcome, Raised, Returned, Unstored
 from cashews.strategies.replay import kind_of_live
 from cashews.strategies.strategy import Strategy
-from cashews.ttl import TTLRule
 
 
 class Loader:
@@ -64,6 +64,37 @@ class Loader:
         """Loads like `load`, but within the soft timeout: no outcome once that has passed."""
         if plan.soft_timeout is not None:
             self.load_in_time = SoftTimeout(engine, self.flights, self.load, self._load_behind, plan.soft_timeout)
+
+        plain = PlainLoads(engine, self.flights, target, strategy, plan, observer)
+        self.plain = plain if plain.is_possible() and not beneath else None
+        """The loads that the wrapper of the function leads by itself; `None` if it leads none."""
+
+    # --- the ends of plain loads
+
+    def fail(self, flight: Flight, error: Exception) -> Raised:
+        """End a load whose function has raised an exception, and return its outcome."""
+        outcome = Raised(error)
+        try:
+            self.observer.loaded(flight.key, self._now() - flight.began, outcome)
+        finally:
+            self.flights.land(flight, outcome)
+        return outcome
+
+    def hand_over(self, flight: Flight) -> None:
+        """Leave a load that has no outcome to one of the calls that wait for it."""
+        self.flights.hand_over(flight)
+
+    async def finish(self, flight: Flight, call: Call, result: object, cost: float) -> None:
+        """End a load with a result that is not stored in place."""
+        flight.leave()
+        await self.flights.lead(flight, self._end, (call, Returned(result), cost))
+
+    async def _end(self, ended: tuple[Call, Returned, float], permit: LoadPermit) -> Outcome:
+        call, outcome, cost = ended
+        self.observer.loaded(call.key, cost, outcome)
+        return await self._keep(call, permit, outcome, cost)
+
+    # --- loads of every kind
 
     def load(self, call: Call) -> Awaitable[tuple[Outcome, bool]]:
         """Load, or share the load of this key that runs; says whether the outcome is another call's."""
@@ -117,17 +148,14 @@ class Loader:
         """Run the function and store its outcome, even if another load runs, and without a lock."""
         return self.flights.load(call.key, self.execute, call, self._tagging(call), join=False)
 
-    async def execute(  # noqa: C901  in one coroutine: each one more would take a fiftieth of a load's time
-        self, call: Call, permit: LoadPermit, beneath: Detector | None = None
-    ) -> Outcome:
+    async def execute(self, call: Call, permit: LoadPermit, beneath: Detector | None = None) -> Outcome:
         """Run the function, and store its outcome if that is worth it.
 
         :param beneath: has detected the answers of other caches; if there were any, nothing is stored
         """
-        engine, plan, now, counts = self._engine, self._plan, self._now, self._counts
-        if permit.tagging is not None or engine.follows:
+        if permit.tagging is not None or self._engine.follows:
             await self._announce(permit)
-        started = now()
+        started = self._now()
         try:
             run = self._invoke(call)
             if self._observing.tracer is not None:
@@ -135,11 +163,15 @@ class Loader:
             outcome: Outcome = Returned(await run)
         except Exception as error:  # noqa: BLE001  it is an outcome, and raised to every caller
             outcome = Raised(error)
-        cost = now() - started
-        counts.loads += 1
-        counts.load_seconds += cost
-        if self._observing.listeners or outcome.__class__ is Raised:
-            self.observer.load_ended(call.key, cost, outcome)
+        cost = self._now() - started
+        self.observer.loaded(call.key, cost, outcome)
+        return await self._keep(call, permit, outcome, cost, beneath)
+
+    async def _keep(
+        self, call: Call, permit: LoadPermit, outcome: Outcome, cost: float, beneath: Detector | None = None
+    ) -> Outcome:
+        """Store an outcome if that is worth it, and return it; say so if it could not be stored."""
+        engine, plan = self._engine, self._plan
         kind = kind_of_live(outcome.value) if type(outcome) is Returned else None
         if kind is not None:  # it has one reader, and others load for themselves
             self.flights.answer(permit, ALONE)
@@ -161,7 +193,10 @@ class Loader:
             if permit.tagging is not None or kind is not None or engine.put(call.key, form, ttl, permit) is NOT_NOW:
                 message = self._target.storing(call, stored, form, ttl, permit)
                 part = "store"
-                return await self._store(call, outcome, message, kind)
+                if kind is not None:
+                    return self._live(kind, outcome, call, message)
+                if await engine.ask(message) and self.observer.is_watched():
+                    self.observer.stored(call, message)
         except Exception as error:  # noqa: BLE001  the outcome is an answer all the same
             self.observer.tolerate(error, part, call.key)
             return _unstored(outcome, error)
@@ -174,14 +209,6 @@ class Loader:
         except Exception as error:  # noqa: BLE001  of a middleware, perhaps
             self.observer.tolerate(error, "load", permit.key)
             permit.tagging = UnknownTags(error)
-
-    async def _store(self, call: Call, outcome: Outcome, message: Set, kind: str | None) -> Outcome:
-        """Store an outcome by a message, and tell of it; one with one reader is stored when that has had it."""
-        if kind is not None:
-            return self._live(kind, outcome, call, message)
-        if await self._engine.ask(message) and (self._observing.listeners or AMBIENT.get() is not None):
-            self.observer.stored(call, message)
-        return outcome
 
     def _refused(self, call: Call, outcome: Outcome) -> Outcome:
         """Return an outcome that is not worth storing."""
@@ -205,10 +232,3 @@ class Loader:
 
 def _unstored(outcome: Outcome, error: Exception) -> Outcome:
     return Unstored(outcome.value, error) if isinstance(outcome, Returned) else outcome
-
-
-def fixed_durations(plan: Plan) -> tuple[float | None, float | None] | None:
-    """Return the ttl and the strategy's own ttl of a plan, or `None` if they depend on the call or on chance."""
-    if plan.jitter or isinstance(plan.ttl, TTLRule) or isinstance(plan.own_ttl, TTLRule):
-        return None
-    return plan.ttl, plan.own_ttl

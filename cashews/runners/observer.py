@@ -34,7 +34,7 @@ from cashews.exceptions import (
     TransactionError,
 )
 from cashews.messages import Set
-from cashews.runners.call import Call, Plan, resolve
+from cashews.runners.call import Call, Plan, name_of, resolve
 from cashews.strategies.conditions import content_of
 from cashews.strategies.entry import Outcome, Raised, deadline_of
 
@@ -79,8 +79,7 @@ class CallObserver:
         self._tolerated = tolerated
         self._said: set[str] = set()
         self.counts = engine.observing.counts_of(self)
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        self.name = f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
+        self.name = name_of(function)
 
     def _tell(self, kind: Callable[..., Event], key: str, *facts: object) -> None:
         self._observing.tell(kind(self.name, key, *facts))

@@ -20,7 +20,7 @@ from cashews.runners.call import Call, Plan, Target, answer_of, head_of
 from cashews.runners.explanation import Explainer
 from cashews.runners.loader import Loader
 from cashews.runners.observer import CallObserver
-from cashews.runners.wrappers import RUN_FIRST, look_first
+from cashews.runners.wrappers import look_first, run_first
 from cashews.strategies.entry import Entry, Outcome, Raised, Returned
 from cashews.strategies.replay import Replay
 from cashews.strategies.strategy import Load, LoadOrServe, Serve, ServeAndRefresh, Strategy, Verdict, outcome_of
@@ -48,19 +48,24 @@ class Runner:
 
     def decorated(self) -> Callable[..., Awaitable[Any]]:
         """Return the function that users call."""
-        target, strategy, head = self._target, self._strategy, head_of(self._target, self._plan, self.observer.name)
+        target, strategy, loader = self._target, self._strategy, self._loader
+        head = head_of(target, self._plan, self.observer.name)
         values = {"NoKeyError": NoKeyError, "Call": Call, "run_alone": self._run_alone, "counts": self._counts}
+        values |= {"Exception": Exception, "BaseException": BaseException, "function": target.function}
+        if loader.plain is not None:
+            values |= {"begin": loader.plain.beginner(), "land": loader.plain.lander(), "finish": loader.finish}
+            values |= {"fail": loader.fail, "hand_over": loader.hand_over}
         if strategy.covers is None:
-            text = look_first(strategy)
+            text = look_first(strategy, leads=loader.plain is not None)
             values |= {"lines": self._engine, "wall": self._engine.clock.wall, **KINDS}
-            values |= {"load": self._loader.load, "answer_of": answer_of, "shared_answer": self._shared}
-            values |= {"running": self._engine.running, "join": self._loader.join, "leave": self._loader.flights.leave}
-            values |= {"go_on": self._go_on, "TAKE_OVER": TAKE_OVER, "ALONE": ALONE, "BaseException": BaseException}
+            values |= {"load": loader.load, "answer_of": answer_of, "shared_answer": self._shared}
+            values |= {"running": self._engine.running, "join": loader.join, "leave": loader.flights.leave}
+            values |= {"go_on": self._go_on, "TAKE_OVER": TAKE_OVER, "ALONE": ALONE}
             values |= {"answer": self._answer, "observing": self._observing, "missed": self.observer.missed}
             values |= {"NOT_NOW": NOT_NOW, "pause": self._pause}
         else:
-            text = RUN_FIRST
-            values |= {"load_or_serve": self._load_or_serve, "covered": strategy.covers}
+            text = run_first(leads=loader.plain is not None)
+            values |= {"load_or_serve": self._load_or_serve, "stand_in": self._stand_in, "covered": strategy.covers}
         return wraps(target.function)(written(head, self.observer.name, text, values))
 
     async def _run_alone(self, error: NoKeyError, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -157,6 +162,12 @@ class Runner:
             outcome, shared, alone = None, False, self._load_uncached(call, failure)
         if alone is not None:
             return await alone
+        return await self._stand_in(call, outcome, errors, shared=shared)
+
+    async def _stand_in(
+        self, call: Call, outcome: Outcome | None, errors: tuple[type[Exception], ...], *, shared: bool = False
+    ) -> Any:
+        """Answer a call with the outcome of its load, or with the stored one if that has failed or takes too long."""
         if outcome is None or (isinstance(outcome, Raised) and isinstance(outcome.error, errors)):
             remembered = await self._remembered(call)
             if remembered is not ABSENT:

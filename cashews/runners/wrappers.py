@@ -20,10 +20,30 @@ else:"""
 _TAIL: Final = """
 return await $alone"""  # not in the handler: an error of the function has no context of ours
 
-RUN_FIRST: Final = f"""{_HEAD}
-    $counts.others += 1
+_LEAD: Final = """
+    $flight = $begin($key)
+    if $flight is not None:
+        try:
+            $loaded = await $function($given)
+            $cost = $land($flight, $loaded)
+        except $Exception as $error:
+            $outcome = $fail($flight, $error)
+            <failed>
+        except $BaseException:
+            $hand_over($flight)
+            raise
+        else:
+            if $cost is not None:
+                await $finish($flight, $Call($args, $kwargs, $key), $loaded, $cost)
+            return $loaded"""
+"""A load that is led in the frame of the wrapper: it has no coroutine but that of the function."""
+
+_RUN_FIRST: Final = f"""{_HEAD}
+    $counts.others += 1<lead>
     return await $load_or_serve($Call($args, $kwargs, $key), $covered){_TAIL}"""
-"""The wrapper of a strategy that runs the function at each call."""
+
+_STAND_IN: Final = """
+        return await $stand_in($Call($args, $kwargs, $key), $outcome, $covered)"""
 
 _LOOK: Final = """
     $look = $lines.<line>
@@ -33,26 +53,26 @@ _LOOK: Final = """
 _LOOK_FIRST: Final = f"""{_HEAD}<look>
     if $found is $NOT_NOW and $lines.credit <= 0:
         await $pause()<look again>
-    if $found is $ABSENT:
-        $counts.others += 1
-        if $observing.listeners:
-            $missed($key)
-        if $key in $running:
-            $flight, $reply = $join($key)
-            if $reply is not None:
-                try:
-                    $outcome = await $reply
-                except $BaseException:
-                    $leave($flight, $reply)
-                    raise
-                $call = $Call($args, $kwargs, $key)
-                if $outcome is not $TAKE_OVER and $outcome is not $ALONE:
-                    return $shared_answer($call, $outcome)
-                return await $go_on($call, $flight, $outcome)
-        $call = $Call($args, $kwargs, $key)
-        $outcome, $shared = await $load($call)
-        return $shared_answer($call, $outcome) if $shared else $answer_of($outcome, shared=False)
-    return await $answer($Call($args, $kwargs, $key), $found){_TAIL}"""
+    if $found is not $ABSENT:
+        return await $answer($Call($args, $kwargs, $key), $found)
+    $counts.others += 1
+    if $observing.listeners:
+        $missed($key)
+    if $key in $running:
+        $flight, $reply = $join($key)
+        if $reply is not None:
+            try:
+                $outcome = await $reply
+            except $BaseException:
+                $leave($flight, $reply)
+                raise
+            $call = $Call($args, $kwargs, $key)
+            if $outcome is not $TAKE_OVER and $outcome is not $ALONE:
+                return $shared_answer($call, $outcome)
+            return await $go_on($call, $flight, $outcome)<lead>
+    $call = $Call($args, $kwargs, $key)
+    $outcome, $shared = await $load($call)
+    return $shared_answer($call, $outcome) if $shared else $answer_of($outcome, shared=False){_TAIL}"""
 
 _BARE: Final = """$type($found) not in $JUDGED:
         $counts.hits += 1
@@ -89,7 +109,15 @@ else:
 """The wrapper of an async generator function: a stored run has no generator but this one."""
 
 
-def look_first(strategy: Strategy) -> str:
+def run_first(*, leads: bool) -> str:
+    """Return the text of the wrapper of a strategy that runs the function at each call.
+
+    :param leads: whether the wrapper leads plain loads
+    """
+    return _RUN_FIRST.replace("<lead>", _LEAD.replace("<failed>", "pass") + _STAND_IN if leads else "")
+
+
+def look_first(strategy: Strategy, *, leads: bool) -> str:
     """Return the text of the wrapper of a strategy that serves what is stored.
 
     The straight lines of the engine find a value or a fresh entry: such a hit has no object and no call of its own. If
@@ -101,4 +129,6 @@ def look_first(strategy: Strategy) -> str:
         fresh = strategy.freshness.replace("entry", "$found").replace("now()", "$wall()")
         served = _ENTRY.replace("<fresh>", fresh)
     look = _LOOK.replace("<line>", "look_hit" if strategy.read is GetHit else "look").replace("<served>", served)
-    return _LOOK_FIRST.replace("<look>", look).replace("<look again>", look.replace("\n", "\n    "))
+    lead = _LEAD.replace("<failed>", "raise") if leads else ""
+    text = _LOOK_FIRST.replace("<look>", look).replace("<look again>", look.replace("\n", "\n    "))
+    return text.replace("<lead>", lead)

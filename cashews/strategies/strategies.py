@@ -31,6 +31,7 @@ class Simple(Strategy):
 
     name: ClassVar[str] = "simple"
     serves_bare: ClassVar[bool] = True
+    stores_bare: ClassVar[bool] = True
 
     def judge_entry(self, entry: Entry, now: float, draw: Draw) -> Serve:
         return Serve(entry.outcome)
@@ -139,6 +140,7 @@ class Failover(Strategy):
 
     covered: tuple[type[Exception], ...]
     name: ClassVar[str] = "failover"
+    stores_bare: ClassVar[bool] = True
 
     @property
     def covers(self) -> tuple[type[Exception], ...]:

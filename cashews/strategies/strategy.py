@@ -67,6 +67,8 @@ class Strategy(ABC):
     """The message that reads a stored outcome."""
     serves_bare: ClassVar[bool] = False
     """True: a bare value is served without a judgement."""
+    stores_bare: ClassVar[bool] = False
+    """True: `seal` returns the value of a result as it is."""
 
     @property
     def covers(self) -> tuple[type[Exception], ...] | None:

@@ -192,6 +192,28 @@ async def test_two_cached_functions_that_share_a_key_have_loads_of_their_own(cac
     assert sorted(answers) == ["another", "one"]
 
 
+async def test_a_load_is_shared_when_that_of_another_function_with_its_key_has_ended(cache, clock):
+    """Guarantee 9."""
+    runs = []
+
+    def function(name, seconds):
+        async def run():
+            runs.append(name)
+            await clock.sleep(seconds)
+
+        return cache.failover(90, key="k")(run)
+
+    short, long = function("short", 1), function("long", 2)
+    async with anyio.create_task_group() as tasks:
+        for cached in (short, long):
+            tasks.start_soon(cached)
+            await clock.settle()
+        await clock.advance(1)
+        tasks.start_soon(long)
+        await clock.advance(1)
+    assert runs == ["short", "long"]
+
+
 # --- loads that need loads
 
 

@@ -104,7 +104,7 @@ def test_a_load_that_ends_is_forgotten():
 
     for permits, other in steps(turn_of):
         assert other.over
-        assert permits.running == {}
+        assert permits.running == permits.beside == {}
 
 
 def test_loads_can_be_counted():
@@ -135,3 +135,27 @@ async def test_a_load_that_is_collected_in_another_context_ends_in_silence():
         del abandoned
         gc.collect()
         assert cache.statistics().loads == 0
+
+
+def test_a_load_beside_another_one_of_its_key_counts_when_that_has_ended():
+    """Guarantee 10: and a load that counts twice does so until it has ended twice."""
+    permits, first, beside, third = Permits(), LoadPermit("k"), LoadPermit("k"), LoadPermit("k")
+    permits.add(first)
+    permits.add(beside)
+    permits.add(beside)
+    permits.drop(first)
+    assert first.over
+    assert permits.of("k") == [beside, beside]
+    assert permits.has("k")
+    assert permits
+    assert permits.keys() == ["k"]
+    permits.add(third)
+    permits.drop(beside)
+    assert not beside.over
+    permits.void(["k"])
+    assert (beside.void, third.void) == (True, True)
+    permits.drop(beside)
+    permits.drop(third)
+    assert beside.over
+    assert not permits
+    assert not permits.has("k")

@@ -174,6 +174,7 @@ def test_a_load_that_has_ended_is_followed_no_more(near, feed, calls):
     keep(near, feed, "k")
     permits = Permits()
     permit = permits.take("k")
+    permit.followed = True
     for _ in range(calls - 1):
         permits.add(permit)
     for _ in range(calls):

@@ -72,8 +72,10 @@ def _look(table: Table, door: Door, now: Callable[[], float]) -> Look:
 
 
 def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
+    running, beside, context = door.running, door.beside, door.context
+
     def put_in_transaction(key: str, value: object, expire: float | None) -> bool | NotNowType:
-        transaction = None if door.running else _transaction_here(door)
+        transaction = None if running or beside else _transaction_here(door)
         try:
             if transaction is None or type(value) in CHECKED:
                 return NOT_NOW
@@ -81,13 +83,17 @@ def _put(table: Table, door: Door, now: Callable[[], float]) -> Put:
             return NOT_NOW
         return transaction.put(table, key, value, expire)
 
-    def put(key: str, value: object, expire: float | None, permit: LoadPermit | None = None) -> bool | NotNowType:
-        if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
+    def put(
+        key: str, value: object, expire: float | None, permit: LoadPermit | None = None, instant: float | None = None
+    ) -> bool | NotNowType:
+        if door.credit <= 0 or door.home_thread != get_ident() or context() is not None:
             return NOT_NOW if permit is not None else put_in_transaction(key, value, expire)
-        if door.running if permit is None else permit.void:
+        if (running or beside) if permit is None else permit.void:
             return NOT_NOW
         door.credit -= 1
-        values, instant = table.values, now()
+        values = table.values
+        if instant is None:
+            instant = now()
         row = values.rows.get(key)
         try:
             is_plain = type(value) not in CHECKED

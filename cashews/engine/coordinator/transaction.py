@@ -215,7 +215,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         if self._changes is not None:
             self._changes.void(permits)
         for branch in self._branches.values():
-            permits.void(filter(branch.wrote_by_name, list(permits.running)))  # in place, past the chain
+            permits.void(filter(branch.wrote_by_name, permits.keys()))  # in place, past the chain
         for permit in ours:
             self.hold_permit(permit)
 
@@ -297,7 +297,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
         if self.engine.is_closed:
             raise CacheClosedError
-        if self.engine.permits.running:
+        if self.engine.permits:
             self._refuse_loads()
         self._changes = None
         in_place = not self._waits and all(branch.turn_of_commit for branch in self._branches.values())
@@ -338,7 +338,7 @@ class Transaction(AmbientTransaction, BranchOwner):
     def finish_in_place(self) -> bool:
         """Do what `finish` does, if nothing has to be waited for and one store at most is concerned; says whether."""
         engine, branches = self.engine, self._branches
-        if self._waits or self._last_outcome is not None or len(branches) > 1 or engine.permits.running:
+        if self._waits or self._last_outcome is not None or len(branches) > 1 or engine.permits:
             return False
         if self._permits or engine.is_closed:
             return False
