@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from cashews import messages as m
 from cashews.exceptions import WrongTypeError
@@ -92,7 +92,7 @@ def admit(table: Table, message: m.Admit, now: float) -> float:
     row = structures.rows.get(message.key)
     if row is None or structures.deadlines[row] <= now or type(structures.contents[row]) is not Tally:
         row = _first_call(table, message, now)
-    tally = cast("Tally", structures.contents[row])
+    tally: Any = structures.contents[row]  # a call of `cast` would take a twentieth of a limit's time
     tally.calls += 1
     if tally.calls == message.limit + 1 and message.ban is not None:
         table.set_deadline(structures, row, message.ban, now)

@@ -54,6 +54,21 @@ async def test_calls_of_other_keys_have_a_limit_of_their_own(limiting):
     assert [await passes(limited, key) for key in (1, 2, 1)] == [True, True, False]
 
 
+@pytest.mark.parametrize("period", ["1m", lambda *_, **__: 60], ids=["fixed", "by the call"])
+async def test_the_function_gets_its_arguments_whatever_their_names(limiting, period):
+    """The text behind a limit has names of its own, and so have the statements that make its key."""
+
+    async def function(key, _wait, *args, message, _function=3, **kwargs):
+        return key, _wait, args, message, _function, kwargs
+
+    limited = limiting(9, period, key="{key}:{_wait:lower}:{message.real:hash}:{kwargs}")(function)
+    for args, kwargs in [((1, "A"), {"message": 2}), ((1, "A", 5), {"message": 2, "_function": 4, "wait": 6})]:
+        assert await limited(*args, **kwargs) == await function(*args, **kwargs)
+        assert ":1:a:" in limited.key(*args, **kwargs)
+    with pytest.raises(TypeError, match="function"):
+        await limited(1)
+
+
 async def test_stacked_limits_count_apart(cache):
     """Whatever they share: the function, an explicit key, a prefix, a kind, a limit or a period (guarantee 5)."""
     limits = [(kind, limit, period) for kind in KINDS for limit in (6, 100) for period in (60, 3600)]
