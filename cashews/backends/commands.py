@@ -26,7 +26,7 @@ from cashews.exceptions import WrongArgumentError
 from cashews.keys.tags import TagRules, tags_of
 from cashews.messages import Message, Paged
 from cashews.structures.raw import plain
-from cashews.ttl import seconds
+from cashews.ttl import LONGEST, seconds
 
 R = TypeVar("R")
 Item = TypeVar("Item")
@@ -108,12 +108,13 @@ class Commands(ABC):
                 return await self._ask(m.SetTagged(key, value, lifetime, _exist(exist), None, tagging.tags))
         if type(key) is not str:  # each of these spares most calls a check
             text("key", key)
-        if expire is not None:
+        if expire is not None and (type(expire) is not int or not 0 < expire < LONGEST):
             expire = seconds(expire, "expire")
-        if exist is not None:
-            return await self._ask(m.Set(key, value, expire, _exist(exist)))
-        stored = self._straight.put(key, value, expire)
-        return await self._ask(m.Set(key, value, expire)) if stored is NOT_NOW else stored
+        if exist is None:
+            stored = self._straight.put(key, value, expire)
+            if stored is not NOT_NOW:
+                return stored
+        return await self._ask(m.Set(key, value, seconds(expire), _exist(exist)))
 
     async def set_raw(self, key: str, value: Any, expire: Duration | None = None) -> bool:
         """Store bytes, text, an integer of 64 bits or a number but NaN without encoding it; says whether it was stored.
