@@ -6,6 +6,7 @@ import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import Token
 from functools import partial
+from itertools import count
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias, TypeVar
 
@@ -148,6 +149,7 @@ def _tell(loop: Loop, waiters: Sequence[Waiter], start: int, answer: Answer) -> 
 
 
 NO_FLIGHT: Final = (None, None)
+_ends = count(1)
 
 
 class Flights:
@@ -156,12 +158,14 @@ class Flights:
     They are found among the permits of their key.
     """
 
-    __slots__ = ("_loop", "_permits", "_running", "mark")
+    __slots__ = ("_loop", "_permits", "_running", "latest_end", "mark")
 
     def __init__(self, permits: Permits, loop: Callable[[], Loop]) -> None:
         self._permits = permits
         self._running = permits.running
         self.mark = object()
+        self.latest_end = 0
+        """Another number whenever a load has ended which was not a plain one."""
         self._loop = loop
 
     def has(self, key: str) -> bool:
@@ -374,6 +378,7 @@ class Flights:
         """End a load that runs; nothing happens if it has ended already."""
         if not flight.ended:
             flight.ended, flight.joinable = True, False
+            self.latest_end = next(_ends)
             self._permits.drop(flight)
 
 

@@ -80,9 +80,7 @@ class Runner:
             found = self._engine.in_place(self._strategy.read(call.key, ABSENT), True)
         counts, strategy = self._counts, self._strategy
         if found is NOT_NOW:
-            loads, found = counts.loads, await self._read(call)
-            if found is ABSENT and loads != counts.loads and self._engine.home_thread != get_ident():
-                found = await self._read(call)  # from another loop, the end of a load may be heard of before a read's
+            found = await self._read(call)
         verdict = None if found is NOT_NOW else strategy.judge(found, self._engine.clock.wall(), self._draw)
         match verdict:
             case Load():
@@ -111,9 +109,16 @@ class Runner:
             await self._engine.prepare()
 
     async def _read(self, call: Call) -> object:
-        """Ask for the stored form of a call; `NOT_NOW` if the cache cannot read."""
+        """Ask for the stored form of a call; `NOT_NOW` if the cache cannot read.
+
+        From another loop than the home's the end of a load may be heard of before a read of earlier: that looks again.
+        """
+        engine, flights, read = self._engine, self._loader.flights, self._strategy.read(call.key, ABSENT)
         try:
-            return await self._engine.ask(self._strategy.read(call.key, ABSENT))
+            while True:
+                end, found = flights.latest_end, await engine.ask(read)
+                if found is not ABSENT or end == flights.latest_end or engine.home_thread == get_ident():
+                    return found
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             return NOT_NOW

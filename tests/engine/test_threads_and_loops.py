@@ -117,6 +117,47 @@ async def test_a_read_that_is_heard_of_after_a_load_is_made_again(memory, other)
 
 
 @LOOPS
+async def test_a_read_that_is_heard_of_before_a_value_is_stored_joins_its_load(memory, other):
+    """Guarantee 9: the function has run by then; a second read would find nothing, and be heard of too late."""
+    await memory.ping()  # the home is here
+    runs, reads = [], []
+    storing, loaded = threading.Event(), threading.Event()
+
+    async def slow(call, command, _backend, *args, **kwargs):
+        if command is Command.SET:
+            storing.set()
+            while len(reads) == 2 and not memory.statistics().load_waiters:
+                await anyio.lowlevel.checkpoint()
+        reply = await call(*args, **kwargs)
+        if command is Command.GET:
+            reads.append(reply)
+            if len(reads) > 1:
+                await anyio.to_thread.run_sync((storing if len(reads) == 2 else loaded).wait, PATIENCE)
+        return reply
+
+    memory.add_middleware(slow)
+
+    @memory(ttl=100, key="k")
+    async def load():
+        runs.append(len(runs))
+        while len(reads) < 2:
+            await anyio.lowlevel.checkpoint()
+        return "value"
+
+    async def ask():
+        assert await load() == "value"
+        loaded.set()
+
+    async def twice():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            tasks.start_soon(ask)
+
+    await elsewhere(twice, other)
+    assert runs == [0]
+
+
+@LOOPS
 @pytest.mark.parametrize("loads_here", [True, False])
 async def test_a_deletion_in_one_loop_overtakes_a_load_in_the_other(stored, other, loads_here):
     """Guarantee 10."""
