@@ -15,10 +15,11 @@ def straight_lines(near: Near, door: Door, now: Callable[[], float]) -> Direct:
 
     A slot whose link has to show that it works is left to the turn of the message.
     """
-    slots = near.slots
+    slots, context = near.slots, door.context
 
     def look(key: str) -> object:
-        if door.credit <= 0 or door.home_thread != get_ident() or door.context() is not None:
+        credit = door.credit
+        if credit <= 0 or door.home_thread != get_ident() or context() is not None:
             return NOT_NOW
         slot = slots.get(key)
         if slot is None or slot.is_stored_form:
@@ -26,7 +27,7 @@ def straight_lines(near: Near, door: Door, now: Callable[[], float]) -> Direct:
         instant = now()
         if instant >= slot.deadline or instant >= slot.feed.doubtful:
             return NOT_NOW
-        door.credit -= 1
+        door.credit = credit - 1
         slots.move_to_end(key)
         near.hits += 1
         return slot.value
