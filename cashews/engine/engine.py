@@ -253,7 +253,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
         self._all_on = not any(route.switch.off for route in self.routes)
         self.follows = any(route.backend.follows for route in self.routes)
         watched = self.observing.listeners or self.observing.tracer is not None
-        self.leads_plainly = self._all_on and not self.follows and not watched
+        self.leads_plainly = self._all_on and not (self.follows or watched or self._lifetime.closed)
         for route in self.routes:
             route.shut() if self._lifetime.closed else route.rebuild()
         direct = self.routes.direct()

@@ -135,17 +135,24 @@ class Flight(LoadPermit):
     def tell(self, answer: Answer) -> None:
         """Give every waiter an answer."""
         waiters, self.waiters = [*self.waiters], NOBODY
-        _tell(self.loop, waiters, 0, answer)
+        self._tell_some(answer, waiters, 0)
 
+    def choose(self, waiter: Waiter) -> None:
+        """Have a waiter take over."""
+        self.heir = waiter
+        self._tell_some(TAKE_OVER, (waiter,), 0)
 
-def _tell(loop: Loop, waiters: Sequence[Waiter], start: int, answer: Answer) -> None:
-    """Give an answer to the next waiters, and have the loop go on with the others when these have run."""
-    end = start + MOST_TOLD
-    for waiter in waiters[start:end]:
-        if not waiter.done():
-            waiter.set_result(answer)
-    if end < len(waiters):
-        loop.post(partial(_tell, loop, waiters, end, answer))
+    def _tell_some(self, answer: Answer, waiters: Sequence[Waiter], start: int) -> None:
+        """Give an answer to the next waiters, and have their loop go on with the others when these have run."""
+        if not self.loop.here:  # the collector ends a load in any thread
+            self.loop.post(partial(self._tell_some, answer, waiters, start))
+            return
+        end = start + MOST_TOLD
+        for waiter in waiters[start:end]:
+            if not waiter.done():
+                waiter.set_result(answer)
+        if end < len(waiters):
+            self.loop.post(partial(self._tell_some, answer, waiters, end))
 
 
 NO_FLIGHT: Final = (None, None)
@@ -165,7 +172,7 @@ class Flights:
         self._running = permits.running
         self.mark = object()
         self.latest_end = 0
-        """Another number whenever a load has ended which was not a plain one."""
+        """Another number whenever a load has ended, but for those that their wrapper has led to the end."""
         self._loop = loop
 
     def has(self, key: str) -> bool:
@@ -225,14 +232,10 @@ class Flights:
         """Lead a load that has begun."""
         return self._lead(flight.key, load, subject, flight.tagging, flight)
 
-    def end(self, flight: Flight) -> None:
-        """End a load that its leader is in; its outcome is to be told to the calls that wait for it."""
-        flight.leave()
-        self.remove(flight)
-
     def land(self, flight: Flight, outcome: Outcome) -> None:
         """End a load that its leader is in, and give its outcome to the calls that wait for it."""
-        self.end(flight)
+        flight.leave()
+        self.remove(flight)
         if flight.waiters:
             flight.tell(outcome)
 
@@ -258,7 +261,8 @@ class Flights:
             if isinstance(permit, Flight) and permit.mark is self.mark and permit.joinable:
                 if permit.loop.here:
                     return permit
-                if permit.loop.thread == get_ident():  # closed by hand, its tasks still pending
+                if permit.loop.thread == get_ident():  # stopped by hand, its tasks still pending
+                    permit.refuse()  # nobody voids it any more
                     self.remove(permit)
         return None
 
@@ -368,18 +372,25 @@ class Flights:
             first = next(iter(waiters))
             del waiters[first]
             if not first.done():
-                flight.heir = first
-                first.set_result(TAKE_OVER)
+                flight.choose(first)
                 return
         flight.heir = None
         self.remove(flight)
 
     def remove(self, flight: Flight) -> None:
-        """End a load that runs; nothing happens if it has ended already."""
+        """End a load that runs; nothing happens if it has ended already.
+
+        It takes no more frames than the beginning of a load: near the limit of recursion there are no more.
+        """
         if not flight.ended:
             flight.ended, flight.joinable = True, False
             self.latest_end = next(_ends)
-            self._permits.drop(flight)
+            running, key = self._running, flight.key
+            if running.get(key) is flight and key not in self._permits.beside and not flight.followed:
+                del running[key]  # as `Permits.drop`
+                flight.over = True
+            else:
+                self._permits.drop(flight)
 
 
 def waiting_for(permits: Iterable[LoadPermit]) -> int:

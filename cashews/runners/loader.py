@@ -72,21 +72,20 @@ class Loader:
     # --- the ends of plain loads
 
     def fail(self, flight: Flight, error: Exception) -> Raised:
-        """End a load whose function has raised an exception, and return its outcome."""
-        outcome = Raised(error)
-        try:
-            self.observer.loaded(flight.key, self._now() - flight.began, outcome)
-        finally:
-            self.flights.land(flight, outcome)
-        return outcome
+        """End a load whose function has raised an exception, and return its outcome.
 
-    def hand_over(self, flight: Flight) -> None:
-        """Leave a load that has no outcome to one of the calls that wait for it."""
-        self.flights.hand_over(flight)
+        The load ends first: near the limit of recursion, there may be no room for the rest.
+        """
+        flight.leave()
+        self.flights.remove(flight)
+        outcome = Raised(error)
+        if flight.waiters:
+            flight.tell(outcome)
+        self.observer.loaded(flight.key, self._now() - flight.began, outcome)
+        return outcome
 
     async def finish(self, flight: Flight, call: Call, result: object, cost: float) -> None:
         """End a load with a result that is not stored in place."""
-        flight.leave()
         await self.flights.lead(flight, self._end, (call, Returned(result), cost))
 
     async def _end(self, ended: tuple[Call, Returned, float], permit: LoadPermit) -> Outcome:

@@ -54,7 +54,7 @@ class Runner:
         values |= {"Exception": Exception, "BaseException": BaseException, "function": target.function}
         if loader.plain is not None:
             values |= {"begin": loader.plain.beginner(), "land": loader.plain.lander(), "finish": loader.finish}
-            values |= {"fail": loader.fail, "hand_over": loader.hand_over}
+            values |= {"fail": loader.fail, "hand_over": loader.flights.hand_over}
         if strategy.covers is None:
             text = look_first(strategy, leads=loader.plain is not None)
             values |= {"lines": self._engine, "wall": self._engine.clock.wall, **KINDS}
@@ -104,21 +104,26 @@ class Runner:
                 assert_never(verdict)
 
     async def _pause(self) -> None:
-        """Let other tasks run, since the budget is spent; an error of the engine comes again when it is asked."""
+        """Have the engine ready: it lets other tasks run once the budget is spent, and opens again.
+
+        An error comes again when the engine is asked.
+        """
         with suppress(Exception):
             await self._engine.prepare()
 
     async def _read(self, call: Call) -> object:
         """Ask for the stored form of a call; `NOT_NOW` if the cache cannot read.
 
-        From another loop than the home's the end of a load may be heard of before a read of earlier: that looks again.
+        From another loop than the home's, the end of a load may be heard of before a read of earlier. A second read is
+        younger than that end, and so than the value that was stored by then.
         """
         engine, flights, read = self._engine, self._loader.flights, self._strategy.read(call.key, ABSENT)
+        end = flights.latest_end
         try:
-            while True:
-                end, found = flights.latest_end, await engine.ask(read)
-                if found is not ABSENT or end == flights.latest_end or engine.home_thread == get_ident():
-                    return found
+            found = await engine.ask(read)
+            if found is ABSENT and end != flights.latest_end and engine.home_thread != get_ident():
+                found = await engine.ask(read)
+            return found
         except Exception as error:  # noqa: BLE001  of a middleware, or the cache is closed
             self.observer.tolerate(error, "read", call.key)
             return NOT_NOW
@@ -161,6 +166,8 @@ class Runner:
     async def _load_or_serve(self, call: Call, errors: tuple[type[Exception], ...]) -> Any:
         """Load; if that fails with one of some errors or takes too long, serve the stored outcome."""
         alone: Awaitable[Any] | None = None
+        if self._engine.is_closed:
+            await self._pause()  # which opens it again as a read would; the store of a load's outcome does not
         try:
             outcome, shared = await self._loader.load_in_time(call)
         except Exception as failure:  # noqa: BLE001  as in `_load`

@@ -34,7 +34,12 @@ _LEAD: Final = """
             raise
         else:
             if $cost is not None:
-                await $finish($flight, $Call($args, $kwargs, $key), $loaded, $cost)
+                try:
+                    await $finish($flight, $Call($args, $kwargs, $key), $loaded, $cost)
+                except $BaseException:
+                    if $flight.heir is None:
+                        $hand_over($flight)
+                    raise
             return $loaded"""
 """A load that is led in the frame of the wrapper: it has no coroutine but that of the function."""
 
