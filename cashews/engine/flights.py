@@ -101,14 +101,14 @@ class Flight(LoadPermit):
         self.heir: Waiter | None = None
         """The waiter that was chosen last to take over."""
 
-    def enter(self) -> None:
+    def begin_here(self) -> None:
         """Have the calling context lead the load; the load around it waits for that."""
         self.around = around = LOADING.get()
         if around:
             block(around[-1], self)
         self.token = LOADING.set((*around, self) if around else (self,))
 
-    def leave(self) -> None:
+    def end_here(self) -> None:
         """Have the calling context lead the load no more."""
         token, self.token = self.token, None
         if self.around:
@@ -209,7 +209,7 @@ class Flights:
                 flight = self.begin(key, self._loop(), None if here is None else here.invalidating, tagging)
             except EventLoopError:
                 return await self._load_alone(key, load, subject, tagging)
-        flight.enter()
+        flight.begin_here()
         try:
             outcome = await load(subject, flight)
         except Exception as error:  # of a store that does not suppress it: the function has run, and does not run again
@@ -234,14 +234,14 @@ class Flights:
 
     def land(self, flight: Flight, outcome: Outcome) -> None:
         """End a load that its leader is in, and give its outcome to the calls that wait for it."""
-        flight.leave()
+        flight.end_here()
         self.remove(flight)
         if flight.waiters:
             flight.tell(outcome)
 
     def hand_over(self, flight: Flight) -> None:
         """Leave a load that its leader is in to one of the calls that wait for it."""
-        flight.leave()
+        flight.end_here()
         self.abandon(flight)
 
     def answer(self, permit: LoadPermit, outcome: Outcome | AloneType) -> None:

@@ -76,7 +76,7 @@ class Loader:
 
         The load ends first: near the limit of recursion, there may be no room for the rest.
         """
-        flight.leave()
+        flight.end_here()
         self.flights.remove(flight)
         outcome = Raised(error)
         if flight.waiters:

@@ -68,8 +68,8 @@ class PlainLoads:
             flight.began = now()
             flight.around = around = loading()
             if around:
-                flight.enter()
-            else:  # as `Flight.enter`, and a call less
+                flight.begin_here()
+            else:  # as `Flight.begin_here`, and a call less
                 flight.token = load_here((flight,))
             if running.setdefault(key, flight) is not flight:  # as `Flights.begin`: at last, since it has to end now
                 add_beside(flight)
@@ -90,8 +90,8 @@ class PlainLoads:
 
         def land(flight: Flight, result: object) -> float | None:
             if flight.around:
-                flight.leave()
-            else:  # as `Flight.leave`, and a call less
+                flight.end_here()
+            else:  # as `Flight.end_here`, and a call less
                 token, flight.token = flight.token, None
                 try:  # noqa: SIM105  a block would take a call
                     forget(token)  # type: ignore[arg-type]  # `begin` has set it
