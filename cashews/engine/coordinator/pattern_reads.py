@@ -188,10 +188,10 @@ class PatternReads:
         :raises TransactionConflictError: if one has
         """
         await self._locks.hold(PROOF, there=self._locks.shared)
-        patterns = list(self._patterns.values())
-        self.forget()
-        for pattern, known in patterns:
+        while patterns := self._patterns:
+            pieces, (pattern, known) = next(iter(patterns.items()))
             await self._prove(pattern, known)
+            patterns.pop(pieces, None)  # only now: a proof that fails, or is cancelled, has to be made again
 
     async def _prove(self, pattern: str, known: set[str]) -> None:
         scan: m.Scan | None = m.Scan(pattern)

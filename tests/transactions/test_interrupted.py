@@ -1,0 +1,86 @@
+"""Transactions that are interrupted: by a conflict, a cancellation, or another task of theirs (guarantees 15, 16)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cashews import Cache
+from cashews.engine.coordinator.modes import TransactionMode
+from cashews.exceptions import TransactionConflictError
+from cashews.messages import CommitOutcome
+from tests.transactions.conftest import SERIALIZABLE
+
+MANY = [f"k{number}" for number in range(1_200)]
+"""More keys than one turn takes or gives back."""
+
+isolated = pytest.mark.parametrize(
+    "mode", [TransactionMode.LOCKED, SERIALIZABLE], indirect=True, ids=lambda mode: mode.value
+)
+
+
+async def fill(cache, prefix=""):
+    await cache.set_many({prefix + key: 1 for key in MANY})
+
+
+# --- proofs of patterns
+
+
+@pytest.mark.over_slots
+@isolated
+async def test_a_conflict_that_the_block_swallows_keeps_its_writes_out(cache, mode, outside, held):
+    """Guarantee 16: each later commit, and the end, find the conflict as well."""
+    with pytest.raises(TransactionConflictError, match="'k:\\*'"):  # noqa: PT012  what ends the block is the subject
+        async with cache.transaction(mode) as tx:
+            assert [key async for key in cache.scan("k:*")] == []
+            await cache.set("other", 1)
+            await outside(cache.set, "k:new", 1)
+            for _ in range(2):
+                with pytest.raises(TransactionConflictError):
+                    await tx.commit()
+    assert tx.outcome is CommitOutcome.ABORTED
+    assert await cache.get_many("other", "k:new") == (None, 1)
+    assert held(cache) == 0
+
+
+@pytest.mark.over_slots
+async def test_a_rollback_ends_a_conflict(cache, outside):
+    """Guarantee 16: nothing rests on the pattern any more."""
+    async with cache.transaction() as tx:
+        assert [key async for key in cache.scan("k:*")] == []
+        await outside(cache.set, "k:new", 1)
+        await cache.set("other", 1)
+        with pytest.raises(TransactionConflictError):
+            await tx.commit()
+        await tx.rollback()
+        await cache.set("other", 2)
+    assert await cache.get("other") == 2
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_a_proof_that_was_cancelled_is_made_again(outside, held, turns):
+    """Guarantee 16."""
+    async with Cache.open("mem://", check_interval=0) as cache:
+        await fill(cache)
+        with pytest.raises(TransactionConflictError):  # noqa: PT012  what ends the block is the subject
+            async with cache.transaction() as tx:
+                async for _ in cache.scan("*5*"):
+                    pass
+                await cache.set("other", 1)
+                await outside(cache.set, "k5 new", 1)
+                with anyio.CancelScope() as scope:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(cancel_later, scope, turns)
+                        with suppress(TransactionConflictError):
+                            await tx.commit()
+        assert await cache.get("other") is None
+        assert held(cache) == 0
+
+
+async def cancel_later(scope, turns):
+    for _ in range(turns):
+        await checkpoint()
+    scope.cancel()
