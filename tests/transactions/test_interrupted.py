@@ -10,12 +10,14 @@ from anyio.lowlevel import checkpoint
 
 from cashews import Cache
 from cashews.engine.coordinator.modes import TransactionMode
-from cashews.exceptions import TransactionConflictError
+from cashews.exceptions import TransactionConflictError, TransactionError
 from cashews.messages import CommitOutcome
 from tests.transactions.conftest import SERIALIZABLE
 
 MANY = [f"k{number}" for number in range(1_200)]
 """More keys than one turn takes or gives back."""
+TURNS = range(14)
+"""The turns after which another task interrupts."""
 
 isolated = pytest.mark.parametrize(
     "mode", [TransactionMode.LOCKED, SERIALIZABLE], indirect=True, ids=lambda mode: mode.value
@@ -84,3 +86,25 @@ async def cancel_later(scope, turns):
     for _ in range(turns):
         await checkpoint()
     scope.cancel()
+
+
+# --- other tasks of the transaction
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("command", ["get_many", "set_many", "delete_many"])
+async def test_a_late_task_takes_no_lock_for_a_transaction_that_has_ended(held, command, turns):
+    """Guarantee 15: nobody would give it back."""
+    args = (dict.fromkeys(MANY, 2),) if command == "set_many" else MANY
+    async with Cache.open("mem://", check_interval=0) as cache:
+        await fill(cache)
+
+        async def call():
+            with suppress(TransactionError):  # it is told that it is late
+                await getattr(cache, command)(*args)
+
+        async with anyio.create_task_group() as tasks, cache.transaction():
+            tasks.start_soon(call)
+            for _ in range(turns):
+                await checkpoint()
+        assert held(cache) == 0

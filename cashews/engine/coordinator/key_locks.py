@@ -126,13 +126,15 @@ class KeyLocks:
     async def _lock(self, keys: Collection[str], *, there: bool) -> bool:
         waited, held = False, None
         while held is not self.held:  # while a task waits, a commit of another task may give back the keys held by then
-            held = self.held
-            for count, key in enumerate(await _in_order(keys), start=1):
+            held, ordered = self.held, await _in_order(keys)
+            self._owner.check()
+            for count, key in enumerate(ordered, start=1):
                 if not (self._is_held(key, there=True) if there else self.lock_in_place(key)):
                     await self.hold(key, there=there)
                     waited = True
                 if not count % STEP:
                     await checkpoint()
+                    self._owner.check()
         return waited
 
     def lock_in_place(self, key: str) -> bool:
@@ -165,6 +167,7 @@ class KeyLocks:
 
     async def take_turn(self, name: str) -> None:
         """Take the lock that lets one transaction run at a time; in a shared store before anything is read there."""
+        self._owner.check()  # a task that has waited for the name may be late
         if not self.lock_in_place(name):
             await self.hold(name, there=False)
         self.turn = name if self.shared else ""
@@ -183,6 +186,7 @@ class KeyLocks:
         :raises CrossSlotError: if it does not lie together with the keys that are locked
         """
         while not self._is_held(key, there=there):
+            self._owner.check()
             arriving = self._arriving.get(key)
             if arriving is None:
                 await self._take(key, there=there)
