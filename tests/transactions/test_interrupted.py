@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import anyio
@@ -22,6 +23,7 @@ TURNS = range(14)
 isolated = pytest.mark.parametrize(
     "mode", [TransactionMode.LOCKED, SERIALIZABLE], indirect=True, ids=lambda mode: mode.value
 )
+of_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 async def fill(cache, prefix=""):
@@ -86,6 +88,39 @@ async def cancel_later(scope, turns):
     for _ in range(turns):
         await checkpoint()
     scope.cancel()
+
+
+# --- releases
+
+
+@of_asyncio
+@pytest.mark.parametrize("turns", TURNS)
+async def test_many_keys_are_given_back_though_the_task_is_cancelled_meanwhile(held, turns):
+    """Guarantee 15: `Task.cancel()` goes through shields, once."""
+    async with Cache.open("mem://", check_interval=0) as cache:
+        await fill(cache)
+        await cancel_at_the_end(cache, turns, "")
+        assert held(cache) == 0
+
+
+async def cancel_at_the_end(cache, turns, *prefixes, keys=MANY):
+    """Cancel a task so many turns after it has begun to leave its transaction."""
+    leaves = asyncio.Event()
+
+    async def leave():
+        async with cache.transaction():
+            for prefix in prefixes:
+                await cache.get_many(*(prefix + key for key in keys))
+            leaves.set()
+            raise KeyError
+
+    task = asyncio.create_task(leave())
+    await leaves.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    (end,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(end, (KeyError, asyncio.CancelledError))
 
 
 # --- other tasks of the transaction

@@ -330,11 +330,19 @@ class KeyLocks:
         try:
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                async for key in in_slices(held):
-                    self._end_arriving(key, released)
-                    self._release_in_process(key)
-            released.set()
+            keys = iter(held)
+            try:
+                with anyio.CancelScope(shield=True):
+                    async for key in in_slices(keys):
+                        self._give_back_here(key, released)
+            finally:  # asyncio's own Task.cancel() goes through shields, once: the rest goes in one turn
+                for key in keys:
+                    self._give_back_here(key, released)
+                released.set()
+
+    def _give_back_here(self, key: str, released: anyio.Event) -> None:
+        self._end_arriving(key, released)
+        self._release_in_process(key)
 
     async def settle(self, held: Held, outcome: CommitOutcome, letter: str) -> None:
         """Give the locks in the store back after a commit, unless the commit has done so.
