@@ -65,7 +65,7 @@ def commit(table: Table, message: m.Commit, now: float) -> m.CommitOutcome:
 def commit_in_steps(table: Table, message: m.Commit, now: float) -> Steps[m.CommitOutcome]:
     """Apply all writes or none, as `commit` does, with a pause after every step of a millisecond.
 
-    Whoever pauses lets nobody see the table meanwhile.
+    The caller keeps others from the table during a pause: they would see half of the writes.
     """
     if not _holds(table, message.locks, now):
         return m.CommitOutcome.LOST

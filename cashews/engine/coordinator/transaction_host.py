@@ -1,4 +1,4 @@
-"""The engine of transactions, as they see it."""
+"""The contract between transactions and the engine of their cache."""
 
 from __future__ import annotations
 
