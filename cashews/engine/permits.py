@@ -149,23 +149,30 @@ class Permits(Interceptor):
         here = AMBIENT.get()
         self.void(keys, but=() if here is None else here.transactions)
 
-    def void_tagged(self, tags: tuple[str, ...]) -> None:
-        """Void the permits of values that will carry one of some tags.
+    def void_tagged(self, tags: tuple[str, ...], but: tuple[object, ...] = ()) -> None:
+        """Void the permits of values that will carry one of some tags; `but` is that of `void`.
 
         If a result may still add tags, its permit stays valid but nobody joins its load any more: later calls load
         anew, and the store decides, by its mark of the load's beginning, whether the value may stay.
         """
         for permit in self.all():
-            if permit.tagging is not None:
+            if permit.tagging is not None and permit.origin not in but:
                 permit.void = permit.void or not set(tags).isdisjoint(permit.tagging.tags)
                 permit.joinable = permit.joinable and not (permit.void or permit.tagging.may_add(tags))
 
-    def refuse(self, message: Message[Any]) -> None:
-        """Void the permits of the keys that a message writes or removes."""
+    def refuse(self, message: Message[Any], but: tuple[object, ...] = ()) -> None:
+        """Void the permits of the keys that a message writes or removes.
+
+        :param but: the transactions whose commit it is: their own permits were voided when the message was sent
+        """
         if isinstance(message, DeleteTags):
-            self.void_tagged(message.tags)
+            self.void_tagged(message.tags, but)
+            return
+        keys = message.keys if message.covers is None else self.matching(message.covers)
+        if but:
+            self.void(keys, but)
         else:
-            self.overtake(message.keys if message.covers is None else self.matching(message.covers))
+            self.overtake(keys)
 
     def concerns(self, command: Command) -> bool:
         here = AMBIENT.get()
@@ -198,11 +205,11 @@ class Changes:
         else:
             self._removals.append(change)
 
-    def void(self, permits: Permits) -> None:
-        """Void the permits of all changes."""
-        permits.void(self._written)
+    def void(self, permits: Permits, but: tuple[object, ...]) -> None:
+        """Void the permits of all changes; `but` is that of `Permits.void`."""
+        permits.void(self._written, but)
         for removal in self._removals:
-            permits.refuse(removal)
+            permits.refuse(removal, but)
 
 
 def is_change(message: Message[Any]) -> bool:

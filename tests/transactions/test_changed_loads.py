@@ -6,6 +6,9 @@ from itertools import product
 
 import pytest
 
+from cashews import Cache
+from tests.internals import inside
+
 
 async def add(cache):
     return await cache.incr("k", 2)
@@ -36,7 +39,7 @@ async def remove(cache):
 async def test_a_change_of_a_loaded_value_is_what_it_is_outside(subject, clock, change, is_read):
     """Guarantee 15: all of it is committed, and what is read before is what is committed."""
     outcomes = []
-    for inside in (False, True):
+    for is_inside in (False, True):
         async with subject.open(clock) as cache:
             await cache.clear()
 
@@ -45,7 +48,7 @@ async def test_a_change_of_a_loaded_value_is_what_it_is_outside(subject, clock, 
                 seen = await cache.get("k") if is_read else None
                 return seen, await change(cache), await cache.get("k"), await cache.get_expire("k")
 
-            if inside:
+            if is_inside:
                 async with cache.transaction():
                     replies = await steps()
             else:
@@ -71,7 +74,22 @@ async def test_a_change_builds_on_no_load_that_others_have_overtaken(subject, cl
         async with cache.transaction(mode):
             await cache.get_or_set("k", 5, 60)
             await outside(overtake, cache)
-            inside = await change(cache), await cache.get("k")
+            within = await change(cache), await cache.get("k")
         committed = await cache.get("k")
         await overtake(cache)
-        assert (inside, committed) == ((await change(cache), await cache.get("k")), await cache.get("k"))
+        assert (within, committed) == ((await change(cache), await cache.get("k")), await cache.get("k"))
+
+
+@pytest.mark.parametrize("change", [None, add, remove_others])
+async def test_a_permit_is_followed_until_the_value_is_stored(change):
+    """Guarantee 10: else a near store misses an invalidation that comes while the transaction commits."""
+    async with Cache.open("mem://", check_interval=0) as cache:
+        stored = []
+        async with cache.transaction():
+            await cache.get_or_set("k", 5, 60)
+            [permit] = inside(cache).engine.permits.all()
+            permit.followed, permit.unfollow = True, lambda: stored.append(inside(cache).stored())
+            if change is not None:
+                await change(cache)
+        assert stored == [["k"]]
+        assert not permit.void

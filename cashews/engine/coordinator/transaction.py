@@ -209,15 +209,11 @@ class Transaction(AmbientTransaction, BranchOwner):
 
     def _refuse_loads(self) -> None:
         """Void the permits of others; those of this transaction were voided as each invalidation was asked for."""
-        permits = self.engine.permits
-        ours = self._permits.copy()
-        self._drop(self._permits)
+        permits, mine = self.engine.permits, (self,)
         if self._changes is not None:
-            self._changes.void(permits)
+            self._changes.void(permits, mine)
         for branch in self._branches.values():
-            permits.void(filter(branch.wrote_by_name, permits.keys()))  # in place, past the chain
-        for permit in ours:
-            self.hold_permit(permit)
+            permits.void(filter(branch.wrote_by_name, permits.keys()), mine)  # in place, past the chain
 
     # --- the beginning and the end
 
