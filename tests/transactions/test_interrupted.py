@@ -103,6 +103,24 @@ async def test_many_keys_are_given_back_though_the_task_is_cancelled_meanwhile(h
         assert held(cache) == 0
 
 
+@of_asyncio
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("url", ["mem://", "disk://"])
+async def test_a_release_that_is_cancelled_keeps_no_other_store_locked(held, tmp_path, url, turns):
+    """Guarantee 15."""
+    cache = Cache()
+    for prefix in ("a:", "b:", "c:"):
+        options = {"directory": tmp_path / prefix[0]} if url == "disk://" else {"check_interval": 0}
+        cache.setup(url, prefix=prefix, **options)
+    async with cache:
+        if url == "mem://":
+            for prefix in ("a:", "b:", "c:"):
+                await fill(cache, prefix)
+        await cancel_at_the_end(cache, turns, "a:", "b:", "c:", keys=MANY if url == "mem://" else ["k"])
+        assert held(cache) == 0
+        assert [key async for key in cache.locks()] == []
+
+
 async def cancel_at_the_end(cache, turns, *prefixes, keys=MANY):
     """Cancel a task so many turns after it has begun to leave its transaction."""
     leaves = asyncio.Event()
@@ -143,3 +161,43 @@ async def test_a_late_task_takes_no_lock_for_a_transaction_that_has_ended(held, 
             for _ in range(turns):
                 await checkpoint()
         assert held(cache) == 0
+
+
+@pytest.mark.parametrize("turns", TURNS)
+async def test_a_commit_says_so_if_the_block_fails_before_it(held, turns):
+    """Guarantee 15: a commit that returns has applied the writes."""
+    told = []
+    async with Cache.open("mem://", check_interval=0) as cache:
+        await fill(cache)
+
+        async def commit(tx):
+            try:
+                await tx.commit()
+                told.append(1)
+            except TransactionError:
+                told.append(None)
+
+        async with anyio.create_task_group() as tasks:
+            with pytest.raises(KeyError):  # noqa: PT012  the block's own
+                async with cache.transaction() as tx:
+                    async for _ in cache.scan("*5*"):
+                        pass
+                    await cache.set("a", 1)
+                    tasks.start_soon(commit, tx)
+                    for _ in range(turns):
+                        await checkpoint()
+                    raise KeyError
+        assert told == [await cache.get("a")]
+        assert held(cache) == 0
+
+
+async def test_a_store_may_be_touched_first_while_a_rollback_gives_locks_back(tmp_path):
+    """Guarantee 15."""
+    cache = Cache()
+    cache.setup("disk://", directory=tmp_path)
+    cache.setup("mem://", prefix="m:", check_interval=0)
+    async with cache, anyio.create_task_group() as tasks, cache.transaction() as tx:
+        await cache.get("a")
+        rollback = tx.rollback()
+        tasks.start_soon(cache.get, "m:1")
+        await rollback

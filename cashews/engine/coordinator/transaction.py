@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -268,6 +268,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self.check()
         try:
             await self._prove()
+            self.check()
             await self._apply_writes()
         finally:
             self._give_up_turn()
@@ -371,10 +372,11 @@ class Transaction(AmbientTransaction, BranchOwner):
         self.outcome, self._ended, self._at_hand = outcome, True, None
         if self._permits:
             self._drop(self._permits)
-        for branch in self._branches.values():
-            if branch.locked:
-                await branch.release()
-        self._let_go()
+        async with AsyncExitStack() as stack:  # a release that fails keeps no other branch from its own
+            stack.callback(self._let_go)
+            for branch in self._branches.values():
+                if branch.locked:
+                    stack.push_async_callback(branch.release)
 
     def _let_go(self) -> None:
         """Let go of the branches, which have this object: so it is freed without the garbage collector."""
@@ -389,7 +391,7 @@ class Transaction(AmbientTransaction, BranchOwner):
 
     async def release_unwritten(self) -> None:
         """Give the locks back, except on stores to which something was written since the rollback."""
-        for branch in self._branches.values():
+        for branch in tuple(self._branches.values()):
             if branch.locked and not branch.written:
                 await branch.release()
         self._give_up_turn()
