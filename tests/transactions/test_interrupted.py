@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import pytest
@@ -67,7 +68,7 @@ async def test_a_rollback_ends_a_conflict(cache, outside):
 @pytest.mark.parametrize("turns", range(1, 6))
 async def test_a_proof_that_was_cancelled_is_made_again(outside, held, turns):
     """Guarantee 16."""
-    async with Cache.open("mem://", check_interval=0) as cache:
+    async with Cache.open("mem://", check_interval=0, size=2_000) as cache:
         await fill(cache)
         with pytest.raises(TransactionConflictError):  # noqa: PT012  what ends the block is the subject
             async with cache.transaction() as tx:
@@ -97,7 +98,7 @@ async def cancel_later(scope, turns):
 @pytest.mark.parametrize("turns", TURNS)
 async def test_many_keys_are_given_back_though_the_task_is_cancelled_meanwhile(held, turns):
     """Guarantee 15: `Task.cancel()` goes through shields, once."""
-    async with Cache.open("mem://", check_interval=0) as cache:
+    async with Cache.open("mem://", check_interval=0, size=2_000) as cache:
         await fill(cache)
         await cancel_at_the_end(cache, turns, "")
         assert held(cache) == 0
@@ -110,7 +111,7 @@ async def test_a_release_that_is_cancelled_keeps_no_other_store_locked(held, tmp
     """Guarantee 15."""
     cache = Cache()
     for prefix in ("a:", "b:", "c:"):
-        options = {"directory": tmp_path / prefix[0]} if url == "disk://" else {"check_interval": 0}
+        options = {"directory": tmp_path / prefix[0]} if url == "disk://" else {"check_interval": 0, "size": 2_000}
         cache.setup(url, prefix=prefix, **options)
     async with cache:
         if url == "mem://":
@@ -149,7 +150,7 @@ async def cancel_at_the_end(cache, turns, *prefixes, keys=MANY):
 async def test_a_late_task_takes_no_lock_for_a_transaction_that_has_ended(held, command, turns):
     """Guarantee 15: nobody would give it back."""
     args = (dict.fromkeys(MANY, 2),) if command == "set_many" else MANY
-    async with Cache.open("mem://", check_interval=0) as cache:
+    async with Cache.open("mem://", check_interval=0, size=2_000) as cache:
         await fill(cache)
 
         async def call():
@@ -167,7 +168,7 @@ async def test_a_late_task_takes_no_lock_for_a_transaction_that_has_ended(held, 
 async def test_a_commit_says_so_if_the_block_fails_before_it(held, turns):
     """Guarantee 15: a commit that returns has applied the writes."""
     told = []
-    async with Cache.open("mem://", check_interval=0) as cache:
+    async with Cache.open("mem://", check_interval=0, size=2_000) as cache:
         await fill(cache)
 
         async def commit(tx):
@@ -201,3 +202,23 @@ async def test_a_store_may_be_touched_first_while_a_rollback_gives_locks_back(tm
         rollback = tx.rollback()
         tasks.start_soon(cache.get, "m:1")
         await rollback
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("command", ["set_many", "delete_many"])
+async def test_many_writes_are_made_again_if_their_locks_are_given_back(outside, held, command, end, turns):
+    """Guarantee 15: no write waits for the end of the transaction without a lock."""
+    args = (dict.fromkeys(MANY, 2),) if command == "set_many" else MANY
+    async with Cache.open("mem://", check_interval=0, size=2_000) as cache:
+        await fill(cache)
+        async with cache.transaction() as tx:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(getattr(cache, command), *args))
+                for _ in range(turns):
+                    await checkpoint()
+                await getattr(tx, end)()
+            locked, before = held(cache), await outside(cache.get_many, *MANY)
+        after = await cache.get_many(*MANY)
+    assert len(set(after)) == 1
+    assert locked == (0 if before == after else len(MANY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import anyio
@@ -15,6 +16,7 @@ from cashews.actors.slices import in_slices, in_steps
 from cashews.backends.interface import Turn
 from cashews.clock import Clock
 from cashews.engine.coordinator.delivery import Delivery
+from cashews.engine.coordinator.ends import OvertakenError
 from cashews.engine.coordinator.key_locks import BranchOwner, KeyLocks
 from cashews.engine.coordinator.overlay import Overlay
 from cashews.engine.coordinator.pattern_reads import PatternReads
@@ -22,13 +24,8 @@ from cashews.engine.routes import Route
 from cashews.exceptions import NotSupportedError
 
 R = TypeVar("R")
-
-
 ABORTED, COMMITTED = m.CommitOutcome.ABORTED, m.CommitOutcome.COMMITTED
-
-
-class OvertakenError(Exception):
-    """A command was served while another task committed or rolled back the same transaction: it is served again."""
+"""Members of an enum that each commit needs: CPython 3.11 takes 80 ns to look one up."""
 
 
 class Branch:
@@ -81,7 +78,7 @@ class Branch:
     async def _ask_store(self, message: m.Message[R]) -> R:
         """Ask the store; its reply is valid until the locks are given back.
 
-        :raises OvertakenError: if that happens meanwhile
+        :raises OvertakenError: if another task ends the writes and locks so far meanwhile
         """
         overlay = self._overlay
         if self._locks.turn:
@@ -179,10 +176,20 @@ class Branch:
         self._owner.check()  # a task that has waited may be late
         return self._overlay.overwrite(write, self._now())
 
+    async def _overwrite_all(self, keys: Collection[str], writes: Iterable[m.Set | m.Delete]) -> None:
+        """Lock keys and overwrite them. Raises `OvertakenError` as `_ask_store` does."""
+        await self._locks.lock_to_write(keys)
+        overlay = self._overlay
+        async for write in in_slices(writes):
+            if overlay is not self._overlay:
+                raise OvertakenError
+            self._overwrite(write)
+
     async def _learn(self, key: str) -> None:
         if not self._overlay.knows(key):
             state = await self._ask_store(m.Peek(key))
             self._overlay.learn(key, state, self._now())
+        self._owner.check()
 
     def put(self, key: str, value: object, expire: float | None) -> bool | NotNowType:
         """Put a value aside, which the store needs not check; says whether the key has one then, or `NOT_NOW`."""
@@ -225,20 +232,16 @@ class Branch:
         return self._overwrite(message)
 
     async def set_many(self, message: m.SetMany) -> None:
-        await self._locks.lock_to_write(message.keys)
-        async for key, value in in_slices(message.pairs.items()):
-            self._overwrite(m.Set(key, value, message.expire))
+        await self._overwrite_all(message.keys, (m.Set(*pair, message.expire) for pair in message.pairs.items()))
 
     async def change(self, message: m.Incr | m.Expire | m.SetAdd | m.SetRemove) -> Any:
         await self._lock(message.key)
         await self._learn(message.key)
-        self._owner.check()
         return self._overlay.change(message, self._now())
 
     async def set_pop(self, message: m.SetPop) -> list[str]:
         await self._lock(message.key)
         await self._learn(message.key)
-        self._owner.check()
         return self._overlay.pop(message, self._now())
 
     async def delete(self, message: m.Delete) -> bool:
@@ -248,9 +251,7 @@ class Branch:
         return existed
 
     async def delete_many(self, message: m.DeleteMany) -> None:
-        await self._locks.lock_to_write(set(message.keys))
-        async for key in in_slices(message.keys):
-            self._overwrite(m.Delete(key))
+        await self._overwrite_all(set(message.keys), map(m.Delete, message.keys))
 
     async def delete_match(self, message: m.DeleteMatch | m.Clear) -> None:
         """Delete the keys that match now; keys that others write before the commit stay.
@@ -284,7 +285,6 @@ class Branch:
         :raises CacheBackendInteractionError: if the store fails; `error.unknown` says that it may have applied them
         """
         if not self.commit_in_place():
-            self.outcome = ABORTED
             await self._commit_there()
         return self.outcome
 

@@ -8,6 +8,10 @@ from typing import Any
 from cashews.messages import CommitOutcome
 
 
+class OvertakenError(Exception):
+    """A command was served while another task committed or rolled back the same transaction: it is served again."""
+
+
 def summary_of(outcomes: Iterable[CommitOutcome]) -> CommitOutcome:
     """Return the outcome that all branches have; `UNKNOWN` if they differ."""
     summary = None

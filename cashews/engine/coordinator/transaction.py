@@ -12,8 +12,8 @@ import anyio
 from cashews._log import logger
 from cashews._typing import NOT_NOW, NotNowType
 from cashews.engine.context import AmbientTransaction
-from cashews.engine.coordinator.branch import Branch, OvertakenError
-from cashews.engine.coordinator.ends import RollbackResult, summary_of
+from cashews.engine.coordinator.branch import Branch
+from cashews.engine.coordinator.ends import OvertakenError, RollbackResult, summary_of
 from cashews.engine.coordinator.key_locks import BranchOwner
 from cashews.engine.coordinator.modes import TransactionMode
 from cashews.engine.coordinator.serving import IN_PLACE, SERVE, Serve
