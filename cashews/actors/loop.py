@@ -65,6 +65,10 @@ class Loop(ABC):
         """Return an empty reply slot if the calling code runs in this loop: both questions for the price of one."""
 
     @abstractmethod
+    def bare_slot_here(self) -> BareSlot[Any] | None:
+        """Return an empty bare slot if the calling code runs in this loop."""
+
+    @abstractmethod
     def pause(self) -> Awaitable[None]:
         """Let other tasks run: a checkpoint, for less than that of anyio, which looks for the loop first."""
 
@@ -187,6 +191,9 @@ class AsyncioLoop(Loop):
     def slot_here(self) -> ReplySlot[Any] | None:
         return AsyncioReplySlot(self._new_future()) if self._running_loop() is self.event_loop else None
 
+    def bare_slot_here(self) -> BareSlot[Any] | None:
+        return self._new_future() if self._running_loop() is self.event_loop else None
+
     def post(self, function: Callable[[], object]) -> bool:
         try:
             self.event_loop.call_soon_threadsafe(function)
@@ -246,11 +253,13 @@ class TrioLoop(Loop):
         pause: Awaitable[None] = self._lowlevel.checkpoint()
         return pause
 
-    def slot_here(self) -> ReplySlot[Any] | None:
+    def slot_here(self) -> TrioReplySlot[Any] | None:
         try:
             return TrioReplySlot(self._lowlevel) if self._current_token() is self._token else None
         except RuntimeError:
             return None
+
+    bare_slot_here = slot_here
 
     def post(self, function: Callable[[], object]) -> bool:
         try:

@@ -37,7 +37,8 @@ class Letter:
     """How much of a batch the letter takes."""
 
     def __init__(self) -> None:
-        self.replies: list[ReplySlot[Any]] = []
+        self.replies: list[Any] = []
+        """Reply slots, unless a letter says that it has bare ones."""
 
     def answer(self, reply: object) -> None:
         """Give the reply to every asker that still waits for it."""

@@ -87,12 +87,13 @@ class AsyncioReplySlot(ReplySlot[T]):
 class TrioReplySlot(ReplySlot[T], BareSlot[T]):
     """A reply slot on trio, bare or not: the parked task. `lowlevel` is the module of that name."""
 
-    __slots__ = ("_answer", "_lowlevel", "_task")
+    __slots__ = ("_answer", "_is_left", "_lowlevel", "_task")
     _answer: T
 
     def __init__(self, lowlevel: Any) -> None:
         self._lowlevel = lowlevel
         self._task: object = None
+        self._is_left = False
 
     @property
     def given(self) -> bool:
@@ -104,16 +105,16 @@ class TrioReplySlot(ReplySlot[T], BareSlot[T]):
 
     def give(self, value: T) -> None:
         if not self.given:
-            self._answer = value
-            if self._task is not None:
-                self._lowlevel.reschedule(self._task)
-                self._task = None
+            self.set_result(value)
 
     def done(self) -> bool:
-        return self.given
+        return self._is_left or hasattr(self, "_answer")
 
     def set_result(self, value: T, /) -> None:
-        self.give(value)
+        self._answer = value
+        if self._task is not None:
+            self._lowlevel.reschedule(self._task)
+            self._task = None
 
     def __await__(self) -> Generator[Any, Any, T]:
         lowlevel = self._lowlevel
@@ -126,4 +127,5 @@ class TrioReplySlot(ReplySlot[T], BareSlot[T]):
 
     def _leave(self, _: object) -> Any:
         self._task = None
+        self._is_left = True
         return self._lowlevel.Abort.SUCCEEDED

@@ -97,20 +97,53 @@ async def test_a_request_has_its_time_from_when_it_is_sent(loop_here):
     """So a crowd that waits for a busy connection is not late before it is asked."""
     inbox, places = Inbox(), []
     for packed in (b"a", b"b"):
-        places.append(loop_here().reply_slot())
+        places.append(loop_here().bare_slot())
         inbox.post(packed, places[-1], reads=True)
     assert inbox.oldest is None
     inbox.batch(60.0, 1.0)
     assert (inbox.oldest.deadline, inbox.in_flight, inbox.waiting) == (61.0, 2, 0)
 
 
-async def test_a_read_whose_asker_has_gone_is_shared_no_more(loop_here):
-    """It is skipped; an identical read that comes later is a request of its own."""
-    inbox, gone, place = Inbox(), loop_here().reply_slot(), loop_here().reply_slot()
-    inbox.leave(inbox.post(b"read", gone, reads=True), gone)
-    inbox.post(b"read", place, reads=True)
-    assert inbox.joined == 0
+async def gone(slot):
+    """Have an asker wait for a reply, and go."""
+    with anyio.move_on_after(0):
+        await slot
+    return slot
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_request_whose_askers_have_all_gone_is_not_sent(loop_here, reads):
+    """Guarantee 23. It is skipped, and those behind it are sent."""
+    inbox, place = Inbox(), loop_here().bare_slot()
+    for _ in range(2):
+        inbox.post(b"request", await gone(loop_here().bare_slot()), reads=reads)
+    inbox.post(b"another", place, reads=reads)
+    assert [request.packed for request in inbox.batch(0.0, 1.0)] == [b"another"]
+    assert (inbox.in_flight, inbox.waiting) == (1, 0)
+    inbox.answer("reply")
+    assert await place == "reply"
+
+
+async def test_a_read_is_sent_for_each_asker_that_has_stayed(loop_here):
+    """Guarantee 23: whether he came before the others went or later."""
+    inbox, places = Inbox(), [loop_here().bare_slot() for _ in range(4)]
+    inbox.post(b"read", await gone(places[0]), reads=True)
+    for place in places[1:]:
+        inbox.post(b"read", place, reads=True)
+    await gone(places[2])
     inbox.batch(0.0, 1.0)
     assert inbox.in_flight == 1
     inbox.answer("reply")
-    assert place.answer == "reply"
+    assert (await places[1], await places[3]) == ("reply", "reply")
+
+
+async def test_the_reply_to_a_request_whose_asker_has_gone_is_dropped(loop_here):
+    """Guarantee 23: the next reply is that of the next request."""
+    inbox, left, place = Inbox(), loop_here().bare_slot(), loop_here().bare_slot()
+    inbox.post(b"first", left, reads=False)
+    inbox.post(b"second", place, reads=False)
+    inbox.batch(0.0, 1.0)
+    await gone(left)
+    for reply in ("first", "second"):
+        inbox.answer(reply)
+    assert await place == "second"

@@ -166,11 +166,15 @@ async def test_who_listens_as_well_hears_though_the_first_listener_is_cancelled(
 
 async def test_who_is_late_may_be_cancelled_before_he_hears_of_it():
     """Guarantee 23: what is asked once more and has had its time is answered, and is its asker's to take back."""
-    requests, place = inbox.Inbox(), current_loop().reply_slot()
-    request = requests.post(b"read", place, reads=True)
+    requests, place = inbox.Inbox(), current_loop().bare_slot()
+    requests.post(b"read", place, reads=True)
     requests.batch(0.0, 1.0)
     requests.recover(redis.ConnectionError(), 0.5, 1.0, retry_late=False)
     requests.fail_late(1.5, 1.0)
-    assert isinstance(place.answer, LateError)
     assert requests.waiting == 0
-    requests.leave(request, place)
+    with anyio.CancelScope() as asker:
+        asker.cancel()
+        await place
+        await anyio.lowlevel.checkpoint()
+    assert asker.cancelled_caught
+    assert isinstance(await place, LateError)

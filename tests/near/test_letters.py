@@ -9,7 +9,9 @@ from cashews._typing import ABSENT
 from cashews.backends.redis.inbox import Inbox
 from cashews.backends.redis.near import TICK, Near
 from cashews.backends.redis.options import RedisOptions
-from cashews.backends.redis.tracking import TrackedRead, TrackedReads, Tracking
+from cashews.backends.redis.tracking import Storing, TrackedRead, TrackedReads, Tracking
+from cashews.backends.redis.wire import pack
+from cashews.messages import LoadPermit
 
 LAG, TIMEOUT = 2.0, 5.0
 KEY, OTHER = b"cashews:k", b"cashews:other"
@@ -27,8 +29,12 @@ class Reader:
         self.tracking.begin()
         self.inbox = Inbox(self.tracking)
         self.answers = []
+        self.is_gone = False
 
-    def give(self, answer):
+    def done(self):
+        return self.is_gone
+
+    def set_result(self, answer):
         self.answers.append(answer)
 
     def post(self, kind=READ, at=0.0):
@@ -154,6 +160,23 @@ def test_an_absent_key_is_kept_on_a_node_no_longer_than_its_silence_is_trusted(i
     reader.reply(*REPLIES)
     assert reader.kept(LAG - TICK) is ABSENT
     assert reader.kept(LAG) is (None if is_node else ABSENT)
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_value_is_taken_back_though_its_asker_has_gone(reader, is_gone):
+    """Guarantee 31: another process has changed the key before the reply to the write of a load."""
+    permit = LoadPermit("k", None, None)
+    reader.tracking.send = reader.inbox.mailbox.post
+    reader.inbox.post(b"", reader, permit, partial(Storing, key="cashews:k"), reads=False)
+    reader.inbox.batch(0.0, TIMEOUT)
+    permit.refuse()
+    reader.is_gone = is_gone
+    reader.reply(b"OK")
+    (undoing,) = reader.inbox.batch(0.0, TIMEOUT)
+    assert undoing.packed == pack(("UNLINK", "cashews:k"))
+    assert reader.answers == []
+    reader.reply(1)
+    assert reader.answers == ([] if is_gone else [None])
 
 
 @pytest.mark.parametrize("promise", [b"OK", ValueError(), b"QUEUED"])

@@ -23,7 +23,10 @@ class Place:
 
     given = False
 
-    def give(self, reply):
+    def done(self):
+        return self.given
+
+    def set_result(self, reply):
         self.given = True
 
 

@@ -8,13 +8,14 @@
 
 Requests wait for a first connection, and again after one has broken; while the server is known to be down, they fail at
 once. A write that was in flight when the connection broke has failed, since it may have been applied or not; a read is
-sent once more. A cancelled asker leaves a request to be skipped or a reply to be dropped, so that replies keep pairing.
+sent once more. A cancelled asker leaves a request to be skipped or a reply to be dropped, so that replies keep pairing:
+its place is done then, and nothing has to be told.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from cashews._log import logger
 from cashews.actors.actor import Actor, ActorStatistics, Life
 from cashews.actors.later import start_soon
 from cashews.actors.loop import Loop
-from cashews.actors.slots import ReplySlot
+from cashews.actors.slots import BareSlot
 from cashews.backends.interface import Environment
 from cashews.backends.redis.address import Address, Directory
 from cashews.backends.redis.failures import TROUBLE, broken, failure_of
@@ -124,33 +125,46 @@ class Connection(Actor):
         :raises redis.exceptions.RedisError: if the server cannot be reached, or answers with an error
         :raises CacheClosedError: if the connection has been closed
         """
-        loop, inbox = self._life.works_in, self._inbox
-        place = None if loop is None or self._down is not None or inbox.full else loop.slot_here()
+        place = self._place_here()
         if place is None:
-            place, inbox = await self._be_let_in()
-        request = inbox.post(packed, place, permit, kind, reads=reads)
+            place = await self._be_let_in()
+        request = self._inbox.post(packed, place, permit, kind, reads=reads)
         if surely:
-            request.replies.append(self._life.loop.reply_slot())  # a place that no asker takes away
-        try:
-            reply = await place
-        except BaseException:
-            inbox.leave(request, place)
-            raise
+            request.replies.append(self._life.loop.bare_slot())  # a place of no asker, which is not cancelled
+        reply = await place
         if isinstance(reply, Exception):
             raise failure_of(reply)
         return reply
 
-    async def _be_let_in(self) -> tuple[ReplySlot[Any], Inbox]:
+    def read(self, packed: bytes) -> Awaitable[Any]:
+        """Send a command that only reads and return its reply, as `ask`; an error may be returned and not raised.
+
+        So there is no coroutine around the place of the reply, unless the asker has to be let in.
+        """
+        place = self._place_here()
+        if place is None:
+            return self.ask(packed, reads=True)
+        self._inbox.post(packed, place, reads=True)
+        return place
+
+    def _place_here(self) -> BareSlot[Any] | None:
+        """Return a place for the reply to a request that may be posted now; `None` if its asker has to be let in."""
+        loop, mailbox = self._life.works_in, self._inbox.mailbox
+        if loop is None or self._down is not None or len(mailbox.waiting) >= mailbox.limit:
+            return None
+        return loop.bare_slot_here()
+
+    async def _be_let_in(self) -> BareSlot[Any]:
         """Wait until a request may be posted; have the connection run.
 
         :raises redis.exceptions.RedisError: if the server is known not to answer
         :raises CacheClosedError: if the connection has been closed
         """
         self._enter()
-        if self._inbox.full:
+        if self._inbox.mailbox.full:
             await self._inbox.mailbox.room(self._life.loop)
             self._enter()
-        return self._life.loop.reply_slot(), self._inbox
+        return self._life.loop.bare_slot()
 
     def _enter(self) -> None:
         self._life.enter()
@@ -323,9 +337,9 @@ class Connection(Actor):
         if failed:
             logger.warning("redis at %s: %d requests were lost with a connection: %s", self._directory, failed, error)
 
-    def _post(self, packed: bytes, kind: RequestKind = Request) -> ReplySlot[Any]:
+    def _post(self, packed: bytes, kind: RequestKind = Request) -> BareSlot[Any]:
         """Post a request of our own, whether or not there is room; returns the place of its reply."""
-        place: ReplySlot[Any] = self._life.loop.reply_slot()
+        place: BareSlot[Any] = self._life.loop.bare_slot()
         self._inbox.post(packed, place, None, kind, reads=False)
         return place
 

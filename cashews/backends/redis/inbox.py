@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 from redis import exceptions as redis
 
 from cashews.actors.mailbox import Letter, Mailbox, SlotBell
-from cashews.actors.slots import ReplySlot
+from cashews.actors.slots import BareSlot
 from cashews.backends.redis.failures import LateError, LostError
 from cashews.messages import LoadPermit
 
@@ -26,9 +26,13 @@ ASKING: Final = b"*1\r\n$6\r\nASKING\r\n"
 
 
 class Request(Letter):
-    """A command in the wire's form. A request that only reads may have several askers, and may be sent once more."""
+    """A command in the wire's form. A request that only reads may have several askers, and may be sent once more.
+
+    The places of its replies are bare: that of an asker who has gone is done.
+    """
 
     __slots__ = ("again", "deadline", "early", "packed", "permit", "reads", "weight")
+    replies: list[BareSlot[Any]]
     ahead: ClassVar[int] = 0
     """The number of replies before the last: a request may be several commands, and the last reply counts."""
     early: list[Any]
@@ -44,6 +48,16 @@ class Request(Letter):
         self.deadline = math.inf
         """The instant until which a reply may take; known once the request is sent."""
         self.weight = len(packed)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether every asker has gone."""
+        return all(place.done() for place in self.replies)
+
+    def answer(self, reply: object) -> None:
+        for place in self.replies:
+            if not place.done():
+                place.set_result(reply)
 
     def overtake(self, keys: Container[str] | None) -> None:
         """Take note that the server has told of changes of some keys, or of all, before the last reply."""
@@ -87,11 +101,6 @@ class Inbox:
         return len(self.mailbox)
 
     @property
-    def full(self) -> bool:
-        """Whether an asker has to wait for room."""
-        return len(self.mailbox.waiting) >= self.mailbox.limit
-
-    @property
     def in_flight(self) -> int:
         """The number of requests whose replies are on their way."""
         return len(self._in_flight)
@@ -104,7 +113,7 @@ class Inbox:
     def post(
         self,
         packed: bytes,
-        place: ReplySlot[Any],
+        place: BareSlot[Any],
         permit: LoadPermit | None = None,
         kind: RequestKind = Request,
         *,
@@ -124,32 +133,29 @@ class Inbox:
         self.mailbox.post(request)
         return request
 
-    def leave(self, request: Request, place: ReplySlot[Any]) -> None:
-        """Take an asker's place away; a read that has no asker left is shared no more."""
-        request.replies.remove(place)
-        if request.reads and not request.replies and self._shared.get(request.packed) is request:
-            del self._shared[request.packed]
-
     def batch(self, now: float, timeout: float) -> list[Request]:
         """Take the requests of one write, about so many bytes of them; each has `timeout` seconds from now on.
 
-        A request whose permit is void is answered with `None` and not sent.
+        A request whose askers have all gone is not sent, nor is one whose permit is void: that is answered with `None`.
         """
         requests = self.mailbox.take(WRITE)
         in_flight, shared = self._in_flight, self._shared
-        void: list[Request] = []
+        unsent: set[Request] = set()
         deadline = now + timeout
         for request in requests:
             if request.reads:
                 shared.pop(request.packed, None)
+            if request.replies[0].done() and request.is_abandoned:
+                unsent.add(request)
+                continue
             if request.permit is not None and request.permit.void:
                 request.answer(None)
-                void.append(request)
+                unsent.add(request)
                 continue
             if not request.again:
                 request.deadline = deadline
             in_flight.append(request)
-        return [request for request in requests if request not in void] if void else requests
+        return [request for request in requests if request not in unsent] if unsent else requests
 
     def answer(self, reply: object) -> Request:
         """Pair a reply with the request that was sent first, and return that.

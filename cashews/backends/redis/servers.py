@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
@@ -49,6 +49,10 @@ class Place(Protocol):
     ) -> Any:
         """Send a command and return its reply; `Connection.ask` has the parameters and errors."""
         ...
+
+    def read(self, packed: bytes) -> Awaitable[Any]:
+        """Send a command that only reads and return its reply, as `ask`; an error may be returned and not raised."""
+        return self.ask(packed, reads=True)
 
     def storing(self, key: str) -> RequestKind:
         """Return the kind of a request that stores a key under a permit."""

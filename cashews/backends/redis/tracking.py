@@ -8,7 +8,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, Final
 
-from cashews.actors.slots import ReplySlot
+from cashews.actors.slots import BareSlot
 from cashews.backends.redis.failures import AskError, MovedError, RedirectError, StayedError, failure_of
 from cashews.backends.redis.inbox import Request, RequestKind
 from cashews.backends.redis.near import TICK, Feed, Near, NearSlot
@@ -59,8 +59,7 @@ class TrackedRead(Request):
             promise, left = self.early
             bound = left if promise == b"OK" and left.__class__ is int else None
             reply = self._tracking.slot_of(self, self._moves, self._key, bound, reply)
-        for place in self.replies:
-            place.give(reply)
+        super().answer(reply)
 
 
 class TrackedReads(Request):
@@ -149,9 +148,13 @@ class Undoing(Request):
 
     __slots__ = ()
 
-    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, replies: list[ReplySlot[Any]]) -> None:
+    def __init__(self, packed: bytes, permit: LoadPermit | None, *, reads: bool, replies: list[BareSlot[Any]]) -> None:
         super().__init__(packed, permit, reads=reads)
         self.replies = replies
+
+    @property
+    def is_abandoned(self) -> bool:
+        return False  # the value is outdated for others, too
 
     def answer(self, reply: object) -> None:
         if isinstance(reply, Exception) and isinstance(failure_of(reply), RedirectError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final, cast
+from collections.abc import Awaitable
+from typing import Any, Final, cast
 
 from redis.exceptions import ResponseError
 
@@ -11,7 +12,7 @@ from cashews import messages as m
 from cashews._dataclass import dataclass
 from cashews._typing import ABSENT
 from cashews.backends.redis import scripts
-from cashews.backends.redis.failures import AskError, wrong_reply
+from cashews.backends.redis.failures import AskError, failure_of, wrong_reply
 from cashews.backends.redis.inbox import Request
 from cashews.backends.redis.layout import HEAD, raw
 from cashews.backends.redis.near import NearSlot
@@ -45,16 +46,33 @@ class Fetch(m.Get):
 
 
 async def get(remote: Remote, message: m.Get) -> object:
-    key, default = message.key, message.default
-    stored = await remote.at(key).ask(pack(("GET", key)), reads=True)
-    if stored is None:
-        return default
+    found = found_in(remote, message, await asked(remote, message))
+    return await pending(remote, message, found) if type(found) is Pending else found
+
+
+def asked(remote: Remote, message: Any) -> Awaitable[Any]:
+    """Send a `Get` and return the reply, which `found_in` takes."""
+    key = message.key
+    return remote.at(key).read(pack(("GET", key)))
+
+
+def found_in(remote: Remote, message: Any, stored: Any) -> Any:
+    """Return the value in the reply to a `Get`, the default for an absent one; it may be `Pending`: see `pending`.
+
+    :raises redis.exceptions.RedisError: if the reply is an error
+    """
     if stored.__class__ is not bytes:
-        raise wrong_reply(stored, "bytes")
+        if stored is None:
+            return message.default
+        raise failure_of(stored) if isinstance(stored, Exception) else wrong_reply(stored, "bytes")
     if stored.startswith(HEAD):
         stored = remote.bare(stored)
-    found = remote.values.decode_plain(key, stored, default)
-    return await remote.values.decode_pending(key, found, default) if type(found) is Pending else found
+    return remote.values.decode_plain(message.key, stored, message.default)
+
+
+async def pending(remote: Remote, message: Any, found: Pending) -> Any:
+    """Return a value that was pending, the default if it cannot be decoded."""
+    return await remote.values.decode_pending(message.key, found, message.default)
 
 
 async def fetch(remote: Remote, message: Fetch) -> object:
