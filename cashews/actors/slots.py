@@ -118,7 +118,7 @@ class TrioReplySlot(ReplySlot[T], BareSlot[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         lowlevel = self._lowlevel
-        if self.given:
+        if hasattr(self, "_answer"):
             yield from lowlevel.checkpoint().__await__()
         else:
             self._task = lowlevel.current_task()

@@ -128,7 +128,7 @@ class Engine(Living, Gatekeeper, TransactionHost):
             self.credit -= 1
         if not isinstance(message, OneKey):
             return await self._ask_each(message)
-        route = self.route_of(message.key)
+        route = self._sole or self.routes.of(message.key)
         passed: R = await route.chain(message.__class__)(message)
         return passed
 

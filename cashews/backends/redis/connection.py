@@ -136,15 +136,17 @@ class Connection(Actor):
             raise failure_of(reply)
         return reply
 
-    def read(self, packed: bytes) -> Awaitable[Any]:
-        """Send a command that only reads and return its reply, as `ask`; an error may be returned and not raised.
+    def send(
+        self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None, kind: RequestKind = Request
+    ) -> Awaitable[Any]:
+        """Send a command and return its reply, as `ask`; an error may be returned and not raised.
 
         So there is no coroutine around the place of the reply, unless the asker has to be let in.
         """
         place = self._place_here()
         if place is None:
-            return self.ask(packed, reads=True)
-        self._inbox.post(packed, place, reads=True)
+            return self.ask(packed, reads=reads, permit=permit, kind=kind)
+        self._inbox.post(packed, place, permit, kind, reads=reads)
         return place
 
     def _place_here(self) -> BareSlot[Any] | None:

@@ -50,9 +50,11 @@ class Place(Protocol):
         """Send a command and return its reply; `Connection.ask` has the parameters and errors."""
         ...
 
-    def read(self, packed: bytes) -> Awaitable[Any]:
-        """Send a command that only reads and return its reply, as `ask`; an error may be returned and not raised."""
-        return self.ask(packed, reads=True)
+    def send(
+        self, packed: bytes, *, reads: bool = False, permit: LoadPermit | None = None, kind: RequestKind = Request
+    ) -> Awaitable[Any]:
+        """Send a command and return its reply, as `ask`; an error may be returned and not raised."""
+        return self.ask(packed, reads=reads, permit=permit, kind=kind)
 
     def storing(self, key: str) -> RequestKind:
         """Return the kind of a request that stores a key under a permit."""

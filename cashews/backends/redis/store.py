@@ -26,8 +26,6 @@ from cashews.exceptions import CacheBackendInteractionError, CounterOverflowErro
 from cashews.serialize import Pending
 
 R = TypeVar("R")
-READS: Final = frozenset({m.Get, m.Recall})
-"""The messages that `values.get` serves."""
 VALUE_READS: Final = frozenset({m.Get, m.Recall, m.GetHit, m.GetRaw, values.Fetch})
 """Reads to which a structure is no value: its key is absent, and not of the wrong type."""
 
@@ -66,13 +64,16 @@ class RedisStore(Backend):
     async def ask(self, message: m.Message[R], *, strict: bool = False) -> R:
         try:
             kind, tracer = message.__class__, self._tracing.tracer
-            if tracer is None and kind in READS:  # as `values.get`, for two coroutines less
-                found = values.found_in(self.remote, message, await values.asked(self.remote, message))
-                reply: R = await values.pending(self.remote, message, found) if type(found) is Pending else found
-            else:
+            halves = HALVES.get(kind) if tracer is None else None
+            if halves is None:
                 run: Awaitable[R] = COMMANDS[kind](self.remote, message)
-                place = partial(self._place, message.keys)
-                reply = await (run if tracer is None else tracer.command(message, place, run))
+                if tracer is not None:
+                    run = tracer.command(message, partial(self._place, message.keys), run)
+                reply = await run
+            else:
+                begin, end = halves
+                found = end(self.remote, message, await begin(self.remote, message))
+                reply = await values.pending(self.remote, message, found) if type(found) is Pending else found
         except redis.RedisError as error:
             return await self._failed(
                 message, error, suppress=self._suppress and not strict and message.__class__ is not m.Ping
@@ -222,3 +223,9 @@ COMMANDS: Final[Mapping[type[m.Message[Any]], Callable[[Remote, Any], Awaitable[
     m.Commit: transactions.commit,
 }
 """The command that serves each type of message."""
+HALVES: Final[Mapping[type[m.Message[Any]], tuple[Callable[[Remote, Any], Awaitable[Any]], Callable[..., Any]]]] = {
+    m.Get: (values.begin_get, values.end_get),
+    m.Recall: (values.begin_get, values.end_get),
+    m.Set: (values.begin_set, values.end_set),
+}
+"""The halves of the commands that are asked for most: the store awaits what is between, for two coroutines less."""

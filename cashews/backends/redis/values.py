@@ -46,17 +46,17 @@ class Fetch(m.Get):
 
 
 async def get(remote: Remote, message: m.Get) -> object:
-    found = found_in(remote, message, await asked(remote, message))
+    found = end_get(remote, message, await begin_get(remote, message))
     return await pending(remote, message, found) if type(found) is Pending else found
 
 
-def asked(remote: Remote, message: Any) -> Awaitable[Any]:
-    """Send a `Get` and return the reply, which `found_in` takes."""
+def begin_get(remote: Remote, message: m.Get) -> Awaitable[Any]:
+    """Send a `Get` and return the reply, which `end_get` takes."""
     key = message.key
-    return remote.at(key).read(pack(("GET", key)))
+    return remote.at(key).send(pack(("GET", key)), reads=True)
 
 
-def found_in(remote: Remote, message: Any, stored: Any) -> Any:
+def end_get(remote: Remote, message: Any, stored: Any) -> Any:
     """Return the value in the reply to a `Get`, the default for an absent one; it may be `Pending`: see `pending`.
 
     :raises redis.exceptions.RedisError: if the reply is an error
@@ -139,16 +139,27 @@ async def get_raw(remote: Remote, message: m.GetRaw) -> object:
 
 
 async def set_(remote: Remote, message: m.Set) -> bool:
+    return end_set(remote, message, await begin_set(remote, message))
+
+
+def begin_set(remote: Remote, message: m.Set) -> Awaitable[Any]:
+    """Send a `Set` and return the reply, which `end_set` takes."""
+    if message.expire is not None and message.expire <= 0:
+        return _as_reply(remove_instead(remote, message))
+    value = remote.values.encode_plain(message.key, message.value)
+    return _encode_and_store(remote, message) if value is None else _store(remote, message, value)
+
+
+async def _encode_and_store(remote: Remote, message: m.Set) -> Any:
+    return await _store(remote, message, await remote.values.encode(message.key, message.value, message.expire))
+
+
+def _store(remote: Remote, message: m.Set, value: bytes) -> Awaitable[Any]:
     key, expire, exist, permit = message.key, message.expire, message.exist, message.permit
-    if expire is not None and expire <= 0:
-        return await remove_instead(remote, message)
-    value = remote.values.encode_plain(key, message.value)
-    if value is None:
-        value = await remote.values.encode(key, message.value, expire)
     if not remote.fits(value):
-        return await remove_instead(remote, message)
+        return _as_reply(remove_instead(remote, message))
     if remote.tags_met:
-        return await replace(remote, message, value)
+        return _as_reply(replace(remote, message, value))
     words: tuple[Word, ...] = ("SET", key, value)
     if expire is not None:
         words += ("PX", milliseconds(expire))
@@ -156,7 +167,22 @@ async def set_(remote: Remote, message: m.Set) -> bool:
         words += ("XX" if exist else "NX",)
     connection = remote.at(key)
     kind = Request if permit is None else connection.storing(key)
-    return is_done(await connection.ask(pack(words), permit=permit, kind=kind))
+    return connection.send(pack(words), permit=permit, kind=kind)
+
+
+async def _as_reply(stored: Awaitable[bool]) -> bytes | None:
+    """Return the reply to a `Set` in the place of which something else was done."""
+    return b"OK" if await stored else None
+
+
+def end_set(_remote: Remote, _message: m.Set, reply: Any) -> bool:
+    """Say whether a value was stored, by the reply to a `Set`.
+
+    :raises redis.exceptions.RedisError: if the reply is an error
+    """
+    if isinstance(reply, Exception):
+        raise failure_of(reply)
+    return is_done(reply)
 
 
 async def replace(remote: Remote, message: m.Set, stored: bytes, conditions: tuple[Word, ...] = UNTAGGED) -> bool:
