@@ -93,6 +93,14 @@ async def test_the_error_of_an_attempt_is_its_own(clock):
     assert clock.statistics().scopes == 0
 
 
+async def test_an_interrupt_in_an_attempt_stays_one(clock):
+    """And becomes no group of errors: the main program waits for it as it is."""
+    with pytest.raises(KeyboardInterrupt):
+        async with in_time(clock, 1.0, "too late"):
+            raise KeyboardInterrupt
+    assert clock.statistics().scopes == 0
+
+
 async def test_a_request_has_its_time_from_when_it_is_sent(loop_here):
     """So a crowd that waits for a busy connection is not late before it is asked."""
     inbox, places = Inbox(), []

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from cashews import Cache
+from cashews.backends.redis import connection
 from cashews.exceptions import CacheClosedError
 from cashews.testing.clock import VirtualClock
 from tests.faults.proxy import PATIENCE, Proxy, until
@@ -132,6 +133,25 @@ async def test_a_scope_that_is_cancelled_ends_at_once(proxy, clock, state):
     proxy.recover()
     await until(lambda: not proxy.links)
     await assert_closed(cache)
+
+
+async def test_a_scope_that_is_cancelled_as_the_handshake_ends_leaves_no_socket(proxy, monkeypatch):
+    """Guarantee 28: the connection is nobody's yet."""
+    shake_hands, shaken = connection.shake_hands, []
+
+    async def shake_and_cancel(line, address, options):
+        welcome = await shake_hands(line, address, options)
+        shaken.append(line)  # nobody but its owner closes it
+        scope.cancel()
+        return welcome
+
+    monkeypatch.setattr(connection, "shake_hands", shake_and_cancel)
+    with anyio.fail_after(PATIENCE), anyio.CancelScope() as scope:
+        async with Cache.open(proxy.url) as cache:
+            await outcome(cache)
+    with anyio.fail_after(PATIENCE):
+        await until(lambda: not proxy.links)
+    assert len(shaken) == 1
 
 
 async def test_what_waits_when_it_is_closed_is_answered_first(server, opened):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -258,29 +259,28 @@ class Connection(Actor):
 
     async def _connect(self, inbox: Inbox) -> tuple[Link, Welcome]:
         patience = self._options.patience
-        async with in_time(self._clock, patience, f"no connection within {patience:g} s"):
-            self.address = address = await self._directory.locate()
-            line = await address.connect(
-                keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
-            )
-            try:
+        async with AsyncExitStack() as stack:  # the end of the time may be cancelled, too
+            async with in_time(self._clock, patience, f"no connection within {patience:g} s"):
+                self.address = address = await self._directory.locate()
+                line = await address.connect(
+                    keepalive=self._options.socket_keepalive, probes=self._options.socket_keepalive_options
+                )
+                stack.push_async_callback(line.aclose)
                 welcome = await shake_hands(line, address, self._options)
-            except BaseException:
-                await line.aclose()
-                raise
-            link = Link(
-                line,
-                welcome.parser,
-                inbox,
-                self._life,
-                clock=self._clock,
-                options=self._options,
-                hear=self._hear,
-                ping=partial(self._post, PING),
-                should_leave=self._begin_leave,
-                tracking=self.tracking,
-                until_moved=partial(self._directory.until_moved, address),
-            )
+                link = Link(
+                    line,
+                    welcome.parser,
+                    inbox,
+                    self._life,
+                    clock=self._clock,
+                    options=self._options,
+                    hear=self._hear,
+                    ping=partial(self._post, PING),
+                    should_leave=self._begin_leave,
+                    tracking=self.tracking,
+                    until_moved=partial(self._directory.until_moved, address),
+                )
+            stack.pop_all()
         return link, welcome
 
     def _go_down(self, error: redis.RedisError) -> None:

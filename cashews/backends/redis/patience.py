@@ -25,13 +25,15 @@ async def in_time(clock: Clock, seconds: float, message: str) -> AsyncGenerator[
 
     :raises TimeoutError: with the message, if the block takes longer
     """
-    error: Exception | None = redis.TimeoutError(message)
+    error: BaseException | None = redis.TimeoutError(message)
     async with anyio.create_task_group() as tasks:
         start_soon(tasks, _count_down, clock, seconds, tasks.cancel_scope)
         try:
             yield
             error = None
-        except Exception as raised:  # noqa: BLE001  raised below, and not as one of a group
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as raised:  # noqa: BLE001  raised below, and not as one of a group
             error = raised
         tasks.cancel_scope.cancel()
     if error is not None:
