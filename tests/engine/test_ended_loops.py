@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from cashews import Cache
-from cashews.exceptions import CacheBackendInteractionError
+from cashews.exceptions import CacheBackendInteractionError, LockLostError
 from tests.engine.conftest import Stub
 from tests.engine.elsewhere import LOOPS, PATIENCE, Parked, elsewhere, use_everything
 from tests.internals import inside
@@ -218,3 +218,45 @@ def test_keys_of_a_transaction_in_a_dead_loop_are_free(memory, anyio_backend):
     assert anyio.run(take, backend=anyio_backend) == 2
     with suppress(RuntimeError):  # it has no loop to give the lock back in
         left.get_coro().close()
+
+
+@pytest.mark.parametrize("ending", ["block", "commit"])
+def test_a_transaction_whose_key_was_taken_while_its_loop_stood_still_is_not_committed(memory, anyio_backend, ending):
+    """Guarantee 9: the other one's update is not lost."""
+    loop = asyncio.new_event_loop()
+
+    async def count_on():
+        async with memory.transaction() as transaction:
+            number = await memory.get("n", 0)
+            begun.set()
+            await goes_on.wait()
+            await memory.set("n", number + 1)
+            if ending == "commit":
+                await transaction.commit()
+
+    async def begin():
+        task = asyncio.ensure_future(count_on())
+        await begun.wait()
+        return task
+
+    async def count():
+        with anyio.fail_after(PATIENCE):
+            async with memory.transaction(timeout=2 * PATIENCE):
+                await memory.set("n", await memory.get("n", 0) + 1)
+
+    async def end():
+        goes_on.set()
+        with pytest.raises(LockLostError, match="'n' was lost"):
+            await task
+
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    task = loop.run_until_complete(begin())
+    thread = threading.Thread(target=partial(anyio.run, count, backend=anyio_backend))
+    thread.start()
+    thread.join(PATIENCE)
+    loop.run_until_complete(end())
+    assert loop.run_until_complete(memory.get("n")) == 1
+    loop.run_until_complete(count())
+    assert loop.run_until_complete(memory.get("n")) == 2
+    loop.run_until_complete(memory.close())
+    loop.close()

@@ -30,11 +30,12 @@ Held: TypeAlias = "dict[str, HeldLock | None]"
 class BranchOwner(ABC):
     """A transaction, as its branches and their locks see it."""
 
-    __slots__ = ()
+    __slots__ = ("lost_key",)
     isolated: bool
     """Whether keys are locked."""
     timeout: float
     deadline: float
+    lost_key: str  # it was given to another transaction, since the event loop of this one did not run
 
     @property
     @abstractmethod
@@ -221,6 +222,7 @@ class KeyLocks:
             return
         holder = graph.holder(key)
         if isinstance(holder, BranchOwner) and not holder.alive:
+            holder.lost_key = key  # its loop may go on
             self._hand_over(graph.release(key, holder))
         began = self._now()
         with owner.patience() as patience:

@@ -25,6 +25,7 @@ from cashews.exceptions import (
     CacheBackendInteractionError,
     CacheClosedError,
     CacheError,
+    LockLostError,
     LockRefusedError,
     TransactionError,
     WrongTypeError,
@@ -35,9 +36,8 @@ R = TypeVar("R")
 SERIAL = "\0serializable"
 """The end of a lock's name, after the store's prefix: the lock lets one transaction run at a time."""
 FOREIGN = "of another thread"
-OPEN, COMMITTED = CommitOutcome.OPEN, CommitOutcome.COMMITTED
+OPEN, COMMITTED, FAST = CommitOutcome.OPEN, CommitOutcome.COMMITTED, TransactionMode.FAST
 """Members of enums that each block needs: CPython 3.11 takes 80 ns to look one up."""
-FAST = TransactionMode.FAST
 
 
 class Transaction(AmbientTransaction, BranchOwner):
@@ -60,6 +60,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         self.deadline = engine.clock.now() + timeout
         self.isolated = mode is not FAST
         self.outcome = OPEN
+        self.lost_key = ""
         self._last_outcome: CommitOutcome | None = None
         """The outcome of the last commit or rollback that was asked for explicitly."""
         self._branches: dict[Route, Branch] = {}
@@ -294,6 +295,8 @@ class Transaction(AmbientTransaction, BranchOwner):
         """Apply the writes. Shielded: a cancellation is delivered after the commit, never in its middle."""
         if self.engine.is_closed:
             raise CacheClosedError
+        if self.lost_key:
+            raise LockLostError(self.lost_key)
         if self.engine.permits:
             self._refuse_loads()
         self._changes = None
@@ -337,7 +340,7 @@ class Transaction(AmbientTransaction, BranchOwner):
         engine, branches = self.engine, self._branches
         if self._waits or self._last_outcome is not None or len(branches) > 1 or engine.permits:
             return False
-        if self._permits or engine.is_closed:
+        if self._permits or self.lost_key or engine.is_closed:
             return False
         for branch in branches.values():
             if branch.unproven:
