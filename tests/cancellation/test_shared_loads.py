@@ -164,17 +164,22 @@ async def test_a_waiter_has_no_object_beside_its_call_and_the_slot_of_its_loop(c
         await loop.bare_slot()
         return uid
 
-    objects, shared = [], [7]
-    for function in (wait, cache("10m", key="{uid}")(Users().load if bound else load)):
+    async def crowd(function, uid):
+        """Return the number of objects that 200 waiters make."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(function, [7])
+            tasks.start_soon(function, [uid])
             await clock.settle()
-            before = tracked()
+            before, shared = tracked(), [uid]
             for _ in range(200):
                 tasks.start_soon(function, shared)
             await clock.settle()
-            objects.append(tracked() - before)
+            made = tracked() - before
             tasks.cancel_scope.cancel()
+        return made
+
+    cached = cache("10m", key="{uid}")(Users().load if bound else load)
+    # the least of three: objects of earlier tests may come or go meanwhile
+    objects = [min([await crowd(function, uid) for uid in range(3)]) for function in (wait, cached)]
     assert objects[1] < objects[0] + 20
 
 
